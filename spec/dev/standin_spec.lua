@@ -1,0 +1,346 @@
+local cjson = require "cjson"
+local http = require "socket.http"
+local ltn12 = require "ltn12"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+describe("the stand-in", function()
+  local server
+
+  setup(function()
+    server = standin.start()
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  before_each(function()
+    server:config {
+      rate_limit = false, rate_window = 60, delay = false, keep = true,
+      fail_status = false, fail_count = false, fail_headers = false,
+    }
+    server:reset()
+  end)
+
+  local function send(path, body, change)
+    local chunks = {}
+    local request = {
+      method = "POST",
+      url = server.url .. path,
+      headers = {
+        ["Authorization"] = "Bearer " .. server.key,
+        ["Content-Type"] = "application/json",
+        ["Content-Length"] = #body,
+      },
+      source = ltn12.source.string(body),
+      sink = ltn12.sink.table(chunks),
+    }
+    if change then
+      change(request)
+    end
+    local _, status, headers = http.request(request)
+    local text = table.concat(chunks)
+    return status, text ~= "" and cjson.decode(text) or nil, headers
+  end
+
+  -- Keep-alive, and one process for many requests.
+  local function curl(arguments)
+    return shell.output("curl -s --cacert " .. shell.quote(server.ca_file)
+      .. " -H 'Authorization: Bearer " .. server.key
+      .. "' -H 'Content-Type: application/json' " .. arguments)
+  end
+
+  describe("judges", function()
+    local function header(name, value)
+      return function(request)
+        request.headers[name] = value
+      end
+    end
+
+    it("accepts an event with 200 and JSON", function()
+      local status, answer, headers = send("/capture", '{"name":"a.b"}')
+      assert.equal(200, status)
+      assert.same({ success = true }, answer)
+      assert.equal("application/json", headers["content-type"])
+    end)
+
+    it("refuses a missing or wrong key with 401", function()
+      for _, value in ipairs { "Bearer other", "", server.key } do
+        local status, answer = send("/capture", '{"name":"a"}',
+          header("Authorization", value))
+        assert.equal(401, status)
+        assert.equal("Missing or invalid API key", answer.error)
+      end
+      assert.equal(401, (send("/capture", '{"name":"a"}',
+        header("Authorization", nil))))
+    end)
+
+    it("refuses other paths, methods and media types", function()
+      assert.equal(404, (send("/other", "{}")))
+      assert.equal(405, (send("/capture", "", function(request)
+        request.method = "GET"
+      end)))
+      assert.equal(415, (send("/capture", '{"name":"a"}',
+        header("Content-Type", "text/plain"))))
+      assert.equal(200, (send("/capture", '{"name":"a"}',
+        header("Content-Type", "application/json; charset=utf-8"))))
+    end)
+
+    local refused = {
+      ["/capture"] = {
+        "", "[]", "null", '"text"', "{", '{"name":"a"} x', "{}",
+        '{"name":""}', '{"name":1}', '{"name":null}',
+        '{"name":"a","user_id":1}', '{"name":"a","user_id":null}',
+        '{"name":"a","data":[]}', '{"name":"a","data":[1]}',
+        '{"x":{"data":{}},"name":"a","data" : [ ] }',
+        '{"name":"a","data":"x"}', '{"name":"a","timestamp":1}',
+        '{"name":"a","timestamp":"yesterday"}',
+        '{"name":"a","timestamp":"2025-13-04T12:00:00Z"}',
+        '{"name":"a","timestamp":"2025-01-04T12:00:00"}',
+        '{"name":"a","timestamp":"2025-01-04T12:00:00.Z"}',
+        '{"name":"\255"}', '{"name":"\237\160\128"}',
+      },
+      ["/identify"] = {
+        "{}", '{"user_id":""}', '{"user_id":7}', '{"email":"a@b.c"}',
+        '{"user_id":"u","email":1}', '{"user_id":"u","name":{}}',
+        '{"user_id":"u","attributes":[]}',
+        '{"user_id":"u","attributes":null}',
+      },
+    }
+    local accepted = {
+      ["/capture"] = {
+        '{"name":"$pageview"}', '{"name":"a","user_id":"u","data":{}}',
+        '{"name":"a","data":{"data":[],"b":{}}}',
+        '{"name":"\\"data\\":[","data":{}}', ' {"name":"a"}\n',
+        '{"name":"a","x":{"data":[]},"data":{}}',
+        '{"name":"a","timestamp":"2025-01-04T12:00:00Z"}',
+        '{"name":"a","timestamp":"2025-01-04T12:00:00.123+02:00"}',
+        '{"name":"a","unknown":[1,2]}', '{"name":"\240\159\152\128"}',
+      },
+      ["/identify"] = {
+        '{"user_id":"u"}',
+        '{"user_id":"u","email":"e","name":"n","attributes":{"a":1}}',
+      },
+    }
+
+    it("refuses ill-formed bodies with 400 and says why", function()
+      for path, bodies in pairs(refused) do
+        for _, body in ipairs(bodies) do
+          local status, answer = send(path, body)
+          assert.equal(400, status, path .. " " .. body)
+          assert.is_string(answer.error)
+        end
+      end
+      assert.equal(0, server:count())
+    end)
+
+    it("accepts well-formed bodies", function()
+      for path, bodies in pairs(accepted) do
+        for _, body in ipairs(bodies) do
+          assert.equal(200, (send(path, body)), path .. " " .. body)
+        end
+      end
+    end)
+  end)
+
+  describe("keeps", function()
+    it("bodies and headers exactly as sent, in order", function()
+      local bodies = {
+        '{"name":"caf\195\169", "data":{"a\\/b":"\\u0000"}}',
+        '{"name":"' .. ("x"):rep(1500000) .. '"}',
+        '{"name":"\127\226\128\168"}',
+      }
+      for i, body in ipairs(bodies) do
+        assert.equal(200, (send("/capture", body, function(request)
+          request.headers["Idempotency-Key"] = "id-" .. i
+        end)))
+      end
+      local events = server:events()
+      assert.equal(3, #events)
+      for i, event in ipairs(events) do
+        assert.equal(i, event.seq)
+        assert.equal("/capture", event.path)
+        assert.equal("POST", event.method)
+        assert.equal("HTTP/1.1", event.protocol)
+        assert.is_true(event.body == bodies[i])
+        assert.equal("id-" .. i, event.headers["idempotency-key"])
+        assert.is_number(event.time)
+      end
+    end)
+
+    it("only what got a 2xx", function()
+      send("/capture", '{"name":"a"}')
+      send("/capture", "{}")
+      assert.equal(1, server:count())
+      assert.equal(1, #server:events())
+    end)
+
+    it("a count alone with keep = false", function()
+      server:config { keep = false }
+      send("/capture", '{"name":"a"}')
+      assert.equal(1, server:count())
+      assert.same({}, server:events())
+    end)
+
+    it("10,000 events over few connections", function()
+      curl("-o /dev/null -d '{\"name\":\"a\",\"data\":{\"n\":1}}' '"
+        .. server.url .. "/capture?[1-10000]'")
+      assert.equal(10000, server:count())
+      local events = server:events()
+      assert.equal(10000, #events)
+      assert.equal("10000", events[10000].query)
+      assert.is_true(server:status().connections <= 11)
+    end)
+
+    it("statuses and connections, until the reset", function()
+      send("/capture", '{"name":"a"}')
+      send("/capture", "{}")
+      send("/capture", "{}")
+      assert.same({
+        requests = 3,
+        connections = 3,
+        by_status = { ["200"] = 1, ["400"] = 2 },
+      }, server:status())
+      server:reset()
+      assert.same({ requests = 0, connections = 0, by_status = {} },
+        server:status())
+      assert.equal("[]", server:raw())
+    end)
+  end)
+
+  describe("misbehaves on demand", function()
+    it("limits the rate in a sliding window", function()
+      server:config { rate_limit = 3, rate_window = 0.3 }
+      for _ = 1, 3 do
+        assert.equal(200, (send("/capture", '{"name":"a"}')))
+      end
+      local status, answer, headers = send("/capture", '{"name":"a"}')
+      assert.equal(429, status)
+      assert.equal("Rate limit exceeded", answer.error)
+      assert.equal("1", headers["retry-after"])
+      assert.equal(3, server:count())
+      wait.until_(function()
+        return send("/capture", '{"name":"a"}') == 200
+      end)
+    end)
+
+    it("tells how long the limit lasts", function()
+      server:config { rate_limit = 1 }
+      send("/capture", '{"name":"a"}')
+      local _, _, headers = send("/capture", '{"name":"a"}')
+      assert.is_true(tonumber(headers["retry-after"]) > 50)
+    end)
+
+    it("answers late", function()
+      server:config { delay = 0.2 }
+      local seconds = curl("-o /dev/null -w '%{time_total}' -d "
+        .. "'{\"name\":\"a\"}' " .. server.url .. "/capture")
+      assert.is_true(tonumber((seconds:gsub(",", "."))) >= 0.19)
+    end)
+
+    it("fails a number of times, with headers", function()
+      server:config {
+        fail_status = 503, fail_count = 2,
+        fail_headers = { ["Retry-After"] = "7" },
+      }
+      for _ = 1, 2 do
+        local status, _, headers = send("/capture", '{"name":"a"}')
+        assert.equal(503, status)
+        assert.equal("7", headers["retry-after"])
+      end
+      assert.equal(200, (send("/capture", '{"name":"a"}')))
+      assert.equal(1, server:count())
+    end)
+
+    it("knows no other settings", function()
+      assert.has_error(function() server:config { tempo = 1 } end,
+        "'tempo' cannot be changed")
+      assert.has_error(function() standin.start { tempo = 1 } end,
+        "unknown option 'tempo'")
+    end)
+  end)
+
+  it("speaks HTTP/1.1 and HTTP/2 over TLS", function()
+    for version, protocol in pairs {
+      ["--http1.1"] = "HTTP/1.1", ["--http2"] = "HTTP/2.0",
+    } do
+      server:reset()
+      assert.equal('{"success":true}', curl(version
+        .. " -d '{\"name\":\"a\"}' " .. server.tls_url .. "/capture"))
+      assert.equal(protocol, server:events()[1].protocol)
+    end
+  end)
+
+  it("tells nginx's log when it cannot start", function()
+    local ok, problem = pcall(standin.start, { memory = "nonsense" })
+    assert.is_false(ok)
+    assert.matches("nonsense", problem)
+  end)
+
+  it("is gone after stop, which may be repeated", function()
+    local other = standin.start { key = "sk_other", worker_processes = 2 }
+    assert.not_equal(server.port, other.port)
+    assert.equal("sk_other", other.key)
+    local pid = other.pid
+    other:stop()
+    other:stop()
+    assert.is_false(shell.alive(pid))
+    assert.is_nil(shell.read(other.ca_file))
+  end)
+
+  it("ends when the process that started it is killed", function()
+    local program = script.start {
+      code = [[
+        local server = require("dev.standin").start()
+        print(server.pid, server.directory)
+        io.stdout:flush()
+        require("socket").sleep(30)
+      ]],
+      env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
+    }
+    wait.until_(function() return program:stdout():find("\n") end)
+    local pid, directory = program:stdout():match("(%d+)\t(%S+)")
+    program:kill("KILL")
+    wait.until_(function() return not shell.alive(pid) end)
+    wait.until_(function()
+      return not shell.read(directory .. "/nginx.conf")
+    end)
+    assert.equal(9, program:wait(5).signal)
+  end)
+
+  describe("quickstart", function()
+    local function quickstart(code)
+      local path = os.tmpname()
+      shell.write(path, code)
+      local result = script.run {
+        code = 'dofile "dev/quickstart.lua"',
+        args = { "sh", path },
+        env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
+      }
+      os.remove(path)
+      return result
+    end
+
+    local SEND = 'curl -s -o /dev/null -d \'{"name":"a.b"}\''
+      .. ' -H "Authorization: Bearer $SEERSTACK_API_KEY"'
+      .. ' -H "Content-Type: application/json"'
+      .. ' "$SEERSTACK_BASE_URL/capture"\n'
+
+    it("shows what arrived", function()
+      local result = quickstart("echo hello\n" .. SEND)
+      assert.equal("", result.stderr)
+      assert.equal('hello\nPOST /capture {"name":"a.b"}\n', result.stdout)
+      assert.equal(0, result.status)
+    end)
+
+    it("fails with the program, and when nothing arrived", function()
+      assert.equal(7, quickstart(SEND .. "exit 7\n").status)
+      local result = quickstart("exit 0\n")
+      assert.equal(1, result.status)
+      assert.equal("nothing arrived\n", result.stderr)
+    end)
+  end)
+end)

@@ -1,0 +1,86 @@
+local script = require "spec.support.script"
+local seerstack = require "seerstack"
+
+local function run(code)
+  local result = script.run { code = code }
+  assert.equal(0, result.status, result.stderr)
+  assert.equal("", result.stderr)
+  return result.stdout
+end
+
+describe("the module", function()
+  it("has its functions and values, and nothing else", function()
+    local types = {}
+    for name, value in pairs(seerstack) do
+      types[name] = type(value)
+    end
+    assert.same({
+      new = "function", configure = "function", capture = "function",
+      identify = "function", flush = "function", close = "function",
+      stats = "function", default = "function", array = "function",
+      null = "userdata", _VERSION = "string",
+    }, types)
+  end)
+
+  it("has a version of three numbers", function()
+    assert.matches("^%d+%.%d+%.%d+$", seerstack._VERSION)
+  end)
+
+  it("has cjson's null", function()
+    assert.equal(require "cjson".null, seerstack.null)
+  end)
+
+  it("sets no global", function()
+    assert.equal("", run [[
+      local before = {}
+      for name in pairs(_G) do before[name] = true end
+      require "seerstack"
+      for name in pairs(_G) do
+        if not before[name] then io.write(name, "\n") end
+      end
+    ]])
+  end)
+
+  it("loads lua-cjson and changes none of its settings", function()
+    assert.equal("true\n", run [[
+      local cjson = require "cjson"
+      local function settings()
+        local text = {}
+        for _, name in ipairs {
+          "decode_invalid_numbers", "decode_max_depth",
+          "encode_invalid_numbers", "encode_keep_buffer",
+          "encode_max_depth", "encode_number_precision",
+          "encode_sparse_array",
+        } do
+          text[#text + 1] = tostring(cjson[name]())
+        end
+        return table.concat(text, " ")
+      end
+      local before = settings()
+      require "seerstack"
+      print(before == settings())
+    ]])
+  end)
+
+  it("raises, naming it, when lua-cjson cannot be loaded", function()
+    local output = run [[
+      package.loaded.cjson = nil
+      package.preload.cjson = function() error("no cjson here") end
+      print(pcall(require, "seerstack"))
+    ]]
+    assert.matches("^false.*no cjson here", output)
+  end)
+
+  it("may be loaded anew: clients of both are clients", function()
+    assert.equal("true\ttrue\ttrue\ttrue\n", run [[
+      local first = require "seerstack"
+      local options = { api_key = "sk_x", base_url = "http://127.0.0.1:1" }
+      local old = first.new(options)
+      package.loaded.seerstack = nil
+      local second = require "seerstack"
+      local new = second.new(options)
+      print(first ~= second, getmetatable(old) == getmetatable(new),
+        old:close(), getmetatable(new).__index and new:close())
+    ]])
+  end)
+end)

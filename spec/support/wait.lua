@@ -1,0 +1,44 @@
+-- Waiting for a condition instead of for a time.
+
+local socket = require "socket"
+
+local wait = {}
+
+-- A predicate that fits on a line describes itself best.
+local function describe(predicate)
+  local info = debug.getinfo(predicate, "S")
+  local place = info.short_src .. ":" .. info.linedefined
+  local file = io.open(info.source:match("^@(.*)") or "")
+  if not file then
+    return place
+  end
+  local lines = {}
+  for line in file:lines() do
+    lines[#lines + 1] = line
+    if #lines == info.lastlinedefined then
+      break
+    end
+  end
+  file:close()
+  local text = table.concat(lines, " ", info.linedefined, #lines)
+  return place .. ": " .. text:gsub("%s+", " "):sub(1, 200)
+end
+
+-- Calls predicate every `step` seconds (0.005) until it returns a true value,
+-- which it returns; raises after `seconds` (5), telling `what` it waited for.
+function wait.until_(predicate, seconds, step, what)
+  seconds = seconds or 5
+  local deadline = socket.gettime() + seconds
+  while true do
+    local value = predicate()
+    if value then
+      return value
+    elseif socket.gettime() >= deadline then
+      error(("waited %g s in vain for %s")
+        :format(seconds, what or describe(predicate)), 2)
+    end
+    socket.sleep(step or 0.005)
+  end
+end
+
+return wait

@@ -1,0 +1,44 @@
+#ifndef SEER_CLOCK_H
+#define SEER_CLOCK_H
+
+/*
+ * Time in milliseconds. Everything that is waited for or measured uses the
+ * monotonic clock; the wall clock appears in events' timestamps and in HTTP
+ * dates only, so that setting a machine's clock moves no deadline.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_NEVER INT64_MAX /* a deadline that is never reached */
+
+/* The largest wall time that has four digits for its year, in ms. */
+#define SEER_CLOCK_LAST INT64_C(253402300799999)
+
+/* Length of seer_clock_iso8601's text, without the terminating zero. */
+#define SEER_ISO8601_LENGTH 24
+
+/* Monotonic milliseconds; the origin means nothing. */
+int64_t seer_clock_now(void);
+
+/* Milliseconds since 1970-01-01T00:00:00Z. */
+int64_t seer_clock_wall(void);
+
+/* now + delay, without passing SEER_NEVER. */
+int64_t seer_clock_after(int64_t now, int64_t delay);
+
+/* Writes "2025-01-04T12:00:00.000Z" and a zero for a wall time from 0 to
+   SEER_CLOCK_LAST. */
+void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]);
+
+/* Reads an HTTP date (RFC 9110: "Sun, 06 Nov 1994 08:49:37 GMT", and the
+   two obsolete forms) into wall milliseconds; false if it is none. The
+   bytes need not end with a zero. */
+bool seer_clock_http_date(const char *text, size_t length, int64_t *wall);
+
+#pragma GCC visibility pop
+
+#endif

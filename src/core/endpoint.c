@@ -1,0 +1,355 @@
+#include "endpoint.h"
+
+#include "clock.h"
+#include "state.h"
+#include "thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FAILURES_ENDURED 5 /* in a row, before the endpoint backs off */
+#define EXIT_RETRY 50      /* ms between attempts to reach it at exit */
+#define REFUSALS_ENDURED 3 /* of these in a row, before giving up */
+#define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
+
+static char *copy(const char *text) {
+  size_t size = strlen(text) + 1;
+  char *copied = malloc(size);
+  return copied != NULL ? memcpy(copied, text, size) : NULL;
+}
+
+static void free_endpoint(seer_endpoint *endpoint) {
+  if (endpoint == NULL)
+    return;
+  seer_site_free(endpoint->site);
+  free(endpoint->base_url);
+  free(endpoint->api_key);
+  free(endpoint);
+}
+
+static seer_endpoint *new_endpoint(const char *base_url, const char *api_key) {
+  seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  if (endpoint == NULL)
+    return NULL;
+  endpoint->references = 1;
+  endpoint->base_url = copy(base_url);
+  endpoint->api_key = copy(api_key);
+  endpoint->site = seer_site_new(base_url, api_key);
+  if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
+      endpoint->site != NULL)
+    return endpoint;
+  free_endpoint(endpoint);
+  return NULL;
+}
+
+static seer_endpoint *find(const char *base_url, const char *api_key) {
+  seer_endpoint *endpoint = seer_process.endpoints;
+  while (endpoint != NULL && (strcmp(endpoint->base_url, base_url) != 0 ||
+                              strcmp(endpoint->api_key, api_key) != 0))
+    endpoint = endpoint->next;
+  return endpoint;
+}
+
+/* Takes the endpoints that nobody needs out of the process's list. */
+static seer_endpoint *unlist_idle(int64_t now) {
+  seer_endpoint *idle = NULL, **link = &seer_process.endpoints;
+  while (*link != NULL) {
+    seer_endpoint *endpoint = *link;
+    seer_pace_delay(&endpoint->pace, 0, now); /* frees slots */
+    if (endpoint->references > 0 || endpoint->pace.ended > 0) {
+      link = &endpoint->next;
+    } else {
+      *link = endpoint->next;
+      endpoint->next = idle;
+      idle = endpoint;
+    }
+  }
+  return idle;
+}
+
+static void free_all(seer_endpoint *endpoint) {
+  while (endpoint != NULL) {
+    seer_endpoint *next = endpoint->next;
+    free_endpoint(endpoint);
+    endpoint = next;
+  }
+}
+
+seer_endpoint *seer_endpoint_get(const char *base_url, const char *api_key) {
+  int64_t now = seer_clock_now();
+  seer_endpoint *idle, *found, *fresh = new_endpoint(base_url, api_key);
+  if (fresh == NULL)
+    return NULL;
+  seer_lock();
+  found = find(base_url, api_key);
+  if (found != NULL) {
+    found->references++;
+  } else {
+    fresh->next = seer_process.endpoints;
+    seer_process.endpoints = fresh;
+  }
+  idle = unlist_idle(now);
+  seer_unlock();
+  free_all(idle);
+  if (found == NULL)
+    return fresh;
+  free_endpoint(fresh);
+  return found;
+}
+
+void seer_endpoint_release(seer_endpoint *endpoint) {
+  int64_t now = seer_clock_now();
+  seer_endpoint *idle;
+  seer_lock();
+  endpoint->references--;
+  idle = unlist_idle(now);
+  seer_unlock();
+  free_all(idle);
+}
+
+const char *seer_endpoint_url(const seer_endpoint *endpoint) {
+  return endpoint->base_url;
+}
+
+/* Whether queued events may go now: not while it pauses, and while it backs
+   off one at a time. */
+static bool is_open(const seer_endpoint *endpoint, int64_t now) {
+  if (endpoint->paused_until > now)
+    return false;
+  return endpoint->level == 0 || endpoint->queued_in_flight == 0;
+}
+
+/* Milliseconds until this line may send; SEER_NEVER when the end of some
+   request decides. */
+static int64_t line_delay(seer_endpoint *endpoint, const seer_line *line,
+                          int64_t now) {
+  const seer_settings *settings = &line->queue->settings;
+  if (endpoint->in_flight >= settings->max_in_flight)
+    return SEER_NEVER;
+  return seer_pace_delay(&endpoint->pace, settings->rate_limit, now);
+}
+
+/* A waited-for request that the pacer would hold past its timeout fails at
+   once. */
+static void refuse_paced(seer_line *line, int64_t delay, int64_t now,
+                         seer_dead *dead) {
+  while (delay != SEER_NEVER && line->head != NULL &&
+         line->head->request->timeout < delay) {
+    seer_event *event = seer_queue_claim(line, now, dead);
+    if (event == NULL)
+      return;
+    event->request->outcome.failure = SEER_FAILURE_PACED;
+    seer_queue_done(line->queue, event, SEER_SETTLED_REJECTED, dead);
+  }
+}
+
+static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
+                              int64_t now, seer_queue **queue,
+                              seer_dead *dead) {
+  seer_line **ring = &endpoint->lines.ready[urgency];
+  for (int i = endpoint->lines.count[urgency]; i > 0 && *ring != NULL; i--) {
+    seer_line *line = *ring;
+    int64_t delay = line_delay(endpoint, line, now);
+    seer_event *event;
+    *ring = line->next_ready;
+    if (delay > 0) {
+      if (urgency == SEER_WAITED)
+        refuse_paced(line, delay, now, dead);
+      else
+        seer_queue_expire(line, now, dead);
+      continue;
+    }
+    event = seer_queue_claim(line, now, dead);
+    if (event == NULL)
+      continue;
+    *queue = line->queue;
+    return event;
+  }
+  return NULL;
+}
+
+/* Delayed events whose time has come are ready again. */
+static void wake_lines(seer_endpoint *endpoint, int64_t now) {
+  seer_line *line = endpoint->lines.delayed;
+  while (line != NULL) {
+    seer_line *next = line->next_delayed;
+    seer_queue_wake(line, now);
+    line = next;
+  }
+}
+
+static void expire_lines(seer_endpoint *endpoint, int64_t now,
+                         seer_dead *dead) {
+  seer_line **ring = &endpoint->lines.ready[SEER_QUEUED];
+  for (int i = endpoint->lines.count[SEER_QUEUED]; i > 0 && *ring; i--) {
+    seer_line *line = *ring;
+    *ring = line->next_ready;
+    seer_queue_expire(line, now, dead);
+  }
+}
+
+seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
+                                seer_queue **queue, seer_dead *dead) {
+  seer_event *event;
+  wake_lines(endpoint, now);
+  event = claim_from(endpoint, SEER_WAITED, now, queue, dead);
+  if (event == NULL && is_open(endpoint, now))
+    event = claim_from(endpoint, SEER_QUEUED, now, queue, dead);
+  else if (event == NULL)
+    expire_lines(endpoint, now, dead);
+  if (event == NULL)
+    return NULL;
+  endpoint->in_flight++;
+  if (event->request == NULL)
+    endpoint->queued_in_flight++;
+  else
+    event->request->give_up = seer_clock_after(
+        now, seer_clock_after(WAITER_GRACE, event->request->timeout));
+  seer_pace_begin(&endpoint->pace);
+  return event;
+}
+
+static int64_t sooner(int64_t one, int64_t other) {
+  return one < other ? one : other;
+}
+
+static int64_t later(int64_t one, int64_t other) {
+  return one > other ? one : other;
+}
+
+/* When a ready line may be claimed from, by its own limits. */
+static int64_t next_ready(seer_endpoint *endpoint, seer_urgency urgency,
+                          int64_t now) {
+  seer_line *first = endpoint->lines.ready[urgency], *line = first;
+  int64_t next = SEER_NEVER;
+  if (first == NULL)
+    return SEER_NEVER;
+  do {
+    int64_t delay = line_delay(endpoint, line, now);
+    next = sooner(next, seer_clock_after(now, delay));
+    line = line->next_ready;
+  } while (line != first);
+  return next;
+}
+
+static int64_t next_expiry(const seer_endpoint *endpoint) {
+  const seer_line *first = endpoint->lines.ready[SEER_QUEUED], *line = first;
+  int64_t next = SEER_NEVER;
+  if (first == NULL)
+    return SEER_NEVER;
+  do {
+    next = sooner(next, seer_queue_next_expiry(line));
+    line = line->next_ready;
+  } while (line != first);
+  return next;
+}
+
+static int64_t next_due(const seer_endpoint *endpoint) {
+  int64_t next = SEER_NEVER;
+  for (const seer_line *line = endpoint->lines.delayed; line != NULL;
+       line = line->next_delayed)
+    next = sooner(next, seer_queue_next_due(line));
+  return next;
+}
+
+int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
+  int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
+  int64_t next = next_ready(endpoint, SEER_WAITED, now);
+  if (endpoint->level > 0 && endpoint->queued_in_flight > 0)
+    queued = SEER_NEVER; /* the end of the probe decides */
+  next = sooner(next, later(queued, endpoint->paused_until));
+  next = sooner(next, next_due(endpoint));
+  return sooner(next, next_expiry(endpoint));
+}
+
+void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
+                          int64_t now) {
+  endpoint->in_flight--;
+  if (!waited)
+    endpoint->queued_in_flight--;
+  seer_pace_end(&endpoint->pace, sent, now);
+}
+
+/* The next step of backing off, unless the attempt was sent before the last
+   one: what failed together counts once. */
+static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
+                     const seer_attempt *attempt, int64_t now) {
+  int64_t delay;
+  if (attempt->epoch == endpoint->epoch) {
+    endpoint->epoch++;
+    endpoint->level++;
+    if (attempt->exiting && attempt->answer->unreachable &&
+        ++endpoint->refusals >= REFUSALS_ENDURED)
+      endpoint->hopeless = true;
+  }
+  delay = attempt->exiting && attempt->answer->unreachable
+              ? EXIT_RETRY
+              : seer_retry_delay(attempt->answer, endpoint->level,
+                                 settings->initial_retry_delay,
+                                 settings->max_queued_delay, attempt->jitter);
+  delay = later(delay, seer_retry_long_pause(attempt->answer));
+  if (attempt->epoch + 1 == endpoint->epoch) /* of this step */
+    endpoint->paused_until =
+        later(endpoint->paused_until, seer_clock_after(now, delay));
+}
+
+static void succeed(seer_endpoint *endpoint) {
+  endpoint->failures = endpoint->level = endpoint->refusals = 0;
+  endpoint->paused_until = 0;
+}
+
+/* A service that answers a good event badly, or not at all. What fails a
+   second time may itself be the reason, and so counts only when there was no
+   answer. */
+static void fail(seer_endpoint *endpoint, const seer_settings *settings,
+                 const seer_attempt *attempt, int64_t now) {
+  const seer_answer *answer = attempt->answer;
+  if (answer->status != 0)
+    endpoint->refusals = 0;
+  if (endpoint->level == 0) {
+    if (answer->status == 0 || attempt->number == 1)
+      endpoint->failures++;
+    if (endpoint->failures < FAILURES_ENDURED &&
+        !(attempt->exiting && answer->unreachable))
+      return;
+  }
+  back_off(endpoint, settings, attempt, now);
+}
+
+int64_t seer_endpoint_learn(seer_endpoint *endpoint,
+                            const seer_settings *settings,
+                            const seer_attempt *attempt, int64_t now) {
+  const seer_answer *answer = attempt->answer;
+  bool wait_less = attempt->exiting && answer->unreachable;
+  int64_t max = attempt->waited ? settings->max_waited_delay
+                                : settings->max_queued_delay;
+  if (attempt->verdict == SEER_DELIVERED ||
+      (attempt->verdict == SEER_REJECTED && !attempt->waited))
+    succeed(endpoint);
+  else if (attempt->verdict == SEER_PAUSE)
+    back_off(endpoint, settings, attempt, now);
+  else if (!attempt->waited)
+    fail(endpoint, settings, attempt, now);
+  return seer_clock_after(
+      now, wait_less ? EXIT_RETRY
+                     : seer_retry_delay(answer, attempt->number,
+                                        settings->initial_retry_delay, max,
+                                        attempt->jitter));
+}
+
+void seer_endpoint_hurry(seer_endpoint *endpoint) {
+  endpoint->failures = endpoint->level = endpoint->refusals = 0;
+  endpoint->paused_until = 0;
+  endpoint->epoch++;
+  while (endpoint->lines.delayed != NULL)
+    seer_queue_hurry(endpoint->lines.delayed);
+}
+
+void seer_endpoint_forget(seer_endpoint *endpoint) {
+  memset(&endpoint->pace, 0, sizeof endpoint->pace);
+  memset(endpoint->troubles, 0, sizeof endpoint->troubles);
+  endpoint->in_flight = endpoint->queued_in_flight = 0;
+  endpoint->hopeless = false;
+  seer_site_forget(endpoint->site);
+  seer_endpoint_hurry(endpoint);
+}

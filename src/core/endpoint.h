@@ -1,0 +1,104 @@
+#ifndef SEER_ENDPOINT_H
+#define SEER_ENDPOINT_H
+
+/*
+ * What the clients of one API share: base URL, key, pacing, back-off and
+ * prepared requests. Clients with the same base URL and key have the same
+ * endpoint, in whatever Lua state they live, for the server counts and
+ * refuses them together.
+ *
+ * The fields are guarded by the lock; only the strings and the site are
+ * constant.
+ */
+
+#include "http.h"
+#include "pace.h"
+#include "queue.h"
+#include "tell.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Kinds of trouble that are told. */
+typedef enum seer_trouble_kind {
+  SEER_TROUBLE_UNREACHABLE, /* no answer */
+  SEER_TROUBLE_FAILING,     /* 408, 5xx: the service is ill */
+  SEER_TROUBLE_REFUSED,     /* 401, 404...: key, URL or plan is wrong */
+  SEER_TROUBLE_LIMITED,     /* 429 */
+  SEER_TROUBLE_REJECTED,    /* an event is at fault, and lost */
+  SEER_TROUBLE_DROPPED,     /* expired or displaced */
+  SEER_TROUBLES
+} seer_trouble_kind;
+
+struct seer_endpoint {
+  seer_endpoint *next;
+  char *base_url, *api_key;
+  seer_site *site;
+  int references;
+  seer_queue *queues; /* a list */
+  seer_lines lines;
+  seer_pace pace;
+  int in_flight;        /* requests */
+  int queued_in_flight; /* of these, nobody waits for */
+  int failures;         /* in a row, while not backing off */
+  int level;            /* 0: not backing off; else failed probes + 1 */
+  int64_t paused_until; /* for queued events */
+  uint32_t epoch;       /* number of times that it began to pause */
+  seer_trouble troubles[SEER_TROUBLES];
+  int refusals;  /* unreachable in a row, since exit began */
+  bool hopeless; /* at exit: nothing more will be delivered */
+};
+
+/* What has become of an attempt. */
+typedef struct seer_attempt {
+  const seer_answer *answer;
+  seer_verdict verdict;
+  uint32_t epoch; /* the endpoint's when it was sent */
+  int number;     /* 1: the event's first */
+  bool waited;
+  bool exiting;  /* the process ends: no time to lose */
+  double jitter; /* a random number from 0 to 1 */
+} seer_attempt;
+
+/* The endpoint of this base URL and key, with one more reference; NULL
+   without memory. `base_url` has passed seer_http_check_url, `api_key` has
+   no control characters. Takes the lock. */
+seer_endpoint *seer_endpoint_get(const char *base_url, const char *api_key);
+
+/* Gives a reference back. Takes the lock. An endpoint outlives its last
+   reference until its pacing log is empty. */
+void seer_endpoint_release(seer_endpoint *endpoint);
+
+/* The base URL, for messages; it contains no secret. */
+const char *seer_endpoint_url(const seer_endpoint *endpoint);
+
+/* The rest is for the sender, with the lock held. */
+
+/* The next event that may be sent now, taken in turn from the endpoint's
+   queues and counted as in flight; NULL if there is none. */
+seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
+                                seer_queue **queue, seer_dead *dead);
+
+/* When it is worth to claim again, or an event is due to expire; SEER_NEVER
+   if only a new event or the end of a request can change anything. */
+int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
+
+/* A claimed event is in flight no more; its request went over the wire
+   `sent` times. */
+void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
+                          int64_t now);
+
+/* Draws the conclusions for the endpoint, and returns when the event is due
+   again, if it is. */
+int64_t seer_endpoint_learn(seer_endpoint *endpoint,
+                            const seer_settings *settings,
+                            const seer_attempt *attempt, int64_t now);
+
+/* The process begins to exit: forget pauses, hurry what is delayed. */
+void seer_endpoint_hurry(seer_endpoint *endpoint);
+
+/* Makes it as at the start: in the child of a fork. */
+void seer_endpoint_forget(seer_endpoint *endpoint);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,110 @@
+#ifndef SEER_EVENT_H
+#define SEER_EVENT_H
+
+/*
+ * What travels: an event, ready to be sent, and the request that somebody
+ * waits for, if anybody does.
+ *
+ * An event is one allocation: this header, the JSON body, and for an
+ * identify the record that keeps it in order. Everything but the links is
+ * fixed when it is made, so every attempt sends the same bytes under the
+ * same Idempotency-Key.
+ */
+
+#include "id.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef enum seer_kind {
+  SEER_CAPTURE, /* POST /capture */
+  SEER_IDENTIFY /* POST /identify */
+} seer_kind;
+
+/* Why a request has no good answer. */
+typedef enum seer_failure {
+  SEER_FAILURE_NONE = 0,
+  SEER_FAILURE_STATUS,     /* an answer, but not a 2xx */
+  SEER_FAILURE_CONNECTION, /* no answer */
+  SEER_FAILURE_TIMEOUT,    /* no answer in time */
+  SEER_FAILURE_PACED,      /* the pacer would have held it too long */
+  SEER_FAILURE_CLOSED,     /* its queue ended first: fork, or exit */
+  SEER_FAILURE_NOMEM
+} seer_failure;
+
+/* The answer to a waited-for request, or what came instead. The strings
+   are owned by the outcome; the secrets in them are masked already. */
+typedef struct seer_outcome {
+  seer_failure failure;
+  int status;    /* 0: none was received */
+  char *headers; /* lines "Name: value\r\n", or NULL */
+  size_t headers_length;
+  char *body; /* or NULL */
+  size_t body_length;
+  char message[200]; /* why there was no answer */
+} seer_outcome;
+
+/* A request that somebody waits for. Two hold it: the waiter, and its
+   event until that is settled. The fields are guarded by the lock, except
+   `outcome`: written before `settled` is set, and constant after. */
+typedef struct seer_request {
+  int64_t timeout; /* ms, of an attempt */
+  int64_t max_retries;
+  int64_t give_up; /* when the waiter gives up, unless it moves on */
+  int references;
+  uint32_t generation; /* of its event */
+  bool settled;
+  bool cancelled; /* settled by the waiter: send it no more */
+  seer_outcome outcome;
+} seer_request;
+
+typedef struct seer_event seer_event;
+
+/* An identify's place among those of the same client and user. `user` is
+   a keyed hash; two users that share one merely wait for each other. */
+typedef struct seer_turn {
+  uint64_t user;
+  seer_event *child[2];        /* links of the tree of those at the front */
+  seer_event *follower;        /* the next of the same user, oldest first */
+  seer_event *last;            /* at the front only: the end of that chain */
+  seer_event *previous, *next; /* at the front only: those followed */
+} seer_turn;
+
+struct seer_event {
+  seer_event *next;      /* in a list, or the next sibling in a heap */
+  seer_event *child;     /* first child in a heap */
+  seer_request *request; /* NULL: nobody waits for it */
+  seer_turn *turn;       /* NULL: not an identify */
+  int64_t expires;       /* monotonic ms */
+  int64_t due;           /* monotonic ms; while it is delayed */
+  seer_id id;            /* its Idempotency-Key */
+  uint32_t length;       /* of the body */
+  uint32_t generation;   /* of flushes, when it was accepted */
+  uint16_t attempts;     /* made so far */
+  uint8_t kind;          /* a seer_kind */
+  char body[];           /* JSON; not terminated by a zero */
+};
+
+/* A new event with a copy of the body and an id of its own; NULL without
+   memory. `user` (with its length) is an identify's user_id, else NULL. */
+seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
+                           const char *user, size_t user_length);
+
+/* Frees the event; its request, if any, must be released before. */
+void seer_event_free(seer_event *event);
+
+/* All the memory that an event occupies, the allocator's share included. */
+size_t seer_event_size(const seer_event *event);
+
+/* A request with one reference, or NULL without memory. Times in ms. */
+seer_request *seer_request_new(int64_t timeout, int64_t max_retries);
+
+/* Frees a request that nobody refers to any more. */
+void seer_request_free(seer_request *request);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,390 @@
+#include "http.h"
+
+#include "clock.h"
+#include "http_answer.h"
+#include "http_site.h"
+#include "thread.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "libcurl 7.87 or newer is needed"
+#endif
+
+#define ID_HEADER "Idempotency-Key: "
+
+/* A transfer as the rest of the core sees it, and what libcurl needs. */
+typedef struct flight {
+  seer_transfer transfer; /* the first member: see flight_of */
+  CURL *easy;
+  seer_site *site;
+  uint64_t prepared_for; /* serial of the site its options are set for */
+  seer_incoming incoming;
+  int64_t deadline;
+  char *url; /* of a redirect, for curl_free; or NULL */
+  int redirects;
+  bool connected; /* counted in site->connected */
+  char id[sizeof ID_HEADER + SEER_ID_LENGTH];
+  struct curl_slist first_header; /* the id; the site's follow */
+  char error[CURL_ERROR_SIZE];
+  struct flight *next; /* among the idle */
+} flight;
+
+struct seer_http {
+  CURLM *multi;
+  flight *idle;
+  int *sockets; /* open now */
+  size_t socket_count, socket_room;
+};
+
+static flight *flight_of(seer_transfer *transfer) {
+  return (flight *)(void *)transfer;
+}
+
+bool seer_http_init(void) {
+  return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+/* Sockets are known by number, so that the child of a fork can close what
+   it has inherited. */
+
+static bool remember_socket(seer_http *http, int fd) {
+  if (http->socket_count == http->socket_room) {
+    size_t room = http->socket_room * 2 + 16;
+    int *sockets = realloc(http->sockets, room * sizeof *sockets);
+    if (sockets == NULL)
+      return false;
+    http->sockets = sockets;
+    http->socket_room = room;
+  }
+  http->sockets[http->socket_count++] = fd;
+  return true;
+}
+
+static curl_socket_t open_socket(void *data, curlsocktype purpose,
+                                 struct curl_sockaddr *address) {
+  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
+                  address->protocol);
+  (void)purpose;
+  if (fd < 0)
+    return CURL_SOCKET_BAD;
+  if (remember_socket(data, fd))
+    return fd;
+  close(fd);
+  return CURL_SOCKET_BAD;
+}
+
+static int close_socket(void *data, curl_socket_t fd) {
+  seer_http *http = data;
+  for (size_t i = 0; i < http->socket_count; i++) {
+    if (http->sockets[i] == fd) {
+      http->sockets[i] = http->sockets[--http->socket_count];
+      break;
+    }
+  }
+  return close(fd);
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *data) {
+  flight *f = data;
+  size_t length = size * count;
+  return seer_incoming_header(&f->incoming, line, length) ? length : 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
+  flight *f = data;
+  size_t length = size * count;
+  return seer_incoming_body(&f->incoming, bytes, length) ? length : 0;
+}
+
+/* Called each time the request is about to go over a connection: a second
+   call means that libcurl sends it again because a reused one had died. */
+static int on_connected(void *data, char *remote, char *local, int port,
+                        int local_port) {
+  flight *f = data;
+  (void)remote, (void)local, (void)port, (void)local_port;
+  f->transfer.sent++;
+  seer_lock();
+  if (!f->connected)
+    f->site->connected++;
+  f->site->connected_at = seer_clock_now();
+  seer_unlock();
+  f->connected = true;
+  return CURL_PREREQFUNC_OK;
+}
+
+static void disconnected(flight *f) {
+  if (!f->connected)
+    return;
+  f->connected = false;
+  seer_lock();
+  f->site->connected--;
+  seer_unlock();
+}
+
+/* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
+static long http_version(void) {
+  curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+  return info->version_num >= 0x080000 ? CURL_HTTP_VERSION_2TLS
+                                       : CURL_HTTP_VERSION_1_1;
+}
+
+/* What is the same for every request of a handle. */
+static void set_permanent(seer_http *http, flight *f) {
+  CURL *easy = f->easy;
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, f);
+  curl_easy_setopt(easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, http_version());
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, f->error);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, f);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* join no resolver */
+}
+
+/* What is the same for every request to a site. */
+static bool set_site(flight *f, seer_site *site) {
+  CURL *easy = f->easy;
+  if (f->prepared_for == site->serial)
+    return true;
+  f->prepared_for = 0;
+  if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
+      curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK)
+    return false;
+  if (site->ca_file != NULL &&
+      curl_easy_setopt(easy, CURLOPT_CAINFO, site->ca_file) != CURLE_OK)
+    return false;
+  f->prepared_for = site->serial;
+  return true;
+}
+
+static bool set_url(flight *f, const char *url, int64_t now) {
+  int64_t left = f->deadline - now;
+  curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, (long)(left > 0 ? left : 1));
+  return curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
+}
+
+static void set_event(flight *f, const seer_event *event) {
+  memcpy(f->id, ID_HEADER, sizeof ID_HEADER - 1);
+  seer_id_text(event->id, f->id + sizeof ID_HEADER - 1);
+  f->first_header.data = f->id;
+  f->first_header.next = f->site->headers;
+  curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, &f->first_header);
+  curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                   (curl_off_t)event->length);
+  curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, (const char *)event->body);
+}
+
+static flight *new_flight(seer_http *http) {
+  flight *f = calloc(1, sizeof *f);
+  if (f == NULL)
+    return NULL;
+  seer_incoming_init(&f->incoming);
+  f->easy = curl_easy_init();
+  if (f->easy == NULL) {
+    free(f);
+    return NULL;
+  }
+  set_permanent(http, f);
+  return f;
+}
+
+static flight *take_flight(seer_http *http) {
+  flight *f = http->idle;
+  if (f == NULL)
+    return new_flight(http);
+  http->idle = f->next;
+  return f;
+}
+
+static void reset_flight(flight *f, bool waited) {
+  memset(&f->transfer, 0, sizeof f->transfer);
+  seer_incoming_reset(&f->incoming, waited);
+  f->error[0] = '\0';
+  f->redirects = 0;
+}
+
+seer_transfer *seer_http_start(seer_http *http, seer_site *site,
+                               seer_event *event, int64_t timeout,
+                               int64_t connect_timeout) {
+  int64_t now = seer_clock_now();
+  flight *f = take_flight(http);
+  if (f == NULL)
+    return NULL;
+  reset_flight(f, event->request != NULL);
+  f->site = site;
+  f->deadline = seer_clock_after(now, timeout);
+  curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout);
+  set_event(f, event);
+  if (!set_site(f, site) || !set_url(f, site->urls[event->kind], now) ||
+      curl_multi_add_handle(http->multi, f->easy) != CURLM_OK) {
+    seer_http_recycle(http, &f->transfer);
+    return NULL;
+  }
+  f->transfer.event = event;
+  return &f->transfer;
+}
+
+void seer_http_perform(seer_http *http) {
+  int running;
+  curl_multi_perform(http->multi, &running);
+}
+
+/* Follows a redirect that keeps method, body and origin; false if this is
+   none. The rest of the attempt's time is what it has. */
+static bool redirect(seer_http *http, flight *f) {
+  char location[2048], *url, *from = NULL;
+  int status = f->incoming.status;
+  if ((status != 307 && status != 308) ||
+      f->redirects >= SEER_HTTP_REDIRECTS ||
+      !seer_incoming_find(&f->incoming, "location", location, sizeof location))
+    return false;
+  curl_easy_getinfo(f->easy, CURLINFO_EFFECTIVE_URL, &from);
+  url = from != NULL ? seer_site_same_origin(from, location) : NULL;
+  if (url == NULL)
+    return false;
+  curl_free(f->url);
+  f->url = url;
+  f->redirects++;
+  if (!set_url(f, url, seer_clock_now()) ||
+      curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
+    return false;
+  seer_incoming_reset(&f->incoming, f->incoming.whole_body);
+  return true;
+}
+
+static bool is_unreachable(CURLcode code) {
+  switch (code) {
+  case CURLE_COULDNT_RESOLVE_HOST:
+  case CURLE_COULDNT_RESOLVE_PROXY:
+  case CURLE_COULDNT_CONNECT:
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* No answer: what libcurl says of it. */
+static void conclude_failure(flight *f, CURLcode code) {
+  seer_transfer *t = &f->transfer;
+  t->answer.failure = code == CURLE_OPERATION_TIMEDOUT
+                          ? SEER_FAILURE_TIMEOUT
+                          : SEER_FAILURE_CONNECTION;
+  t->answer.unreachable = is_unreachable(code);
+  t->answer.should_retry = -1;
+  t->answer.retry_after = SEER_NO_RETRY_AFTER;
+  snprintf(t->message, sizeof t->message, "%.199s",
+           f->error[0] != '\0' ? f->error : curl_easy_strerror(code));
+  seer_site_mask(f->site, t->message, strlen(t->message), true);
+}
+
+static void conclude_answer(flight *f) {
+  seer_transfer *t = &f->transfer;
+  seer_buffer *headers = &f->incoming.headers, *body = &f->incoming.body;
+  seer_incoming_judge(&f->incoming, &t->answer);
+  if (headers->length > 0)
+    seer_site_mask(f->site, headers->data, headers->length,
+                   headers->error != SEER_BUFFER_OK);
+  if (body->length > 0)
+    seer_site_mask(f->site, body->data, body->length, f->incoming.cut);
+  t->headers = headers->data;
+  t->headers_length = headers->length;
+  t->body = body->data;
+  t->body_length = body->length;
+  if (body->length > 0)
+    snprintf(t->message, sizeof t->message, "%d %.*s", t->answer.status,
+             (int)body->length, body->data);
+  else
+    snprintf(t->message, sizeof t->message, "%d status code (no body)",
+             t->answer.status);
+}
+
+seer_transfer *seer_http_finished(seer_http *http) {
+  CURLMsg *message;
+  int left;
+  while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+    CURLcode code = message->data.result;
+    CURL *easy = message->easy_handle;
+    flight *f = NULL;
+    if (message->msg != CURLMSG_DONE)
+      continue;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
+    curl_multi_remove_handle(http->multi, easy);
+    if (redirect(http, f))
+      continue;
+    disconnected(f);
+    if (f->incoming.status != 0)
+      conclude_answer(f);
+    else
+      conclude_failure(f, code);
+    return &f->transfer;
+  }
+  return NULL;
+}
+
+void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
+  flight *f = flight_of(transfer);
+  curl_free(f->url);
+  f->url = NULL;
+  f->next = http->idle;
+  http->idle = f;
+}
+
+void seer_http_poll(seer_http *http, int alarm, int timeout) {
+  struct curl_waitfd waited = {alarm, CURL_WAIT_POLLIN, 0};
+  curl_multi_poll(http->multi, &waited, 1, timeout, NULL);
+}
+
+seer_http *seer_http_new(void) {
+  seer_http *http = calloc(1, sizeof *http);
+  if (http == NULL)
+    return NULL;
+  http->multi = curl_multi_init();
+  if (http->multi == NULL) {
+    free(http);
+    return NULL;
+  }
+  return http;
+}
+
+void seer_http_free(seer_http *http) {
+  if (http == NULL)
+    return;
+  curl_multi_cleanup(http->multi);
+  while (http->idle != NULL) {
+    flight *f = http->idle;
+    http->idle = f->next;
+    curl_easy_cleanup(f->easy);
+    seer_incoming_clear(&f->incoming);
+    free(f);
+  }
+  free(http->sockets);
+  free(http);
+}
+
+void seer_http_abandon(seer_http *http) {
+  for (size_t i = 0; i < http->socket_count; i++)
+    close(http->sockets[i]);
+  http->socket_count = 0;
+}

@@ -1,0 +1,105 @@
+#include "id.h"
+
+#include "clock.h"
+#include "thread.h"
+
+#include <stdbool.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* xoshiro256++ by Blackman and Vigna: 256 bits of state, no weak ones. */
+static uint64_t state[4];
+static uint64_t hash_key;
+static bool seeded;
+
+static uint64_t rotate(uint64_t value, int bits) {
+  return value << bits | value >> (64 - bits);
+}
+
+/* The finalizer of splitmix64: each bit of the input moves half of those of
+   the output. */
+static uint64_t mix(uint64_t value) {
+  value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+  value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+  return value ^ value >> 31;
+}
+
+/* Where the system has no random numbers to give, two processes still
+   differ by their number, their start and where their memory lies. */
+static void seed_poorly(void) {
+  uint64_t value = (uint64_t)getpid() << 32 ^ (uint64_t)seer_clock_wall() ^
+                   (uint64_t)(uintptr_t)&value;
+  for (int i = 0; i < 4; i++) {
+    value += UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)seer_clock_now();
+    state[i] = mix(value);
+  }
+}
+
+static uint64_t next_number(void) {
+  uint64_t result = rotate(state[0] + state[3], 23) + state[0];
+  uint64_t shifted = state[1] << 17;
+  state[2] ^= state[0];
+  state[3] ^= state[1];
+  state[1] ^= state[2];
+  state[0] ^= state[3];
+  state[2] ^= shifted;
+  state[3] = rotate(state[3], 45);
+  return result;
+}
+
+static void seed(void) {
+  if (seeded)
+    return;
+  if (getrandom(state, sizeof state, GRND_NONBLOCK) != sizeof state)
+    seed_poorly();
+  if (hash_key == 0) /* a fork keeps it: hashes are in its queues */
+    hash_key = next_number() | 1;
+  seeded = true;
+}
+
+seer_id seer_id_new(void) {
+  seer_id id;
+  seer_lock();
+  seed();
+  id.high = next_number();
+  id.low = next_number();
+  seer_unlock();
+  return id;
+}
+
+double seer_id_fraction(void) {
+  uint64_t number;
+  seer_lock();
+  seed();
+  number = next_number();
+  seer_unlock();
+  return (double)(number >> 11) * (1.0 / 9007199254740992.0);
+}
+
+void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]) {
+  static const char digits[] = "0123456789abcdef";
+  uint64_t high = (id.high & ~UINT64_C(0xf000)) | UINT64_C(0x4000);
+  uint64_t low = (id.low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
+  for (int i = 0; i < 32; i++) {
+    uint64_t half = i < 16 ? high : low;
+    if (i == 8 || i == 12 || i == 16 || i == 20)
+      *text++ = '-';
+    *text++ = digits[half >> (60 - 4 * (i % 16)) & 15];
+  }
+  *text = '\0';
+}
+
+uint64_t seer_id_hash(const char *bytes, size_t length) {
+  uint64_t hash;
+  seer_lock();
+  seed();
+  hash = hash_key;
+  seer_unlock();
+  for (size_t i = 0; i < length; i++)
+    hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+  return mix(hash + length);
+}
+
+void seer_id_forget(void) {
+  seeded = false;
+}

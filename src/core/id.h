@@ -1,0 +1,39 @@
+#ifndef SEER_ID_H
+#define SEER_ID_H
+
+/*
+ * Random numbers: 128-bit identities for the Idempotency-Key, and the
+ * jitter of delays. One generator per process, seeded by the system; the
+ * child of a fork starts another, or two processes would mint the same
+ * identities. Not for secrets.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_ID_LENGTH 36 /* of its text, without the terminating zero */
+
+typedef struct seer_id {
+  uint64_t high, low;
+} seer_id;
+
+/* A new identity. Safe on any thread. */
+seer_id seer_id_new(void);
+
+/* The identity as a version 4 UUID, and a zero. */
+void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]);
+
+/* A random number from 0 inclusive to 1 exclusive. Safe on any thread. */
+double seer_id_fraction(void);
+
+/* A hash of bytes that differs from process to process. */
+uint64_t seer_id_hash(const char *bytes, size_t length);
+
+/* Called in the child of a fork: forget the generator's state. */
+void seer_id_forget(void);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,252 @@
+#include "json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXACT 0x1p53 /* the integral doubles up to here are all integers */
+
+/*
+** Numbers.
+*/
+
+static const char pairs[] = "00010203040506070809"
+                            "10111213141516171819"
+                            "20212223242526272829"
+                            "30313233343536373839"
+                            "40414243444546474849"
+                            "50515253545556575859"
+                            "60616263646566676869"
+                            "70717273747576777879"
+                            "80818283848586878889"
+                            "90919293949596979899";
+
+/* Writes the digits so that they end before `end`; returns their start. */
+static char *digits(char *end, uint64_t value) {
+  while (value >= 100) {
+    end -= 2;
+    memcpy(end, pairs + value % 100 * 2, 2);
+    value /= 100;
+  }
+  if (value >= 10) {
+    end -= 2;
+    memcpy(end, pairs + value * 2, 2);
+  } else {
+    *--end = (char)('0' + value);
+  }
+  return end;
+}
+
+void seer_json_integer(seer_buffer *out, int64_t value) {
+  char text[20];
+  char *end = text + sizeof(text);
+  char *start = digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+  if (value < 0)
+    *--start = '-';
+  seer_buffer_append(out, start, (size_t)(end - start));
+}
+
+/* All powers of ten that are exact as doubles. */
+static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+#define PLACES (sizeof(powers) / sizeof(powers[0]))
+
+/* Writes `scaled` with a point before its last `places` digits. */
+static void fixed(seer_buffer *out, uint64_t scaled, size_t places) {
+  char text[48];
+  char *end = text + sizeof(text);
+  char *start = digits(end, scaled);
+  char *point = end - places;
+  while (start >= point)
+    *--start = '0'; /* at least one digit before the point */
+  memmove(start - 1, start, (size_t)(point - start));
+  point[-1] = '.';
+  seer_buffer_append(out, start - 1, (size_t)(end - start) + 1);
+}
+
+/* The exact path: the fewest decimal places that make an integer n below
+   2^53 of `value` > 0. n and the power of ten are exact and a division is
+   rounded once, so n / 10^places == value says that the text reads back
+   as `value`. Most numbers that people write down end here. */
+static bool few_places(seer_buffer *out, double value) {
+  size_t places;
+  if (value < 1e-5)
+    return false; /* shorter with an exponent */
+  for (places = 1; places < PLACES; places++) {
+    double product = value * powers[places];
+    uint64_t scaled;
+    if (!(product < EXACT - 1))
+      return false;
+    scaled = (uint64_t)(product + 0.5);
+    if ((double)scaled / powers[places] == value) {
+      fixed(out, scaled, places);
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Replaces the locale's decimal point, which may be several bytes long:
+   whatever is neither digit, sign nor exponent. Returns the new length. */
+static size_t neutral_point(char *text) {
+  size_t point = strspn(text, "+-0123456789e");
+  size_t rest = point + strcspn(text + point, "+-0123456789e");
+  if (rest == point)
+    return point; /* there is no point */
+  text[point] = '.';
+  memmove(text + point + 1, text + rest, strlen(text + rest) + 1);
+  return strlen(text);
+}
+
+static void many_places(seer_buffer *out, double value) {
+  char text[64];
+  int precision;
+  for (precision = 15; precision <= 17; precision++) {
+    snprintf(text, sizeof(text), "%.*g", precision, value);
+    if (strtod(text, NULL) == value)
+      break;
+  }
+  seer_buffer_append(out, text, neutral_point(text));
+}
+
+void seer_json_number(seer_buffer *out, double value) {
+  double magnitude = value < 0 ? -value : value;
+  if (magnitude <= EXACT && (double)(int64_t)value == value) {
+    seer_json_integer(out, (int64_t)value);
+    return;
+  }
+  if (value - value != 0) { /* NaN, or infinite */
+    seer_json_literal(out, "null");
+    return;
+  }
+  if (value < 0)
+    seer_buffer_byte(out, '-');
+  if (!few_places(out, magnitude))
+    many_places(out, magnitude);
+}
+
+/*
+** Strings.
+*/
+
+#define U 'u'
+#define X 'x'
+
+/* What becomes of a byte: 0 is copied, 'x' begins something that is not
+   ASCII, 'u' is written as \u00XX, others after a backslash. */
+static const char escapes[256] = {
+    U, U, U,   U, U, U, U, U, 'b', 't', 'n', U, 'f',  'r', U, U, /* 00 */
+    U, U, U,   U, U, U, U, U, U,   U,   U,   U, U,    U,   U, U, /* 10 */
+    0, 0, '"', 0, 0, 0, 0, 0, 0,   0,   0,   0, 0,    0,   0, 0, /* 20 */
+    0, 0, 0,   0, 0, 0, 0, 0, 0,   0,   0,   0, 0,    0,   0, 0, /* 30 */
+    0, 0, 0,   0, 0, 0, 0, 0, 0,   0,   0,   0, 0,    0,   0, 0, /* 40 */
+    0, 0, 0,   0, 0, 0, 0, 0, 0,   0,   0,   0, '\\', 0,   0, 0, /* 50 */
+    0, 0, 0,   0, 0, 0, 0, 0, 0,   0,   0,   0, 0,    0,   0, 0, /* 60 */
+    0, 0, 0,   0, 0, 0, 0, 0, 0,   0,   0,   0, 0,    0,   0, 0, /* 70 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* 80 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* 90 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* A0 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* B0 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* C0 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* D0 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* E0 */
+    X, X, X,   X, X, X, X, X, X,   X,   X,   X, X,    X,   X, X, /* F0 */
+};
+
+typedef const unsigned char *bytes_at;
+
+/* The length of the character at `at`, if it is valid UTF-8. Otherwise the
+   negated length of the longest part of it that could have become valid:
+   what the Unicode standard recommends to replace as one. */
+static int character(bytes_at at, bytes_at end) {
+  unsigned char lead = *at, lowest = 0x80, highest = 0xBF;
+  int length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  int i;
+  if (lead < 0xC2 || lead > 0xF4)
+    return -1;
+  if (lead == 0xE0)
+    lowest = 0xA0; /* below: overlong */
+  else if (lead == 0xED)
+    highest = 0x9F; /* above: surrogates */
+  else if (lead == 0xF0)
+    lowest = 0x90; /* below: overlong */
+  else if (lead == 0xF4)
+    highest = 0x8F; /* above: past U+10FFFF */
+  for (i = 1; i < length; i++) {
+    if (end - at == i || at[i] < lowest || at[i] > highest)
+      return -i;
+    lowest = 0x80;
+    highest = 0xBF;
+  }
+  return length;
+}
+
+static void escaped(seer_buffer *out, unsigned char byte) {
+  static const char hex[] = "0123456789abcdef";
+  char text[] = {'\\', escapes[byte],  '0',
+                 '0',  hex[byte >> 4], hex[byte & 15]};
+  seer_buffer_append(out, text, text[1] == U ? 6 : 2);
+}
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high bit of each byte that is zero, and perhaps of bytes above it. */
+static uint64_t zeros(uint64_t word) {
+  return (word - EACH(0x01)) & ~word;
+}
+
+/* True if the eight bytes at `at` are printable ASCII that needs no
+   backslash. */
+static bool is_plain(bytes_at at) {
+  uint64_t word;
+  memcpy(&word, at, sizeof(word));
+  return ((word | (word - EACH(0x20)) | zeros(word ^ EACH('"')) |
+           zeros(word ^ EACH('\\'))) &
+          EACH(0x80)) == 0;
+}
+
+/* Where the bytes that are copied as they are end. */
+static bytes_at skip_copied(bytes_at at, bytes_at end) {
+  while (at < end) {
+    int length = 1;
+    if (end - at >= 8 && is_plain(at))
+      length = 8;
+    else if (escapes[*at] == X)
+      length = character(at, end);
+    else if (escapes[*at])
+      break;
+    if (length < 0)
+      break;
+    at += length;
+  }
+  return at;
+}
+
+/* Writes what is not copied as it is; returns what follows. */
+static bytes_at replaced(seer_buffer *out, bytes_at at, bytes_at end) {
+  if (escapes[*at] != X) {
+    escaped(out, *at);
+    return at + 1;
+  }
+  seer_json_literal(out, "\xEF\xBF\xBD");
+  return at - character(at, end);
+}
+
+void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
+  bytes_at at = (bytes_at)bytes, end = at + length;
+  bytes_at run = skip_copied(at, end);
+  char *room = seer_buffer_reserve(out, length + 2); /* the least it takes */
+  if (room == NULL)
+    return;
+  *room++ = '"';
+  memcpy(room, at, (size_t)(run - at));
+  out->length += (size_t)(run - at) + 1;
+  while (run < end && !out->error) {
+    at = replaced(out, run, end);
+    run = skip_copied(at, end);
+    if (run > at)
+      seer_buffer_append(out, (const char *)at, (size_t)(run - at));
+  }
+  seer_buffer_byte(out, '"');
+}

@@ -1,0 +1,39 @@
+#ifndef SEER_JSON_H
+#define SEER_JSON_H
+
+/*
+ * JSON text, written value by value at the end of a buffer.
+ *
+ * The writer knows no structure: whoever calls it places commas, colons and
+ * brackets (seer_buffer_byte). It knows how a value is spelled: integers in
+ * full, short decimals that read back as the same double, strings that are
+ * valid UTF-8 whatever went in. Nothing here depends on the locale. Errors
+ * are the buffer's, and sticky.
+ */
+
+#include "buffer.h"
+
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* All digits, no exponent. */
+void seer_json_integer(seer_buffer *out, int64_t value);
+
+/* An integral double of at most 2^53 as an integer (-0.0 is 0), another
+   finite one in digits that read back as the same double, few if possible
+   and 17 at most; NaN and the infinities as null. */
+void seer_json_number(seer_buffer *out, double value);
+
+/* A quoted string. Each byte sequence that is not UTF-8 (overlong forms
+   and surrogates included) becomes U+FFFD; control characters, the quote
+   and the backslash are escaped. */
+void seer_json_string(seer_buffer *out, const char *bytes, size_t length);
+
+/* Bytes that are JSON already. */
+#define seer_json_literal(out, text)                                          \
+  seer_buffer_append((out), "" text, sizeof(text) - 1)
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,235 @@
+#include "loop.h"
+
+#include "clock.h"
+#include "settle.h"
+#include "state.h"
+#include "thread.h"
+
+#include <limits.h>
+
+#define BATCH 64           /* events claimed at a time */
+#define IDLE_TIMEOUT 30000 /* ms until unused connections are closed */
+
+typedef struct claimed {
+  seer_endpoint *endpoint;
+  seer_queue *queue;
+  seer_event *event;
+  uint32_t epoch;
+  int64_t timeout, connect_timeout;
+} claimed;
+
+/* How many transfers are in flight, and since when there are none. Only the
+   thread knows them; a fork's child begins anew. */
+typedef struct progress {
+  int in_flight;
+  int64_t idle_since;
+} progress;
+
+/* Stays here for ever: the process is ending, and libcurl must not be
+   entered any more. With the lock held. */
+static void park(void) {
+  seer_process.parked = true;
+  seer_wake();
+  for (;;)
+    seer_wait(SEER_NEVER);
+}
+
+/* From here to end_work the thread may be inside libcurl, and no fork
+   happens. With the lock held. */
+static void begin_work(void) {
+  while (seer_process.starting || (seer_process.forking > 0))
+    seer_wait(SEER_NEVER);
+  if (seer_process.stopping)
+    park();
+  seer_process.working = true;
+  seer_process.kicked = false;
+}
+
+static void end_work(void) {
+  seer_process.working = false;
+  if (seer_process.forking > 0)
+    seer_wake();
+}
+
+static void note_claim(claimed *claim, seer_endpoint *endpoint,
+                       seer_queue *queue, seer_event *event) {
+  const seer_settings *settings = &queue->settings;
+  claim->endpoint = endpoint;
+  claim->queue = queue;
+  claim->event = event;
+  claim->epoch = endpoint->epoch;
+  claim->timeout =
+      event->request != NULL ? event->request->timeout : settings->timeout;
+  claim->connect_timeout = settings->connect_timeout;
+}
+
+/* With the lock held: what may be sent now, at most BATCH events. */
+static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
+  int count = 0;
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next) {
+    while (count < BATCH) {
+      seer_queue *queue;
+      seer_event *event = seer_endpoint_claim(endpoint, now, &queue, dead);
+      if (event == NULL)
+        break;
+      note_claim(&claims[count++], endpoint, queue, event);
+    }
+  }
+  return count;
+}
+
+static bool start_transfer(const claimed *claim) {
+  seer_transfer *transfer;
+  if (seer_process.http == NULL)
+    seer_process.http = seer_http_new();
+  if (seer_process.http == NULL)
+    return false;
+  transfer =
+      seer_http_start(seer_process.http, claim->endpoint->site, claim->event,
+                      claim->timeout, claim->connect_timeout);
+  if (transfer == NULL)
+    return false;
+  transfer->endpoint = claim->endpoint;
+  transfer->queue = claim->queue;
+  transfer->epoch = claim->epoch;
+  return true;
+}
+
+static int start_transfers(const claimed *claims, int count) {
+  int started = 0;
+  for (int i = 0; i < count; i++) {
+    if (start_transfer(&claims[i]))
+      started++;
+    else
+      seer_settle_unsent(claims[i].endpoint, claims[i].queue, claims[i].event);
+  }
+  return started;
+}
+
+static int settle_finished(void) {
+  seer_transfer *transfer;
+  int count = 0;
+  while ((transfer = seer_http_finished(seer_process.http)) != NULL) {
+    seer_settle(transfer);
+    seer_http_recycle(seer_process.http, transfer);
+    count++;
+  }
+  return count;
+}
+
+/* Claims, sends, receives and settles once; the number of events that were
+   claimed or settled. */
+static int work(progress *loop) {
+  claimed claims[BATCH];
+  seer_dead dead = {NULL, NULL};
+  int claims_made, settled = 0;
+  seer_lock();
+  begin_work();
+  claims_made = claim_events(claims, seer_clock_now(), &dead);
+  seer_unlock();
+  seer_state_bury(&dead);
+  loop->in_flight += start_transfers(claims, claims_made);
+  if (loop->in_flight > 0) {
+    seer_http_perform(seer_process.http);
+    settled = settle_finished();
+    loop->in_flight -= settled;
+    loop->idle_since = seer_clock_now();
+  }
+  return claims_made + settled;
+}
+
+/* Closes the connections when none was used for a while: a server closes
+   its end sooner or later, and half-closed sockets would stay. */
+static void close_idle(progress *loop) {
+  if (loop->in_flight > 0 || seer_process.http == NULL ||
+      seer_clock_now() - loop->idle_since < IDLE_TIMEOUT)
+    return;
+  seer_http_free(seer_process.http);
+  seer_process.http = NULL;
+}
+
+/* At exit: nothing in flight, and nothing that could be sent in time. */
+static void give_up(seer_endpoint *endpoint, int64_t next) {
+  if (!seer_process.exiting || endpoint->hopeless || endpoint->in_flight > 0 ||
+      next <= seer_process.exit_deadline)
+    return;
+  endpoint->hopeless = true;
+  seer_wake();
+}
+
+/* With the lock held: when there will be something to do. */
+static int64_t next_time(int64_t now) {
+  int64_t next = SEER_NEVER;
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next) {
+    int64_t time = seer_endpoint_next(endpoint, now);
+    if (endpoint->hopeless)
+      seer_wake();
+    give_up(endpoint, time);
+    if (time < next)
+      next = time;
+  }
+  return next;
+}
+
+/* Milliseconds to poll; -1: for ever. */
+static int poll_timeout(const progress *loop, int64_t next, int64_t now) {
+  int64_t idle = loop->idle_since + IDLE_TIMEOUT;
+  if (seer_process.http != NULL && loop->in_flight == 0 && idle < next)
+    next = idle;
+  if (next == SEER_NEVER)
+    return -1;
+  if (next <= now)
+    return 0;
+  return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
+}
+
+/* libcurl bounds its own wait by its timers. */
+static void poll_for(const progress *loop, int alarm, int timeout) {
+  if (loop->in_flight > 0)
+    seer_http_poll(seer_process.http, alarm, timeout < 0 ? INT_MAX : timeout);
+  else
+    seer_alarm_wait(alarm, timeout);
+}
+
+/* Sleeps until something moves. Forks may happen meanwhile. */
+static void rest(progress *loop) {
+  int64_t now = seer_clock_now();
+  int timeout, alarm;
+  bool sleep;
+  close_idle(loop);
+  seer_lock();
+  end_work();
+  timeout = poll_timeout(loop, next_time(now), now);
+  sleep = !seer_process.kicked && !seer_process.stopping;
+  seer_process.sleeping = sleep;
+  alarm = seer_process.alarm;
+  seer_unlock();
+  if (!sleep)
+    return;
+  poll_for(loop, alarm, timeout);
+  seer_lock();
+  seer_process.sleeping = false;
+  sleep = seer_process.rung;
+  seer_process.rung = false;
+  seer_unlock();
+  if (sleep)
+    seer_alarm_clear(alarm);
+}
+
+static void yield_to_forks(void) {
+  seer_lock();
+  end_work();
+  seer_unlock();
+}
+
+void seer_loop_run(void) {
+  progress loop = {0, 0};
+  for (;;) {
+    if (work(&loop) > 0)
+      yield_to_forks();
+    else
+      rest(&loop);
+  }
+}

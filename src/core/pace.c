@@ -1,0 +1,53 @@
+#include "pace.h"
+
+#include "clock.h"
+
+int64_t seer_pace_share(int64_t rate_limit) {
+  int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;
+  return share > 0 ? share : 1;
+}
+
+/* When the slots of a step come free. */
+static int64_t freed_at(int64_t step) {
+  return (step + 1) * SEER_PACE_STEP + SEER_PACE_WINDOW;
+}
+
+/* Frees the slots whose time has come. */
+static void forget(seer_pace *pace, int64_t now) {
+  while (pace->ended > 0 && freed_at(pace->oldest) <= now) {
+    uint32_t *step = &pace->steps[pace->oldest % SEER_PACE_STEPS];
+    pace->ended -= *step;
+    *step = 0;
+    pace->oldest++;
+  }
+}
+
+int64_t seer_pace_delay(seer_pace *pace, int64_t rate_limit, int64_t now) {
+  forget(pace, now);
+  if (rate_limit == 0)
+    return 0;
+  int64_t excess =
+      pace->ended + pace->in_flight - seer_pace_share(rate_limit) + 1;
+  if (excess <= 0)
+    return 0;
+  if (excess > pace->ended)
+    return SEER_NEVER;
+  int64_t step = pace->oldest;
+  while (excess > pace->steps[step % SEER_PACE_STEPS])
+    excess -= pace->steps[step++ % SEER_PACE_STEPS];
+  return freed_at(step) - now;
+}
+
+void seer_pace_begin(seer_pace *pace) {
+  pace->in_flight++;
+}
+
+void seer_pace_end(seer_pace *pace, int times, int64_t now) {
+  int64_t step = now / SEER_PACE_STEP;
+  forget(pace, now);
+  if (pace->ended == 0)
+    pace->oldest = step;
+  pace->steps[step % SEER_PACE_STEPS] += (uint32_t)times;
+  pace->ended += times;
+  pace->in_flight--;
+}

@@ -1,0 +1,231 @@
+#include "process.h"
+
+#include "clock.h"
+#include "state.h"
+#include "thread.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CONNECT_AT_EXIT 2000 /* ms to establish any connection in */
+#define NGINX_TERMINATE 900  /* ms: its master kills after a second */
+#define PARK_TIMEOUT 500     /* ms for the thread to leave libcurl */
+
+/* Keeps the module mapped for good: lua_close unmaps C modules, and the
+   thread, the fork and exit handlers are code of this one. */
+static void pin(void) {
+  Dl_info info;
+  void *symbol;
+  bool (*self)(void) = seer_process_init;
+  symbol = *(void **)&self;
+  if (dladdr(symbol, &info) != 0)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+bool seer_process_is_nginx(void) {
+  return dlsym(RTLD_DEFAULT, "ngx_terminate") != NULL;
+}
+
+static bool nginx_terminates(void) {
+  volatile sig_atomic_t *flag = dlsym(RTLD_DEFAULT, "ngx_terminate");
+  return flag != NULL && *flag != 0;
+}
+
+/* Fork. The one that forks waits until the thread is outside libcurl; the
+   child starts without a thread, without events, and with counts at zero. */
+
+static void before_fork(void) {
+  seer_lock();
+  seer_process.forking++;
+  while (seer_process.working || seer_process.starting)
+    seer_wait(SEER_NEVER);
+}
+
+static void after_fork_in_parent(void) {
+  seer_process.forking--;
+  seer_wake();
+  seer_unlock();
+}
+
+static void forget_queues(seer_endpoint *endpoint, seer_dead *dead) {
+  seer_queue *queue = endpoint->queues;
+  while (queue != NULL) {
+    seer_queue *next = queue->next;
+    seer_queue_forget(queue, dead);
+    queue = next;
+  }
+  seer_endpoint_forget(endpoint);
+}
+
+static void forget_thread(void) {
+  if (seer_process.alarm >= 0)
+    close(seer_process.alarm);
+  if (seer_process.http != NULL)
+    seer_http_abandon(seer_process.http);
+  seer_endpoint *endpoints = seer_process.endpoints;
+  seer_process = (seer_state){.alarm = -1, .endpoints = endpoints};
+}
+
+static void after_fork_in_child(void) {
+  seer_dead dead = {NULL, NULL};
+  seer_lock_renew();
+  seer_id_forget();
+  forget_thread();
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    forget_queues(endpoint, &dead);
+  seer_state_bury(&dead);
+}
+
+/* Exit. */
+
+static int64_t exit_budget(const seer_queue *queue) {
+  int64_t budget = queue->settings.exit_timeout;
+  if (nginx_terminates() && budget > NGINX_TERMINATE)
+    budget = NGINX_TERMINATE;
+  return budget;
+}
+
+/* With the lock held: all that is queued may go now, each client's within
+   its own time. */
+static void begin_exit(int64_t now) {
+  seer_process.exiting = true;
+  seer_process.exit_began = seer_process.exit_deadline = now;
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next) {
+    seer_endpoint_hurry(endpoint);
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next) {
+      queue->exit_deadline = seer_clock_after(now, exit_budget(queue));
+      if (queue->pending > 0 &&
+          queue->exit_deadline > seer_process.exit_deadline)
+        seer_process.exit_deadline = queue->exit_deadline;
+    }
+  }
+}
+
+/* With the lock held: until when it is worth to wait for this queue. */
+static int64_t worth_until(const seer_endpoint *endpoint,
+                           const seer_queue *queue) {
+  int64_t began = seer_process.exit_began;
+  if (queue->pending == 0 || endpoint->hopeless)
+    return began;
+  if (!seer_site_connected(endpoint->site, began) &&
+      queue->exit_deadline > began + CONNECT_AT_EXIT)
+    return began + CONNECT_AT_EXIT;
+  return queue->exit_deadline;
+}
+
+static int64_t all_worth_until(void) {
+  int64_t until = seer_process.exit_began;
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next) {
+      int64_t time = worth_until(endpoint, queue);
+      if (time > until)
+        until = time;
+    }
+  return until;
+}
+
+static void wait_for_delivery(void) {
+  int64_t until;
+  while ((until = all_worth_until()) > seer_clock_now())
+    seer_wait(until);
+}
+
+/* With the lock held: the thread leaves libcurl for good. What it is in the
+   middle of is over in a moment, or it does not matter any more. */
+static void stop_thread(void) {
+  int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
+  bool ring;
+  int alarm = seer_process.alarm;
+  if (seer_process.phase != SEER_PHASE_RUNNING)
+    return;
+  seer_process.stopping = true;
+  ring = seer_state_kick();
+  seer_unlock();
+  if (ring)
+    seer_alarm_ring(alarm);
+  seer_lock();
+  while (!seer_process.parked && seer_clock_now() < deadline)
+    seer_wait(deadline);
+}
+
+/* With the lock held: what was not delivered is dropped and counted. */
+static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
+  int64_t dropped = 0;
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next) {
+      if (queue->pending == 0)
+        continue;
+      if (queue->last_error[0] != '\0')
+        snprintf(reason, size, "%s", queue->last_error);
+      dropped += queue->pending;
+      seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
+      while (seer_process.parked && queue->flying != NULL)
+        seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+    }
+  return dropped;
+}
+
+static int64_t count_pending(void) {
+  int64_t pending = 0;
+  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next)
+      pending += queue->pending;
+  return pending;
+}
+
+static void at_exit(void) {
+  seer_dead dead = {NULL, NULL};
+  char reason[200] = "the time to deliver was up";
+  int64_t lost;
+  bool ring = false, pending;
+  seer_lock();
+  pending = count_pending() > 0;
+  if (pending) {
+    begin_exit(seer_clock_now());
+    ring = seer_state_kick();
+  }
+  seer_unlock();
+  if (pending)
+    seer_state_start();
+  if (ring)
+    seer_alarm_ring(seer_process.alarm);
+  seer_lock();
+  wait_for_delivery();
+  stop_thread();
+  seer_process.phase = SEER_PHASE_STOPPED;
+  lost = drop_rest(&dead, reason, sizeof reason);
+  seer_unlock();
+  seer_state_bury(&dead);
+  if (lost > 0)
+    seer_tell("%lld event%s not delivered before exit: %s", (long long)lost,
+              lost == 1 ? " was" : "s were", reason);
+}
+
+static bool initialized;
+
+/* The exit handler is registered after libcurl is up, so that it runs
+   before what libcurl's libraries do at exit. */
+static void initialize(void) {
+  pin();
+  initialized = seer_http_init() &&
+                seer_thread_atfork(before_fork, after_fork_in_parent,
+                                   after_fork_in_child) &&
+                atexit(at_exit) == 0;
+}
+
+bool seer_process_init(void) {
+  seer_once(initialize);
+  return initialized;
+}

@@ -1,0 +1,21 @@
+#ifndef SEER_PROCESS_H
+#define SEER_PROCESS_H
+
+/*
+ * The process around the sender: preparing it, fork, and exit.
+ */
+
+#include <stdbool.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Prepares the process: libcurl, fork handlers, exit handler, the module
+   pinned in memory. Any number of calls; false if it could not be done. */
+bool seer_process_init(void);
+
+/* True in a process of nginx. */
+bool seer_process_is_nginx(void);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,143 @@
+#ifndef SEER_QUEUE_H
+#define SEER_QUEUE_H
+
+/*
+ * The bounded queue of one client's events, in memory. It owns every event
+ * from put to done, and counts what becomes of each.
+ *
+ * The sender takes events through put, claim, release and done and knows no
+ * more of them: this is the seam where queues that outlive the process can
+ * be fitted. An event is in one of these places: ready (in a line, first in
+ * first out), delayed (in a heap by the time it is due), following (an
+ * identify behind an unsettled one of the same user), or in flight.
+ * Waited-for requests have a line of their own, which is served first.
+ *
+ * Every function here is called with the lock held and only moves pointers.
+ * Events that are done with go to a caller's list of the dead, to be freed
+ * when the lock is given up.
+ */
+
+#include "sender.h"
+#include "turns.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef enum seer_urgency {
+  SEER_WAITED, /* somebody waits */
+  SEER_QUEUED,
+  SEER_URGENCIES
+} seer_urgency;
+
+/* Ready and delayed events of one urgency, and the line's place among the
+   lines of other clients. */
+typedef struct seer_line {
+  seer_queue *queue;
+  seer_event *head, *tail; /* ready */
+  seer_event *heap;        /* delayed: a pairing heap by `due` */
+  struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
+  struct seer_line *next_delayed, *previous_delayed;
+} seer_line;
+
+/* The lines of all clients of an endpoint that have something. */
+typedef struct seer_lines {
+  seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
+  int count[SEER_URGENCIES];        /* lines in each ring */
+  seer_line *delayed;               /* a list */
+} seer_lines;
+
+typedef enum seer_settlement {
+  SEER_SETTLED_DELIVERED,
+  SEER_SETTLED_REJECTED,
+  SEER_SETTLED_EXPIRED, /* these have the order of seer_drop */
+  SEER_SETTLED_DISPLACED,
+  SEER_SETTLED_EXIT
+} seer_settlement;
+
+struct seer_queue {
+  seer_settings settings;
+  seer_endpoint *endpoint;
+  seer_queue *next, *previous; /* all queues of the endpoint */
+  seer_queue *next_dead;
+  seer_lines *lines; /* the endpoint's */
+  seer_line line[SEER_URGENCIES];
+  seer_turns turns;
+  seer_event *flying;    /* in flight: a list by `next`, back by `child` */
+  int64_t events, bytes; /* owned */
+  int64_t held_events, held_bytes; /* of these, not to be displaced */
+  int64_t accepted, delivered, rejected, pending;
+  int64_t dropped_by[SEER_DROPS];
+  uint32_t generation;  /* number of flushes so far */
+  int64_t before_flush; /* pending events of earlier generations */
+  int64_t exit_deadline;
+  bool closed; /* takes no more events */
+  bool orphan; /* its client is gone */
+  char last_error[200];
+};
+
+/* What is to be freed: events, and queues without a client whose last
+   event has gone. */
+typedef struct seer_dead {
+  seer_event *events;
+  seer_queue *queues; /* by `next_dead` */
+} seer_dead;
+
+void seer_queue_init(seer_queue *queue, const seer_settings *settings,
+                     seer_endpoint *endpoint, seer_lines *lines);
+
+/* Takes an event. With drop_oldest, displaces as many as it must. */
+seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
+                              int64_t now, seer_dead *dead);
+
+/* True if an event just put is the only ready one of its line: nobody was
+   waiting to be sent, so the sender may be asleep. */
+bool seer_queue_was_idle(const seer_queue *queue, const seer_event *event);
+
+/* The next ready event of a line, now in flight; NULL if there is none.
+   Expired and cancelled ones on the way are settled. */
+seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead);
+
+/* Puts an event in flight back, behind the others, not to be claimed
+   before `due`. */
+void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
+                        int64_t now);
+
+/* Settles an event in flight. Its request, if any, must have its outcome;
+   whoever waits for it is woken. */
+void seer_queue_done(seer_queue *queue, seer_event *event,
+                     seer_settlement settlement, seer_dead *dead);
+
+/* Settles a request on behalf of its waiter; the queue disposes of its
+   event when it comes upon it. */
+void seer_queue_cancel(seer_queue *queue, seer_request *request);
+
+/* Makes those delayed events ready whose time has come. */
+void seer_queue_wake(seer_line *line, int64_t now);
+
+/* Makes all delayed events ready. */
+void seer_queue_hurry(seer_line *line);
+
+/* When the next delayed event is due, and when the first ready one expires;
+   SEER_NEVER if there is none. */
+int64_t seer_queue_next_due(const seer_line *line);
+int64_t seer_queue_next_expiry(const seer_line *line);
+
+/* Settles the expired events at the head of a line. */
+void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead);
+
+/* Settles all events that are not in flight. */
+void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
+                         seer_dead *dead);
+
+/* In the child of a fork: the parent has the events, those in flight too;
+   this queue starts anew. */
+void seer_queue_forget(seer_queue *queue, seer_dead *dead);
+
+int64_t seer_queue_dropped(const seer_queue *queue);
+
+/* Frees the events, and the requests that nobody refers to; the queues are
+   for the caller. Without the lock. */
+void seer_dead_free_events(seer_dead *dead);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,132 @@
+#include "retry.h"
+
+#include "clock.h"
+
+#include <string.h>
+
+#define MINUTE 60000
+#define HOUR 3600000
+
+static bool is_success(int status) {
+  return status >= 200 && status < 300;
+}
+
+/* Answers that speak of the service or of the client's configuration, not
+   of the event. */
+static bool concerns_endpoint(int status) {
+  switch (status) {
+  case 401:
+  case 402:
+  case 403:
+  case 404:
+  case 405:
+  case 407:
+  case 421:
+  case 423:
+  case 425:
+  case 429:
+    return true;
+  default:
+    return status < 400; /* a redirect that cannot be followed */
+  }
+}
+
+static seer_verdict judge_waited(const seer_answer *answer, bool last) {
+  bool again;
+  if (answer->should_retry >= 0)
+    again = answer->should_retry == 1;
+  else
+    again = answer->status == 0 || answer->status == 408 ||
+            answer->status == 409 || answer->status == 429 ||
+            answer->status >= 500;
+  if (!again || last)
+    return SEER_REJECTED;
+  return answer->status == 429 ? SEER_PAUSE : SEER_RETRY;
+}
+
+static seer_verdict judge_queued(const seer_answer *answer, bool last) {
+  if (answer->status == 0)
+    return SEER_RETRY;
+  if (answer->should_retry >= 0)
+    return answer->should_retry == 1 ? SEER_RETRY : SEER_REJECTED;
+  if (concerns_endpoint(answer->status))
+    return SEER_PAUSE;
+  if (answer->status == 408 || answer->status >= 500)
+    return SEER_RETRY;
+  return answer->status == 409 && !last ? SEER_RETRY : SEER_REJECTED;
+}
+
+seer_verdict seer_retry_judge(const seer_answer *answer, int attempts,
+                              int64_t max_retries, bool waited) {
+  bool last = attempts > max_retries;
+  if (is_success(answer->status))
+    return SEER_DELIVERED;
+  return waited ? judge_waited(answer, last) : judge_queued(answer, last);
+}
+
+int64_t seer_retry_delay(const seer_answer *answer, int attempts,
+                         int64_t initial, int64_t max, double fraction) {
+  int64_t delay = initial;
+  if (answer->retry_after > 0 && answer->retry_after < MINUTE)
+    return answer->retry_after;
+  for (int i = 1; i < attempts && delay < max; i++)
+    delay *= 2;
+  if (delay > max)
+    delay = max;
+  delay -= (int64_t)((double)delay * 0.25 * fraction);
+  return delay > 0 ? delay : 1;
+}
+
+int64_t seer_retry_long_pause(const seer_answer *answer) {
+  if (answer->status != 429 && answer->status != 503)
+    return 0;
+  if (answer->retry_after < MINUTE || answer->retry_after > HOUR)
+    return 0;
+  return answer->retry_after;
+}
+
+static bool is_digit(char byte) {
+  return byte >= '0' && byte <= '9';
+}
+
+/* A decimal number without sign or exponent, times `unit`, rounded up to
+   whole units of one; false if the text is anything else. strtod is not
+   asked: the host's locale has a say in it. */
+static bool read_decimal(const char *text, int64_t unit, int64_t *value) {
+  int64_t whole = 0, part = 0, scale = 1;
+  if (!is_digit(*text) && !(text[0] == '.' && is_digit(text[1])))
+    return false;
+  for (; is_digit(*text); text++)
+    if (whole <= HOUR * 10)
+      whole = whole * 10 + (*text - '0');
+  if (*text == '.')
+    text++;
+  for (; is_digit(*text); text++) {
+    if (scale < 1000000) {
+      part = part * 10 + (*text - '0');
+      scale *= 10;
+    }
+  }
+  *value = whole * unit + (part * unit + scale - 1) / scale;
+  return *text == '\0';
+}
+
+/* The time until an HTTP date, or not a positive number. */
+static int64_t until(const char *text, const char *date, int64_t wall) {
+  int64_t then, now;
+  if (!seer_clock_http_date(text, strlen(text), &then))
+    return 0;
+  if (date == NULL || !seer_clock_http_date(date, strlen(date), &now))
+    now = wall;
+  return then - now;
+}
+
+int64_t seer_retry_after(const char *milliseconds, const char *seconds,
+                         const char *date, int64_t wall) {
+  int64_t delay = 0;
+  bool known = milliseconds != NULL && read_decimal(milliseconds, 1, &delay);
+  if ((!known || delay == 0) && seconds != NULL)
+    if (!read_decimal(seconds, 1000, &delay))
+      delay = until(seconds, date, wall);
+  return delay > 0 ? delay : SEER_NO_RETRY_AFTER;
+}

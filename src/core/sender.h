@@ -1,0 +1,90 @@
+#ifndef SEER_SENDER_H
+#define SEER_SENDER_H
+
+/*
+ * The one background thread of the process, and what clients ask of it.
+ *
+ * A client owns a queue and speaks to the sender through the functions
+ * below. All of them take the process-wide lock, hold it for a few pointer
+ * moves, and call neither libcurl nor Lua nor the allocator under it. Those
+ * that wait do so on the monotonic clock and return when their time is up,
+ * whether or not the sender is alive.
+ */
+
+#include "event.h"
+#include "settings.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct seer_queue seer_queue;
+typedef struct seer_endpoint seer_endpoint;
+
+typedef enum seer_submitted {
+  SEER_ACCEPTED,     /* the queue has taken the event */
+  SEER_QUEUE_FULL,   /* max_queue_events or max_queue_bytes */
+  SEER_QUEUE_CLOSED, /* close was called, or the process is exiting */
+  SEER_NO_THREAD     /* a waited-for request, and no thread to send it */
+} seer_submitted;
+
+/* Why an event left a queue without an answer: index into dropped_by. */
+typedef enum seer_drop {
+  SEER_DROP_EXPIRED,   /* older than max_age */
+  SEER_DROP_DISPLACED, /* by a newer event, with drop_oldest */
+  SEER_DROP_EXIT,      /* the time to deliver at exit was up */
+  SEER_DROPS
+} seer_drop;
+
+typedef struct seer_stats {
+  int64_t accepted, delivered, rejected, dropped, pending;
+  int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
+  int64_t retry_in;               /* ms until the next try; -1: not held */
+  char last_error[200];           /* "": none yet */
+  const char *sender;             /* "none", "running", "stopped" */
+} seer_stats;
+
+/* The names of dropped_by's entries: "expired", "displaced", "exit". */
+extern const char *const seer_drop_names[SEER_DROPS];
+
+/* Prepares the process: libcurl, fork handlers, exit handler, the module
+   pinned in memory. Any number of calls; false if libcurl cannot start. */
+bool seer_sender_init(void);
+
+/* True in a process of nginx, whose master does not wait for ever. */
+bool seer_sender_in_nginx(void);
+
+/* An empty queue that sends to `endpoint` (whose reference it takes over
+   when it succeeds); NULL without memory. */
+seer_queue *seer_sender_open(const seer_settings *settings,
+                             seer_endpoint *endpoint);
+
+/* The client is gone: what is queued is still sent, then the queue frees
+   itself. Waits for nothing, so that __gc may call it. */
+void seer_sender_release(seer_queue *queue);
+
+/* Hands an event over and starts or wakes the sender. The queue owns the
+   event if, and only if, the result is SEER_ACCEPTED. An event with a
+   request needs two references to it: the waiter's and its own. */
+seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event);
+
+/* Waits until `request` is settled. When even its retries must be over, or
+   its first attempt could not begin within its timeout, it is cancelled
+   with SEER_FAILURE_TIMEOUT. Afterwards `request->outcome` can be read. */
+void seer_sender_wait(seer_queue *queue, seer_request *request);
+
+/* Gives the waiter's reference back; whoever is last frees the request. */
+void seer_request_release(seer_request *request);
+
+/* Waits until all that was accepted before the call is settled; false if
+   `timeout` ms were not enough. */
+bool seer_sender_flush(seer_queue *queue, int64_t timeout);
+
+/* Refuses further events; what is queued is still sent. */
+void seer_sender_close(seer_queue *queue);
+bool seer_sender_closed(seer_queue *queue);
+
+/* A consistent copy of the counts. */
+void seer_sender_stats(seer_queue *queue, seer_stats *stats);
+
+#pragma GCC visibility pop
+
+#endif

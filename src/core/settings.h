@@ -1,0 +1,30 @@
+#ifndef SEER_SETTINGS_H
+#define SEER_SETTINGS_H
+
+/*
+ * What a client's options come down to for the core. Times are whole
+ * milliseconds, sizes bytes. Every field is an int64_t, so that the table
+ * in options.c can fill each by its offset.
+ */
+
+#include <stdint.h>
+
+typedef struct seer_settings {
+  int64_t timeout;             /* of one attempt, as a whole */
+  int64_t connect_timeout;     /* of one attempt, until connected */
+  int64_t max_retries;         /* of a waited-for request */
+  int64_t initial_retry_delay; /* doubled with each attempt... */
+  int64_t max_waited_delay;    /* ...up to this for waited-for requests */
+  int64_t max_queued_delay;    /* ...and up to this for queued events */
+  int64_t exit_timeout;        /* 0: do not wait at exit */
+  int64_t rate_limit;          /* requests a minute; 0: no limit */
+  int64_t max_in_flight;       /* requests at a time */
+  int64_t max_queue_events;    /* events accepted and unsettled */
+  int64_t max_queue_bytes;     /* all that these events occupy */
+  int64_t max_event_bytes;     /* of one event's JSON */
+  int64_t max_age;             /* an older event is dropped */
+  int64_t drop_oldest;         /* when full: 1 displace, 0 reject */
+  int64_t wait;                /* 1: capture and identify wait */
+} seer_settings;
+
+#endif

@@ -1,0 +1,24 @@
+#ifndef SEER_SETTLE_H
+#define SEER_SETTLE_H
+
+/*
+ * The end of an attempt: judge the answer, settle the event or put it back,
+ * let the endpoint learn from it, and tell of trouble.
+ */
+
+#include "http.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Judges a transfer that has finished. The transfer itself stays the
+   caller's; its event does not. Takes the lock. */
+void seer_settle(seer_transfer *transfer);
+
+/* A claimed event could not be sent for want of memory: it is put back for
+   a while. Takes the lock. */
+void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
+                        seer_event *event);
+
+#pragma GCC visibility pop
+
+#endif

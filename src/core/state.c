@@ -1,0 +1,77 @@
+#include "state.h"
+
+#include "clock.h"
+#include "loop.h"
+#include "thread.h"
+
+#include <stdlib.h>
+
+#define START_AGAIN 1000 /* ms after the system refused a thread */
+
+seer_state seer_process = {.alarm = -1};
+
+bool seer_state_kick(void) {
+  seer_process.kicked = true;
+  if (!seer_process.sleeping)
+    return false;
+  seer_process.sleeping = false;
+  seer_process.rung = true;
+  return true;
+}
+
+/* With the lock held: whether this caller is to start the thread. */
+static bool may_start(int64_t now) {
+  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
+         now >= seer_process.start_again;
+}
+
+/* Without the lock: opening and starting may take their time. */
+static bool start(int *alarm) {
+  if (*alarm < 0)
+    *alarm = seer_alarm_open();
+  return *alarm >= 0 && seer_thread_start(seer_loop_run);
+}
+
+bool seer_state_start(void) {
+  int64_t now = seer_clock_now();
+  bool running;
+  seer_lock();
+  if (may_start(now)) {
+    int alarm = seer_process.alarm;
+    bool started;
+    seer_process.starting = true;
+    seer_unlock();
+    started = start(&alarm);
+    seer_lock();
+    seer_process.starting = false;
+    seer_process.alarm = alarm;
+    seer_process.phase = started ? SEER_PHASE_RUNNING : SEER_PHASE_NONE;
+    seer_process.start_again = seer_clock_after(now, START_AGAIN);
+    seer_wake(); /* the thread waits for the alarm to be known */
+  }
+  running = seer_process.phase == SEER_PHASE_RUNNING || seer_process.starting;
+  seer_unlock();
+  return running;
+}
+
+static void unlink_queue(seer_queue *queue) {
+  if (queue->previous != NULL)
+    queue->previous->next = queue->next;
+  else
+    queue->endpoint->queues = queue->next;
+  if (queue->next != NULL)
+    queue->next->previous = queue->previous;
+}
+
+void seer_state_bury(seer_dead *dead) {
+  seer_dead_free_events(dead);
+  while (dead->queues != NULL) {
+    seer_queue *queue = dead->queues;
+    dead->queues = queue->next_dead;
+    seer_lock();
+    unlink_queue(queue);
+    seer_unlock();
+    seer_endpoint_release(queue->endpoint);
+    free(queue);
+  }
+}

@@ -1,0 +1,52 @@
+#ifndef SEER_STATE_H
+#define SEER_STATE_H
+
+/*
+ * The state of the process: one record, guarded by the lock. Shared by what
+ * clients ask (sender.c), what the thread does (loop.c), and what happens
+ * to the process (process.c).
+ */
+
+#include "endpoint.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef enum seer_phase {
+  SEER_PHASE_NONE,    /* no thread: none was needed, or none was granted */
+  SEER_PHASE_RUNNING, /* the thread serves the queues */
+  SEER_PHASE_STOPPED  /* the process is ending; nothing is sent any more */
+} seer_phase;
+
+typedef struct seer_state {
+  seer_endpoint *endpoints; /* a list of all */
+  seer_phase phase;
+  bool starting;         /* somebody is starting the thread */
+  int64_t start_again;   /* when to try, after a refusal */
+  int alarm;             /* wakes the thread; -1: not opened */
+  bool sleeping;         /* the thread polls and wants to be woken */
+  bool kicked;           /* there may be something new to claim */
+  bool rung;             /* the alarm was rung */
+  bool working;          /* the thread may be inside libcurl */
+  int forking;           /* threads that wait to fork: do not begin work */
+  bool stopping, parked; /* the thread is to stop for good; it has */
+  bool exiting;
+  int64_t exit_began, exit_deadline;
+  seer_http *http; /* the thread's; others touch it only in a fork's child */
+} seer_state;
+
+extern seer_state seer_process;
+
+/* With the lock held: makes the thread look for work; the result says
+   whether the caller must ring the alarm when it has given up the lock. */
+bool seer_state_kick(void);
+
+/* Starts the thread unless it runs; without the lock. False if there is
+   none, and none can be had now. */
+bool seer_state_start(void);
+
+/* Frees events, and queues whose client is gone. Without the lock. */
+void seer_state_bury(seer_dead *dead);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,148 @@
+#include "thread.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed; /* on the monotonic clock */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_condition(void) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&changed, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+void seer_once(void (*task)(void)) {
+  pthread_once(&once, task);
+}
+
+void seer_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+void seer_unlock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+void seer_wait(int64_t deadline) {
+  struct timespec time;
+  if (deadline == SEER_NEVER) {
+    pthread_cond_wait(&changed, &lock);
+    return;
+  }
+  time.tv_sec = (time_t)(deadline / 1000);
+  time.tv_nsec = (long)(deadline % 1000) * 1000000;
+  pthread_cond_timedwait(&changed, &lock, &time);
+}
+
+void seer_wake(void) {
+  pthread_cond_broadcast(&changed);
+}
+
+void seer_lock_renew(void) {
+  static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+  lock = fresh;
+  make_condition();
+}
+
+bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
+                        void (*child)(void)) {
+  make_condition();
+  return pthread_atfork(prepare, parent, child) == 0;
+}
+
+static void *run_thread(void *argument) {
+  void (*run)(void);
+  *(void **)&run = argument; /* POSIX lets a function hide in a void * */
+  run();
+  return NULL;
+}
+
+/* Every signal but those that a crash raises in the thread itself: the
+   host's crash handlers want to see them. */
+static void all_signals(sigset_t *set) {
+  sigfillset(set);
+  sigdelset(set, SIGSEGV);
+  sigdelset(set, SIGBUS);
+  sigdelset(set, SIGFPE);
+  sigdelset(set, SIGILL);
+}
+
+bool seer_thread_start(void (*run)(void)) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  sigset_t blocked, before;
+  bool started;
+  if (pthread_attr_init(&attributes) != 0)
+    return false;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  all_signals(&blocked);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  started =
+      pthread_create(&thread, &attributes, run_thread, *(void **)&run) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
+int seer_alarm_open(void) {
+  return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void seer_alarm_ring(int alarm) {
+  uint64_t one = 1;
+  int saved = errno; /* the host's errno is its own */
+  if (write(alarm, &one, sizeof one) < 0)
+    errno = saved; /* the counter is full: it rings already */
+}
+
+void seer_alarm_clear(int alarm) {
+  uint64_t count;
+  if (read(alarm, &count, sizeof count) < 0)
+    return; /* it did not ring */
+}
+
+void seer_alarm_wait(int alarm, int timeout) {
+  struct pollfd waited = {alarm, POLLIN, 0};
+  poll(&waited, 1, timeout);
+}
+
+static bool is_network_socket(int fd) {
+  struct sockaddr_storage address;
+  socklen_t length = sizeof address;
+  if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+    return false;
+  return address.ss_family != AF_UNIX; /* a log daemon's is welcome */
+}
+
+void seer_write_quietly(int fd, const char *bytes, size_t length) {
+  struct pollfd writable = {fd, POLLOUT, 0};
+  struct timespec no_time = {0, 0};
+  sigset_t pipe_signal, pending, before;
+  int saved = errno;
+  if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT) ||
+      is_network_socket(fd)) {
+    errno = saved;
+    return;
+  }
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+  if (write(fd, bytes, length) < 0 && errno == EPIPE &&
+      !sigismember(&pending, SIGPIPE))
+    sigtimedwait(&pipe_signal, NULL, &no_time);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = saved;
+}

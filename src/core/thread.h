@@ -1,0 +1,58 @@
+#ifndef SEER_THREAD_H
+#define SEER_THREAD_H
+
+/*
+ * Threads, locks and signals: the only file that knows pthreads.
+ *
+ * There is one lock in the process. It guards queues, clients, endpoints
+ * and counts, and is held for pointer moves only: no allocation, no
+ * libcurl, no stdio and no Lua happens under it. With one lock there is no
+ * order of locks to get wrong, and a fork finds everything consistent.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+void seer_lock(void);
+void seer_unlock(void);
+
+/* With the lock held: gives it up until seer_wake is called or `deadline`
+   (monotonic ms, or SEER_NEVER) is reached, then has it again. May return
+   early: callers test their condition in a loop. */
+void seer_wait(int64_t deadline);
+
+/* With the lock held: wakes all who are in seer_wait. */
+void seer_wake(void);
+
+/* Starts a detached thread with every signal blocked, except those that a
+   crash raises. False if the system refuses. */
+bool seer_thread_start(void (*run)(void));
+
+/* Runs `task` once, whichever thread asks first; others wait for it. */
+void seer_once(void (*task)(void));
+
+/* Registers handlers of fork; false if the system refuses. */
+bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
+                        void (*child)(void));
+
+/* In the child of a fork, which has one thread: makes the lock new. */
+void seer_lock_renew(void);
+
+/* An alarm wakes a thread that polls its descriptor. -1 without one. */
+int seer_alarm_open(void);
+void seer_alarm_ring(int alarm);
+void seer_alarm_clear(int alarm);
+
+/* Polls the alarm alone, up to `timeout` ms; -1 waits for ever. */
+void seer_alarm_wait(int alarm, int timeout);
+
+/* Writes to a descriptor that may be a broken pipe, without a SIGPIPE for
+   the host, and without waiting where the reader is stuck. */
+void seer_write_quietly(int fd, const char *bytes, size_t length);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,7 @@
+#ifndef SEER_VERSION_H
+#define SEER_VERSION_H
+
+/* Also in the rockspec's name and in CHANGELOG.md. */
+#define SEER_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,396 @@
+#include "encode.h"
+
+#include "compat.h"
+#include "core/json.h"
+#include "marks.h"
+#include "number.h"
+#include "path.h"
+
+#include <stdio.h>
+
+#define PROBLEM_LENGTH 120
+
+/*
+** The walk. A table at the stack index `at` has the key in turn at at + 1
+** and its value at at + 2, where the next table may be. So when something
+** is wrong the keys on the stack are the path to it; nothing is popped.
+*/
+
+typedef struct walk {
+  lua_State *L;
+  seer_buffer *out;
+  const seer_marks *marks;
+  size_t ahead; /* keys that were looked at before their turn */
+  int depth;    /* tables around the value in turn */
+  char problem[PROBLEM_LENGTH];
+} walk;
+
+static bool write_value(walk *w, int at);
+static bool write_unmarked(walk *w, int at, bool may_be_array);
+
+/* The format may name the argument once or twice, or not at all. */
+static bool fail(walk *w, const char *format, const char *argument) {
+  snprintf(w->problem, sizeof(w->problem), format, argument, argument);
+  return false;
+}
+
+static bool fail_type(walk *w, int index, const char *format) {
+  return fail(w, format, lua_typename(w->L, lua_type(w->L, index)));
+}
+
+/* About the table at `at` itself: its key is not a part of the path. */
+static bool fail_key(walk *w, int at, const char *format,
+                     const char *argument) {
+  lua_settop(w->L, at);
+  return fail(w, format, argument);
+}
+
+/* Counts a key that is looked at before its turn. Each is the start of at
+   least two more bytes, so an event with many cannot fit: this bounds the
+   time that a table within itself can take. */
+static bool look_ahead(walk *w) {
+  if (++w->ahead <= w->out->ceiling)
+    return true;
+  w->out->error = SEER_BUFFER_FULL;
+  return false;
+}
+
+/* True if the key at `index` is an index of arrays: 1, 2, 3... */
+static bool is_index(lua_State *L, int index, int64_t *value) {
+  return lua_type(L, index) == LUA_TNUMBER && seer_toint64(L, index, value) &&
+         *value > 0;
+}
+
+/*
+** Arrays.
+*/
+
+/* Writes the elements from `next` on, and the end of the array. */
+static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
+  lua_State *L = w->L;
+  if (next == 1)
+    seer_buffer_byte(w->out, '[');
+  for (; next <= last && !w->out->error; next++) {
+    if (next > 1)
+      seer_buffer_byte(w->out, ',');
+    seer_pushint64(L, next);
+    seer_rawgeti(L, at, next);
+    if (!write_value(w, at + 2))
+      return false;
+    lua_settop(L, at);
+  }
+  seer_buffer_byte(w->out, ']');
+  return true;
+}
+
+/* A marked table is as long as its largest index; what is missing is null. */
+static bool write_marked(walk *w, int at) {
+  lua_State *L = w->L;
+  int64_t index, last = 0;
+  lua_pushnil(L);
+  while (lua_next(L, at)) {
+    lua_pop(L, 1);
+    if (!is_index(L, at + 1, &index))
+      return fail(w, "not an index of an array", "");
+    if (!look_ahead(w))
+      return false;
+    last = index > last ? index : last;
+  }
+  return write_elements(w, at, 1, last);
+}
+
+/* Given that the keys up to `count` came in order: whether the key in turn
+   and those after it complete 1..last. Leaves none of them. */
+static bool is_complete(walk *w, int at, int64_t count, int64_t *last) {
+  lua_State *L = w->L;
+  int64_t index;
+  *last = count;
+  do {
+    lua_pop(L, 1);
+    if (!is_index(L, at + 1, &index) || !look_ahead(w)) {
+      lua_settop(L, at);
+      return false;
+    }
+    *last = index > *last ? index : *last;
+    count++;
+  } while (lua_next(L, at));
+  return *last == count;
+}
+
+/*
+** Objects.
+*/
+
+static bool write_string_key(walk *w, int at) {
+  lua_State *L = w->L;
+  size_t length;
+  const char *text = lua_tolstring(L, at + 1, &length);
+  if (seer_number_spelled(L, text, length)) {
+    lua_rawget(L, at);
+    if (!lua_isnil(L, -1))
+      return fail_key(w, at, "the keys %s and \"%s\" collide", text);
+    lua_pop(L, 1);
+  }
+  seer_json_string(w->out, text, length);
+  return true;
+}
+
+static bool write_number_key(walk *w, int at) {
+  lua_Number number = lua_tonumber(w->L, at + 1);
+  if (number - number != 0)
+    return fail_key(w, at, "%s cannot be a key", number > 0 ? "inf" : "-inf");
+  seer_buffer_byte(w->out, '"');
+  seer_number_write(w->L, at + 1, w->out);
+  seer_buffer_byte(w->out, '"');
+  return true;
+}
+
+/* Writes the field in turn, and takes its value from the stack. */
+static bool write_field(walk *w, int at) {
+  lua_State *L = w->L;
+  int type = lua_type(L, at + 1);
+  bool written;
+  if (type == LUA_TSTRING)
+    written = write_string_key(w, at);
+  else if (type == LUA_TNUMBER)
+    written = write_number_key(w, at);
+  else
+    written = fail_key(w, at, "a %s cannot be a key", lua_typename(L, type));
+  if (!written)
+    return false;
+  seer_buffer_byte(w->out, ':');
+  if (!write_value(w, at + 2))
+    return false;
+  lua_pop(L, 1);
+  return !w->out->error;
+}
+
+/* Writes an object from the field in turn on, which is its first. */
+static bool write_object(walk *w, int at) {
+  char separator = '{';
+  do {
+    seer_buffer_byte(w->out, separator);
+    if (!write_field(w, at))
+      return false;
+    separator = ',';
+  } while (lua_next(w->L, at));
+  seer_buffer_byte(w->out, '}');
+  return true;
+}
+
+/*
+** Tables.
+*/
+
+/* Begins an array as long as the keys come as 1, 2, 3. A key out of order
+   makes it look at the rest of them; so does a table within, which may be
+   long, and would be written twice if this was an object after all. */
+static bool write_sequence(walk *w, int at) {
+  lua_State *L = w->L;
+  size_t start = w->out->length;
+  int64_t index, last, count = 0;
+  while (is_index(L, at + 1, &index) && index == count + 1 &&
+         !lua_istable(L, at + 2)) {
+    seer_buffer_byte(w->out, count++ == 0 ? '[' : ',');
+    if (!write_value(w, at + 2) || w->out->error)
+      return false;
+    lua_pop(L, 1);
+    if (!lua_next(L, at)) {
+      seer_buffer_byte(w->out, ']');
+      return true;
+    }
+  }
+  if (is_complete(w, at, count, &last))
+    return write_elements(w, at, count + 1, last);
+  seer_buffer_cut(w->out, start);
+  return write_unmarked(w, at, false);
+}
+
+static bool write_unmarked(walk *w, int at, bool may_be_array) {
+  lua_State *L = w->L;
+  lua_pushnil(L);
+  if (!lua_next(L, at)) {
+    seer_json_literal(w->out, "{}");
+    return true;
+  }
+  if (may_be_array && lua_type(L, at + 1) == LUA_TNUMBER)
+    return write_sequence(w, at);
+  return write_object(w, at);
+}
+
+static bool write_table(walk *w, int at) {
+  bool written;
+  if (w->depth == SEER_ENCODE_DEPTH)
+    return fail(w, "more than 100 levels of tables", "");
+  w->depth++;
+  if (seer_marks_has(w->marks, w->L, at))
+    written = write_marked(w, at);
+  else
+    written = write_unmarked(w, at, true);
+  w->depth--;
+  return written;
+}
+
+/*
+** Other values.
+*/
+
+static bool write_pointer(walk *w, int at) {
+  const void *pointer = lua_touserdata(w->L, at);
+  if (pointer == NULL)
+    seer_json_literal(w->out, "null");
+  else if (pointer == w->marks->cjson_empty)
+    seer_json_literal(w->out, "[]");
+  else
+    return fail_type(w, at, "a %s cannot be sent");
+  return true;
+}
+
+static bool write_boxed(walk *w, int at) {
+  size_t length;
+  const char *digits;
+  if (!seer_number_boxed(w->L, at))
+    return fail(w, "a cdata cannot be sent", "");
+  digits = lua_tolstring(w->L, -1, &length);
+  seer_buffer_append(w->out, digits, length);
+  lua_pop(w->L, 1);
+  return true;
+}
+
+static void write_string(walk *w, int at) {
+  size_t length;
+  const char *text = lua_tolstring(w->L, at, &length);
+  seer_json_string(w->out, text, length);
+}
+
+/* Writes the value at the top, whose index is `at`. */
+static bool write_value(walk *w, int at) {
+  lua_State *L = w->L;
+  int type = lua_type(L, at);
+  switch (type) {
+  case LUA_TSTRING:
+    write_string(w, at);
+    return true;
+  case LUA_TNUMBER:
+    seer_number_write(L, at, w->out);
+    return true;
+  case LUA_TBOOLEAN:
+    if (lua_toboolean(L, at))
+      seer_json_literal(w->out, "true");
+    else
+      seer_json_literal(w->out, "false");
+    return true;
+  case LUA_TNIL:
+    seer_json_literal(w->out, "null");
+    return true;
+  case LUA_TTABLE:
+    return write_table(w, at);
+  case LUA_TLIGHTUSERDATA:
+    return write_pointer(w, at);
+  case SEER_TCDATA:
+    return write_boxed(w, at);
+  default:
+    return fail_type(w, at, "a %s cannot be sent");
+  }
+}
+
+/*
+** Beginning and end.
+*/
+
+static bool begin(walk *w, lua_State *L, const seer_marks *marks,
+                  seer_buffer *out) {
+  w->L = L;
+  w->out = out;
+  w->marks = marks;
+  w->ahead = 0;
+  w->depth = 0;
+  w->problem[0] = '\0';
+  /* A key and a value for each level, and a few for what is looked up. */
+  if (lua_checkstack(L, 2 * SEER_ENCODE_DEPTH + LUA_MINSTACK))
+    return true;
+  lua_pushliteral(L, "stack overflow");
+  return false;
+}
+
+bool seer_encode_check(lua_State *L, const seer_buffer *out) {
+  char message[PROBLEM_LENGTH];
+  if (out->error == SEER_BUFFER_OK)
+    return true;
+  if (out->error == SEER_BUFFER_NOMEM) {
+    lua_pushliteral(L, "out of memory");
+    return false;
+  }
+  snprintf(message, sizeof(message),
+           "event too large: more than %lu bytes (max_event_bytes)",
+           (unsigned long)out->ceiling);
+  lua_pushstring(L, message);
+  return false;
+}
+
+/* Leaves nothing above `top` but the message, if there is one. The keys of
+   the table at `at` are the first of its path. */
+static bool finish(walk *w, int top, int at, const char *field) {
+  lua_State *L = w->L;
+  if (w->problem[0] != '\0' && !w->out->error)
+    seer_path_message(L, field, at + 1, w->problem);
+  else if (seer_encode_check(L, w->out)) {
+    lua_settop(L, top);
+    return true;
+  }
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return false;
+}
+
+static bool is_one_of(const char *const *names, lua_State *L, int index) {
+  size_t length;
+  const char *key;
+  if (lua_type(L, index) != LUA_TSTRING)
+    return false;
+  key = lua_tolstring(L, index, &length);
+  for (; *names != NULL; names++)
+    if (strlen(*names) == length && memcmp(*names, key, length) == 0)
+      return true;
+  return false;
+}
+
+/* Writes the fields of the table at `at` that are none of `skip`. */
+static bool write_others(walk *w, int at, const char *const *skip) {
+  lua_State *L = w->L;
+  lua_pushnil(L);
+  while (lua_next(L, at)) {
+    if (is_one_of(skip, L, at + 1)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    seer_buffer_byte(w->out, ',');
+    if (!write_field(w, at))
+      return false;
+  }
+  return true;
+}
+
+bool seer_encode(lua_State *L, int index, const seer_marks *marks,
+                 seer_buffer *out, const char *field) {
+  walk w;
+  int top = lua_gettop(L);
+  index = lua_absindex(L, index);
+  if (!begin(&w, L, marks, out))
+    return false;
+  lua_pushvalue(L, index);
+  write_value(&w, top + 1);
+  return finish(&w, top, top + 1, field);
+}
+
+bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
+                        seer_buffer *out, const char *const *skip) {
+  walk w;
+  int top = lua_gettop(L);
+  index = lua_absindex(L, index);
+  if (!begin(&w, L, marks, out))
+    return false;
+  lua_pushvalue(L, index);
+  write_others(&w, top + 1, skip);
+  return finish(&w, top, top + 1, NULL);
+}

@@ -1,0 +1,52 @@
+#ifndef SEER_ENCODE_H
+#define SEER_ENCODE_H
+
+/*
+ * Lua values as JSON: the only file that knows both sides.
+ *
+ * Tables are read by raw access, so no Lua code runs; no garbage is made,
+ * but for the text of LuaJIT's boxed 64-bit integers. A value that cannot be
+ * sent ends the walk with a message that begins with its path:
+ * "data.items[3].callback: a function cannot be sent".
+ */
+
+#include "core/buffer.h"
+
+#include <lua.h>
+#include <stdbool.h>
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_ENCODE_DEPTH 100 /* levels of tables */
+
+/* What marks a table as an array, or stands for one, in this Lua state. */
+typedef struct seer_marks seer_marks;
+
+/* Finds the marks (seerstack's own, and those that the loaded lua-cjson
+   has) and keeps them in the registry. [-0, +0] */
+void seer_encode_open(lua_State *L);
+
+/* The marks of this state; they live as long as it does. [-0, +0] */
+const seer_marks *seer_encode_marks(lua_State *L);
+
+/* Appends the value at `index`, called `field` in messages. On failure
+   pushes the message and returns false; a failure of `out` counts.
+   [-0, +(0|1)] */
+bool seer_encode(lua_State *L, int index, const seer_marks *marks,
+                 seer_buffer *out, const char *field);
+
+/* Appends `,"key":value` for each field of the table at `index` whose key
+   is not one of the strings in `skip`, which ends with NULL. Failures as
+   above. [-0, +(0|1)] */
+bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
+                        seer_buffer *out, const char *const *skip);
+
+/* True if `out` has no error, else pushes a message about it. [-0, +(0|1)] */
+bool seer_encode_check(lua_State *L, const seer_buffer *out);
+
+/* seerstack.array(t): marks t as an array and returns it. */
+int seer_encode_array(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

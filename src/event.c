@@ -1,0 +1,282 @@
+#include "event.h"
+
+#include "compat.h"
+#include "core/clock.h"
+#include "core/json.h"
+#include "number.h"
+
+#define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */
+
+/* Below, no two integers are the same float. */
+#define EXACT 0x1p53
+
+#define FIELDS 4
+
+/* The known fields of each kind, in the order in which they are sent. */
+static const char *const names[][FIELDS + 1] = {
+    {"name",    "user_id", "timestamp", "data",       NULL}, /* capture */
+    {"user_id", "email",   "name",      "attributes", NULL}  /* identify */
+};
+
+/* What is being built. Each of these functions returns true, or pushes a
+   message and returns false. */
+typedef struct builder {
+  lua_State *L;
+  const seer_marks *marks;
+  seer_buffer *out;
+  int event;        /* index of the caller's table */
+  int fields;       /* index of the first known field's value */
+  const char *user; /* NULL: none is given */
+  size_t user_length;
+  char digits[SEER_NUMBER_LENGTH]; /* of a `user` that was a number */
+} builder;
+
+static bool fail(builder *b, const char *message) {
+  lua_pushstring(b->L, message);
+  return false;
+}
+
+static bool fail_field(builder *b, const char *name, const char *problem) {
+  lua_pushfstring(b->L, "%s: %s", name, problem);
+  return false;
+}
+
+/* True if the value at `index` is absent, or NULL as JSON's null is. */
+static bool is_null(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  return type == LUA_TNIL ||
+         (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == NULL);
+}
+
+/*
+** Finding the fields.
+*/
+
+/* The place in `list` of the key at `index`, or -1. */
+static int place(lua_State *L, int index, const char *const *list) {
+  const char *key;
+  size_t length;
+  int i;
+  if (lua_type(L, index) != LUA_TSTRING)
+    return -1;
+  key = lua_tolstring(L, index, &length);
+  for (i = 0; i < FIELDS; i++)
+    if (list[i][0] == key[0] && strcmp(list[i], key) == 0 &&
+        strlen(list[i]) == length)
+      return i;
+  return -1;
+}
+
+/* Spreads the known fields on the stack; true if there are others. One pass
+   over the table: to ask for each field by its name would make strings. */
+static bool spread(builder *b, const char *const *list) {
+  lua_State *L = b->L;
+  bool others = false;
+  int known;
+  lua_settop(L, b->fields - 1 + FIELDS);
+  lua_pushnil(L);
+  while (lua_next(L, b->event)) {
+    known = place(L, -2, list);
+    if (known >= 0) {
+      lua_replace(L, b->fields + known);
+    } else {
+      others = true;
+      lua_pop(L, 1);
+    }
+  }
+  return others;
+}
+
+/*
+** The user.
+*/
+
+static bool fail_user(builder *b) {
+  return fail(b, "user_id: a non-empty string or an integral number is "
+                 "required");
+}
+
+static bool read_user_number(builder *b, int index) {
+  seer_buffer digits;
+  int64_t value;
+  lua_Number number = lua_tonumber(b->L, index);
+  if (!lua_isinteger(b->L, index) && number - number == 0 &&
+      (number >= EXACT || number <= -EXACT))
+    return fail(b, "user_id: a number beyond 2^53 is not exact; give a "
+                   "string");
+  if (!seer_toint64(b->L, index, &value))
+    return fail_user(b);
+  seer_buffer_borrow(&digits, b->digits, sizeof(b->digits));
+  seer_json_integer(&digits, value);
+  b->user = b->digits;
+  b->user_length = digits.length;
+  return true;
+}
+
+static bool read_user(builder *b, int index) {
+  lua_State *L = b->L;
+  int type = lua_type(L, index);
+  if (type == LUA_TNUMBER)
+    return read_user_number(b, index);
+  if (type == SEER_TCDATA && seer_number_boxed(L, index))
+    lua_replace(L, index); /* its digits */
+  else if (type != LUA_TSTRING)
+    return fail_user(b);
+  b->user = lua_tolstring(L, index, &b->user_length);
+  return b->user_length > 0 || fail_user(b);
+}
+
+/*
+** Writing.
+*/
+
+/* What comes before the value of a field that is not the first. */
+#define KEY(name) ",\"" name "\":"
+
+static void write_string(builder *b, int index) {
+  size_t length;
+  const char *text = lua_tolstring(b->L, index, &length);
+  seer_json_string(b->out, text, length);
+}
+
+static bool write_name(builder *b, int index) {
+  if (lua_type(b->L, index) != LUA_TSTRING || lua_rawlen(b->L, index) == 0)
+    return fail(b, "name: a non-empty string is required");
+  seer_json_literal(b->out, "{\"name\":");
+  write_string(b, index);
+  return true;
+}
+
+static void write_time(builder *b, int64_t wall) {
+  char text[SEER_ISO8601_LENGTH + 1];
+  seer_clock_iso8601(wall, text);
+  seer_buffer_byte(b->out, '"');
+  seer_buffer_append(b->out, text, SEER_ISO8601_LENGTH);
+  seer_buffer_byte(b->out, '"');
+}
+
+/* Wall milliseconds of a number of seconds; false out of range. */
+static bool to_wall(lua_Number seconds, int64_t *wall) {
+  if (!(seconds >= 0 && seconds < (lua_Number)(SEER_CLOCK_LAST / 1000 + 1)))
+    return false;
+  *wall = (int64_t)(seconds * 1000 + 0.5);
+  if (*wall > SEER_CLOCK_LAST)
+    *wall = SEER_CLOCK_LAST;
+  return true;
+}
+
+static bool write_timestamp(builder *b, int index) {
+  lua_State *L = b->L;
+  int type = lua_type(L, index);
+  int64_t wall;
+  seer_json_literal(b->out, KEY("timestamp"));
+  if (is_null(L, index))
+    write_time(b, seer_clock_wall());
+  else if (type == LUA_TNUMBER && to_wall(lua_tonumber(L, index), &wall))
+    write_time(b, wall);
+  else if (type == LUA_TSTRING && lua_rawlen(L, index) > 0)
+    write_string(b, index);
+  else
+    return fail(b, "timestamp: must be a non-empty string or a number of "
+                   "seconds from 0 to 253402300799");
+  return true;
+}
+
+static bool write_text(builder *b, int index, const char *name,
+                       const char *key) {
+  lua_State *L = b->L;
+  if (lua_isnil(L, index))
+    return true;
+  seer_buffer_append(b->out, key, strlen(key));
+  if (is_null(L, index))
+    seer_json_literal(b->out, "null");
+  else if (lua_type(L, index) == LUA_TSTRING)
+    write_string(b, index);
+  else
+    return fail_field(b, name, "must be a string");
+  return true;
+}
+
+/* A table of named values: data and attributes. */
+static bool write_named(builder *b, int index, const char *name,
+                        const char *key) {
+  lua_State *L = b->L;
+  size_t start;
+  if (is_null(L, index))
+    return true;
+  if (!lua_istable(L, index)) {
+    lua_pushfstring(L, "%s: must be a table, got %s", name,
+                    lua_typename(L, lua_type(L, index)));
+    return false;
+  }
+  seer_buffer_append(b->out, key, strlen(key));
+  start = b->out->length;
+  if (!seer_encode(L, index, b->marks, b->out, name))
+    return false;
+  if (b->out->data[start] == '[')
+    return fail_field(b, name,
+                      "must be a table of named values, not an array");
+  return true;
+}
+
+static bool write_capture(builder *b) {
+  int name = b->fields, user = name + 1, timestamp = name + 2;
+  if (!write_name(b, name))
+    return false;
+  if (!is_null(b->L, user)) {
+    if (!read_user(b, user))
+      return false;
+    seer_json_literal(b->out, KEY("user_id"));
+    seer_json_string(b->out, b->user, b->user_length);
+  }
+  return write_timestamp(b, timestamp) &&
+         write_named(b, timestamp + 1, "data", KEY("data"));
+}
+
+static bool write_identify(builder *b) {
+  int user = b->fields, email = user + 1, name = user + 2;
+  if (!read_user(b, user))
+    return false;
+  seer_json_literal(b->out, "{\"user_id\":");
+  seer_json_string(b->out, b->user, b->user_length);
+  return write_text(b, email, "email", KEY("email")) &&
+         write_text(b, name, "name", KEY("name")) &&
+         write_named(b, name + 1, "attributes", KEY("attributes"));
+}
+
+static bool write_body(builder *b, seer_kind kind) {
+  bool others = spread(b, names[kind]);
+  if (!(kind == SEER_CAPTURE ? write_capture(b) : write_identify(b)))
+    return false;
+  if (others &&
+      !seer_encode_others(b->L, b->event, b->marks, b->out, names[kind]))
+    return false;
+  seer_buffer_byte(b->out, '}');
+  return seer_encode_check(b->L, b->out);
+}
+
+static seer_event *make(builder *b, seer_kind kind) {
+  bool ordered = kind == SEER_IDENTIFY;
+  seer_event *event =
+      seer_event_new(kind, b->out->data, b->out->length,
+                     ordered ? b->user : NULL, ordered ? b->user_length : 0);
+  if (event == NULL)
+    lua_pushliteral(b->L, "out of memory");
+  return event;
+}
+
+seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
+                             const seer_marks *marks, seer_buffer *scratch) {
+  seer_event *event = NULL;
+  builder b = {.L = L, .marks = marks, .out = scratch};
+  int top = lua_gettop(L);
+  b.event = lua_absindex(L, index);
+  b.fields = top + 1;
+  seer_buffer_reset(scratch, SCRATCH_KEPT);
+  if (write_body(&b, kind))
+    event = make(&b, kind);
+  if (event == NULL)
+    lua_replace(L, b.fields); /* the message */
+  lua_settop(L, event == NULL ? b.fields : top);
+  return event;
+}

@@ -1,0 +1,25 @@
+#ifndef SEER_LUA_EVENT_H
+#define SEER_LUA_EVENT_H
+
+/*
+ * The fields of capture's and identify's argument: which are required,
+ * what is coerced, what is supplied.
+ */
+
+#include "core/buffer.h"
+#include "core/event.h"
+#include "encode.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Builds the event that the table at `index` describes, with `scratch`
+   (the client's, reset first) for its JSON. On success returns an event
+   that the caller must hand on or free before anything can raise; else
+   pushes the message, which begins with the field's name, and returns
+   NULL. [-0, +(0|1)] */
+seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
+                             const seer_marks *marks, seer_buffer *scratch);
+
+#pragma GCC visibility pop
+
+#endif

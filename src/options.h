@@ -1,0 +1,58 @@
+#ifndef SEER_OPTIONS_H
+#define SEER_OPTIONS_H
+
+/*
+ * The options of `new` and of a single request.
+ *
+ * One table in options.c describes each of them: name, type, range,
+ * default, place. Checking, defaults and the manual's list follow from it.
+ * Tables of options are read by raw access. A wrong one is misuse and
+ * raises "bad argument #1 to 'new' (option 'timeout': ...)"; only what
+ * comes from the environment is reported back, for the caller to judge.
+ */
+
+#include "core/settings.h"
+
+#include <lua.h>
+#include <stdbool.h>
+
+#pragma GCC visibility push(hidden)
+
+/* The options of one request; a client's settings are their defaults. */
+typedef struct seer_request_options {
+  int64_t wait;        /* 1: block for the answer */
+  int64_t timeout;     /* ms, of an attempt */
+  int64_t max_retries; /* 0: one attempt */
+} seer_request_options;
+
+/* Raises "bad argument #<argument> to '<function>' (<message>)", with the
+   message that is on the top of the stack. Never returns. */
+int seer_options_misuse(lua_State *L, int argument, const char *function);
+
+/* Raises unless the value at `argument` is a table. [-0, +0] */
+void seer_options_table(lua_State *L, int argument, const char *function);
+
+/* Reads the options of `new`, a table or nil, at the index `argument`, and
+   fills in the defaults. Raises on misuse. [-0, +0] */
+void seer_options_settings(lua_State *L, int argument, const char *function,
+                           seer_settings *settings);
+
+/* Pushes the base URL and the key: those of the table of options (or nil)
+   at `index`, which has been checked, or else the environment's. If the
+   environment lacks the key, or has a value that cannot be used, pushes a
+   message instead and returns false. [-0, +(2|1)] */
+bool seer_options_endpoint(lua_State *L, int index);
+
+/* Reads the options of a request, a table or nil, at the index `argument`;
+   what is not given stays as it is. Raises on misuse. [-0, +0] */
+void seer_options_request(lua_State *L, int argument, const char *function,
+                          seer_request_options *options);
+
+/* The milliseconds to wait, from a number of seconds >= 0 at the index
+   `argument`, or `fallback` if nil is there. Raises on misuse. [-0, +0] */
+int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
+                             int64_t fallback);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,299 @@
+#include "result.h"
+
+#include "compat.h"
+
+#include <stdio.h>
+
+#define METATABLE "seerstack.error"
+#define DECODE "seerstack.decode" /* the registry's: cjson.new().decode */
+#define DECODE_DEPTH 100
+#define TEXT_LIMIT 200 /* bytes of an answer's text in a message */
+
+static int error_tostring(lua_State *L) {
+  lua_settop(L, 1);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushliteral(L, "message");
+  lua_rawget(L, 1);
+  return 1;
+}
+
+static void new_metatable(lua_State *L) {
+  luaL_newmetatable(L, METATABLE);
+  lua_pushliteral(L, METATABLE);
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, error_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
+}
+
+void seer_result_open(lua_State *L) {
+  new_metatable(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "cjson");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "new");
+  lua_call(L, 0, 1); /* cjson, an instance */
+  lua_getfield(L, -1, "decode_max_depth");
+  lua_pushinteger(L, DECODE_DEPTH);
+  lua_call(L, 1, 0);
+  lua_getfield(L, -1, "decode");
+  lua_setfield(L, LUA_REGISTRYINDEX, DECODE);
+  lua_pop(L, 2);
+}
+
+/*
+** Errors.
+*/
+
+/* Replaces the message on the top by message, err. */
+static void new_error(lua_State *L, const char *name) {
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "message");
+  luaL_getmetatable(L, METATABLE);
+  lua_setmetatable(L, -2);
+}
+
+int seer_result_fail(lua_State *L, const char *name) {
+  new_error(L, name);
+  lua_pushnil(L);
+  lua_insert(L, -3); /* nil, message, err */
+  return 3;
+}
+
+static const char *name_of_status(int status) {
+  static const struct {
+    int status;
+    const char *name;
+  } names[] = {
+      {400, "BadRequestError"         },
+      {401, "AuthenticationError"     },
+      {403, "PermissionDeniedError"   },
+      {404, "NotFoundError"           },
+      {409, "ConflictError"           },
+      {422, "UnprocessableEntityError"},
+      {429, "RateLimitError"          }
+  };
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    if (names[i].status == status)
+      return names[i].name;
+  return status >= 500 ? "InternalServerError" : "APIStatusError";
+}
+
+static const char *name_of(const seer_outcome *outcome) {
+  switch (outcome->failure) {
+  case SEER_FAILURE_NONE:
+  case SEER_FAILURE_STATUS:
+    return name_of_status(outcome->status);
+  case SEER_FAILURE_TIMEOUT:
+    return "APITimeoutError";
+  case SEER_FAILURE_PACED:
+    return "RateLimitError";
+  case SEER_FAILURE_CLOSED:
+    return "ClosedError";
+  default:
+    return "APIConnectionError";
+  }
+}
+
+/*
+** Headers: a table from the lower-case name to the value; the values of a
+** repeated one are joined by ", ".
+*/
+
+static void push_lower(lua_State *L, const char *text, size_t length) {
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  for (size_t i = 0; i < length; i++)
+    luaL_addchar(&buffer, text[i] >= 'A' && text[i] <= 'Z'
+                              ? (char)(text[i] - 'A' + 'a')
+                              : text[i]);
+  luaL_pushresult(&buffer);
+}
+
+/* Adds a field to the table on the top. */
+static void add_header(lua_State *L, const char *name, size_t name_length,
+                       const char *value, size_t value_length) {
+  push_lower(L, name, name_length);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, -3); /* headers, name, the value so far */
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushlstring(L, value, value_length);
+  } else {
+    lua_pushliteral(L, ", ");
+    lua_pushlstring(L, value, value_length);
+    lua_concat(L, 3);
+  }
+  lua_rawset(L, -3); /* headers[name] = value */
+}
+
+static bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Adds the field of a line, if it is one, to the table on the top. */
+static void add_line(lua_State *L, const char *line, const char *end) {
+  const char *colon = memchr(line, ':', (size_t)(end - line));
+  const char *value;
+  if (colon == NULL || colon == line)
+    return;
+  for (value = colon + 1; value < end && is_blank(*value);)
+    value++;
+  while (end > value && is_blank(end[-1]))
+    end--;
+  add_header(L, line, (size_t)(colon - line), value, (size_t)(end - value));
+}
+
+static void push_headers(lua_State *L, const seer_outcome *outcome) {
+  const char *line = outcome->headers;
+  const char *end;
+  lua_newtable(L);
+  if (line == NULL)
+    return;
+  for (end = line + outcome->headers_length; line < end;) {
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+    const char *next = newline ? newline + 1 : end;
+    add_line(L, line, next);
+    line = next;
+  }
+}
+
+/*
+** Bodies.
+*/
+
+/* Pushes the body as a Lua value; returns false, and pushes nothing, if it
+   is not JSON. */
+static bool push_decoded(lua_State *L, const seer_outcome *outcome) {
+  lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
+  lua_pushlstring(L, outcome->body, outcome->body_length);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static bool has_body(const seer_outcome *outcome) {
+  return outcome->body != NULL && outcome->body_length > 0;
+}
+
+/* JSON's arrays and objects look alike once they are decoded. */
+static bool begins_object(const seer_outcome *outcome) {
+  size_t i = 0;
+  while (i < outcome->body_length && is_blank(outcome->body[i]))
+    i++;
+  return i < outcome->body_length && outcome->body[i] == '{';
+}
+
+/* The number of bytes of a text that are at most TEXT_LIMIT and do not end
+   within a character. */
+static size_t cut(const char *text, size_t length) {
+  if (length <= TEXT_LIMIT)
+    return length;
+  for (length = TEXT_LIMIT; length > 0; length--)
+    if (((unsigned char)text[length] & 0xC0) != 0x80)
+      break;
+  return length;
+}
+
+/* Pushes the "error" of the decoded body at `body`, if it has that string,
+   else the beginning of its text. */
+static void push_reason(lua_State *L, int body, const seer_outcome *outcome) {
+  if (lua_istable(L, body)) {
+    lua_getfield(L, body, "error");
+    if (lua_type(L, -1) == LUA_TSTRING)
+      return;
+    lua_pop(L, 1);
+  }
+  lua_pushlstring(L, outcome->body, cut(outcome->body, outcome->body_length));
+}
+
+/* Pushes "401 Missing or invalid API key". `body` is the index of the body,
+   0 if there is none. */
+static void push_message(lua_State *L, int body, const seer_outcome *outcome) {
+  char status[16];
+  if (outcome->failure != SEER_FAILURE_NONE &&
+      outcome->failure != SEER_FAILURE_STATUS) {
+    lua_pushstring(L, outcome->message);
+    return;
+  }
+  snprintf(status, sizeof(status), "%d ", outcome->status);
+  lua_pushstring(L, status);
+  if (body)
+    push_reason(L, body, outcome);
+  else
+    lua_pushliteral(L, "status code (no body)");
+  lua_concat(L, 2);
+}
+
+/* The body on the top of the stack, if `body` is not 0, becomes a part of
+   the error that it describes. */
+static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
+                        seer_kind kind) {
+  push_message(L, body, outcome);
+  seer_result_fail(L, name_of(outcome)); /* ..., nil, message, err */
+  if (outcome->status != 0) {
+    lua_pushinteger(L, outcome->status);
+    lua_setfield(L, -2, "status");
+  }
+  if (outcome->headers != NULL) {
+    push_headers(L, outcome);
+    lua_setfield(L, -2, "headers");
+  }
+  if (body) {
+    lua_pushvalue(L, body);
+    lua_setfield(L, -2, "body");
+  }
+  lua_pushstring(L, kind == SEER_CAPTURE ? "/capture" : "/identify");
+  lua_setfield(L, -2, "path");
+  return 3;
+}
+
+static int push_response(lua_State *L, const seer_outcome *outcome) {
+  lua_createtable(L, 0, 2); /* response, http */
+  lua_pushinteger(L, outcome->status);
+  lua_setfield(L, -2, "status");
+  push_headers(L, outcome);
+  lua_setfield(L, -2, "headers");
+  return 2;
+}
+
+/* Pushes the body: decoded, or as it is; the index, 0 if there is none. */
+static int push_body(lua_State *L, const seer_outcome *outcome) {
+  if (!has_body(outcome))
+    return 0;
+  if (!push_decoded(L, outcome))
+    lua_pushlstring(L, outcome->body, outcome->body_length);
+  return lua_gettop(L);
+}
+
+/* Whether the body at the index `body` is a JSON object that does not deny
+   the success that the status promises. */
+static bool is_response(lua_State *L, int body, const seer_outcome *outcome) {
+  bool denied;
+  if (!lua_istable(L, body) || !begins_object(outcome))
+    return false;
+  lua_getfield(L, body, "success");
+  denied = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return !denied;
+}
+
+int seer_result_push(lua_State *L, const seer_outcome *outcome,
+                     seer_kind kind) {
+  int body;
+  luaL_checkstack(L, 16, "no room for an answer");
+  body = push_body(L, outcome);
+  if (outcome->failure != SEER_FAILURE_NONE)
+    return push_failure(L, body, outcome, kind);
+  if (body == 0) {
+    lua_newtable(L);
+    return push_response(L, outcome);
+  }
+  if (is_response(L, body, outcome))
+    return push_response(L, outcome);
+  return push_failure(L, body, outcome, kind);
+}

@@ -1,0 +1,36 @@
+#ifndef SEER_RESULT_H
+#define SEER_RESULT_H
+
+/*
+ * What a call gives back: an outcome as a response, or nil, message, err.
+ *
+ * An error is a table with the metatable "seerstack.error", whose
+ * __tostring is its message: name, message and, where there are any,
+ * status, headers, body and path. Answers are decoded with an instance of
+ * lua-cjson that nobody else has.
+ */
+
+#include "core/event.h"
+
+#include <lua.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Loads lua-cjson and makes the metatable of errors. Raises if there is no
+   lua-cjson. [-0, +0] */
+void seer_result_open(lua_State *L);
+
+/* Turns the message on the top into nil, message, err and returns 3, for
+   the caller to return. [-1, +3] */
+int seer_result_fail(lua_State *L, const char *name);
+
+/* Pushes what has become of a request: response, http if the answer was a
+   2xx whose body is a JSON object without "success": false, or empty (the
+   response is then an empty table); else nil, message, err. Returns the
+   number of values. [-0, +(2|3)] */
+int seer_result_push(lua_State *L, const seer_outcome *outcome,
+                     seer_kind kind);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,35 @@
+#include "client.h"
+#include "compat.h"
+#include "core/sender.h"
+#include "core/version.h"
+#include "default.h"
+#include "encode.h"
+#include "result.h"
+
+/* The only symbol that is seen from outside. A process may come here any
+   number of times: with many states, or when a state loads it anew. */
+__attribute__((visibility("default"))) int luaopen_seerstack(lua_State *L);
+
+static void add_values(lua_State *L) {
+  lua_pushlightuserdata(L, NULL);
+  lua_setfield(L, -2, "null");
+  lua_pushliteral(L, SEER_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+}
+
+int luaopen_seerstack(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"new",   seer_client_new  },
+      {"array", seer_encode_array},
+      {NULL,    NULL             }
+  };
+  if (!seer_sender_init())
+    return luaL_error(L, "seerstack: libcurl cannot be started");
+  seer_result_open(L); /* loads lua-cjson, whose marks encode.c looks for */
+  seer_encode_open(L);
+  seer_client_open(L);
+  luaL_newlib(L, functions);
+  seer_default_open(L);
+  add_values(L);
+  return 1;
+}
