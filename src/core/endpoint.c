@@ -75,22 +75,31 @@ static void free_all(seer_endpoint *endpoint) {
   }
 }
 
+/* The known endpoint, with one more reference; NULL if there is none. */
+static seer_endpoint *refer(const char *base_url, const char *api_key) {
+  seer_endpoint *found = find(base_url, api_key);
+  if (found != NULL)
+    found->references++;
+  return found;
+}
+
 seer_endpoint *seer_endpoint_get(const char *base_url, const char *api_key) {
-  int64_t now = seer_clock_now();
-  seer_endpoint *idle, *found, *fresh = new_endpoint(base_url, api_key);
+  seer_endpoint *fresh, *found;
+  seer_lock();
+  found = refer(base_url, api_key);
+  seer_unlock();
+  if (found != NULL)
+    return found;
+  fresh = new_endpoint(base_url, api_key);
   if (fresh == NULL)
     return NULL;
   seer_lock();
-  found = find(base_url, api_key);
-  if (found != NULL) {
-    found->references++;
-  } else {
+  found = refer(base_url, api_key); /* another thread may have been faster */
+  if (found == NULL) {
     fresh->next = seer_process.endpoints;
     seer_process.endpoints = fresh;
   }
-  idle = unlist_idle(now);
   seer_unlock();
-  free_all(idle);
   if (found == NULL)
     return fresh;
   free_endpoint(fresh);
@@ -270,6 +279,13 @@ void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
   seer_pace_end(&endpoint->pace, sent, now);
 }
 
+/* An answer, or the lack of one, that a few seconds more will not change:
+   at exit it is not worth to wait for another. */
+static bool is_refusal(const seer_attempt *attempt) {
+  return attempt->answer->unreachable ||
+         (attempt->verdict == SEER_PAUSE && attempt->answer->status != 429);
+}
+
 /* The next step of backing off, unless the attempt was sent before the last
    one: what failed together counts once. */
 static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
@@ -278,7 +294,7 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
   if (attempt->epoch == endpoint->epoch) {
     endpoint->epoch++;
     endpoint->level++;
-    if (attempt->exiting && attempt->answer->unreachable &&
+    if (attempt->exiting && is_refusal(attempt) &&
         ++endpoint->refusals >= REFUSALS_ENDURED)
       endpoint->hopeless = true;
   }

@@ -25,7 +25,6 @@ typedef enum seer_trouble_kind {
   SEER_TROUBLE_REFUSED,     /* 401, 404...: key, URL or plan is wrong */
   SEER_TROUBLE_LIMITED,     /* 429 */
   SEER_TROUBLE_REJECTED,    /* an event is at fault, and lost */
-  SEER_TROUBLE_DROPPED,     /* expired or displaced */
   SEER_TROUBLES
 } seer_trouble_kind;
 
@@ -44,7 +43,7 @@ struct seer_endpoint {
   int64_t paused_until; /* for queued events */
   uint32_t epoch;       /* number of times that it began to pause */
   seer_trouble troubles[SEER_TROUBLES];
-  int refusals;  /* unreachable in a row, since exit began */
+  int refusals;  /* in a row, since exit began */
   bool hopeless; /* at exit: nothing more will be delivered */
 };
 

@@ -122,7 +122,7 @@ static int settle_finished(void) {
    claimed or settled. */
 static int work(progress *loop) {
   claimed claims[BATCH];
-  seer_dead dead = {NULL, NULL};
+  seer_dead dead = SEER_NO_DEAD;
   int claims_made, settled = 0;
   seer_lock();
   begin_work();

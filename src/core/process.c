@@ -70,7 +70,7 @@ static void forget_thread(void) {
 }
 
 static void after_fork_in_child(void) {
-  seer_dead dead = {NULL, NULL};
+  seer_dead dead = SEER_NO_DEAD;
   seer_lock_renew();
   seer_id_forget();
   forget_thread();
@@ -156,6 +156,19 @@ static void stop_thread(void) {
     seer_wait(deadline);
 }
 
+/* Why the events of a queue were not delivered. */
+static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
+                    char *reason, size_t size) {
+  const char *why = "the time to deliver was up";
+  if (endpoint->level > 0 && queue->last_error[0] != '\0')
+    why = queue->last_error;
+  else if (endpoint->hopeless)
+    why = "the rate limit allows no more in time";
+  else if (!seer_site_connected(endpoint->site, seer_process.exit_began))
+    why = "no connection could be made in time";
+  snprintf(reason, size, "%s", why);
+}
+
 /* With the lock held: what was not delivered is dropped and counted. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t dropped = 0;
@@ -165,8 +178,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
          queue = queue->next) {
       if (queue->pending == 0)
         continue;
-      if (queue->last_error[0] != '\0')
-        snprintf(reason, size, "%s", queue->last_error);
+      explain(endpoint, queue, reason, size);
       dropped += queue->pending;
       seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
       while (seer_process.parked && queue->flying != NULL)
@@ -186,8 +198,8 @@ static int64_t count_pending(void) {
 }
 
 static void at_exit(void) {
-  seer_dead dead = {NULL, NULL};
-  char reason[200] = "the time to deliver was up";
+  seer_dead dead = SEER_NO_DEAD;
+  char reason[200] = "";
   int64_t lost;
   bool ring = false, pending;
   seer_lock();

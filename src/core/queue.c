@@ -202,6 +202,8 @@ static void bury(seer_queue *queue, seer_event *event,
   }
   event->next = dead->events;
   dead->events = event;
+  if (settlement >= SEER_SETTLED_EXPIRED)
+    dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
   if (queue->orphan && queue->events == 0) {
     queue->next_dead = dead->queues;
     dead->queues = queue;

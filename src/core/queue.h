@@ -78,8 +78,16 @@ struct seer_queue {
    event has gone. */
 typedef struct seer_dead {
   seer_event *events;
-  seer_queue *queues; /* by `next_dead` */
+  seer_queue *queues;             /* by `next_dead` */
+  int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
 } seer_dead;
+
+#define SEER_NO_DEAD                                                          \
+  {                                                                           \
+    NULL, NULL, {                                                             \
+      0                                                                       \
+    }                                                                         \
+  }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, seer_lines *lines);

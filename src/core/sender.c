@@ -35,7 +35,7 @@ seer_queue *seer_sender_open(const seer_settings *settings,
 }
 
 void seer_sender_release(seer_queue *queue) {
-  seer_dead dead = {NULL, NULL};
+  seer_dead dead = SEER_NO_DEAD;
   seer_lock();
   queue->closed = queue->orphan = true;
   if (queue->events == 0)
@@ -49,49 +49,23 @@ static void begin_waiting(seer_request *request, int64_t now) {
   request->give_up = seer_clock_after(now, request->timeout);
 }
 
-/* Told once: events are lost that capture had accepted. */
-static void tell_displaced(seer_queue *queue, int64_t displaced) {
-  int64_t untold;
-  bool tell;
-  if (displaced == 0)
-    return;
-  seer_lock();
-  tell =
-      seer_trouble_happened(&queue->endpoint->troubles[SEER_TROUBLE_DROPPED],
-                            seer_clock_now(), &untold);
-  seer_unlock();
-  if (tell)
-    seer_tell("the queue to %s is full: the oldest events are dropped "
-              "(%lld more since the last report)",
-              queue->endpoint->base_url, (long long)(displaced - 1 + untold));
-}
-
-/* With the lock held. A thread that another caller is starting will look
-   at the queues when it comes up. */
-static bool needs_thread(void) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
-         seer_clock_now() >= seer_process.start_again;
-}
-
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
-  int64_t now = seer_clock_now(), displaced;
-  seer_dead dead = {NULL, NULL};
+  int64_t now = seer_clock_now();
+  seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
   bool ring = false, start;
   int alarm;
   if (event->request != NULL && !seer_state_start())
     return SEER_NO_THREAD;
   seer_lock();
-  displaced = queue->dropped_by[SEER_DROP_DISPLACED];
   if (event->request != NULL)
     begin_waiting(event->request, now);
   result = seer_process.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
-  displaced = queue->dropped_by[SEER_DROP_DISPLACED] - displaced;
   if (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event))
     ring = seer_state_kick();
-  start = result == SEER_ACCEPTED && needs_thread();
+  start = result == SEER_ACCEPTED && seer_state_wants_thread(now);
   alarm = seer_process.alarm;
   seer_unlock();
   if (ring)
@@ -99,7 +73,6 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   if (start)
     seer_state_start();
   seer_state_bury(&dead);
-  tell_displaced(queue, displaced);
   return result;
 }
 
@@ -125,9 +98,19 @@ void seer_request_release(seer_request *request) {
     seer_request_free(request);
 }
 
+static bool has_pending(seer_queue *queue) {
+  bool pending;
+  seer_lock();
+  pending = queue->pending > 0;
+  seer_unlock();
+  return pending;
+}
+
 bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout);
   bool settled;
+  if (has_pending(queue))
+    seer_state_start(); /* it may have been refused before */
   seer_lock();
   queue->generation++;
   queue->before_flush = queue->pending;

@@ -62,27 +62,28 @@ static bool hand_over(seer_request *request, const seer_outcome *outcome) {
   return true;
 }
 
-static seer_trouble_kind trouble_of(const seer_answer *answer,
-                                    seer_verdict verdict) {
-  if (answer->status == 0)
+static seer_trouble_kind trouble_of(const seer_attempt *attempt) {
+  seer_verdict verdict = attempt->verdict;
+  if (attempt->answer->status == 0)
     return SEER_TROUBLE_UNREACHABLE;
-  if (answer->status == 429)
+  if (attempt->answer->status == 429)
     return SEER_TROUBLE_LIMITED;
   if (verdict == SEER_REJECTED)
     return SEER_TROUBLE_REJECTED;
   return verdict == SEER_PAUSE ? SEER_TROUBLE_REFUSED : SEER_TROUBLE_FAILING;
 }
 
-static report make_report(seer_endpoint *endpoint, const seer_answer *answer,
-                          seer_verdict verdict, int64_t now) {
+/* A waiter hears of its trouble itself. */
+static report make_report(seer_endpoint *endpoint, const seer_attempt *attempt,
+                          int64_t now) {
   static const char *const whats[SEER_TROUBLES] = {
-      "no answer from",  "trouble at",        "refused by",
-      "rate limited by", "event rejected by", ""};
-  seer_trouble_kind kind = trouble_of(answer, verdict);
+      "no answer from", "trouble at", "refused by", "rate limited by",
+      "event rejected by"};
+  seer_trouble_kind kind = trouble_of(attempt);
   report news = {false, whats[kind], "events are kept and sent later", 0};
-  if (verdict == SEER_REJECTED)
+  if (attempt->verdict == SEER_REJECTED)
     news.consequence = "the event is lost";
-  if (verdict != SEER_DELIVERED)
+  if (attempt->verdict != SEER_DELIVERED && !attempt->waited)
     news.tell =
         seer_trouble_happened(&endpoint->troubles[kind], now, &news.untold);
   return news;
@@ -150,7 +151,7 @@ void seer_settle(seer_transfer *transfer) {
   int64_t now = seer_clock_now(), due;
   seer_attempt attempt;
   seer_outcome outcome;
-  seer_dead dead = {NULL, NULL};
+  seer_dead dead = SEER_NO_DEAD;
   bool handed;
   report news;
   seer_lock();
@@ -160,7 +161,7 @@ void seer_settle(seer_transfer *transfer) {
   seer_lock();
   seer_endpoint_landed(endpoint, attempt.waited, transfer->sent, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, &attempt, now);
-  news = make_report(endpoint, &transfer->answer, attempt.verdict, now);
+  news = make_report(endpoint, &attempt, now);
   if (attempt.verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
   handed = dispose(transfer, &attempt, &outcome, due, now, &dead);

@@ -19,8 +19,7 @@ bool seer_state_kick(void) {
   return true;
 }
 
-/* With the lock held: whether this caller is to start the thread. */
-static bool may_start(int64_t now) {
+bool seer_state_wants_thread(int64_t now) {
   return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
          now >= seer_process.start_again;
 }
@@ -36,7 +35,7 @@ bool seer_state_start(void) {
   int64_t now = seer_clock_now();
   bool running;
   seer_lock();
-  if (may_start(now)) {
+  if (seer_state_wants_thread(now)) {
     int alarm = seer_process.alarm;
     bool started;
     seer_process.starting = true;
@@ -54,6 +53,21 @@ bool seer_state_start(void) {
   return running;
 }
 
+/* Events are lost that had been accepted: their owner should know. */
+static void tell_dropped(const seer_dead *dead, seer_drop drop,
+                         const char *reason) {
+  static seer_trouble troubles[SEER_DROPS];
+  int64_t untold = 0;
+  bool tell;
+  if (dead->dropped_by[drop] == 0)
+    return;
+  seer_lock();
+  tell = seer_trouble_happened(&troubles[drop], seer_clock_now(), &untold);
+  seer_unlock();
+  if (tell)
+    seer_tell("events are dropped: %s (see stats)", reason);
+}
+
 static void unlink_queue(seer_queue *queue) {
   if (queue->previous != NULL)
     queue->previous->next = queue->next;
@@ -64,6 +78,8 @@ static void unlink_queue(seer_queue *queue) {
 }
 
 void seer_state_bury(seer_dead *dead) {
+  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
+  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
   seer_dead_free_events(dead);
   while (dead->queues != NULL) {
     seer_queue *queue = dead->queues;

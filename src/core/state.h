@@ -40,11 +40,16 @@ extern seer_state seer_process;
    whether the caller must ring the alarm when it has given up the lock. */
 bool seer_state_kick(void);
 
+/* With the lock held: whether there is no thread, nobody is starting it, and
+   it is time to try. */
+bool seer_state_wants_thread(int64_t now);
+
 /* Starts the thread unless it runs; without the lock. False if there is
    none, and none can be had now. */
 bool seer_state_start(void);
 
-/* Frees events, and queues whose client is gone. Without the lock. */
+/* Frees events, and queues whose client is gone; tells of events that were
+   dropped. Without the lock. */
 void seer_state_bury(seer_dead *dead);
 
 #pragma GCC visibility pop
