@@ -1,19 +1,21 @@
 # make            the module for Lua 5.4 in build/5.4
 # make LUA=x      for x = 5.1, 5.2, 5.3, 5.4 or luajit
-# make all-lua    for all of them
-# See CONTRIBUTING.md for the others.
+# make help       lists the rest; see CONTRIBUTING.md
 
 LUA ?= 5.4
 LUAS = 5.1 5.2 5.3 5.4 luajit
 
 LUA_PACKAGE_luajit = luajit
 LUA_PACKAGE = $(or $(LUA_PACKAGE_$(LUA)),lua$(LUA))
+LUA_PROGRAM_luajit = luajit
+LUA_PROGRAM = $(or $(LUA_PROGRAM_$(LUA)),lua$(LUA))
 LUA_CFLAGS := $(shell pkg-config --cflags $(LUA_PACKAGE) 2>/dev/null)
 CURL_CFLAGS := $(shell pkg-config --cflags libcurl 2>/dev/null)
 CURL_LIBS := $(or $(shell pkg-config --libs libcurl 2>/dev/null),-lcurl)
 
 CFLAGS ?= -O2 -g
-WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	$(if $(WERROR),-Werror)
 HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 ALL_CFLAGS = -std=c99 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
 	$(WARNINGS) $(HARDENING) -Isrc $(LUA_CFLAGS) $(CURL_CFLAGS) $(CFLAGS)
@@ -31,12 +33,76 @@ $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# What the specs need besides: see spec/support.
+$(BUILD)/seer_spec_%.so: spec/support/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -shared $(LDFLAGS) -o $@ $< -ldl
+
 -include $(OBJECTS:.o=.d)
 
-all-lua:
-	for lua in $(LUAS); do $(MAKE) --no-print-directory LUA=$$lua || exit; done
+all-lua: # the module for every Lua
+	@for lua in $(LUAS); do $(MAKE) --no-print-directory LUA=$$lua || exit; done
 
-clean:
+# What pkg-config knows is asked when make starts, so whatever installs
+# packages first has to build in a second make.
+SUBMAKE = $(MAKE) --no-print-directory
+QUIETLY = $(SUBMAKE) --quiet -j$$(nproc)
+
+deps: # install the packages that are missing
+	@dev/deps.sh
+
+quickstart: deps # run examples/quickstart.lua and show what arrives
+	@$(QUIETLY)
+	@$(SUBMAKE) --quiet run-quickstart
+
+QUICKSTART = $(LUA_PROGRAM) examples/quickstart.lua
+export SEERSTACK_API_KEY
+
+run-quickstart:
+	@export LUA_CPATH="$(BUILD)/?.so;;"; \
+	if [ -n "$$SEERSTACK_API_KEY" ]; then $(QUICKSTART); \
+	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
+
+test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
+	@$(QUIETLY) all-lua
+	@LUAS="$(LUAS)" dev/test.sh $(SPEC)
+
+# The sanitizers see the module; the interpreters are the system's.
+SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(FLAGS_$*)"
+FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FLAGS_tsan = -fsanitize=thread
+
+test-asan test-tsan: test-%: deps # the same, under a sanitizer
+	@$(QUIETLY) $(SANITIZED)
+	@LUAS=5.4 SANITIZER=$* CC="$(CC)" dev/test.sh $(SPEC)
+
+lint: # check formatting, Lua sources, rockspec, scripts and warnings
+	@dev/deps.sh lint
+	clang-format --dry-run -Werror $$(find src -name '*.[ch]')
+	luacheck --quiet .
+	luarocks lint rockspec/*.rockspec
+	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
+	@! command -v clang >/dev/null || \
+		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
+	@! command -v shellcheck >/dev/null || shellcheck dev/*.sh .ci/run
+
+standin: deps # run the stand-in for the API until interrupted
+	@$(LUA_PROGRAM) dev/standin.lua
+
+PREFIX ?= /usr/local
+LUA_ABI_luajit = 5.1
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(or $(LUA_ABI_$(LUA)),$(LUA))
+
+install: $(BUILD)/seerstack.so # copy the module to INST_LIBDIR
+	install -D -m 755 $(BUILD)/seerstack.so \
+		$(DESTDIR)$(INST_LIBDIR)/seerstack.so
+
+clean: # remove what was built
 	rm -rf build
 
-.PHONY: all-lua clean
+help: # this list
+	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
+
+.PHONY: all-lua deps quickstart run-quickstart test test-asan test-tsan lint \
+	standin install clean help

@@ -24,8 +24,11 @@ before_each(function()
   api:reset()
 end)
 
+-- The clients of an endpoint share its pacing, so none of these is paced.
 local function new(options)
-  local all = { api_key = "sk_test_standin", base_url = api.url }
+  local all = {
+    api_key = "sk_test_standin", base_url = api.url, rate_limit = false,
+  }
   for name, value in pairs(options or {}) do
     all[name] = value
   end
@@ -393,8 +396,31 @@ describe("wait", function()
       api:config { key = "sk_test_standin" }
       assert.is_nil(result)
       assert.equal("RateLimitError", err.name)
-      assert.not_equal("", message)
+      assert.equal("rate limit: the request would have to wait beyond its "
+        .. "timeout", message)
       assert.is_nil(err.status)
+      client:close()
+    end)
+
+  it("ends with APITimeoutError when there is no place for it in time",
+    function()
+      local client = seerstack.new {
+        api_key = "sk_test_slow", base_url = api.url, max_in_flight = 1,
+      }
+      api:config { key = "sk_test_slow", delay = 1 }
+      client.events.capture { name = "a" }
+      wait.until_(function() return api:status().requests == 1 end)
+      local result, message, err = client.events.capture({ name = "b" },
+        { wait = true, timeout = 0.1, max_retries = 0 })
+      api:config { key = "sk_test_standin" }
+      assert.is_nil(result)
+      assert.equal("APITimeoutError", err.name)
+      assert.equal("timed out", message)
+      assert.is_true(client:flush(10))
+      local stats = client:stats()
+      assert.equal(1, stats.delivered)
+      assert.equal(1, stats.rejected)
+      assert_adds_up(stats)
       client:close()
     end)
 end)
@@ -538,21 +564,24 @@ describe("client:stats", function()
   end)
 
   it("tells the last error, and when the next try is", function()
-    api:config { fail_status = 401, fail_count = 1 }
-    local client = new { initial_retry_delay = 30 }
-    local before = os.time()
+    local client = new { api_key = "sk_test_late", initial_retry_delay = 1 }
+    local before, stats = os.time()
     client.events.capture { name = "a.b" }
-    client:flush(0.01)
-    local stats
     wait.until_(function()
       stats = client:stats()
       return stats.retry_at
     end)
     assert.matches("401", stats.last_error, 1, true)
+    assert.is_nil(stats.last_error:find("sk_test_late", 1, true))
     assert.is_true(stats.retry_at > before)
-    assert.is_true(stats.retry_at < os.time() + 61)
+    assert.is_true(stats.retry_at < os.time() + 2)
     assert.equal(1, stats.pending)
     assert_adds_up(stats)
+    api:config { key = "sk_test_late" }
+    assert.is_true(client:flush(10))
+    api:config { key = "sk_test_standin" }
+    assert.is_nil(client:stats().retry_at)
+    client:close()
   end)
 
   it("raises for what is no client", function()

@@ -211,13 +211,27 @@ static void push_reason(lua_State *L, int body, const seer_outcome *outcome) {
   lua_pushlstring(L, outcome->body, cut(outcome->body, outcome->body_length));
 }
 
+/* Why there was no answer: what libcurl says, or what is known anyway. */
+static const char *why_none(const seer_outcome *outcome) {
+  switch (outcome->failure) {
+  case SEER_FAILURE_PACED:
+    return "rate limit: the request would have to wait beyond its timeout";
+  case SEER_FAILURE_CLOSED:
+    return "closed before there was an answer";
+  case SEER_FAILURE_NOMEM:
+    return "not enough memory";
+  default:
+    return outcome->message[0] != '\0' ? outcome->message : "timed out";
+  }
+}
+
 /* Pushes "401 Missing or invalid API key". `body` is the index of the body,
    0 if there is none. */
 static void push_message(lua_State *L, int body, const seer_outcome *outcome) {
   char status[16];
   if (outcome->failure != SEER_FAILURE_NONE &&
       outcome->failure != SEER_FAILURE_STATUS) {
-    lua_pushstring(L, outcome->message);
+    lua_pushstring(L, why_none(outcome));
     return;
   }
   snprintf(status, sizeof(status), "%d ", outcome->status);

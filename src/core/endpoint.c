@@ -326,6 +326,7 @@ static void fail(seer_endpoint *endpoint, const seer_settings *settings,
     if (answer->status == 0 || attempt->number == 1)
       endpoint->failures++;
     if (endpoint->failures < FAILURES_ENDURED &&
+        seer_retry_long_pause(answer) == 0 &&
         !(attempt->exiting && answer->unreachable))
       return;
   }

@@ -156,11 +156,18 @@ static void stop_thread(void) {
     seer_wait(deadline);
 }
 
+/* Whether all that is left of a queue has failed and waits to be tried
+   again. */
+static bool waits_to_retry(const seer_queue *queue) {
+  return queue->line[SEER_QUEUED].head == NULL && queue->flying == NULL;
+}
+
 /* Why the events of a queue were not delivered. */
 static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
                     char *reason, size_t size) {
   const char *why = "the time to deliver was up";
-  if (endpoint->level > 0 && queue->last_error[0] != '\0')
+  if ((endpoint->level > 0 || waits_to_retry(queue)) &&
+      queue->last_error[0] != '\0')
     why = queue->last_error;
   else if (endpoint->hopeless)
     why = "the rate limit allows no more in time";

@@ -107,8 +107,10 @@ static bool read_decimal(const char *text, int64_t unit, int64_t *value) {
       scale *= 10;
     }
   }
+  if (*text != '\0')
+    return false;
   *value = whole * unit + (part * unit + scale - 1) / scale;
-  return *text == '\0';
+  return true;
 }
 
 /* The time until an HTTP date, or not a positive number. */
@@ -124,9 +126,9 @@ static int64_t until(const char *text, const char *date, int64_t wall) {
 int64_t seer_retry_after(const char *milliseconds, const char *seconds,
                          const char *date, int64_t wall) {
   int64_t delay = 0;
-  bool known = milliseconds != NULL && read_decimal(milliseconds, 1, &delay);
-  if ((!known || delay == 0) && seconds != NULL)
-    if (!read_decimal(seconds, 1000, &delay))
-      delay = until(seconds, date, wall);
+  if (milliseconds != NULL)
+    read_decimal(milliseconds, 1, &delay);
+  if (delay == 0 && seconds != NULL && !read_decimal(seconds, 1000, &delay))
+    delay = until(seconds, date, wall);
   return delay > 0 ? delay : SEER_NO_RETRY_AFTER;
 }

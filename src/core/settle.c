@@ -21,7 +21,8 @@ static char *copy_bytes(const char *bytes, size_t length) {
   char *copy = malloc(length + 1);
   if (copy == NULL)
     return NULL;
-  memcpy(copy, bytes, length);
+  if (length > 0) /* else there may be no bytes to point to */
+    memcpy(copy, bytes, length);
   copy[length] = '\0';
   return copy;
 }
@@ -73,7 +74,14 @@ static seer_trouble_kind trouble_of(const seer_attempt *attempt) {
   return verdict == SEER_PAUSE ? SEER_TROUBLE_REFUSED : SEER_TROUBLE_FAILING;
 }
 
-/* A waiter hears of its trouble itself. */
+/* A waiter hears of its trouble itself, and at exit one line tells of all
+   that is left. */
+static bool is_worth_a_line(const seer_attempt *attempt) {
+  if (attempt->verdict == SEER_DELIVERED || attempt->waited)
+    return false;
+  return attempt->verdict == SEER_REJECTED || !attempt->exiting;
+}
+
 static report make_report(seer_endpoint *endpoint, const seer_attempt *attempt,
                           int64_t now) {
   static const char *const whats[SEER_TROUBLES] = {
@@ -83,7 +91,7 @@ static report make_report(seer_endpoint *endpoint, const seer_attempt *attempt,
   report news = {false, whats[kind], "events are kept and sent later", 0};
   if (attempt->verdict == SEER_REJECTED)
     news.consequence = "the event is lost";
-  if (attempt->verdict != SEER_DELIVERED && !attempt->waited)
+  if (is_worth_a_line(attempt))
     news.tell =
         seer_trouble_happened(&endpoint->troubles[kind], now, &news.untold);
   return news;

@@ -1,0 +1,354 @@
+local cjson = require "cjson"
+local process = require "spec.support.process"
+local script = require "spec.support.script"
+local servers = require "spec.support.server"
+local shell = require "dev.shell"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+-- capture(who, first, last) captures events that tell who and which they are.
+local PREAMBLE = [[
+  local native = require "seer_spec_native"
+  local seerstack = require "seerstack"
+  local socket = require "socket"
+  local client = seerstack.new { rate_limit = false }
+  local function capture(who, first, last)
+    for i = first, last do
+      assert(client.events.capture {
+        name = "a.b", user_id = who, data = { i = i },
+      })
+    end
+  end
+  local function tell(...)
+    io.stdout:write(table.concat({ ... }, " "), "\n")
+    io.stdout:flush()
+  end
+  -- Until the specs have seen enough of this process.
+  local function stay(seconds)
+    local deadline = socket.gettime() + (seconds or 20)
+    while not io.open(os.getenv "SEER_GO") do
+      assert(socket.gettime() < deadline)
+      socket.sleep(0.005)
+    end
+  end
+]]
+
+describe("a fork", function()
+  local server, directory, go
+
+  setup(function()
+    server = standin.start()
+    directory = shell.temporary_directory("fork")
+  end)
+
+  teardown(function()
+    server:stop()
+    shell.remove(directory)
+  end)
+
+  before_each(function()
+    go = directory .. "/go"
+    os.remove(go)
+    server:config { delay = false }
+    server:reset()
+  end)
+
+  local function start(url, code, env)
+    local all = {
+      LUA_PATH = package.path,
+      LUA_CPATH = package.cpath,
+      SEERSTACK_BASE_URL = url,
+      SEERSTACK_API_KEY = server.key,
+      SEER_GO = go,
+    }
+    for name, value in pairs(env or {}) do
+      all[name] = value
+    end
+    return script.start { code = PREAMBLE .. code, env = all, timeout = 20 }
+  end
+
+  local function run(...)
+    local result = start(...):wait()
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    return result
+  end
+
+  -- Each received once, under a key of its own; `counts` says how many whose.
+  local function assert_received(counts, bodies)
+    local events, keys, received = {}, {}, {}
+    for _, body in ipairs(bodies) do
+      local event = cjson.decode(body.body)
+      local name = event.user_id .. " " .. event.data.i
+      local key = body.headers["idempotency-key"]
+      assert.is_nil(events[name], name .. " was received twice")
+      assert.is_nil(keys[key], "a key was used twice")
+      events[name], keys[key] = true, true
+      received[event.user_id] = (received[event.user_id] or 0) + 1
+    end
+    assert.same(counts, received)
+  end
+
+  local FAMILY = [[
+    capture("parent", 1, 50)
+    local pid = native.fork()
+    if pid == 0 then
+      capture("child", 1, 50)
+    else
+      tell("forked")
+      capture("parent", 51, 100)
+      assert(native.wait(pid) == 0)
+    end
+  ]]
+
+  it("leaves what is queued and in flight to the parent alone", function()
+    server:config { delay = 0.3 }
+    run(server.url, FAMILY)
+    assert_received({ parent = 100, child = 50 }, server:events())
+    assert.equal(150, server:status().requests)
+  end)
+
+  it("does so while the server accepts nothing yet", function()
+    local scripted, received = servers.new(), {}
+    local child = start(scripted.url, FAMILY)
+    wait.until_(function() return child:stdout() == "forked\n" end, 10)
+    assert(scripted:serve {
+      handler = function(request)
+        received[#received + 1] = request
+        return 200, nil, "{}"
+      end,
+      until_ = function() return child:done() end,
+      deadline = 20,
+    })
+    scripted:close()
+    assert.equal("", child:wait().stderr)
+    assert_received({ parent = 100, child = 50 }, received)
+  end)
+
+  it("may follow a fork", function()
+    server:config { delay = 0.2 }
+    run(server.url, [[
+      capture("parent", 1, 20)
+      local child = native.fork()
+      if child == 0 then
+        capture("child", 1, 20)
+        local grandchild = native.fork()
+        if grandchild == 0 then
+          capture("grandchild", 1, 20)
+        else
+          assert(native.wait(grandchild) == 0)
+        end
+      else
+        assert(native.wait(child) == 0)
+      end
+    ]])
+    assert_received({ parent = 20, child = 20, grandchild = 20 },
+      server:events())
+  end)
+
+  it("gives each of many children keys of their own", function()
+    run(server.url, [[
+      capture("parent", 1, 1)
+      local children = {}
+      for i = 1, 20 do
+        children[i] = native.fork()
+        if children[i] == 0 then
+          capture("child " .. i, 1, 5)
+          os.exit(0)
+        end
+      end
+      for i = 1, 20 do
+        assert(native.wait(children[i]) == 0)
+      end
+    ]])
+    local counts = { parent = 1 }
+    for i = 1, 20 do
+      counts["child " .. i] = 5
+    end
+    assert_received(counts, server:events())
+  end)
+
+  it("hangs nobody while the sender is busy, 50 times", function()
+    run(server.url, [[
+      for round = 1, 50 do
+        capture("parent", round * 100 - 99, round * 100)
+        local child = native.fork()
+        if child == 0 then
+          capture("child", round, round)
+          os.exit(0)
+        end
+        assert(native.wait(child) == 0)
+      end
+    ]])
+    assert_received({ parent = 5000, child = 50 }, server:events())
+  end)
+
+  it("hangs nobody while requests to a slow server are in flight", function()
+    server:config { delay = 0.05 }
+    run(server.url, [[
+      for round = 1, 20 do
+        capture("parent", round * 16 - 15, round * 16)
+        local child = native.fork()
+        if child == 0 then
+          capture("child", round, round)
+          assert(client:flush(10))
+          native.exit(0)
+        end
+        assert(native.wait(child) == 0)
+      end
+    ]])
+    assert_received({ parent = 320, child = 20 }, server:events())
+  end)
+
+  it("leaves the child with all counts at zero and no thread", function()
+    local result = run(server.url, [[
+      capture("parent", 1, 9)
+      assert(client:flush(10))
+      capture("parent", 10, 12)
+      local child = native.fork()
+      if child == 0 then
+        local stats = client:stats()
+        tell(stats.accepted, stats.delivered, stats.rejected, stats.dropped,
+          stats.pending, stats.sender, tostring(stats.last_error))
+        native.exit(0)
+      end
+      native.wait(child)
+    ]])
+    assert.equal("0 0 0 0 0 none nil", (result.stdout:gsub("%.0", "")
+      :gsub("\n", "")))
+  end)
+
+  it("does not make a child send that captures nothing", function()
+    server:config { delay = 0.2 }
+    run(server.url, [[
+      capture("parent", 1, 20)
+      local child = native.fork()
+      if child == 0 then
+        os.exit(7)
+      end
+      assert(native.wait(child) == 7)
+    ]])
+    assert_received({ parent = 20 }, server:events())
+    assert.equal(20, server:status().requests)
+  end)
+
+  it("lets flush and close in the child return at once", function()
+    server:config { delay = 2 }
+    local result = run(server.url, [[
+      capture("parent", 1, 5)
+      local child = native.fork()
+      if child == 0 then
+        local begun = socket.gettime()
+        assert(client:flush(10))
+        assert(client:close(10))
+        assert(socket.gettime() - begun < 1)
+        tell("flushed")
+        os.exit(0)
+      end
+      assert(native.wait(child) == 0)
+    ]])
+    assert.equal("flushed\n", result.stdout)
+    assert.equal(5, server:count())
+  end)
+
+  it("is told to the parent's waiting requests by nothing", function()
+    local result = run(server.url, [[
+      capture("parent", 1, 1)
+      local child = native.fork()
+      local who = child == 0 and "child" or "parent"
+      local response = assert(client.events.capture(
+        { name = "a.b", user_id = who, data = { i = 2 } }, { wait = true }))
+      assert(response.success == true)
+      if child ~= 0 then
+        assert(native.wait(child) == 0)
+        tell("answered")
+      end
+    ]])
+    assert.equal("answered\n", result.stdout)
+    assert_received({ parent = 2, child = 1 }, server:events())
+  end)
+
+  -- The parent's connection stays in use whatever a child does.
+  local CONNECTED = [[
+    local one = seerstack.new { max_in_flight = 1 }
+    local function send(who, i)
+      assert(one.events.capture {
+        name = "a.b", user_id = who, data = { i = i },
+      })
+      assert(one:flush(10))
+    end
+    send("parent", 1)
+    for i = 1, 3 do
+      local child = native.fork()
+      if child == 0 then
+        %s
+      end
+      assert(native.wait(child) == 0)
+      send("parent", i + 1)
+    end
+  ]]
+
+  local function assert_one_connection(url, env)
+    for _, ending in ipairs { "os.exit(0)", "native.exit(0)",
+        "send('child', i) os.exit(0)" } do
+      server:reset()
+      run(url, CONNECTED:format(ending), env)
+      local connection, count = nil, 0
+      for _, event in ipairs(server:events()) do
+        if cjson.decode(event.body).user_id == "parent" then
+          connection = connection or event.connection
+          assert.equal(connection, event.connection)
+          count = count + 1
+        else
+          assert.not_equal(connection, event.connection)
+        end
+      end
+      assert.equal(4, count)
+    end
+  end
+
+  it("does not disturb the parent's connection", function()
+    assert_one_connection(server.url)
+  end)
+
+  it("does not disturb the parent's TLS connection", function()
+    assert_one_connection(server.tls_url, { SSL_CERT_FILE = server.ca_file })
+  end)
+
+  it("leaves no connection open in the child", function()
+    local child = start(server.url, [[
+      capture("parent", 1, 1)
+      assert(client:flush(10))
+      local pid = native.fork()
+      if pid == 0 then
+        stay()
+        native.exit(0)
+      end
+      tell(string.format("%d", pid))
+      assert(native.wait(pid) == 0)
+    ]])
+    local pid = wait.until_(function()
+      return child:stdout():match("(%d+)\n")
+    end, 10)
+    local parents = #process.tcp_sockets(child:pid())
+    local childs = #process.tcp_sockets(pid)
+    shell.write(go, "")
+    assert.equal("", child:wait().stderr)
+    assert.equal(1, parents)
+    assert.equal(0, childs)
+  end)
+
+  it("by popen hands no connection to the other program", function()
+    local result = run(server.url, [[
+      capture("parent", 1, 1)
+      assert(client:flush(10))
+      local pipe = io.popen("ls -l /proc/self/fd; echo =; "
+        .. "ls -l /proc/$PPID/fd; echo =; cat /proc/self/net/tcp")
+      tell(pipe:read("*a"))
+      pipe:close()
+    ]])
+    local other, own, tcp = result.stdout:match("^(.-)=\n(.-)=\n(.*)$")
+    assert.equal(1, #process.tcp_among(own, tcp))
+    assert.equal(0, #process.tcp_among(other, tcp))
+  end)
+end)

@@ -1,0 +1,353 @@
+local cjson = require "cjson"
+local script = require "spec.support.script"
+local servers = require "spec.support.server"
+local socket = require "socket"
+local standin = require "dev.standin"
+
+-- `%d` events captured by a script; what the child is told goes into
+-- `options`, and how it ends into `ending`.
+local PROGRAM = [[
+  local client = require "seerstack".new { %s }
+  for i = 1, %d do
+    assert(client.events.capture { name = "a.b", data = { i = i } })
+  end
+  %s
+]]
+
+local function start(url, key, code)
+  return script.start {
+    code = code,
+    env = {
+      LUA_PATH = package.path,
+      LUA_CPATH = package.cpath,
+      SEERSTACK_BASE_URL = url,
+      SEERSTACK_API_KEY = key,
+    },
+    timeout = 20,
+  }
+end
+
+local function start_capturing(url, count, options, ending)
+  return start(url, "sk_test_standin",
+    PROGRAM:format(options or "", count, ending or ""))
+end
+
+local function capture(...)
+  return start_capturing(...):wait()
+end
+
+-- The number in the one line that tells of events not delivered; nil without
+-- such a line.
+local function told_lost(result)
+  local found
+  for line in result.stderr:gmatch("[^\n]+") do
+    local count = line:match(
+      "^seerstack: (%d+) events? wa?e?re?s? ?not delivered before exit: ")
+    if count then
+      assert.is_nil(found, "told twice")
+      found = tonumber(count)
+    end
+  end
+  return found
+end
+
+-- Each of the numbers 1 to `count` was received once, each with a key of its
+-- own.
+local function assert_received(server, count)
+  local numbers, keys = {}, {}
+  local events = server:events()
+  for _, event in ipairs(events) do
+    local number = cjson.decode(event.body).data.i
+    local key = event.headers["idempotency-key"]
+    assert.is_nil(numbers[number], "received twice")
+    assert.is_nil(keys[key], "a key was used twice")
+    numbers[number], keys[key] = true, true
+  end
+  assert.equal(count, #events)
+  for i = 1, count do
+    assert.is_true(numbers[i])
+  end
+end
+
+describe("at exit", function()
+  local server
+
+  setup(function()
+    server = standin.start()
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  before_each(function()
+    server:config { delay = false, key = "sk_test_standin" }
+    server:reset()
+  end)
+
+  describe("900 events are delivered once each", function()
+    local function check(options, ending, status)
+      local result = capture(server.url, 900, options, ending)
+      assert.equal(status or 0, result.status)
+      assert_received(server, 900)
+      return result.stderr
+    end
+
+    it("when the script just ends", function()
+      assert.equal("", check())
+    end)
+
+    it("when it ends by an error", function()
+      assert.matches("the script's own", check("", 'error "the script\'s own"',
+        1))
+    end)
+
+    it("by os.exit(0)", function()
+      assert.equal("", check("", "os.exit(0)"))
+    end)
+
+    it("by os.exit(0, true), which closes the state where Lua can", function()
+      assert.equal("", check("", "os.exit(0, true)"))
+    end)
+
+    it("by os.exit(3), and keeps the exit code", function()
+      assert.equal("", check("", "os.exit(3)", 3))
+    end)
+
+    it("when the client was collected before", function()
+      assert.equal("", check("", "client = nil collectgarbage() "
+        .. "collectgarbage()"))
+    end)
+
+    it("when the client was closed without waiting", function()
+      assert.equal("", check("", "assert(not client:close(0.001)) os.exit(0)"))
+    end)
+  end)
+
+  it("delivers 5,000 events without a rate limit", function()
+    local result = capture(server.url, 5000, "rate_limit = false")
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert_received(server, 5000)
+  end)
+
+  it("delivers what the default client has", function()
+    local result = start(server.url, "sk_test_standin", [[
+      local seerstack = require "seerstack"
+      for i = 1, 900 do
+        assert(seerstack.capture { name = "a.b", data = { i = i } })
+      end
+    ]]):wait()
+    assert.equal("", result.stderr)
+    assert_received(server, 900)
+  end)
+
+  it("delivers what several clients have", function()
+    local result = start(server.url, "sk_test_standin", [[
+      local seerstack = require "seerstack"
+      for i = 1, 90 do
+        local client = seerstack.new()
+        assert(client.events.capture { name = "a.b", data = { i = i } })
+      end
+    ]]):wait()
+    assert.equal("", result.stderr)
+    assert_received(server, 90)
+  end)
+
+  it("delivers what is captured in a finalizer when the state closes",
+    function()
+      local result = start(server.url, "sk_test_standin", [[
+        local seerstack = require "seerstack"
+        local client
+        local function finalize()
+          assert(client.events.capture { name = "a.b", data = { i = 1 } })
+          print(client:stats().accepted)
+        end
+        -- Finalizers run in the reverse order of their making, so this one
+        -- runs before the client's.
+        client = seerstack.new()
+        if rawget(_G, "newproxy") then
+          last = newproxy(true)
+          getmetatable(last).__gc = finalize
+        else
+          last = setmetatable({}, { __gc = finalize })
+        end
+      ]]):wait()
+      assert.equal("", result.stderr)
+      assert.equal("1\n", result.stdout)
+      assert_received(server, 1)
+    end)
+
+  it("refuses what a finalizer captures after the client's own", function()
+    local result = start(server.url, "sk_test_standin", [[
+      local seerstack = require "seerstack"
+      local client
+      local function finalize()
+        print(client.events.capture { name = "a.b" })
+      end
+      if rawget(_G, "newproxy") then
+        last = newproxy(true)
+        getmetatable(last).__gc = finalize
+      else
+        last = setmetatable({}, { __gc = finalize })
+      end
+      client = seerstack.new()
+      assert(client.events.capture { name = "a.b", data = { i = 1 } })
+    ]]):wait()
+    assert.equal("", result.stderr)
+    assert.matches("^nil\tclient is closed\t", result.stdout)
+    assert_received(server, 1)
+  end)
+
+  describe("with a dead port", function()
+    local bound, url
+
+    -- Bound and not listening: it refuses, and nobody else can take it.
+    setup(function()
+      bound = assert(socket.tcp())
+      assert(bound:bind("127.0.0.1", 0))
+      local _, port = bound:getsockname()
+      url = "http://127.0.0.1:" .. port
+    end)
+
+    teardown(function()
+      bound:close()
+    end)
+
+    -- The promise is a second; the start of the interpreter on a machine that
+    -- does other things is granted another.
+    it("ends within a second and tells how many were not delivered",
+      function()
+        local result = capture(url, 900)
+        assert.equal(0, result.status)
+        assert.is_true(result.seconds < 2)
+        assert.equal(900, told_lost(result))
+      end)
+
+    it("says why, and tells of the first trouble once at most", function()
+      local stderr = capture(url, 1).stderr
+      assert.matches("seerstack: 1 event was not delivered before exit: "
+        .. "Failed to connect to [^\n]*\n$", stderr)
+      local _, lines = stderr:gsub("\n", "")
+      assert.is_true(lines <= 2)
+    end)
+
+    it("keeps the exit code", function()
+      assert.equal(3, capture(url, 1, "", "os.exit(3)").status)
+    end)
+
+    it("tells of all clients in one line", function()
+      local result = start(url, "sk_test_x", [[
+        local seerstack = require "seerstack"
+        for i = 1, 9 do
+          local client = seerstack.new { api_key = "sk_test_" .. i }
+          assert(client.events.capture { name = "a.b" })
+        end
+      ]]):wait()
+      assert.is_true(result.seconds < 2)
+      assert.equal(9, told_lost(result))
+    end)
+
+    it("ends as soon after a long back-off", function()
+      local result = capture(url, 10, "initial_retry_delay = 60, "
+        .. "max_retry_delay = 60",
+        "while not client:stats().retry_at do end")
+      assert.is_true(result.seconds < 2)
+      assert.equal(10, told_lost(result))
+    end)
+  end)
+
+  it("does not wait with exit_timeout = 0", function()
+    server:config { delay = 10 }
+    local result = capture(server.url, 5, "exit_timeout = 0")
+    assert.is_true(result.seconds < 2)
+    assert.equal(5, told_lost(result))
+  end)
+
+  it("waits for each client as long as its exit_timeout says", function()
+    server:config { delay = 1.5 }
+    local result = start(server.url, "sk_test_standin", [[
+      local seerstack = require "seerstack"
+      local client = seerstack.new { exit_timeout = 0 }
+      assert(client.events.capture { name = "a.b", data = { i = 2 } })
+      client = seerstack.new { exit_timeout = 10 }
+      assert(client.events.capture { name = "a.b", data = { i = 1 } })
+    ]]):wait()
+    assert.is_true(result.seconds < 8)
+    assert.equal("", result.stderr)
+    assert_received(server, 2)
+  end)
+
+  it("gives an established connection that never answers all of "
+    .. "exit_timeout, then tells", function()
+      local silent = servers.new()
+      local child = start_capturing(silent.url, 7, "exit_timeout = 3")
+      assert(silent:serve {
+        handler = function() return "hold" end,
+        until_ = function() return child:done() end,
+        deadline = 20,
+      })
+      silent:close()
+      local result = child:wait()
+      assert.equal(7, told_lost(result))
+      assert.is_true(result.seconds >= 3 and result.seconds < 6)
+      assert.equal(7, #silent.requests)
+    end)
+
+  it("gives up after 2 s when no connection can be established", function()
+    -- A queue of one connection that nobody accepts: the system drops the
+    -- packets of all further ones.
+    local listener = assert(socket.bind("127.0.0.1", 0, 0))
+    local _, port = listener:getsockname()
+    local first = assert(socket.connect("127.0.0.1", port))
+    local second = socket.tcp()
+    second:settimeout(0.1)
+    assert.same({ nil, "timeout" }, { second:connect("127.0.0.1", port) })
+    local result = capture("http://127.0.0.1:" .. port, 7)
+    second:close()
+    first:close()
+    listener:close()
+    assert.equal(7, told_lost(result))
+    assert.is_true(result.seconds >= 2 and result.seconds < 5)
+  end)
+
+  it("ends early when the rate limit holds the rest too long", function()
+    local result = capture(server.url, 300, "rate_limit = 100")
+    assert.equal(205, told_lost(result))
+    assert.is_true(result.seconds < 5)
+    assert.equal(95, server:count())
+  end)
+
+  it("tells in one line that the key is wrong, and ends in time", function()
+    server:config { key = "sk_test_other" }
+    local result = capture(server.url, 20, "exit_timeout = 3")
+    assert.equal(20, told_lost(result))
+    assert.matches("before exit: 401 [^\n]*\n$", result.stderr)
+    assert.is_true(result.seconds < 6)
+    assert.equal(0, server:count())
+  end)
+
+  it("tries again what failed while there is time", function()
+    local ill, count = servers.new(), 0
+    local child = start_capturing(ill.url, 30)
+    assert(ill:serve {
+      handler = function()
+        count = count + 1
+        return count <= 10 and 503 or 200, nil, "{}"
+      end,
+      until_ = function() return child:done() end,
+      deadline = 20,
+    })
+    ill:close()
+    local result = child:wait()
+    assert.is_nil(told_lost(result))
+    assert.equal(40, #ill.requests)
+  end)
+
+  it("waits for nothing when nothing is left", function()
+    server:config { delay = false }
+    local result = capture(server.url, 5, "", "assert(client:flush(10))")
+    assert.is_true(result.seconds < 2)
+    assert.equal("", result.stderr)
+  end)
+end)

@@ -1,0 +1,191 @@
+-- A client and a scripted server that talk to each other. The sender works
+-- while the spec serves: capture first, serve after, and look at the
+-- requests and the client's counts.
+
+local cjson = require "cjson"
+local script = require "spec.support.script"
+local seerstack = require "seerstack"
+local server = require "spec.support.server"
+local socket = require "socket"
+local wait = require "spec.support.wait"
+
+local exchange = {}
+exchange.__index = exchange
+exchange.__name = "support.exchange"
+
+local SUCCESS = '{"success":true}'
+
+-- Small delays, no pacing, and nothing to wait for at exit.
+local DEFAULTS = {
+  initial_retry_delay = 0.02,
+  max_retry_delay = 0.1,
+  rate_limit = false,
+  exit_timeout = 0,
+}
+
+local keys = 0
+
+-- A key that no client had before: with it comes a new endpoint, even when
+-- the system gives a port a second time.
+function exchange.key()
+  keys = keys + 1
+  return ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
+end
+
+-- A client of `url` with short delays and a new key, unless told otherwise.
+function exchange.client(url, options)
+  local all = { api_key = exchange.key(), base_url = url }
+  for _, source in ipairs { DEFAULTS, options or {} } do
+    for name, value in pairs(source) do
+      all[name] = value
+    end
+  end
+  return seerstack.new(all), all.api_key
+end
+
+function exchange.open(options)
+  local self = setmetatable({ server = server.new() }, exchange)
+  self.requests, self.url = self.server.requests, self.server.url
+  self.client, self.key = self:new(options)
+  return self
+end
+
+-- One more client of the server, with a key of its own unless one is given.
+function exchange:new(options)
+  return exchange.client(self.url, options)
+end
+
+-- What a handler returns for a request that goes well.
+function exchange.ok()
+  return 200, nil, SUCCESS
+end
+
+-- A handler that gives each of some answers, lists of what a handler may
+-- return, to one request after the other, and 200 from then on.
+function exchange.sequence(answers)
+  local unpack = rawget(_G, "unpack") or table.unpack
+  local number = 0
+  return function()
+    number = number + 1
+    if not answers[number] then
+      return exchange.ok()
+    end
+    return unpack(answers[number], 1, 5)
+  end
+end
+
+-- Captures an event, which must be accepted.
+function exchange:capture(name, data)
+  return assert(self.client.events.capture { name = name, data = data })
+end
+
+function exchange:capture_many(count, prefix)
+  for i = 1, count do
+    self:capture((prefix or "n") .. i)
+  end
+end
+
+function exchange:identify(user, name)
+  return assert(self.client.users.identify { user_id = user, name = name })
+end
+
+-- Serves until the condition holds; raises when it does not in time.
+function exchange:serve(handler, until_, seconds)
+  local served = self.server:serve {
+    handler = handler or exchange.ok,
+    until_ = until_,
+    deadline = seconds or 10,
+  }
+  if not served then
+    error(("served in vain: %d requests, %s"):format(#self.requests,
+      cjson.encode(self.client:stats())), 2)
+  end
+end
+
+-- Serves until so many requests have come since the beginning.
+function exchange:serve_requests(count, handler, seconds)
+  self:serve(handler, function() return #self.requests >= count end, seconds)
+end
+
+-- Serves until nothing is pending.
+function exchange:settle(handler, seconds)
+  self:serve(handler, function()
+    return self.client:stats().pending == 0
+  end, seconds)
+  return exchange.adds_up(self.client)
+end
+
+-- Serves for a time in which `condition` must hold throughout.
+function exchange:serve_while(condition, handler, seconds)
+  local deadline, broken = socket.gettime() + seconds, false
+  self:serve(handler, function()
+    broken = broken or not condition()
+    return broken or socket.gettime() >= deadline
+  end, seconds + 10)
+  if broken then
+    error(("it did not last: %d requests, %s"):format(#self.requests,
+      cjson.encode(self.client:stats())), 2)
+  end
+end
+
+-- Runs a program with the server's URL and the client's key in its
+-- environment, and serves it until it has ended, which must be well.
+function exchange:child(options, handler)
+  local env = {
+    SEERSTACK_BASE_URL = self.url, SEERSTACK_API_KEY = self.key,
+    LUA_PATH = package.path, LUA_CPATH = package.cpath,
+  }
+  for name, value in pairs(options.env or {}) do
+    env[name] = value
+  end
+  local child = script.start {
+    code = options.code, env = env, timeout = options.timeout,
+  }
+  self:serve(handler, function() return child:done() end, 30)
+  local result = child:wait()
+  if result.status ~= 0 then
+    error(("the program ended with %d: %s"):format(result.status,
+      result.stderr), 2)
+  end
+  return result
+end
+
+function exchange:paused()
+  return self.client:stats().retry_at ~= nil
+end
+
+-- The counts of a client, which must be consistent.
+function exchange.adds_up(client)
+  local stats, dropped = client:stats(), 0
+  for _, count in pairs(stats.dropped_by) do
+    dropped = dropped + count
+  end
+  if stats.dropped ~= dropped or stats.accepted
+    ~= stats.delivered + stats.rejected + stats.dropped + stats.pending then
+    error("the counts do not add up: " .. cjson.encode(stats), 2)
+  end
+  return stats
+end
+
+function exchange.body_of(request)
+  return cjson.decode(request.body)
+end
+
+-- The names of the events in some requests, all of them by default.
+function exchange:names(requests)
+  local names = {}
+  for i, request in ipairs(requests or self.requests) do
+    names[i] = exchange.body_of(request).name
+  end
+  return names
+end
+
+-- What is queued is lost, and nothing is said of it.
+function exchange:close()
+  self.server:close()
+  self.client:close(0)
+end
+
+exchange.wait = wait.until_
+
+return exchange

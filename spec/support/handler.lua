@@ -1,0 +1,55 @@
+-- How busted reports: each failure when it happens, nothing of what passes,
+-- and the counts in the file that SEER_COUNTS names, for dev/test.sh.
+
+local busted = require "busted"
+local pretty = require "pl.pretty"
+
+local function describe(report)
+  local trace = report.element.trace or report.trace or {}
+  local message = report.message
+  if type(message) ~= "string" then
+    message = message == nil and "nil" or pretty.write(message)
+  end
+  return ("%s:%s: %s\n%s\n"):format(trace.short_src or "?",
+    trace.currentline or "?", report.name, message)
+end
+
+return function(options)
+  local handler = require "busted.outputHandlers.base"()
+
+  local function show(kind, report)
+    io.write(kind, " ", describe(report), options.verbose and report.trace
+      and (report.trace.traceback or "") .. "\n" or "", "\n")
+    io.flush()
+    return nil, true
+  end
+
+  local function on_failure()
+    return show("FAILED", handler.failures[#handler.failures])
+  end
+
+  local function on_error()
+    return show("ERROR", handler.errors[#handler.errors])
+  end
+
+  local function on_pending(element)
+    return show("SKIPPED", handler.format(element, nil, "pending"))
+  end
+
+  local function write_counts()
+    local file = assert(io.open(os.getenv "SEER_COUNTS" or "/dev/null", "w"))
+    file:write(handler.successesCount, " ",
+      handler.failuresCount + handler.errorsCount, " ",
+      handler.pendingsCount, "\n")
+    file:close()
+    return nil, true
+  end
+
+  busted.subscribe({ "failure", "it" }, on_failure)
+  busted.subscribe({ "failure", "describe" }, on_error)
+  busted.subscribe({ "failure", "file" }, on_error)
+  busted.subscribe({ "error" }, on_error)
+  busted.subscribe({ "pending" }, on_pending)
+  busted.subscribe({ "suite", "end" }, write_counts)
+  return handler
+end

@@ -1,0 +1,87 @@
+/* What specs of processes need and Lua lacks: fork, and Lua states within a
+   process. A module of the specs alone. */
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int fail(lua_State *L) {
+  return luaL_error(L, "%s", strerror(errno));
+}
+
+/* fork() -> the child's id; 0 in the child */
+static int native_fork(lua_State *L) {
+  pid_t pid = fork();
+  if (pid < 0)
+    return fail(L);
+  lua_pushinteger(L, pid);
+  return 1;
+}
+
+/* wait(pid) -> exit code; 128 + n when signal n ended it */
+static int native_wait(lua_State *L) {
+  pid_t pid = (pid_t)luaL_checkinteger(L, 1);
+  int status;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR)
+      return fail(L);
+  lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status)
+                                       : 128 + WTERMSIG(status));
+  return 1;
+}
+
+/* exit(code): ends the process at once, without exit handlers */
+static int native_exit(lua_State *L) {
+  _exit((int)luaL_checkinteger(L, 1));
+}
+
+/* pid() -> the id of this process */
+static int native_pid(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+/* Runs code in a state of its own; its error is raised in this one. */
+static void run_state(lua_State *L, const char *code) {
+  lua_State *other = luaL_newstate();
+  if (other == NULL)
+    luaL_error(L, "not enough memory");
+  luaL_openlibs(other);
+  if (luaL_loadstring(other, code) || lua_pcall(other, 0, 0, 0)) {
+    lua_pushstring(L, lua_tostring(other, -1));
+    lua_close(other);
+    lua_error(L);
+  }
+  lua_close(other);
+}
+
+/* states(n, code): n times, opens a state, runs code in it, closes it */
+static int native_states(lua_State *L) {
+  lua_Integer count = luaL_checkinteger(L, 1);
+  const char *code = luaL_checkstring(L, 2);
+  for (lua_Integer i = 0; i < count; i++)
+    run_state(L, code);
+  return 0;
+}
+
+__attribute__((visibility("default"))) int
+luaopen_seer_spec_native(lua_State *L);
+
+int luaopen_seer_spec_native(lua_State *L) {
+  lua_createtable(L, 0, 5);
+  lua_pushcfunction(L, native_fork);
+  lua_setfield(L, -2, "fork");
+  lua_pushcfunction(L, native_wait);
+  lua_setfield(L, -2, "wait");
+  lua_pushcfunction(L, native_exit);
+  lua_setfield(L, -2, "exit");
+  lua_pushcfunction(L, native_pid);
+  lua_setfield(L, -2, "pid");
+  lua_pushcfunction(L, native_states);
+  lua_setfield(L, -2, "states");
+  return 1;
+}
