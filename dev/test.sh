@@ -67,7 +67,7 @@ here=$PWD/dev
 export ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=1"
 export LSAN_OPTIONS="suppressions=$here/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
-export TSAN_OPTIONS="suppressions=$here/tsan.supp:die_after_fork=0"
+export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50"
 
 for lua in ${LUAS:-5.4}; do
   export LUA_CPATH="build/$lua$suffix/?.so;;"

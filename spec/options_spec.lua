@@ -440,6 +440,13 @@ describe("plain http", function()
     ]])
   end)
 
+  it("is warned of for a host whose name only begins like a loopback's",
+    function()
+      assert.equal(1, warnings [[
+        seerstack.new { base_url = "http://127.example.com" }
+      ]])
+    end)
+
   it("is not warned of when it stays on this machine, nor is https",
     function()
       assert.equal(0, warnings [[

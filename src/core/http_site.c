@@ -4,11 +4,17 @@
 #include "thread.h"
 #include "version.h"
 
-#include <stdio.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const paths[] = {"/capture", "/identify"};
+
+/* libcurl takes "http:///name" for a host called so. */
+static bool has_host(const char *text) {
+  const char *slashes = strstr(text, "://");
+  return slashes != NULL && slashes[3] != '/';
+}
 
 static const char *check_parts(CURLU *url) {
   char *scheme = NULL, *query = NULL, *fragment = NULL;
@@ -34,7 +40,7 @@ const char *seer_http_check_url(const char *text) {
     return "out of memory";
   switch (curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
   case CURLUE_OK:
-    fault = check_parts(url);
+    fault = has_host(text) ? check_parts(url) : "a host is missing";
     break;
   case CURLUE_USER_NOT_ALLOWED:
     fault = "user information is not allowed in it";
@@ -49,14 +55,20 @@ const char *seer_http_check_url(const char *text) {
   return fault;
 }
 
+static bool is_loopback_host(const char *host) {
+  unsigned char address[4];
+  if (inet_pton(AF_INET, host, address) == 1)
+    return address[0] == 127;
+  return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
+}
+
 bool seer_http_is_loopback(const char *text) {
   char *host = NULL;
   bool loopback = false;
   CURLU *url = curl_url();
   if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
       curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-    loopback = strcmp(host, "localhost") == 0 ||
-               strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
+    loopback = is_loopback_host(host);
   curl_free(host);
   curl_url_cleanup(url);
   return loopback;

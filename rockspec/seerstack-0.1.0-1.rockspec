@@ -1,0 +1,73 @@
+package = "seerstack"
+version = "0.1.0-1"
+
+source = {
+  url = "git+https://github.com/seerstack/seerstack-lua.git",
+  tag = "v0.1.0",
+}
+
+description = {
+  summary = "The Lua SDK for the SeerStack analytics API",
+  detailed = [[
+    Records events and identifies users without ever making the program wait:
+    a background thread delivers them over libcurl, with retries, pacing and
+    exact JSON.]],
+  homepage = "https://github.com/seerstack/seerstack-lua",
+  license = "MIT",
+}
+
+supported_platforms = { "linux" }
+
+dependencies = {
+  "lua >= 5.1, < 5.5",
+  "lua-cjson",
+}
+
+external_dependencies = {
+  CURL = { library = "curl" },
+}
+
+build = {
+  type = "builtin",
+  modules = {
+    seerstack = {
+      sources = {
+        "src/client.c",
+        "src/core/buffer.c",
+        "src/core/clock.c",
+        "src/core/endpoint.c",
+        "src/core/event.c",
+        "src/core/heap.c",
+        "src/core/http.c",
+        "src/core/http_answer.c",
+        "src/core/http_site.c",
+        "src/core/id.c",
+        "src/core/json.c",
+        "src/core/loop.c",
+        "src/core/pace.c",
+        "src/core/process.c",
+        "src/core/queue.c",
+        "src/core/retry.c",
+        "src/core/sender.c",
+        "src/core/settle.c",
+        "src/core/state.c",
+        "src/core/tell.c",
+        "src/core/thread.c",
+        "src/core/turns.c",
+        "src/default.c",
+        "src/encode.c",
+        "src/event.c",
+        "src/marks.c",
+        "src/number.c",
+        "src/options.c",
+        "src/path.c",
+        "src/result.c",
+        "src/seerstack.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = { "src", "$(CURL_INCDIR)" },
+      libdirs = { "$(CURL_LIBDIR)" },
+      libraries = { "curl", "pthread", "dl", "m" },
+    },
+  },
+}
