@@ -40,6 +40,18 @@ $(BUILD)/seer_spec_%.so: spec/support/%.c
 
 -include $(OBJECTS:.o=.d)
 
+# What specs load beside the module: as it is, without sanitizers, for it may
+# be preloaded into other programs.
+SPEC_LIBRARIES = $(patsubst spec/support/%.c,$(BUILD)/seer_spec_%.so, \
+	$(wildcard spec/support/*.c))
+
+$(BUILD)/seer_spec_%.so: spec/support/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \
+		$(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
+
+specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
+
 all-lua: # the module for every Lua
 	@for lua in $(LUAS); do $(MAKE) --no-print-directory LUA=$$lua || exit; done
 
@@ -64,7 +76,7 @@ run-quickstart:
 	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
 
 test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
-	@$(QUIETLY) all-lua
+	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
 	@LUAS="$(LUAS)" dev/test.sh $(SPEC)
 
 # The sanitizers see the module; the interpreters are the system's.
@@ -74,13 +86,13 @@ FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FLAGS_tsan = -fsanitize=thread
 
 test-asan test-tsan: test-%: deps # the same, under a sanitizer
-	@$(QUIETLY) $(SANITIZED)
+	@$(QUIETLY) $(SANITIZED) specs-ready
 	@LUAS=5.4 SANITIZER=$* CC="$(CC)" dev/test.sh $(SPEC)
 
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
-	clang-format --dry-run -Werror $$(find src -name '*.[ch]')
-	luacheck --quiet .
+	clang-format --dry-run -Werror $$(find src spec -name '*.[ch]')
+	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \
@@ -104,5 +116,5 @@ clean: # remove what was built
 help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
-.PHONY: all-lua deps quickstart run-quickstart test test-asan test-tsan lint \
+.PHONY: specs-ready all-lua deps quickstart run-quickstart test test-asan test-tsan lint \
 	standin install clean help

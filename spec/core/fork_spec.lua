@@ -251,7 +251,7 @@ describe("a fork", function()
     assert.equal(5, server:count())
   end)
 
-  it("is told to the parent's waiting requests by nothing", function()
+  it("lets parent and child each wait for answers of its own", function()
     local result = run(server.url, [[
       capture("parent", 1, 1)
       local child = native.fork()

@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
 local socket = require "socket"
@@ -14,17 +15,17 @@ local PROGRAM = [[
   %s
 ]]
 
-local function start(url, key, code)
-  return script.start {
-    code = code,
-    env = {
-      LUA_PATH = package.path,
-      LUA_CPATH = package.cpath,
-      SEERSTACK_BASE_URL = url,
-      SEERSTACK_API_KEY = key,
-    },
-    timeout = 20,
+local function start(url, key, code, env)
+  local all = {
+    LUA_PATH = package.path,
+    LUA_CPATH = package.cpath,
+    SEERSTACK_BASE_URL = url,
+    SEERSTACK_API_KEY = key,
   }
+  for name, value in pairs(env or {}) do
+    all[name] = value
+  end
+  return script.start { code = code, env = all, timeout = 20 }
 end
 
 local function start_capturing(url, count, options, ending)
@@ -41,9 +42,10 @@ end
 local function told_lost(result)
   local found
   for line in result.stderr:gmatch("[^\n]+") do
-    local count = line:match(
-      "^seerstack: (%d+) events? wa?e?re?s? ?not delivered before exit: ")
+    local count, verb = line:match(
+      "^seerstack: (%d+) (events? %l+) not delivered before exit: ")
     if count then
+      assert.equal(count == "1" and "event was" or "events were", verb)
       assert.is_nil(found, "told twice")
       found = tonumber(count)
     end
@@ -81,7 +83,9 @@ describe("at exit", function()
   end)
 
   before_each(function()
-    server:config { delay = false, key = "sk_test_standin" }
+    server:config {
+      delay = false, fail_status = false, key = "sk_test_standin",
+    }
     server:reset()
   end)
 
@@ -264,7 +268,7 @@ describe("at exit", function()
     assert.equal(5, told_lost(result))
   end)
 
-  it("waits for each client as long as its exit_timeout says", function()
+  it("waits as long as the longest exit_timeout says", function()
     server:config { delay = 1.5 }
     local result = start(server.url, "sk_test_standin", [[
       local seerstack = require "seerstack"
@@ -273,7 +277,7 @@ describe("at exit", function()
       client = seerstack.new { exit_timeout = 10 }
       assert(client.events.capture { name = "a.b", data = { i = 1 } })
     ]]):wait()
-    assert.is_true(result.seconds < 8)
+    assert.is_true(result.seconds >= 1.5 and result.seconds < 8)
     assert.equal("", result.stderr)
     assert_received(server, 2)
   end)
@@ -344,8 +348,41 @@ describe("at exit", function()
     assert.equal(40, #ill.requests)
   end)
 
+  describe("where threads are refused", function()
+    local CAPTURE = PROGRAM:format("", 20, "%s")
+
+    local function run(refused, ending)
+      return start(server.url, server.key, CAPTURE:format(ending or ""), {
+        LD_PRELOAD = preload "threads",
+        SEER_THREADS_REFUSED = refused,
+      }):wait()
+    end
+
+    it("tells at once that nothing was delivered", function()
+      local result = run(1000)
+      assert.equal("seerstack: 20 events were not delivered before exit: "
+        .. "no thread could be started\n", result.stderr)
+      assert.is_true(result.seconds < 2)
+    end)
+
+    it("delivers when one is granted at last", function()
+      local result = run(1, "assert(client:stats().sender == 'none')")
+      assert.equal("", result.stderr)
+      assert_received(server, 20)
+    end)
+  end)
+
+  it("tells what failed last, not of the rate limit", function()
+    server:config { fail_status = 500 }
+    local result = capture(server.url, 1, "exit_timeout = 1")
+    assert.matches("^seerstack: 1 event was not delivered before exit: 500 ",
+      result.stderr:match("[^\n]+\n$"))
+    result = capture(server.url, 300, "rate_limit = 100, exit_timeout = 1")
+    assert.equal(300, told_lost(result))
+    assert.matches("before exit: 500 ", result.stderr)
+  end)
+
   it("waits for nothing when nothing is left", function()
-    server:config { delay = false }
     local result = capture(server.url, 5, "", "assert(client:flush(10))")
     assert.is_true(result.seconds < 2)
     assert.equal("", result.stderr)

@@ -7,7 +7,6 @@ local script = require "spec.support.script"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
 local socket = require "socket"
-local wait = require "spec.support.wait"
 
 local exchange = {}
 exchange.__index = exchange
@@ -46,13 +45,13 @@ end
 function exchange.open(options)
   local self = setmetatable({ server = server.new() }, exchange)
   self.requests, self.url = self.server.requests, self.server.url
-  self.client, self.key = self:new(options)
+  self.client, self.key = exchange.client(self.url, options)
   return self
 end
 
 -- One more client of the server, with a key of its own unless one is given.
 function exchange:new(options)
-  return exchange.client(self.url, options)
+  return (exchange.client(self.url, options))
 end
 
 -- What a handler returns for a request that goes well.
@@ -60,17 +59,21 @@ function exchange.ok()
   return 200, nil, SUCCESS
 end
 
+-- Returns what a list has, as a handler does.
+function exchange.answer(list)
+  return list[1], list[2], list[3], list[4], list[5]
+end
+
 -- A handler that gives each of some answers, lists of what a handler may
 -- return, to one request after the other, and 200 from then on.
 function exchange.sequence(answers)
-  local unpack = rawget(_G, "unpack") or table.unpack
   local number = 0
   return function()
     number = number + 1
     if not answers[number] then
       return exchange.ok()
     end
-    return unpack(answers[number], 1, 5)
+    return exchange.answer(answers[number])
   end
 end
 
@@ -185,7 +188,5 @@ function exchange:close()
   self.server:close()
   self.client:close(0)
 end
-
-exchange.wait = wait.until_
 
 return exchange

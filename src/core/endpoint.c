@@ -309,8 +309,13 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
         later(endpoint->paused_until, seer_clock_after(now, delay));
 }
 
-static void succeed(seer_endpoint *endpoint) {
-  endpoint->failures = endpoint->level = endpoint->refusals = 0;
+/* The service works. What was sent before the endpoint began to back off
+   does not tell, though, whether it works again. */
+static void succeed(seer_endpoint *endpoint, const seer_attempt *attempt) {
+  endpoint->refusals = 0;
+  if (endpoint->level > 0 && attempt->epoch != endpoint->epoch)
+    return;
+  endpoint->failures = endpoint->level = 0;
   endpoint->paused_until = 0;
 }
 
@@ -342,7 +347,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                                 : settings->max_queued_delay;
   if (attempt->verdict == SEER_DELIVERED ||
       (attempt->verdict == SEER_REJECTED && !attempt->waited))
-    succeed(endpoint);
+    succeed(endpoint, attempt);
   else if (attempt->verdict == SEER_PAUSE)
     back_off(endpoint, settings, attempt, now);
   else if (!attempt->waited)

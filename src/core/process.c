@@ -93,6 +93,7 @@ static int64_t exit_budget(const seer_queue *queue) {
    its own time. */
 static void begin_exit(int64_t now) {
   seer_process.exiting = true;
+  seer_process.start_again = now; /* a thread that was refused before */
   seer_process.exit_began = seer_process.exit_deadline = now;
   for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
@@ -107,11 +108,15 @@ static void begin_exit(int64_t now) {
   }
 }
 
+static bool has_thread(void) {
+  return seer_process.phase == SEER_PHASE_RUNNING || seer_process.starting;
+}
+
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
   int64_t began = seer_process.exit_began;
-  if (queue->pending == 0 || endpoint->hopeless)
+  if (queue->pending == 0 || endpoint->hopeless || !has_thread())
     return began;
   if (!seer_site_connected(endpoint->site, began) &&
       queue->exit_deadline > began + CONNECT_AT_EXIT)
@@ -169,6 +174,8 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
   if ((endpoint->level > 0 || waits_to_retry(queue)) &&
       queue->last_error[0] != '\0')
     why = queue->last_error;
+  else if (!has_thread())
+    why = "no thread could be started";
   else if (endpoint->hopeless)
     why = "the rate limit allows no more in time";
   else if (!seer_site_connected(endpoint->site, seer_process.exit_began))
@@ -223,8 +230,8 @@ static void at_exit(void) {
   seer_lock();
   wait_for_delivery();
   stop_thread();
-  seer_process.phase = SEER_PHASE_STOPPED;
   lost = drop_rest(&dead, reason, sizeof reason);
+  seer_process.phase = SEER_PHASE_STOPPED;
   seer_unlock();
   seer_state_bury(&dead);
   if (lost > 0)

@@ -63,7 +63,9 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   result = seer_process.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
-  if (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event))
+  /* What was settled to make room may have let another go. */
+  if (dead.events != NULL ||
+      (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
     ring = seer_state_kick();
   start = result == SEER_ACCEPTED && seer_state_wants_thread(now);
   alarm = seer_process.alarm;

@@ -1,0 +1,370 @@
+local exchange = require "spec.support.exchange"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
+
+local x
+
+before_each(function()
+  x = exchange.open()
+end)
+
+after_each(function()
+  x:close()
+end)
+
+local function with(options, more)
+  local all = {}
+  for _, source in ipairs { options, more } do
+    for name, value in pairs(source) do
+      all[name] = value
+    end
+  end
+  return all
+end
+
+local function hold()
+  return "hold"
+end
+
+-- Answers the requests that the server holds.
+local function answer_held(...)
+  for _, peer in ipairs(x.server.connections) do
+    if peer.open and peer.busy then
+      peer:respond(...)
+      peer.busy = false
+    end
+  end
+end
+
+local function count_held()
+  local held = 0
+  for _, peer in ipairs(x.server.connections) do
+    held = held + ((peer.open and peer.busy) and 1 or 0)
+  end
+  return held
+end
+
+-- Serves until the client has heard of the server's answers.
+local function serve_until_paused(handler)
+  x:serve(handler, function() return x:paused() end)
+end
+
+local function assert_nothing_comes(seconds)
+  local before = #x.requests
+  x:serve_while(function() return #x.requests == before end, nil,
+    seconds or 0.2)
+end
+
+-- Makes the endpoint back off while many events wait: at the fifth failure,
+-- and no request is in flight after eight.
+local function back_off()
+  x.client = x:new { max_in_flight = 4 }
+  x:capture_many(20)
+  for _ = 1, 2 do
+    x:serve(hold, function() return count_held() == 4 end)
+    answer_held(500)
+  end
+end
+
+describe("an endpoint", function()
+  it("pauses at once when a request is refused", function()
+    for _, status in ipairs { 401, 403, 404, 429 } do
+      x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+      x:capture_many(10)
+      local before = #x.requests
+      serve_until_paused(function() return status end)
+      assert_nothing_comes(0.1)
+      assert.equal(before + 1, #x.requests)
+    end
+  end)
+
+  it("tells of a refused key once, and without the key", function()
+    local result = x:child({ code = [[
+      local socket = require "socket"
+      local client = require "seerstack".new {
+        max_in_flight = 4, initial_retry_delay = 0.01,
+        max_retry_delay = 0.05,
+      }
+      for i = 1, 30 do
+        client.events.capture { name = "n" .. i }
+      end
+      assert(client:flush(20))
+    ]] }, function(request)
+      if #x.requests <= 12 then
+        return 401, nil, '{"error":"Bad key '
+          .. request.headers.authorization .. '"}'
+      end
+      return exchange.ok()
+    end)
+    assert.matches("^seerstack: refused by " .. x.url, result.stderr, 1)
+    local _, lines = result.stderr:gsub("\n", "")
+    assert.equal(1, lines, result.stderr)
+    assert.matches("401", result.stderr, 1, true)
+    assert.is_nil(result.stderr:find(x.key, 1, true))
+  end)
+
+  it("backs off after five failures in a row", function()
+    for _, answer in ipairs { { 500 }, { "close" }, { 408 }, { "reset" } } do
+      x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+      x:capture_many(10)
+      local before = #x.requests
+      local answers = {}
+      for i = 1, 4 do
+        answers[i] = answer
+      end
+      x:serve(exchange.sequence(answers), function()
+        return #x.requests >= before + 6
+      end)
+      assert.is_false(x:paused())
+      before = #x.requests
+      x:capture_many(20)
+      serve_until_paused(function() return answer[1] end)
+      assert.is_true(#x.requests - before <= 10)
+      assert_nothing_comes(0.1)
+    end
+  end)
+
+  it("does not back off when there is a success between", function()
+    x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+    x:capture_many(50)
+    local number = 0
+    x:serve(function()
+      number = number + 1
+      assert.is_false(x:paused())
+      return number % 5 == 0 and 200 or 500
+    end, function() return #x.requests == 50 end)
+    wait.until_(function() return x.client:stats().delivered == 10 end)
+    assert.is_false(x:paused())
+  end)
+
+  it("sends one probe at a time then, each with another event", function()
+    back_off()
+    local last
+    for _ = 1, 8 do
+      local before = #x.requests
+      x:serve_requests(before + 1, hold)
+      assert_nothing_comes(0.05)
+      local name = x:names()[#x.requests]
+      assert.not_equal(last, name)
+      last = name
+      answer_held(500)
+    end
+    assert.equal(20, exchange.adds_up(x.client).pending)
+  end)
+
+  it("recovers with the first success, and sends side by side again",
+    function()
+      back_off()
+      x:serve(hold, function() return count_held() == 1 end)
+      answer_held(200)
+      x:serve(hold, function() return count_held() == 4 end)
+      assert.is_false(x:paused())
+      answer_held(200)
+      assert.equal(20, x:settle().delivered)
+    end)
+
+  it("doubles its pauses, up to max_retry_delay", function()
+    x.client = x:new {
+      max_in_flight = 1, initial_retry_delay = 0.05, max_retry_delay = 0.2,
+    }
+    x:capture_many(10)
+    x:serve_requests(6, function() return 401 end)
+    for i, least in ipairs { 0.037, 0.074, 0.149, 0.149, 0.149 } do
+      local gap = x.requests[i + 1].time - x.requests[i].time
+      assert.is_true(gap >= least, i .. ": " .. gap)
+    end
+    -- Without the limit they would be 1.1 seconds.
+    assert.equal(10, x:settle().delivered)
+  end)
+
+  it("sends all the others while an event fails again and again", function()
+    x.client = x:new { initial_retry_delay = 0.001, max_retry_delay = 0.002 }
+    local poisoned = 0
+    local function handler(request)
+      if exchange.body_of(request).name ~= "poison" then
+        return exchange.ok()
+      end
+      poisoned = poisoned + 1
+      return 500
+    end
+    x:capture("poison")
+    x:serve(handler, function() return poisoned >= 20 end)
+    assert.is_false(x:paused())
+    x:capture_many(200)
+    x:serve(handler, function()
+      return x.client:stats().delivered == 200
+    end)
+    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(201, x:settle().delivered)
+  end)
+
+  it("is not held by an event that fails when it recovers", function()
+    x.client = x:new { max_in_flight = 1 }
+    x:capture("poison")
+    x:capture_many(9)
+    local good = false
+    local function handler(request)
+      if good and exchange.body_of(request).name ~= "poison" then
+        return exchange.ok()
+      end
+      return 500
+    end
+    x:serve_requests(5, handler)
+    good = true
+    x:serve(handler, function() return x.client:stats().delivered == 9 end)
+    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(10, x:settle().delivered)
+  end)
+
+  it("pauses as long as a 429 asks for", function()
+    x.client = x:new { max_in_flight = 1 }
+    x:capture_many(3)
+    x:settle(exchange.sequence { { 429, { ["Retry-After"] = "0.5" } } })
+    local gap = x.requests[2].time - x.requests[1].time
+    assert.is_true(gap >= 0.499, gap)
+    assert.equal(4, #x.requests)
+  end)
+
+  it("pauses though requests that were in flight then succeed", function()
+    for _, status in ipairs { 429, 401 } do
+      local first = #x.requests
+      x.client = x:new { max_in_flight = 3 }
+      x:capture_many(6)
+      x:settle(exchange.sequence {
+        { status, { ["Retry-After"] = "0.6" } },
+        { "delay", 0.1, 200 }, { "delay", 0.15, 200 },
+      })
+      local gap = x.requests[first + 4].time - x.requests[first + 1].time
+      assert.is_true(gap >= 0.599, gap)
+    end
+  end)
+
+  it("counts what fails together as one step of backing off", function()
+    x.client = x:new {
+      max_in_flight = 16, initial_retry_delay = 0.02, max_retry_delay = 40,
+    }
+    x:capture_many(16)
+    x:serve(hold, function() return count_held() == 16 end)
+    answer_held(401)
+    -- Sixteen steps would be minutes.
+    assert.equal(16, x:settle(nil, 5).delivered)
+  end)
+
+  it("holds the queues of all its clients", function()
+    local other = x:new { api_key = x.key }
+    x.client = x:new(with(SLOW, { api_key = x.key }))
+    x:capture("a.b")
+    serve_until_paused(function() return 401 end)
+    assert.is_number(other:stats().retry_at)
+    assert(other.events.capture { name = "other" })
+    assert_nothing_comes()
+  end)
+
+  it("does not hold another endpoint", function()
+    x.client = x:new(SLOW)
+    x:capture("a.b")
+    serve_until_paused(function() return 401 end)
+    x.client = x:new()
+    x:capture("other")
+    assert.equal(1, x:settle().delivered)
+  end)
+
+  it("never has more than max_in_flight requests", function()
+    for _, limit in ipairs { 1, 3, 20 } do
+      x.client = x:new { max_in_flight = limit }
+      x:capture_many(60)
+      local most = 0
+      local goal = #x.requests + 60
+      while #x.requests < goal do
+        x:serve(hold, function() return count_held() >= limit end)
+        x:serve_while(function() return count_held() == limit end, hold, 0.01)
+        most = math.max(most, count_held())
+        answer_held(exchange.ok())
+      end
+      x:settle()
+      assert.equal(limit, most)
+    end
+  end)
+
+  it("sends 500 events over at most max_in_flight connections", function()
+    x:capture_many(500)
+    assert.equal(500, x:settle().delivered)
+    assert.equal(500, #x.requests)
+    assert.is_true(#x.server.connections <= 16,
+      #x.server.connections .. " connections")
+  end)
+
+  it("keeps its connection for the next event", function()
+    for i = 1, 20 do
+      x:capture("n" .. i)
+      x:settle()
+    end
+    assert.equal(1, #x.server.connections)
+  end)
+end)
+
+describe("a waited-for request", function()
+  local api
+
+  setup(function()
+    api = standin.start()
+  end)
+
+  teardown(function()
+    api:stop()
+  end)
+
+  it("is served while queued events are backed off, and ends that",
+    function()
+      local key = exchange.key()
+      api:config { key = key, fail_status = 401 }
+      local client = exchange.client(api.url, with(SLOW, { api_key = key }))
+      client.events.capture { name = "queued" }
+      wait.until_(function() return client:stats().retry_at end)
+      client.events.capture { name = "behind" }
+      local _, _, err = client.events.capture({ name = "refused" },
+        { wait = true })
+      assert.equal("AuthenticationError", err.name)
+      assert.is_number(client:stats().retry_at)
+      api:config { fail_status = false }
+      assert.same({ success = true }, (client.events.capture(
+        { name = "waited" }, { wait = true })))
+      wait.until_(function() return client:stats().delivered == 2 end)
+      assert.is_nil(client:stats().retry_at)
+      local stats = exchange.adds_up(client)
+      assert.equal(1, stats.rejected)
+      assert.equal(1, stats.pending) -- it has a delay of its own
+    end)
+
+  it("does not make queued events wait when it fails", function()
+    local key = exchange.key()
+    api:config { key = key, fail_status = 500 }
+    local client = exchange.client(api.url, with(SLOW, { api_key = key }))
+    for _ = 1, 10 do
+      local _, _, err = client.events.capture({ name = "waited" },
+        { wait = true, max_retries = 0 })
+      assert.equal("InternalServerError", err.name)
+    end
+    assert.is_nil(client:stats().retry_at)
+    api:config { fail_status = false }
+    client.events.capture { name = "queued" }
+    wait.until_(function() return client:stats().delivered == 1 end)
+  end)
+
+  it("goes before queued ones when there is but one place", function()
+    local child = x:child({ code = [[
+      local client = require "seerstack".new {
+        max_in_flight = 1, rate_limit = false,
+      }
+      for i = 1, 50 do
+        client.events.capture { name = "n" .. i }
+      end
+      assert(client.events.capture({ name = "waited" }, { wait = true }))
+      print(client:stats().delivered < 40)
+    ]] }, function() return "delay", 0.005, 200, nil, "{}" end)
+    assert.equal("true\n", child.stdout)
+    assert.equal(51, #x.requests)
+  end)
+end)

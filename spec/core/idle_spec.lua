@@ -1,0 +1,135 @@
+local process = require "spec.support.process"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local socket = require "socket"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+-- Connections are kept for 30 s after their last use, which takes its time to
+-- see. Nothing of it depends on the version of Lua, so it is seen on 5.4 only;
+-- SEER_SLOW=1 asks for it elsewhere, and SEER_SLOW=0 does without.
+local function is_patient()
+  local asked = os.getenv "SEER_SLOW"
+  return asked == "1" or (_VERSION == "Lua 5.4" and asked ~= "0")
+end
+
+local PROGRAM = [[
+  local socket = require "socket"
+  local client = require "seerstack".new()
+  for i = 1, 20 do
+    assert(client.events.capture { name = "a.b", data = { i = i } })
+  end
+  assert(client:flush(10))
+  print("flushed")
+  io.stdout:flush()
+  for line in io.lines(arg[1]) do
+    if line == "again" then
+      assert(client.events.capture { name = "a.b", data = { i = 0 } })
+    end
+  end
+]]
+
+describe("after the last event", function()
+  local server, directory
+  local programs = {}
+
+  -- Starts a program that delivers 20 events, then reads lines from a pipe.
+  local function start(name, url)
+    local pipe = directory .. "/" .. name
+    assert(shell.run("mkfifo " .. shell.quote(pipe)) == 0)
+    local child = script.start {
+      code = PROGRAM,
+      args = { pipe },
+      env = {
+        LUA_PATH = package.path,
+        LUA_CPATH = package.cpath,
+        SEERSTACK_BASE_URL = url,
+        SEERSTACK_API_KEY = server.key,
+        SSL_CERT_FILE = server.ca_file,
+      },
+      timeout = 120,
+    }
+    programs[name] = { child = child, pipe = pipe }
+  end
+
+  -- Its process and its sender's thread, once it has delivered.
+  local function sender_of(name)
+    local child = programs[name].child
+    wait.until_(function() return child:stdout() == "flushed\n" end, 10)
+    local threads = process.threads(child:pid())
+    assert.equal(1, #threads)
+    return child:pid(), threads[1]
+  end
+
+  setup(function()
+    server = standin.start()
+    directory = shell.temporary_directory("idle")
+    start("plain", server.url)
+    start("tls", server.tls_url)
+  end)
+
+  teardown(function()
+    for _, program in pairs(programs) do
+      program.child:kill("KILL")
+      program.child:wait(5)
+    end
+    server:stop()
+    shell.remove(directory)
+  end)
+
+  local function count_connections(pid)
+    return #process.tcp_sockets(pid)
+  end
+
+  -- A whole second passes without a wake-up, soon after the last request.
+  local function assert_asleep(pid, tid)
+    wait.until_(function()
+      local before = process.switches(pid, tid)
+      socket.sleep(1)
+      return process.switches(pid, tid) == before
+    end, 5, nil, "a second without a wake-up")
+  end
+
+  it("the sender sleeps while the connections are kept", function()
+    for _, name in ipairs { "plain", "tls" } do
+      local pid, tid = sender_of(name)
+      assert.is_true(count_connections(pid) >= 1)
+      assert_asleep(pid, tid)
+    end
+  end)
+
+  if is_patient() then
+    it("the connections are closed, and there are no wake-ups for 10 s",
+      function()
+        for _, name in ipairs { "plain", "tls" } do
+          local pid, tid = sender_of(name)
+          wait.until_(function() return count_connections(pid) == 0 end, 40,
+            0.1)
+          assert_asleep(pid, tid)
+        end
+        local switches = {}
+        for name in pairs(programs) do
+          switches[name] = process.switches(sender_of(name))
+        end
+        socket.sleep(10)
+        for name, before in pairs(switches) do
+          assert.equal(before, process.switches(sender_of(name)))
+          assert.equal(0, count_connections((sender_of(name))))
+        end
+      end)
+  end
+
+  it("the next event wakes the sender up again", function()
+    for name, program in pairs(programs) do
+      local pid = sender_of(name)
+      local count = server:count()
+      assert.is_false(program.child:done())
+      shell.write(program.pipe, "again\n")
+      wait.until_(function() return program.child:done() end, 20)
+      assert.equal("", program.child:wait().stderr)
+      assert.equal(count + 1, server:count())
+      assert.is_false(shell.alive(pid))
+    end
+    programs = {}
+  end)
+end)

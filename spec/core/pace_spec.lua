@@ -1,0 +1,282 @@
+local exchange = require "spec.support.exchange"
+local script = require "spec.support.script"
+local server = require "spec.support.server"
+local socket = require "socket"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+-- What the pacer holds is dropped after this time, so that a spec can wait
+-- for that and not for the pacer's minute.
+local MAX_AGE = 1
+
+-- The check that takes the minute runs beside the others, in a program of
+-- its own, and for one Lua: it is about the core, which knows none.
+local MINUTE_FOR = "Lua 5.4"
+
+local api, minute
+
+setup(function()
+  if _VERSION ~= MINUTE_FOR then
+    return
+  end
+  api = standin.start { rate_limit = 1000 }
+  minute = script.start {
+    timeout = 120,
+    env = {
+      SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
+      LUA_PATH = package.path, LUA_CPATH = package.cpath,
+    },
+    code = [[
+      local client = require "seerstack".new { exit_timeout = 90 }
+      for i = 1, 1200 do
+        assert(client.events.capture { name = "n" .. i })
+      end
+      local socket = require "socket"
+      local deadline = socket.gettime() + 30
+      repeat
+        socket.sleep(0.01)
+      until client:stats().delivered >= 950 or socket.gettime() > deadline
+      local began = socket.gettime()
+      print(client:stats().delivered)
+      assert(client.events.capture({ name = "waited" },
+        { wait = true, timeout = 90 }))
+      print(socket.gettime() - began > 30)
+      assert(client:flush(90))
+      print(client:stats().delivered, client:stats().last_error)
+    ]],
+  }
+end)
+
+teardown(function()
+  if api then
+    api:stop()
+  end
+end)
+
+describe("1,200 events at once at 1,000 a minute, on " .. MINUTE_FOR
+  .. " only:", function()
+    if _VERSION ~= MINUTE_FOR then
+      return
+    end
+
+    it("950 arrive at once, and no more while the window is closed",
+      function()
+        wait.until_(function() return api:count() >= 950 end, 20)
+        local deadline = socket.gettime() + 3
+        wait.until_(function()
+          return api:count() > 950 or socket.gettime() > deadline
+        end)
+        assert.equal(950, api:count())
+      end)
+  end)
+
+describe("the pacer", function()
+  local x
+
+  after_each(function()
+    x:close()
+  end)
+
+  -- Serves until the client has nothing left: what is not sent expires.
+  -- Returns how many requests came.
+  local function sent(handler)
+    local before = #x.requests
+    local stats = x:settle(handler)
+    assert.equal(0, stats.rejected)
+    return #x.requests - before
+  end
+
+  local function open(options)
+    options.max_age = options.max_age or MAX_AGE
+    x = exchange.open(options)
+  end
+
+  -- Serves until none of the clients has anything left.
+  local function settle_all(clients)
+    x:serve(nil, function()
+      for _, client in ipairs(clients) do
+        if client:stats().pending > 0 then
+          return false
+        end
+      end
+      return true
+    end)
+  end
+
+  it("lets 95 % of rate_limit out at once, at least one, and no more",
+    function()
+      open {}
+      local limits = { 1, 2, 3, 20, 21, 100, 105 }
+      local shares = { 1, 1, 2, 19, 19, 95, 99 }
+      local clients = {}
+      for i, limit in ipairs(limits) do
+        clients[i] = x:new { rate_limit = limit, max_age = MAX_AGE }
+        for _ = 1, limit + 5 do
+          assert(clients[i].events.capture { name = "a.b" })
+        end
+      end
+      settle_all(clients)
+      for i, client in ipairs(clients) do
+        local stats = exchange.adds_up(client)
+        assert.equal(shares[i], stats.delivered)
+        assert.equal(limits[i] + 5 - shares[i], stats.dropped_by.expired)
+        assert.is_nil(stats.last_error)
+      end
+    end)
+
+  it("holds nothing with rate_limit = false", function()
+    open { rate_limit = false }
+    x:capture_many(2000)
+    assert.equal(2000, sent())
+    assert.equal(2000, x.client:stats().delivered)
+  end)
+
+  it("has one log for the clients of an endpoint, each its own limit",
+    function()
+      open { rate_limit = 20 }
+      local first = x.client
+      x:capture_many(30)
+      assert.equal(19, sent())
+      x.client = x:new { api_key = x.key, rate_limit = 40, max_age = MAX_AGE }
+      x:capture_many(30)
+      assert.equal(38 - 19, sent())
+      x.client = x:new { api_key = x.key, rate_limit = false }
+      x:capture_many(30)
+      assert.equal(30, sent())
+      x.client = first
+      x:capture("late")
+      assert.equal(0, sent())
+    end)
+
+  it("has a log for each endpoint", function()
+    open { rate_limit = 2 }
+    local clients = {
+      x.client,
+      x:new { rate_limit = 2, max_age = MAX_AGE }, -- with another key
+      x:new {
+        api_key = x.key, base_url = x.url .. "/p", rate_limit = 2,
+        max_age = MAX_AGE,
+      },
+    }
+    for _, client in ipairs(clients) do
+      client.events.capture { name = "a" }
+      client.events.capture { name = "b" }
+    end
+    settle_all(clients)
+    for _, client in ipairs(clients) do
+      assert.equal(1, client:stats().delivered)
+    end
+  end)
+
+  it("keeps the log when no client is left", function()
+    open { rate_limit = 20 }
+    x:capture_many(19)
+    assert.equal(19, sent())
+    x.client:close()
+    x.client = nil
+    collectgarbage()
+    collectgarbage()
+    x:new() -- forgets the endpoints that nobody needs
+    x.client = x:new { api_key = x.key, rate_limit = 20, max_age = 0.3 }
+    x:capture("late")
+    assert.equal(0, sent())
+  end)
+
+  it("counts every attempt of an event", function()
+    open { rate_limit = 6, initial_retry_delay = 0.001 }
+    x:capture("a.b")
+    assert.equal(5, sent(function() return 500 end))
+  end)
+
+  it("counts redirects that are followed", function()
+    open { rate_limit = 4, max_in_flight = 1 }
+    x:capture("a.b")
+    x:capture("late")
+    local hops = { Location = "/hop" }
+    assert.equal(3, sent(exchange.sequence {
+      { 307, hops }, { 308, hops }, { 200 },
+    }))
+  end)
+
+  it("counts what libcurl sends a second time", function()
+    open { rate_limit = 4, max_in_flight = 1 }
+    x:capture_many(4)
+    assert.equal(3, sent(exchange.sequence { { 200 }, { "close" } }))
+    assert.equal(2, x.client:stats().delivered)
+  end)
+
+  it("counts requests that had no answer", function()
+    open { rate_limit = 4, initial_retry_delay = 40, max_retry_delay = 40 }
+    x:capture_many(10)
+    assert.equal(3, sent(function() return "close" end))
+  end)
+end)
+
+describe("a waited-for request", function()
+  it("fails at once when the pacer would hold it beyond its timeout",
+    function()
+      local x = exchange.open { rate_limit = 20 }
+      x:capture_many(19)
+      x:settle()
+      for _, timeout in ipairs { 0.001, 5, 59 } do
+        local before = socket.gettime()
+        local response, message, err = x.client.events.capture(
+          { name = "late" }, { wait = true, timeout = timeout })
+        assert.is_nil(response)
+        assert.equal("RateLimitError", err.name)
+        assert.matches("^rate limit", message)
+        assert.is_true(socket.gettime() - before < 2)
+      end
+      x:capture("queued")
+      x:serve_while(function() return #x.requests == 19 end, nil, 0.2)
+      local stats = exchange.adds_up(x.client)
+      assert.equal(3, stats.rejected)
+      assert.equal(1, stats.pending)
+      x:close()
+    end)
+
+  it("leaves no trace in the log when its connection is refused", function()
+    local gone = server.new()
+    gone:close()
+    local client = exchange.client(gone.url, { rate_limit = 2 })
+    for _ = 1, 5 do
+      local _, _, err = client.events.capture({ name = "a.b" },
+        { wait = true, max_retries = 1 })
+      assert.equal("APIConnectionError", err.name)
+    end
+  end)
+end)
+
+describe("1,200 events at once at 1,000 a minute, on " .. MINUTE_FOR
+  .. " only (continued):", function()
+    if _VERSION ~= MINUTE_FOR then
+      return
+    end
+
+    local events
+
+    setup(function()
+      local result = minute:wait()
+      assert.equal("950\ntrue\n1201\tnil\n", result.stdout, result.stderr)
+      events = api:events()
+    end)
+
+    it("the rest arrives when the window allows", function()
+      assert.equal(1201, #events)
+      for i = 951, #events do
+        local since = events[i].time - events[i - 950].time
+        assert.is_true(since >= 59.99, i .. ": " .. since)
+      end
+      assert.is_true(events[1201].time - events[1].time < 75)
+    end)
+
+    it("a waited-for request goes before what is queued", function()
+      assert.matches('"waited"', events[951].body)
+    end)
+
+    it("no 429 is ever received", function()
+      local status = api:status()
+      assert.equal(1201, status.requests)
+      assert.same({ ["200"] = 1201 }, status.by_status)
+    end)
+  end)

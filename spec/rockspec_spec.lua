@@ -1,0 +1,72 @@
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local standin = require "dev.standin"
+
+local jit = rawget(_G, "jit")
+local version = _VERSION:match("%d%.%d")
+
+-- LuaRocks finds PUC Lua by itself.
+local function variables()
+  if not jit then
+    return ""
+  end
+  return " LUA_INTERPRETER=luajit LUA_INCDIR="
+    .. shell.output("pkg-config --variable=includedir luajit")
+end
+
+describe("the rockspec", function()
+  local directory, status
+
+  -- LuaRocks puts objects beside the sources, so it gets a copy of them.
+  setup(function()
+    directory = shell.temporary_directory("rockspec")
+    status = shell.run("cp -r src rockspec " .. shell.quote(directory)
+      .. " && cd " .. shell.quote(directory)
+      .. " && env -u LUA_PATH -u LUA_CPATH HOME=. luarocks --lua-version="
+      .. version .. " --tree=tree make --deps-mode=none rockspec/*.rockspec"
+      .. variables() .. " >log 2>&1")
+  end)
+
+  teardown(function()
+    shell.remove(directory)
+  end)
+
+  local function module_path()
+    return directory .. "/tree/lib/lua/" .. version .. "/seerstack.so"
+  end
+
+  it("builds and installs the module", function()
+    assert.equal(0, status, shell.read(directory .. "/log"))
+    assert.is_string(shell.read(module_path()))
+  end)
+
+  it("builds a module that exports one symbol", function()
+    local symbols = shell.output("nm -D --defined-only "
+      .. shell.quote(module_path()))
+    assert.matches("^%x+ T luaopen_seerstack$", symbols)
+  end)
+
+  it("builds a module that delivers an event at exit", function()
+    local server = standin.start()
+    local result = script.run {
+      code = [[
+        local seerstack = require "seerstack"
+        assert(package.searchpath == nil
+          or package.searchpath("seerstack", package.cpath) == arg[1])
+        assert(seerstack.capture { name = "rock.installed" })
+      ]],
+      args = { module_path() },
+      env = {
+        LUA_CPATH = module_path():gsub("seerstack%.so$", "?.so") .. ";;",
+        SEERSTACK_API_KEY = server.key,
+        SEERSTACK_BASE_URL = server.url,
+      },
+    }
+    local events = server:events()
+    server:stop()
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.equal(1, #events)
+    assert.matches('"name":"rock.installed"', events[1].body, 1, true)
+  end)
+end)
