@@ -33,11 +33,6 @@ $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# What the specs need besides: see spec/support.
-$(BUILD)/seer_spec_%.so: spec/support/%.c
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -shared $(LDFLAGS) -o $@ $< -ldl
-
 -include $(OBJECTS:.o=.d)
 
 # What specs load beside the module: as it is, without sanitizers, for it may
@@ -91,7 +86,7 @@ test-asan test-tsan: test-%: deps # the same, under a sanitizer
 
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
-	clang-format --dry-run -Werror $$(find src spec -name '*.[ch]')
+	clang-format --dry-run -Werror $$(find src -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1

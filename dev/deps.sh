@@ -18,8 +18,8 @@ if [ "${1:-}" = lint ]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-  echo "There is no apt-get here. Please install what these packages of" >&2
-  echo "Debian 12 contain:" $packages >&2
+  echo "There is no apt-get here. Please install what these packages of" \
+    "Debian 12 contain:$packages" >&2
   exit 1
 fi
 

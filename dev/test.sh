@@ -15,7 +15,11 @@ busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
+# Specs look at memory and at threads, so the sanitizers' own memory is kept
+# small; of their threads the specs know by SANITIZER.
+[ -n "${SANITIZER:-}" ] || unset SANITIZER
 export ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=1"
+ASAN_OPTIONS+=":quarantine_size_mb=4"
 export LSAN_OPTIONS="suppressions=$PWD/dev/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50"
@@ -68,7 +72,7 @@ run_file() { # lua, interpreter, spec, where its results go
   echo "$passed $failed $skipped" >"$4"
   printf '%-6s %-36s %4d passed, %d failed\n' "$1" "$3" "$passed" "$failed" \
     >>"$4.output"
-  cat "$4.output"
+  flock "$results/lock" cat "$4.output"
 }
 
 mapfile -t specs < <(find "${@:-spec}" -name '*_spec.lua' | LC_ALL=C sort)

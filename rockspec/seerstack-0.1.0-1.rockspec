@@ -44,6 +44,7 @@ build = {
         "src/core/id.c",
         "src/core/json.c",
         "src/core/loop.c",
+        "src/core/mask.c",
         "src/core/pace.c",
         "src/core/process.c",
         "src/core/queue.c",

@@ -715,6 +715,22 @@ describe("a client", function()
     assert.is_false((pcall(finalize, io.stdout)))
   end)
 
+  if rawget(_G, "jit") then
+    it("may be finalized while an event is built", function()
+      local ffi = require "ffi"
+      local client, istype = new(), ffi.istype
+      local event = { name = ("n"):rep(9e5), data = { v = ffi.new("int64_t") } }
+      ffi.istype = function(...)
+        getmetatable(client).__gc(client)
+        return istype(...)
+      end
+      local results = { pcall(client.events.capture, event) }
+      ffi.istype = istype
+      assert.is_true(results[1], results[2])
+      assert_failure("ClosedError", "client is closed", unpack(results, 2, 4))
+    end)
+  end
+
   it("may be used by a finalizer while the state ends", function()
     local result = script.run {
       env = { SEERSTACK_BASE_URL = api.url,

@@ -268,6 +268,12 @@ describe("api_key", function()
     end
   end)
 
+  it("is refused, and not shown, when it is a number", function()
+    local message = refusal { api_key = 12345678 }
+    assert.truthy(message:find("api_key", 1, true), message)
+    assert.is_nil(message:find("12345678", 1, true), message)
+  end)
+
   it("is refused, and not shown, with a control character", function()
     for _, bad in ipairs { "\r", "\n", "\r\n", "\0", "\t", "\27", "\127" } do
       for _, key in ipairs { "sk_se" .. bad .. "cret", "sk_secret" .. bad } do
@@ -280,7 +286,7 @@ describe("api_key", function()
   end)
 
   it("is refused when it is no string", function()
-    assert_refused("api_key", 5, "string expected, got 5")
+    assert_refused("api_key", 5, "string expected, got number")
     assert_refused("api_key", false, "string expected, got boolean")
   end)
 end)
@@ -299,6 +305,7 @@ describe("base_url", function()
     for _, url in ipairs {
       "", " ", "example.com", "ftp://example.com", "http://",
       "https://example.com?a=b", "https://example.com#a", "file:///etc",
+      "https://example.com/p#", "https://example.com/p?",
       "https://exa mple.com", "javascript:alert(1)", "https://h:port",
     } do
       assert_refused("base_url", url)
@@ -322,7 +329,7 @@ describe("base_url", function()
   end)
 
   it("is refused when it is no string", function()
-    assert_refused("base_url", 5, "string expected, got 5")
+    assert_refused("base_url", 5, "string expected, got number")
     assert_refused("base_url", {}, "string expected, got table")
   end)
 

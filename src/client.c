@@ -91,12 +91,16 @@ static work *push_work(lua_State *L, const seer_client *client) {
   return w;
 }
 
-static int work_gc(lua_State *L) {
-  work *w = luaL_checkudata(L, 1, WORK_METATABLE);
-  if (w->request != NULL)
-    seer_request_release(w->request);
+static void release_work(work *w) {
+  seer_request *request = w->request;
   w->request = NULL;
+  if (request != NULL)
+    seer_request_release(request);
   seer_buffer_clear(&w->scratch);
+}
+
+static int work_gc(lua_State *L) {
+  release_work(luaL_checkudata(L, 1, WORK_METATABLE));
   return 0;
 }
 
@@ -148,6 +152,7 @@ static int send_waited(lua_State *L, seer_client *client, seer_kind kind,
                        const seer_request_options *options) {
   seer_submitted submitted;
   seer_event *event;
+  int results;
   work *w = push_work(L, client);
   w->request = seer_request_new(options->timeout, options->max_retries);
   if (w->request == NULL)
@@ -159,7 +164,9 @@ static int send_waited(lua_State *L, seer_client *client, seer_kind kind,
   if (submitted != SEER_ACCEPTED)
     return push_submitted(L, client, submitted);
   seer_sender_wait(client->queue, w->request);
-  return seer_result_push(L, &w->request->outcome, kind);
+  results = seer_result_push(L, &w->request->outcome, kind);
+  release_work(w);
+  return results;
 }
 
 int seer_client_send(lua_State *L, seer_client *client, seer_kind kind) {

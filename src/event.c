@@ -213,7 +213,7 @@ static bool write_named(builder *b, int index, const char *name,
   start = b->out->length;
   if (!seer_encode(L, index, b->marks, b->out, name))
     return false;
-  if (b->out->data[start] == '[')
+  if (b->out->length > start && b->out->data[start] == '[')
     return fail_field(b, name,
                       "must be a table of named values, not an array");
   return true;

@@ -161,6 +161,11 @@ static bool refused(lua_State *L, const char *why) {
   return false;
 }
 
+static bool refused_type(lua_State *L) {
+  lua_pushfstring(L, "string expected, got %s", luaL_typename(L, -1));
+  return false;
+}
+
 static bool has_control(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
     if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
@@ -192,7 +197,7 @@ static bool read_string(lua_State *L, type kind) {
   size_t length;
   const char *text;
   if (lua_type(L, -1) != LUA_TSTRING)
-    return unexpected(L, "string");
+    return refused_type(L);
   text = lua_tolstring(L, -1, &length);
   return kind == KEY ? check_key(L, text, length) : check_url(L, text, length);
 }

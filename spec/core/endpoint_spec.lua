@@ -121,7 +121,9 @@ describe("an endpoint", function()
       before = #x.requests
       x:capture_many(20)
       serve_until_paused(function() return answer[1] end)
-      assert.is_true(#x.requests - before <= 10)
+      -- libcurl sends again when a kept connection dies unanswered.
+      local most = type(answer[1]) == "number" and 5 or 10
+      assert.is_true(#x.requests - before <= most)
       assert_nothing_comes(0.1)
     end
   end)

@@ -4,11 +4,16 @@
 local busted = require "busted"
 local pretty = require "pl.pretty"
 
+local LONGEST = 4000 -- bytes of a message
+
 local function describe(report)
   local trace = report.element.trace or report.trace or {}
   local message = report.message
   if type(message) ~= "string" then
     message = message == nil and "nil" or pretty.write(message)
+  end
+  if #message > LONGEST then
+    message = message:sub(1, LONGEST) .. "..."
   end
   return ("%s:%s: %s\n%s\n"):format(trace.short_src or "?",
     trace.currentline or "?", report.name, message)

@@ -1,10 +1,11 @@
-/* What specs of processes need and Lua lacks: fork, and Lua states within a
-   process. A module of the specs alone. */
+/* What specs of processes need and Lua lacks: fork, the environment, and
+   Lua states within a process. A module of the specs alone. */
 
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,15 @@ static int native_pid(lua_State *L) {
   return 1;
 }
 
+/* setenv(name, value): a value of nil removes the variable */
+static int native_setenv(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const char *value = luaL_optstring(L, 2, NULL);
+  if (value != NULL ? setenv(name, value, 1) : unsetenv(name))
+    return fail(L);
+  return 0;
+}
+
 /* Runs code in a state of its own; its error is raised in this one. */
 static void run_state(lua_State *L, const char *code) {
   lua_State *other = luaL_newstate();
@@ -72,7 +82,7 @@ __attribute__((visibility("default"))) int
 luaopen_seer_spec_native(lua_State *L);
 
 int luaopen_seer_spec_native(lua_State *L) {
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushcfunction(L, native_fork);
   lua_setfield(L, -2, "fork");
   lua_pushcfunction(L, native_wait);
@@ -81,6 +91,8 @@ int luaopen_seer_spec_native(lua_State *L) {
   lua_setfield(L, -2, "exit");
   lua_pushcfunction(L, native_pid);
   lua_setfield(L, -2, "pid");
+  lua_pushcfunction(L, native_setenv);
+  lua_setfield(L, -2, "setenv");
   lua_pushcfunction(L, native_states);
   lua_setfield(L, -2, "states");
   return 1;

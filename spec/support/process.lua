@@ -4,13 +4,18 @@ local shell = require "dev.shell"
 
 local process = {}
 
--- The ids of the process's threads except its first.
+-- The ids of the process's threads except its first, and except the one
+-- that ThreadSanitizer starts before all others.
 function process.threads(pid)
   local threads = {}
   for tid in shell.output("ls /proc/" .. pid .. "/task"):gmatch("%d+") do
     if tonumber(tid) ~= tonumber(pid) then
       threads[#threads + 1] = tonumber(tid)
     end
+  end
+  if os.getenv "SANITIZER" == "tsan" then
+    table.sort(threads)
+    table.remove(threads, 1)
   end
   return threads
 end

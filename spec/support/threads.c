@@ -19,8 +19,8 @@ static int is_refused(void) {
 
 __attribute__((visibility("default"))) int
 pthread_create(pthread_t *restrict thread,
-               const pthread_attr_t *restrict attributes,
-               void *(*run)(void *), void *restrict argument) {
+               const pthread_attr_t *restrict attributes, void *(*run)(void *),
+               void *restrict argument) {
   create *next;
   *(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
   if (next == NULL || is_refused())

@@ -142,11 +142,14 @@ static int64_t line_delay(seer_endpoint *endpoint, const seer_line *line,
    once. */
 static void refuse_paced(seer_line *line, int64_t delay, int64_t now,
                          seer_dead *dead) {
-  while (delay != SEER_NEVER && line->head != NULL &&
-         line->head->request->timeout < delay) {
-    seer_event *event = seer_queue_claim(line, now, dead);
-    if (event == NULL)
+  if (delay == SEER_NEVER)
+    return;
+  for (;;) {
+    seer_event *event;
+    seer_queue_expire(line, now, dead);
+    if (line->head == NULL || line->head->request->timeout >= delay)
       return;
+    event = seer_queue_claim(line, now, dead);
     event->request->outcome.failure = SEER_FAILURE_PACED;
     seer_queue_done(line->queue, event, SEER_SETTLED_REJECTED, dead);
   }
@@ -277,6 +280,15 @@ void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
   if (!waited)
     endpoint->queued_in_flight--;
   seer_pace_end(&endpoint->pace, sent, now);
+}
+
+bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
+                       int sent, int64_t now) {
+  if (seer_pace_delay(&endpoint->pace, settings->rate_limit, now) > 0)
+    return false;
+  seer_pace_end(&endpoint->pace, sent, now);
+  seer_pace_begin(&endpoint->pace);
+  return true;
 }
 
 /* An answer, or the lack of one, that a few seconds more will not change:

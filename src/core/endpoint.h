@@ -86,6 +86,11 @@ int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
                           int64_t now);
 
+/* A claimed event is to be sent once more, to another place: true, and a
+   slot is taken for that, if the pacer allows it now. `sent` as above. */
+bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
+                       int sent, int64_t now);
+
 /* Draws the conclusions for the endpoint, and returns when the event is due
    again, if it is. */
 int64_t seer_endpoint_learn(seer_endpoint *endpoint,

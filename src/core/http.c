@@ -39,6 +39,7 @@ struct seer_http {
   flight *idle;
   int *sockets; /* open now */
   size_t socket_count, socket_room;
+  struct seer_http *next; /* among the abandoned */
 };
 
 static flight *flight_of(seer_transfer *transfer) {
@@ -159,10 +160,14 @@ static void set_permanent(seer_http *http, flight *f) {
 }
 
 /* What is the same for every request to a site. */
-static bool set_site(flight *f, seer_site *site) {
+static bool set_site(seer_http *http, flight *f, seer_site *site) {
   CURL *easy = f->easy;
   if (f->prepared_for == site->serial)
     return true;
+  if (f->prepared_for != 0) {
+    curl_easy_reset(easy); /* nothing of another site may stay */
+    set_permanent(http, f);
+  }
   f->prepared_for = 0;
   if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
       curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK)
@@ -230,9 +235,13 @@ seer_transfer *seer_http_start(seer_http *http, seer_site *site,
   reset_flight(f, event->request != NULL);
   f->site = site;
   f->deadline = seer_clock_after(now, timeout);
-  curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout);
+  if (!set_site(http, f, site)) {
+    seer_http_recycle(http, &f->transfer);
+    return NULL;
+  }
   set_event(f, event);
-  if (!set_site(f, site) || !set_url(f, site->urls[event->kind], now) ||
+  curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout);
+  if (!set_url(f, site->urls[event->kind], now) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK) {
     seer_http_recycle(http, &f->transfer);
     return NULL;
@@ -246,9 +255,9 @@ void seer_http_perform(seer_http *http) {
   curl_multi_perform(http->multi, &running);
 }
 
-/* Follows a redirect that keeps method, body and origin; false if this is
-   none. The rest of the attempt's time is what it has. */
-static bool redirect(seer_http *http, flight *f) {
+/* Finds out where a redirect leads that keeps method, body and origin; false
+   if this is none. */
+static bool find_redirect(flight *f) {
   char location[2048], *url, *from = NULL;
   int status = f->incoming.status;
   if ((status != 307 && status != 308) ||
@@ -261,10 +270,18 @@ static bool redirect(seer_http *http, flight *f) {
     return false;
   curl_free(f->url);
   f->url = url;
-  f->redirects++;
-  if (!set_url(f, url, seer_clock_now()) ||
+  return true;
+}
+
+/* The rest of the attempt's time is what it has. */
+bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
+  flight *f = flight_of(transfer);
+  if (!set_url(f, f->url, seer_clock_now()) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
     return false;
+  f->redirects++;
+  transfer->sent = 0;
+  transfer->redirected = false;
   seer_incoming_reset(&f->incoming, f->incoming.whole_body);
   return true;
 }
@@ -285,7 +302,14 @@ static bool is_unreachable(CURLcode code) {
   }
 }
 
-/* No answer: what libcurl says of it. */
+/* Why there is no answer. libcurl takes 101 for one; it is none to us. */
+static const char *why_none(const flight *f, CURLcode code) {
+  if (f->error[0] != '\0')
+    return f->error;
+  return code == CURLE_OK ? "no status in the answer"
+                          : curl_easy_strerror(code);
+}
+
 static void conclude_failure(flight *f, CURLcode code) {
   seer_transfer *t = &f->transfer;
   t->answer.failure = code == CURLE_OPERATION_TIMEDOUT
@@ -294,9 +318,10 @@ static void conclude_failure(flight *f, CURLcode code) {
   t->answer.unreachable = is_unreachable(code);
   t->answer.should_retry = -1;
   t->answer.retry_after = SEER_NO_RETRY_AFTER;
-  snprintf(t->message, sizeof t->message, "%.199s",
-           f->error[0] != '\0' ? f->error : curl_easy_strerror(code));
-  seer_site_mask(f->site, t->message, strlen(t->message), true);
+  int length =
+      snprintf(t->message, sizeof t->message, "%s", why_none(f, code));
+  seer_site_mask(f->site, t->message, strlen(t->message),
+                 length >= (int)sizeof t->message);
 }
 
 static void conclude_answer(flight *f) {
@@ -331,9 +356,8 @@ seer_transfer *seer_http_finished(seer_http *http) {
       continue;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
     curl_multi_remove_handle(http->multi, easy);
-    if (redirect(http, f))
-      continue;
     disconnected(f);
+    f->transfer.redirected = find_redirect(f);
     if (f->incoming.status != 0)
       conclude_answer(f);
     else
@@ -351,9 +375,10 @@ void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
   http->idle = f;
 }
 
-void seer_http_poll(seer_http *http, int alarm, int timeout) {
+bool seer_http_poll(seer_http *http, int alarm, int timeout) {
   struct curl_waitfd waited = {alarm, CURL_WAIT_POLLIN, 0};
   curl_multi_poll(http->multi, &waited, 1, timeout, NULL);
+  return waited.revents != 0;
 }
 
 seer_http *seer_http_new(void) {
@@ -383,7 +408,12 @@ void seer_http_free(seer_http *http) {
   free(http);
 }
 
+/* The abandoned stay in a list, so that leak checkers do not take them for
+   lost. */
 void seer_http_abandon(seer_http *http) {
+  static seer_http *abandoned;
+  http->next = abandoned;
+  abandoned = http;
   for (size_t i = 0; i < http->socket_count; i++)
     close(http->sockets[i]);
   http->socket_count = 0;

@@ -34,7 +34,8 @@ typedef struct seer_transfer {
 
   seer_answer answer; /* these are valid when it has finished */
   int sent;           /* times that the request went over the wire */
-  char *headers;      /* owned by the transfer; NULL if nobody waits */
+  bool redirected;    /* seer_http_follow can go on */
+  char *headers;      /* owned by the transfer; or NULL */
   size_t headers_length;
   char *body;
   size_t body_length;
@@ -88,8 +89,13 @@ void seer_http_perform(seer_http *http);
 seer_transfer *seer_http_finished(seer_http *http);
 void seer_http_recycle(seer_http *http, seer_transfer *transfer);
 
-/* Waits up to `timeout` ms for a transfer to move, or the alarm. */
-void seer_http_poll(seer_http *http, int alarm, int timeout);
+/* Sends a transfer that was redirected to its new place; false if it cannot
+   be, and the transfer is finished as it is. */
+bool seer_http_follow(seer_http *http, seer_transfer *transfer);
+
+/* Waits up to `timeout` ms for a transfer to move, or the alarm; true if the
+   alarm rang. */
+bool seer_http_poll(seer_http *http, int alarm, int timeout);
 
 #pragma GCC visibility pop
 

@@ -34,14 +34,15 @@ static int read_status(const char *line, size_t length) {
     return 0;
   while (line < end && *line != ' ')
     line++;
-  for (line++; line < end && *line >= '0' && *line <= '9' && status < 1000;
-       line++)
+  while (line < end && *line == ' ')
+    line++;
+  for (; line < end && *line >= '0' && *line <= '9' && status < 1000; line++)
     status = status * 10 + (*line - '0');
   return status;
 }
 
 bool seer_incoming_header(seer_incoming *in, const char *line, size_t length) {
-  int status = read_status(line, length);
+  int status = in->status == 0 ? read_status(line, length) : 0;
   in->header_bytes += length;
   if (status != 0) {
     in->status = status >= 200 ? status : 0;

@@ -1,12 +1,14 @@
 #include "http_site.h"
 
 #include "clock.h"
+#include "mask.h"
 #include "thread.h"
 #include "version.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const paths[] = {"/capture", "/identify"};
 
@@ -16,20 +18,16 @@ static bool has_host(const char *text) {
   return slashes != NULL && slashes[3] != '/';
 }
 
-static const char *check_parts(CURLU *url) {
-  char *scheme = NULL, *query = NULL, *fragment = NULL;
+static const char *check_parts(CURLU *url, const char *text) {
+  char *scheme = NULL;
   const char *fault = NULL;
   curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  curl_url_get(url, CURLUPART_QUERY, &query, 0);
-  curl_url_get(url, CURLUPART_FRAGMENT, &fragment, 0);
   if (scheme == NULL ||
       (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
     fault = "an http or https URL expected";
-  else if (query != NULL || fragment != NULL)
+  else if (strpbrk(text, "?#") != NULL)
     fault = "a base URL has no query or fragment";
   curl_free(scheme);
-  curl_free(query);
-  curl_free(fragment);
   return fault;
 }
 
@@ -40,7 +38,7 @@ const char *seer_http_check_url(const char *text) {
     return "out of memory";
   switch (curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
   case CURLUE_OK:
-    fault = has_host(text) ? check_parts(url) : "a host is missing";
+    fault = has_host(text) ? check_parts(url, text) : "a host is missing";
     break;
   case CURLUE_USER_NOT_ALLOWED:
     fault = "user information is not allowed in it";
@@ -103,20 +101,9 @@ char *seer_site_same_origin(const char *text, const char *location) {
 
 void seer_site_mask(const seer_site *site, char *text, size_t length,
                     bool cut) {
-  size_t key_length = strlen(site->api_key);
-  char *at = text, *end = text + length;
-  while ((at = memmem(at, (size_t)(end - at), site->api_key, key_length))) {
-    memset(at, '*', key_length);
-    at += key_length;
-  }
-  if (!cut)
-    return;
-  for (size_t part = key_length - 1; part > 0; part--) {
-    if (part <= length && memcmp(end - part, site->api_key, part) == 0) {
-      memset(end - part, '*', part);
-      return;
-    }
-  }
+  seer_mask(site->api_key, text, length, cut);
+  if (site->proxy_login != NULL)
+    seer_mask(site->proxy_login, text, length, cut);
 }
 
 static char *join(const char *one, const char *other) {
@@ -159,6 +146,17 @@ static const char *first_set(const char *const *names) {
   return NULL;
 }
 
+/* "bob:secret" of "http://bob:secret@proxy:3128". */
+static bool find_proxy_login(seer_site *site) {
+  const char *start = strstr(site->proxy, "://");
+  const char *end = strrchr(site->proxy, '@');
+  start = start != NULL ? start + 3 : site->proxy;
+  if (end == NULL || end <= start)
+    return true;
+  site->proxy_login = strndup(start, (size_t)(end - start));
+  return site->proxy_login != NULL;
+}
+
 /* As curl does: HTTP_PROXY in capitals is not looked at, for a CGI script's
    client can set it. */
 static bool read_environment(seer_site *site, const char *base_url) {
@@ -168,7 +166,7 @@ static bool read_environment(seer_site *site, const char *base_url) {
                                       "all_proxy", "ALL_PROXY", NULL};
   static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
   static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
-  bool secure = strncmp(base_url, "https", 5) == 0;
+  bool secure = strncasecmp(base_url, "https", 5) == 0;
   const char *proxy = first_set(secure ? https : http);
   const char *no_proxy = first_set(none);
   const char *ca_file = first_set(authorities);
@@ -176,7 +174,8 @@ static bool read_environment(seer_site *site, const char *base_url) {
   site->no_proxy = join(no_proxy != NULL ? no_proxy : "", "");
   if (ca_file != NULL && (site->ca_file = join(ca_file, "")) == NULL)
     return false;
-  return site->proxy != NULL && site->no_proxy != NULL;
+  return site->proxy != NULL && site->no_proxy != NULL &&
+         find_proxy_login(site);
 }
 
 static bool build_urls(seer_site *site, const char *base_url) {
@@ -223,6 +222,7 @@ void seer_site_free(seer_site *site) {
   free(site->urls[SEER_IDENTIFY]);
   free(site->api_key);
   free(site->proxy);
+  free(site->proxy_login);
   free(site->no_proxy);
   free(site->ca_file);
   free(site);

@@ -18,15 +18,17 @@ struct seer_site {
   char *urls[2];              /* by seer_kind */
   struct curl_slist *headers; /* of every request */
   char *api_key;
-  char *proxy;    /* "": none */
-  char *no_proxy; /* "": none */
-  char *ca_file;  /* NULL: libcurl's own */
-  int connected;  /* transfers whose connection is established */
+  char *proxy;       /* "": none */
+  char *proxy_login; /* the part of it before the @; or NULL */
+  char *no_proxy;    /* "": none */
+  char *ca_file;     /* NULL: libcurl's own */
+  int connected;     /* transfers whose connection is established */
   int64_t connected_at;
 };
 
-/* Overwrites the key wherever it stands in `text`, and, when the text was
-   cut off, the part of it that may stand at the end. */
+/* Overwrites the key, and what logs in at the proxy, wherever it stands in
+   `text`, as it is or escaped as in JSON, and, when the text was cut off, the
+   part of it that may stand at the end. */
 void seer_site_mask(const seer_site *site, char *text, size_t length,
                     bool cut);
 

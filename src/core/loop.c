@@ -107,10 +107,25 @@ static int start_transfers(const claimed *claims, int count) {
   return started;
 }
 
+/* Whether a transfer goes on where it was redirected to. That is a request
+   more at the server, so the pacer has to agree. */
+static bool follow(seer_transfer *transfer) {
+  bool may;
+  if (!transfer->redirected)
+    return false;
+  seer_lock();
+  may = seer_endpoint_hop(transfer->endpoint, &transfer->queue->settings,
+                          transfer->sent, seer_clock_now());
+  seer_unlock();
+  return may && seer_http_follow(seer_process.http, transfer);
+}
+
 static int settle_finished(void) {
   seer_transfer *transfer;
   int count = 0;
   while ((transfer = seer_http_finished(seer_process.http)) != NULL) {
+    if (follow(transfer))
+      continue;
     seer_settle(transfer);
     seer_http_recycle(seer_process.http, transfer);
     count++;
@@ -185,12 +200,12 @@ static int poll_timeout(const progress *loop, int64_t next, int64_t now) {
   return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
 }
 
-/* libcurl bounds its own wait by its timers. */
-static void poll_for(const progress *loop, int alarm, int timeout) {
-  if (loop->in_flight > 0)
-    seer_http_poll(seer_process.http, alarm, timeout < 0 ? INT_MAX : timeout);
-  else
-    seer_alarm_wait(alarm, timeout);
+/* True if the alarm rang. libcurl bounds its own wait by its timers. */
+static bool poll_for(const progress *loop, int alarm, int timeout) {
+  if (loop->in_flight == 0)
+    return seer_alarm_wait(alarm, timeout);
+  return seer_http_poll(seer_process.http, alarm,
+                        timeout < 0 ? INT_MAX : timeout);
 }
 
 /* Sleeps until something moves. Forks may happen meanwhile. */
@@ -208,14 +223,11 @@ static void rest(progress *loop) {
   seer_unlock();
   if (!sleep)
     return;
-  poll_for(loop, alarm, timeout);
+  if (poll_for(loop, alarm, timeout))
+    seer_alarm_clear(alarm);
   seer_lock();
   seer_process.sleeping = false;
-  sleep = seer_process.rung;
-  seer_process.rung = false;
   seer_unlock();
-  if (sleep)
-    seer_alarm_clear(alarm);
 }
 
 static void yield_to_forks(void) {

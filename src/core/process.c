@@ -149,9 +149,9 @@ static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
   bool ring;
   int alarm = seer_process.alarm;
+  seer_process.stopping = true; /* also for one that is being started */
   if (seer_process.phase != SEER_PHASE_RUNNING)
     return;
-  seer_process.stopping = true;
   ring = seer_state_kick();
   seer_unlock();
   if (ring)

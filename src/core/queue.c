@@ -282,23 +282,22 @@ static bool is_expired(const seer_event *event, int64_t now) {
   return event->request == NULL && event->expires <= now;
 }
 
+static bool is_cancelled(const seer_event *event) {
+  return event->request != NULL && event->request->cancelled;
+}
+
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
-  seer_queue *queue = line->queue;
-  for (seer_event *event; (event = pop(line)) != NULL;) {
-    if (is_expired(event, now)) {
-      settle(queue, event, SEER_SETTLED_EXPIRED, dead);
-    } else if (event->request != NULL && event->request->cancelled) {
-      settle(queue, event, SEER_SETTLED_REJECTED, dead);
-    } else {
-      if (event->request == NULL)
-        hold(queue, event, 1);
-      if (event->attempts < UINT16_MAX)
-        event->attempts++;
-      take_off(queue, event);
-      return event;
-    }
-  }
-  return NULL;
+  seer_event *event;
+  seer_queue_expire(line, now, dead);
+  event = pop(line);
+  if (event == NULL)
+    return NULL;
+  if (event->request == NULL)
+    hold(line->queue, event, 1);
+  if (event->attempts < UINT16_MAX)
+    event->attempts++;
+  take_off(line->queue, event);
+  return event;
 }
 
 void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
@@ -351,8 +350,14 @@ int64_t seer_queue_next_expiry(const seer_line *line) {
 }
 
 void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
-  while (line->head != NULL && is_expired(line->head, now))
-    settle(line->queue, pop(line), SEER_SETTLED_EXPIRED, dead);
+  while (line->head != NULL) {
+    if (is_expired(line->head, now))
+      settle(line->queue, pop(line), SEER_SETTLED_EXPIRED, dead);
+    else if (is_cancelled(line->head))
+      settle(line->queue, pop(line), SEER_SETTLED_REJECTED, dead);
+    else
+      return;
+  }
 }
 
 void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,

@@ -129,7 +129,7 @@ void seer_queue_hurry(seer_line *line);
 int64_t seer_queue_next_due(const seer_line *line);
 int64_t seer_queue_next_expiry(const seer_line *line);
 
-/* Settles the expired events at the head of a line. */
+/* Settles the expired and cancelled events at the head of a line. */
 void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead);
 
 /* Settles all events that are not in flight. */

@@ -129,14 +129,6 @@ void seer_sender_close(seer_queue *queue) {
   seer_unlock();
 }
 
-bool seer_sender_closed(seer_queue *queue) {
-  bool closed;
-  seer_lock();
-  closed = queue->closed;
-  seer_unlock();
-  return closed;
-}
-
 static const char *phase_name(void) {
   switch (seer_process.phase) {
   case SEER_PHASE_RUNNING:

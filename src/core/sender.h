@@ -80,7 +80,6 @@ bool seer_sender_flush(seer_queue *queue, int64_t timeout);
 
 /* Refuses further events; what is queued is still sent. */
 void seer_sender_close(seer_queue *queue);
-bool seer_sender_closed(seer_queue *queue);
 
 /* A consistent copy of the counts. */
 void seer_sender_stats(seer_queue *queue, seer_stats *stats);

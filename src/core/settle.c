@@ -165,7 +165,9 @@ void seer_settle(seer_transfer *transfer) {
   seer_lock();
   attempt = make_attempt(transfer, jitter);
   seer_unlock();
-  outcome = make_outcome(transfer, attempt.verdict);
+  memset(&outcome, 0, sizeof outcome);
+  if (attempt.waited)
+    outcome = make_outcome(transfer, attempt.verdict);
   seer_lock();
   seer_endpoint_landed(endpoint, attempt.waited, transfer->sent, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, &attempt, now);

@@ -15,7 +15,6 @@ bool seer_state_kick(void) {
   if (!seer_process.sleeping)
     return false;
   seer_process.sleeping = false;
-  seer_process.rung = true;
   return true;
 }
 
@@ -44,7 +43,8 @@ bool seer_state_start(void) {
     seer_lock();
     seer_process.starting = false;
     seer_process.alarm = alarm;
-    seer_process.phase = started ? SEER_PHASE_RUNNING : SEER_PHASE_NONE;
+    if (started && seer_process.phase == SEER_PHASE_NONE)
+      seer_process.phase = SEER_PHASE_RUNNING; /* else it is to stop */
     seer_process.start_again = seer_clock_after(now, START_AGAIN);
     seer_wake(); /* the thread waits for the alarm to be known */
   }

@@ -25,7 +25,6 @@ typedef struct seer_state {
   int alarm;             /* wakes the thread; -1: not opened */
   bool sleeping;         /* the thread polls and wants to be woken */
   bool kicked;           /* there may be something new to claim */
-  bool rung;             /* the alarm was rung */
   bool working;          /* the thread may be inside libcurl */
   int forking;           /* threads that wait to fork: do not begin work */
   bool stopping, parked; /* the thread is to stop for good; it has */

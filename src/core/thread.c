@@ -113,9 +113,9 @@ void seer_alarm_clear(int alarm) {
     return; /* it did not ring */
 }
 
-void seer_alarm_wait(int alarm, int timeout) {
+bool seer_alarm_wait(int alarm, int timeout) {
   struct pollfd waited = {alarm, POLLIN, 0};
-  poll(&waited, 1, timeout);
+  return poll(&waited, 1, timeout) == 1;
 }
 
 static bool is_network_socket(int fd) {

@@ -46,8 +46,9 @@ int seer_alarm_open(void);
 void seer_alarm_ring(int alarm);
 void seer_alarm_clear(int alarm);
 
-/* Polls the alarm alone, up to `timeout` ms; -1 waits for ever. */
-void seer_alarm_wait(int alarm, int timeout);
+/* Polls the alarm alone, up to `timeout` ms (-1: for ever); true if it
+   rang. */
+bool seer_alarm_wait(int alarm, int timeout);
 
 /* Writes to a descriptor that may be a broken pipe, without a SIGPIPE for
    the host, and without waiting where the reader is stuck. */

@@ -1,0 +1,135 @@
+local exchange = require "spec.support.exchange"
+local preload = require "spec.support.preload"
+local script = require "spec.support.script"
+local server = require "spec.support.server"
+local standin = require "dev.standin"
+
+describe("the sender", function()
+  local api
+
+  setup(function()
+    api = standin.start()
+  end)
+
+  teardown(function()
+    api:stop()
+  end)
+
+  -- The second event finds the sender asleep, and its alarm rings when the
+  -- third has woken it already. A sender that missed this alarm would find
+  -- it ringing for ever.
+  it("sleeps when it has nothing to do, also after an alarm that came late",
+    function()
+      local result = script.run {
+        timeout = 60,
+        env = {
+          SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
+          LUA_PATH = package.path, LUA_CPATH = package.cpath,
+          LD_PRELOAD = preload "late_alarm", LATE_ALARM = "2",
+        },
+        code = [[
+          local seerstack, socket = require "seerstack", require "socket"
+          local client = seerstack.new {}
+          local function processor_time()
+            local file = assert(io.open "/proc/self/stat")
+            local fields = file:read "*a":match "%) (.*)"
+            file:close()
+            local user, system = fields:match(("%S+ "):rep(11)
+              .. "(%d+) (%d+)")
+            return user + system
+          end
+          for i = 1, 3 do
+            assert(client.events.capture { name = "e" .. i })
+            assert(client:flush())
+            socket.sleep(0.05)
+          end
+          local before = processor_time()
+          socket.sleep(2)
+          print(processor_time() - before)
+        ]],
+      }
+      assert.equal(0, result.status, result.stderr)
+      local ticks = assert(tonumber(result.stdout), result.stdout)
+      assert.is_true(ticks < 50, ticks .. " hundredths of a second")
+    end)
+end)
+
+describe("a redirect", function()
+  local HOPS = 3
+
+  -- Each event is sent on HOPS times, then taken.
+  local function redirecting(x)
+    return function(request)
+      local hop = tonumber(request.path:match "/hop(%d+)$") or 0
+      if hop == HOPS then
+        return exchange.ok()
+      end
+      return 307, { Location = x.url .. "/hop" .. hop + 1 }, ""
+    end
+  end
+
+  it("is a request more to the pacer", function()
+    local x = exchange.open {
+      rate_limit = 20, max_age = 2, max_in_flight = 1,
+    }
+    x:capture_many(10)
+    x:settle(redirecting(x), 20)
+    assert.equal(19, #x.requests)
+    assert.equal(4, x.client:stats().delivered)
+    x:close()
+  end)
+end)
+
+describe("what libcurl says of a proxy", function()
+  it("is told without the login", function()
+    local gone = server.new()
+    gone:close()
+    local result = script.run {
+      env = {
+        SEERSTACK_API_KEY = "sk_test_proxied",
+        SEERSTACK_BASE_URL = "http://example.invalid",
+        http_proxy = "http://bob:hunter2@127.0.0.1:99999",
+        no_proxy = false, NO_PROXY = false,
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+      },
+      code = [[
+        local client = require "seerstack".new {}
+        print(client.events.capture({ name = "a" },
+          { wait = true, max_retries = 0 }))
+        client.events.capture { name = "b" }
+      ]],
+    }
+    assert.equal(0, result.status, result.stderr)
+    local text = result.stdout .. result.stderr
+    assert.truthy(text:find("proxy", 1, true), text)
+    assert.is_nil(text:find("hunter2", 1, true), text)
+  end)
+end)
+
+describe("an authority that was given for one key", function()
+  it("is not trusted for another", function()
+    local api = standin.start()
+    local result = script.run {
+      env = {
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        SEERSTACK_BASE_URL = api.tls_url, SSL_CERT_FILE = api.ca_file,
+      },
+      code = [[
+        local seerstack = require "seerstack"
+        local native = require "seer_spec_native"
+        local function deliver(key)
+          local client = seerstack.new { api_key = key }
+          local _, http, err = client.events.capture({ name = "a" },
+            { wait = true, max_retries = 0 })
+          print(err and err.name or http.status)
+        end
+        deliver "sk_test_standin"
+        native.setenv("SSL_CERT_FILE", nil)
+        deliver "sk_test_other"
+      ]],
+    }
+    api:stop()
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("200\nAPIConnectionError\n", result.stdout)
+  end)
+end)

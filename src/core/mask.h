@@ -1,0 +1,21 @@
+#ifndef SEER_MASK_H
+#define SEER_MASK_H
+
+/*
+ * Secrets in what others say: a server may repeat the key in an error, and
+ * libcurl quotes a proxy with its password.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Overwrites `secret` with asterisks wherever it stands in `text`, as it is
+   or escaped as in a JSON string. With `cut` the text had more at its end,
+   and a beginning of the secret that stands there is overwritten too. */
+void seer_mask(const char *secret, char *text, size_t length, bool cut);
+
+#pragma GCC visibility pop
+
+#endif
