@@ -719,7 +719,9 @@ describe("a client", function()
     it("may be finalized while an event is built", function()
       local ffi = require "ffi"
       local client, istype = new(), ffi.istype
-      local event = { name = ("n"):rep(9e5), data = { v = ffi.new("int64_t") } }
+      local event = {
+        name = ("n"):rep(9e5), data = { v = ffi.new "int64_t" },
+      }
       ffi.istype = function(...)
         getmetatable(client).__gc(client)
         return istype(...)
@@ -727,7 +729,7 @@ describe("a client", function()
       local results = { pcall(client.events.capture, event) }
       ffi.istype = istype
       assert.is_true(results[1], results[2])
-      assert_failure("ClosedError", "client is closed", unpack(results, 2, 4))
+      assert.equal("ClosedError", results[4].name)
     end)
   end
 

@@ -106,7 +106,8 @@ describe("the manual", function()
 
   -- The comment and the declaration of a field of a class.
   local function annotation(class, name)
-    local body = library:match("@class [^\n]*%f[%w]" .. class .. "%f[%W](.-)\n\n")
+    local body = library:match("@class [^\n]*%f[%w]" .. class
+      .. "%f[%W](.-)\n\n")
     local comment = {}
     for _, line in ipairs(lines_of(body or "")) do
       local field = line:match("^%-%-%-@field ([%w_]+)")
