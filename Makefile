@@ -63,7 +63,6 @@ quickstart: deps # run examples/quickstart.lua and show what arrives
 	@$(SUBMAKE) --quiet run-quickstart
 
 QUICKSTART = $(LUA_PROGRAM) examples/quickstart.lua
-export SEERSTACK_API_KEY
 
 run-quickstart:
 	@export LUA_CPATH="$(BUILD)/?.so;;"; \

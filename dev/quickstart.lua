@@ -10,6 +10,7 @@ local function run_program(server)
   local environment = {
     "SEERSTACK_API_KEY=" .. server.key,
     "SEERSTACK_BASE_URL=" .. server.url,
+    "no_proxy=127.0.0.1",
   }
   return shell.run("env " .. shell.join(environment) .. " "
     .. shell.join(arg))

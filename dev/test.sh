@@ -7,6 +7,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit
 unset LUA_INIT LUA_PATH "${!LUA_INIT_@}" "${!LUA_PATH_@}" "${!LUA_CPATH_@}"
+unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
+  all_proxy ALL_PROXY no_proxy NO_PROXY
 
 SECONDS_PER_FILE=600
 jobs=${JOBS:-$(($(nproc) * 3))}

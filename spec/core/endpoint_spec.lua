@@ -148,6 +148,7 @@ describe("an endpoint", function()
       local before = #x.requests
       x:serve_requests(before + 1, hold)
       assert_nothing_comes(0.05)
+      assert.equal(before + 1, #x.requests)
       local name = x:names()[#x.requests]
       assert.not_equal(last, name)
       last = name
@@ -250,8 +251,8 @@ describe("an endpoint", function()
     x:capture_many(16)
     x:serve(hold, function() return count_held() == 16 end)
     answer_held(401)
-    -- Sixteen steps would be minutes.
-    assert.equal(16, x:settle(nil, 5).delivered)
+    -- After sixteen steps the next would be one of forty seconds.
+    assert.equal(16, x:settle(exchange.sequence { { 401 } }, 8).delivered)
   end)
 
   it("holds the queues of all its clients", function()

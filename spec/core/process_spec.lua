@@ -90,9 +90,12 @@ describe("at exit", function()
   end)
 
   describe("900 events are delivered once each", function()
+    -- The process ends as soon as they are, not after its exit_timeout.
     local function check(options, ending, status)
-      local result = capture(server.url, 900, options, ending)
+      local result = capture(server.url, 900,
+        "exit_timeout = 15, " .. (options or ""), ending)
       assert.equal(status or 0, result.status)
+      assert.is_true(result.seconds < 12)
       assert_received(server, 900)
       return result.stderr
     end
@@ -380,6 +383,27 @@ describe("at exit", function()
     result = capture(server.url, 300, "rate_limit = 100, exit_timeout = 1")
     assert.equal(300, told_lost(result))
     assert.matches("before exit: 500 ", result.stderr)
+  end)
+
+  it("tries at once what is backing off", function()
+    local ill = servers.new()
+    local child = start_capturing(ill.url, 1,
+      "initial_retry_delay = 60, max_retry_delay = 60", [[
+        while not client:stats().retry_at do end
+        for i = 2, 30 do
+          assert(client.events.capture { name = "a.b", data = { i = i } })
+        end
+      ]])
+    assert(ill:serve {
+      handler = function()
+        return #ill.requests == 1 and 401 or 200, nil, "{}"
+      end,
+      until_ = function() return child:done() end,
+      deadline = 20,
+    })
+    ill:close()
+    assert.is_nil(told_lost(child:wait()))
+    assert.equal(31, #ill.requests)
   end)
 
   it("waits for nothing when nothing is left", function()
