@@ -38,8 +38,9 @@ wrap() { # interpreter, path
     prefix="setarch -R"
   fi
   printf '#!/bin/sh\nexec %s %s --preload %s %s "$@"\n' \
-    "$prefix" "$loader" "$runtime" "$1" >"$2"
-  chmod +x "$2"
+    "$prefix" "$loader" "$runtime" "$1" >"$2.new"
+  chmod +x "$2.new"
+  mv "$2.new" "$2" # at once: another run may be using it
 }
 
 interpreter() { # lua

@@ -368,6 +368,13 @@ describe("at exit", function()
       assert.is_true(result.seconds < 2)
     end)
 
+    it("flushes when one is granted meanwhile", function()
+      local result = run(2, "assert(client:flush(10))")
+      assert.equal(0, result.status, result.stderr)
+      assert.equal("", result.stderr)
+      assert_received(server, 20)
+    end)
+
     it("delivers when one is granted at last", function()
       local result = run(1, "assert(client:stats().sender == 'none')")
       assert.equal("", result.stderr)

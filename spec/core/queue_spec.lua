@@ -250,6 +250,29 @@ describe("max_age", function()
     assert.equal(1, #x.requests)
   end)
 
+  it("drops in time though nothing else wakes the sender", function()
+    x = exchange.open()
+    for _, answer in ipairs { { "hold" }, { 429 } } do
+      local child = x:child({ code = [[
+        local socket = require "socket"
+        local client = require "seerstack".new {
+          max_age = 0.5, max_in_flight = 1, exit_timeout = 0,
+          initial_retry_delay = 40, max_retry_delay = 40,
+        }
+        for i = 1, 10 do
+          client.events.capture { name = "n" .. i }
+        end
+        local deadline = socket.gettime() + 10
+        repeat
+          socket.sleep(0.05)
+        until client:stats().dropped >= 9 or socket.gettime() > deadline
+        print(client:stats().dropped_by.expired >= 9)
+      ]] }, function() return exchange.answer(answer) end)
+      assert.equal("true\n", child.stdout)
+    end
+    assert.equal(2, #x.requests)
+  end)
+
   it("makes room in a full queue", function()
     open_held(1, { max_age = 0.4, max_in_flight = 1, max_queue_events = 3 })
     x:capture_many(2)

@@ -338,6 +338,11 @@ describe("the delay before the next attempt", function()
     assert.is_true(x.requests[10].time - x.requests[1].time < 8)
   end)
 
+  it("is never more than max_retry_delay", function()
+    x.client = x:new { initial_retry_delay = 40, max_retry_delay = 0.05 }
+    assert.equal(1, deliver({ { 500 }, { 500 }, { 401 } }).delivered)
+  end)
+
   for _, status in ipairs { 429, 503 } do
     it("pauses the endpoint when a " .. status
       .. " asks for a minute to an hour", function()

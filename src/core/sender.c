@@ -100,24 +100,30 @@ void seer_request_release(seer_request *request) {
     seer_request_free(request);
 }
 
-static bool has_pending(seer_queue *queue) {
-  bool pending;
-  seer_lock();
-  pending = queue->pending > 0;
-  seer_unlock();
-  return pending;
+/* With the lock held, which is given up meanwhile: waits for some change,
+   until `deadline`. A thread that was refused before is asked for again. */
+static void wait_for_change(int64_t deadline) {
+  bool without =
+      seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
+  if (seer_state_wants_thread(seer_clock_now())) {
+    seer_unlock();
+    seer_state_start();
+    seer_lock();
+  } else if (without && seer_process.start_again < deadline) {
+    seer_wait(seer_process.start_again);
+  } else {
+    seer_wait(deadline);
+  }
 }
 
 bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout);
   bool settled;
-  if (has_pending(queue))
-    seer_state_start(); /* it may have been refused before */
   seer_lock();
   queue->generation++;
   queue->before_flush = queue->pending;
   while (queue->before_flush > 0 && seer_clock_now() < deadline)
-    seer_wait(deadline);
+    wait_for_change(deadline);
   settled = queue->before_flush == 0;
   seer_unlock();
   return settled;
