@@ -709,7 +709,11 @@ true
         empty = {}, marked = seerstack.array { nil, 2 }, text = "\255\n",
       },
     }
+    -- What LuaJIT compiles meanwhile is garbage too, but not ours.
     bodies.during(function(send)
+      if jit then
+        jit.off()
+      end
       collectgarbage()
       collectgarbage "stop"
       send(event) -- collecting may have made the Lua stack shorter
@@ -719,6 +723,9 @@ true
       end
       local made = collectgarbage "count" - before
       collectgarbage "restart"
+      if jit then
+        jit.on()
+      end
       assert.is_true(made < 1, made .. " KiB of garbage")
     end)
   end)
