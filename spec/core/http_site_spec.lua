@@ -1,0 +1,54 @@
+local script = require "spec.support.script"
+local standin = require "dev.standin"
+
+describe("what libcurl says of a proxy", function()
+  it("is told without the login", function()
+    local result = script.run {
+      env = {
+        SEERSTACK_API_KEY = "sk_test_proxied",
+        SEERSTACK_BASE_URL = "http://example.invalid",
+        http_proxy = "http://bob:hunter2@127.0.0.1:99999",
+        no_proxy = false, NO_PROXY = false,
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+      },
+      code = [[
+        local client = require "seerstack".new {}
+        print(client.events.capture({ name = "a" },
+          { wait = true, max_retries = 0 }))
+        client.events.capture { name = "b" }
+      ]],
+    }
+    assert.equal(0, result.status, result.stderr)
+    local text = result.stdout .. result.stderr
+    assert.truthy(text:find("proxy", 1, true), text)
+    assert.is_nil(text:find("hunter2", 1, true), text)
+  end)
+end)
+
+describe("an authority that was given for one key", function()
+  it("is not trusted for another", function()
+    local api = standin.start()
+    local result = script.run {
+      env = {
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        SEERSTACK_BASE_URL = api.tls_url, SSL_CERT_FILE = api.ca_file,
+      },
+      code = [[
+        local seerstack = require "seerstack"
+        local native = require "seer_spec_native"
+        local function deliver(key)
+          local client = seerstack.new { api_key = key }
+          local _, http, err = client.events.capture({ name = "a" },
+            { wait = true, max_retries = 0 })
+          print(err and err.name or http.status)
+        end
+        deliver "sk_test_standin"
+        native.setenv("SSL_CERT_FILE", nil)
+        deliver "sk_test_other"
+      ]],
+    }
+    api:stop()
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("200\nAPIConnectionError\n", result.stdout)
+  end)
+end)
