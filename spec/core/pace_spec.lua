@@ -213,6 +213,40 @@ describe("the pacer", function()
 end)
 
 describe("a waited-for request", function()
+  -- The first waiter gives up while the only slot is taken; the second has
+  -- the time to wait for the next one, which comes free in a minute.
+  it("is held within its timeout, whatever the one before it had",
+    function()
+      local x = exchange.open()
+      local child = script.start {
+        env = {
+          SEERSTACK_BASE_URL = x.url, SEERSTACK_API_KEY = x.key,
+          LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        },
+        code = [[
+          local client = require "seerstack".new {
+            max_in_flight = 1, rate_limit = 2, exit_timeout = 0,
+          }
+          assert(client.events.capture { name = "first" })
+          local function wait(timeout)
+            local _, _, err = client.events.capture({ name = "waited" },
+              { wait = true, timeout = timeout, max_retries = 0 })
+            io.stdout:write(err.name, "\n")
+            io.stdout:flush()
+          end
+          wait(1)
+          wait(90)
+        ]],
+      }
+      x:serve_while(function() return not child:done() end, function()
+        return "delay", 1.5, exchange.ok()
+      end, 3)
+      assert.equal("APITimeoutError\n", child:stdout())
+      child:kill "KILL"
+      child:wait()
+      x:close()
+    end)
+
   it("fails at once when the pacer would hold it beyond its timeout",
     function()
       local x = exchange.open { rate_limit = 20 }
