@@ -324,25 +324,37 @@ static void conclude_failure(flight *f, CURLcode code) {
                  length >= (int)sizeof t->message);
 }
 
+static void describe(seer_transfer *t) {
+  if (t->body_length > 0)
+    snprintf(t->message, sizeof t->message, "%d %.*s", t->answer.status,
+             (int)t->body_length, t->body);
+  else
+    snprintf(t->message, sizeof t->message, "%d status code (no body)",
+             t->answer.status);
+}
+
+/* The headers are for a waiter, the body and the message for one too, or to
+   tell of trouble. What nobody will read is not looked through for secrets,
+   and so not given out. */
 static void conclude_answer(flight *f) {
   seer_transfer *t = &f->transfer;
   seer_buffer *headers = &f->incoming.headers, *body = &f->incoming.body;
   seer_incoming_judge(&f->incoming, &t->answer);
-  if (headers->length > 0)
+  bool waited = t->event->request != NULL;
+  if (!waited && t->answer.failure == SEER_FAILURE_NONE)
+    return;
+  if (waited && headers->length > 0) {
     seer_site_mask(f->site, headers->data, headers->length,
                    headers->error != SEER_BUFFER_OK);
-  if (body->length > 0)
+    t->headers = headers->data;
+    t->headers_length = headers->length;
+  }
+  if (body->length > 0) {
     seer_site_mask(f->site, body->data, body->length, f->incoming.cut);
-  t->headers = headers->data;
-  t->headers_length = headers->length;
-  t->body = body->data;
-  t->body_length = body->length;
-  if (body->length > 0)
-    snprintf(t->message, sizeof t->message, "%d %.*s", t->answer.status,
-             (int)body->length, body->data);
-  else
-    snprintf(t->message, sizeof t->message, "%d status code (no body)",
-             t->answer.status);
+    t->body = body->data;
+    t->body_length = body->length;
+  }
+  describe(t);
 }
 
 seer_transfer *seer_http_finished(seer_http *http) {

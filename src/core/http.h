@@ -35,7 +35,7 @@ typedef struct seer_transfer {
   seer_answer answer; /* these are valid when it has finished */
   int sent;           /* times that the request went over the wire */
   bool redirected;    /* seer_http_follow can go on */
-  char *headers;      /* owned by the transfer; or NULL */
+  char *headers;      /* of a waiter's; owned by the transfer; or NULL */
   size_t headers_length;
   char *body;
   size_t body_length;

@@ -105,7 +105,8 @@ void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {
   char milliseconds[64], seconds[64], date[64], again[8];
   char *retry = seer_incoming_find(in, "x-should-retry", again, sizeof again);
   answer->status = in->status;
-  answer->failure = SEER_FAILURE_STATUS;
+  answer->failure = seer_retry_is_success(in->status) ? SEER_FAILURE_NONE
+                                                      : SEER_FAILURE_STATUS;
   answer->should_retry = -1;
   if (retry != NULL && strcmp(retry, "true") == 0)
     answer->should_retry = 1;

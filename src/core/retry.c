@@ -7,7 +7,7 @@
 #define MINUTE 60000
 #define HOUR 3600000
 
-static bool is_success(int status) {
+bool seer_retry_is_success(int status) {
   return status >= 200 && status < 300;
 }
 
@@ -59,7 +59,7 @@ static seer_verdict judge_queued(const seer_answer *answer, bool last) {
 seer_verdict seer_retry_judge(const seer_answer *answer, int attempts,
                               int64_t max_retries, bool waited) {
   bool last = attempts > max_retries;
-  if (is_success(answer->status))
+  if (seer_retry_is_success(answer->status))
     return SEER_DELIVERED;
   return waited ? judge_waited(answer, last) : judge_queued(answer, last);
 }

@@ -21,13 +21,16 @@ typedef enum seer_verdict {
 /* What judging needs of an answer. */
 typedef struct seer_answer {
   int status;           /* 0: none was received */
-  seer_failure failure; /* when there is no status: why */
+  seer_failure failure; /* SEER_FAILURE_NONE for a 2xx */
   bool unreachable;     /* refused, unresolvable or rejected by TLS */
   int should_retry;     /* x-should-retry: 1 true, 0 false, -1 not given */
   int64_t retry_after;  /* ms that the server asks for; -1: none, or junk */
 } seer_answer;
 
 #define SEER_NO_RETRY_AFTER (-1)
+
+/* True for a 2xx. */
+bool seer_retry_is_success(int status);
 
 /* The verdict on the answer to attempt number `attempts` (1 is the first).
    With `waited` the request gives up after `max_retries`; a queued event

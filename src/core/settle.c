@@ -27,14 +27,14 @@ static char *copy_bytes(const char *bytes, size_t length) {
   return copy;
 }
 
-/* The answer as its waiter will see it. */
-static seer_outcome make_outcome(const seer_transfer *transfer,
-                                 seer_verdict verdict) {
+/* The answer as its waiter, if there is one, will see it. */
+static seer_outcome make_outcome(const seer_transfer *transfer) {
   seer_outcome outcome;
   memset(&outcome, 0, sizeof outcome);
+  if (transfer->event->request == NULL)
+    return outcome;
   outcome.status = transfer->answer.status;
-  outcome.failure =
-      verdict == SEER_DELIVERED ? SEER_FAILURE_NONE : transfer->answer.failure;
+  outcome.failure = transfer->answer.failure;
   snprintf(outcome.message, sizeof outcome.message, "%s", transfer->message);
   if (outcome.status == 0)
     return outcome;
@@ -97,10 +97,10 @@ static report make_report(seer_endpoint *endpoint, const seer_attempt *attempt,
   return news;
 }
 
+/* The event has been settled, and so its queue may be gone: the reference is
+   what keeps the endpoint. */
 static void tell_report(const report *news, const seer_transfer *transfer) {
   const char *url = transfer->endpoint->base_url;
-  if (!news->tell)
-    return;
   if (news->untold == 0)
     seer_tell("%s %s: %s; %s", news->what, url, transfer->message,
               news->consequence);
@@ -108,6 +108,7 @@ static void tell_report(const report *news, const seer_transfer *transfer) {
     seer_tell("%s %s: %s; %s (%lld more since the last report)", news->what,
               url, transfer->message, news->consequence,
               (long long)news->untold);
+  seer_endpoint_release(transfer->endpoint);
 }
 
 static seer_attempt make_attempt(const seer_transfer *transfer,
@@ -158,27 +159,23 @@ void seer_settle(seer_transfer *transfer) {
   double jitter = seer_id_fraction();
   int64_t now = seer_clock_now(), due;
   seer_attempt attempt;
-  seer_outcome outcome;
+  seer_outcome outcome = make_outcome(transfer);
   seer_dead dead = SEER_NO_DEAD;
   bool handed;
   report news;
   seer_lock();
   attempt = make_attempt(transfer, jitter);
-  seer_unlock();
-  memset(&outcome, 0, sizeof outcome);
-  if (attempt.waited)
-    outcome = make_outcome(transfer, attempt.verdict);
-  seer_lock();
   seer_endpoint_landed(endpoint, attempt.waited, transfer->sent, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, &attempt, now);
   news = make_report(endpoint, &attempt, now);
   if (attempt.verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
   handed = dispose(transfer, &attempt, &outcome, due, now, &dead);
-  endpoint->references++; /* while its URL is told: the queue may go now */
+  if (news.tell)
+    endpoint->references++;
   seer_unlock();
-  tell_report(&news, transfer);
-  seer_endpoint_release(endpoint);
+  if (news.tell)
+    tell_report(&news, transfer);
   seer_state_bury(&dead);
   if (!handed)
     free_outcome(&outcome);
