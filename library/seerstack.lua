@@ -18,15 +18,49 @@ seerstack._VERSION = ""
 ---@type lightuserdata
 seerstack.null = nil
 
----Options of `seerstack.new` and `seerstack.configure`. Every one may be left
----out; others raise.
+---Names of headers or query parameters to their values; `false` removes one.
+---@alias seerstack.Fields table<string, string|number|false>
+
+---How much a message matters.
+---@alias seerstack.Level
+---| "error" # events are lost
+---| "warn"  # trouble, but events are kept
+---| "info"  # a client was made, or delivers again after trouble
+---| "debug" # each request and each answer, with headers and body
+
+---What belongs to a message of the log.
+---@class seerstack.LogFields
+---The base URL.
+---@field url string
+---Of the answer that it is about.
+---@field status? integer
+---The number of the attempt, from 1.
+---@field attempt? integer
+---How often it happened since it was last told.
+---@field repeated? integer
+
+---Gets a deep copy of what is to be sent (with defaults and `extra_body`
+---merged in) and the path, such as `"/capture"`. Returns the table to send,
+---this one or another; nil drops the event. Cannot yield.
+---@alias seerstack.BeforeSend fun(event: table, path: string): table?
+
+---Gets the error, the decoded body and its exact text. Cannot yield.
+---@alias seerstack.OnError fun(err: seerstack.Error, event: any, json: string)
+
+---Cannot yield.
+---@alias seerstack.Logger fun(level: seerstack.Level, message: string, fields: seerstack.LogFields)
+
+---Options of `seerstack.new`, `seerstack.configure` and `client:with_options`.
+---Every one may be left out; others raise.
 ---@class (exact) seerstack.Options
----The secret key. Default: the environment variable `SEERSTACK_API_KEY`,
----without the space around it.
+---The secret key, in ASCII. Default: the environment variable
+---`SEERSTACK_API_KEY`, without the space around it. Not needed with
+---`enabled = false` and `test_mode = true`; raises in `with_options`.
 ---@field api_key? string
 ---Where the API is: http or https, with a path if need be, without user
 ---information, query or fragment. Default: the environment variable
----`SEERSTACK_BASE_URL`, else `https://api.seerstack.com`.
+---`SEERSTACK_BASE_URL`, else `https://api.seerstack.com`. Raises in
+---`with_options`.
 ---@field base_url? string
 ---Seconds that one attempt may take as a whole, > 0. Default: `60`.
 ---@field timeout? number
@@ -66,18 +100,91 @@ seerstack.null = nil
 ---Seconds after which an undelivered event is dropped, > 0.
 ---Default: `86400`.
 ---@field max_age? number
----Whether `capture` and `identify` wait for the answer. Default: `false`.
+---Whether `capture`, `identify` and `post` wait for the answer.
+---Default: `false`.
 ---@field wait? boolean
+---Further headers of every request; `false` removes one, also of those that
+---the SDK sends (`Accept`, `Content-Type`, `User-Agent`, `Authorization`).
+---Names match without regard to case. `Host`, `Content-Length`,
+---`Transfer-Encoding`, `Connection`, `Expect` and `Idempotency-Key` raise. In
+---`with_options` they are merged over the client's. Default: `{}`.
+---@field headers? seerstack.Fields
+---Query parameters of every request, which are percent-encoded. In
+---`with_options` they are merged over the client's, of which `false` removes
+---one. Default: `{}`.
+---@field query? seerstack.Fields
+---Merged under the `data` of each capture, whose own keys win. Default: none.
+---@field default_data? table<string, any>
+---Merged under the `attributes` of each identify. Default: none.
+---@field default_attributes? table<string, any>
+---Called inside `capture`, `identify` and `post`. When it raises or returns
+---neither a table nor nil, the event is dropped and the call returns
+---`nil, message, err` with a `DroppedError`. `false`: none. Default: none.
+---@field before_send? seerstack.BeforeSend|false
+---Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
+---event that was given up with nobody waiting for it: rejected by the API, or
+---dropped (expired, displaced). `false`: none. Default: none.
+---@field on_error? seerstack.OnError|false
+---Called where `on_error` is, instead of writing to the standard error, except
+---for what is lost at exit. `false`: the standard error. Default: none.
+---@field logger? seerstack.Logger|false
+---What is told: messages of this level and of those that matter more; `"off"`:
+---nothing. Default: the environment variable `SEERSTACK_LOG`, else `"warn"`,
+---also when that has an unknown value.
+---@field log_level? "off"|seerstack.Level
+---The proxy, such as `"http://user:password@host:3128"`: http (also without a
+---scheme), https, socks4, socks4a, socks5 or socks5h; `false`: none. When
+---given, neither the variables of the environment that name proxies count, nor
+---`NO_PROXY`. Default: what they say.
+---@field proxy? string|false
+---A PEM file of the certificate authorities to trust, instead of the
+---system's; raises if it cannot be read. Not together with `ca_blob`. Default:
+---the environment variable `SSL_CERT_FILE`, else libcurl's.
+---@field ca_file? string
+---The same as PEM text. Default: none.
+---@field ca_blob? string
+---`"2"` is over TLS only: plain http stays 1.1. Raises where libcurl has no
+---HTTP/2. Default: `"1.1"`, from libcurl 8 on `"2"`.
+---@field http_version? "1.1"|"2"
+---`false` accepts and discards events: they are counted in
+---`dropped_by.disabled`, and not looked at beyond being tables. A waited-for
+---call gets `{}` and `{ headers = {} }`. Default: `true`.
+---@field enabled? boolean
+---`true` opens no socket: events are checked and encoded, count as delivered,
+---and are returned by `client:captured()`. A waited-for call gets
+---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
+---@field test_mode? boolean
 
----Options of one `capture` or `identify`. The client's options are their
----defaults.
+---Options of one `capture`, `identify` or `post`. The client's options are
+---their defaults.
 ---@class (exact) seerstack.RequestOptions
 ---Block until the API has answered, and return what it said.
 ---@field wait? boolean
----Seconds that an attempt of a waited-for request may take, > 0.
+---Return a future at once. Raises together with `wait`; overrules the
+---client's. Default: `false`.
+---@field future? boolean
+---Seconds that one attempt may take, > 0.
 ---@field timeout? number
----How often a waited-for request is tried again, 0 to 1000.
+---How often a waited-for request is tried again, 0 to 1000; a queued event
+---after a 409 only.
 ---@field max_retries? integer
+---Over the client's headers, of which `false` removes one.
+---@field headers? seerstack.Fields
+---Over the client's query parameters, of which `false` removes one.
+---@field query? seerstack.Fields
+---1 to 255 bytes without control characters. Default: a random one.
+---@field idempotency_key? string
+---Merged over the event: `data` and `attributes` key by key, other fields are
+---replaced. Default: none.
+---@field extra_body? table<string, any>
+
+---For a call that returns the answer.
+---@class (exact) seerstack.WaitOptions : seerstack.RequestOptions
+---@field wait true
+
+---For a call that returns a future.
+---@class (exact) seerstack.FutureOptions : seerstack.RequestOptions
+---@field future true
 
 ---What happened, to whom and when. Other fields are sent as they are.
 ---@class seerstack.Event
@@ -105,13 +212,14 @@ seerstack.null = nil
 ---@field attributes? table<string, any>
 ---@field [string] any
 
----The decoded answer of the API.
+---The decoded answer of the API; `{}` of a client that is not enabled.
 ---@class seerstack.Response
 ---@field success? boolean
 ---@field [string] any
 
 ---@class seerstack.Http
----@field status integer
+---Absent in a client that is not enabled.
+---@field status? integer
 ---Names are in lower case; the values of a repeated one are joined by ", ".
 ---@field headers table<string, string>
 
@@ -119,7 +227,8 @@ seerstack.null = nil
 ---| "ValidationError"          # the event cannot be sent; nothing was queued
 ---| "QueueFullError"           # max_queue_events or max_queue_bytes is reached
 ---| "ClosedError"              # the client is closed, or the process ends
----| "TimeoutError"             # flush or close: not all settled in time
+---| "DroppedError"             # by before_send, or expired, or displaced
+---| "TimeoutError"             # flush, close, get: not settled in time
 ---| "APIConnectionError"       # no answer
 ---| "APITimeoutError"          # no answer in time
 ---| "BadRequestError"          # 400
@@ -142,7 +251,7 @@ seerstack.null = nil
 ---@field headers? table<string, string>
 ---The answer's: decoded if it is JSON, else as it came, cut at 64 KiB.
 ---@field body? any
----`"/capture"` or `"/identify"`, of a request that was made.
+---`"/capture"`, `"/identify"` or a post's, of a request that was made.
 ---@field path? string
 
 ---Why events were dropped; the counts add up to `dropped`.
@@ -153,12 +262,16 @@ seerstack.null = nil
 ---@field displaced integer
 ---Undelivered when the process ended.
 ---@field exit integer
+---Discarded by a client with `enabled = false`.
+---@field disabled integer
+---Dropped by `before_send`, or because it failed.
+---@field before_send integer
 
 ---`accepted == delivered + rejected + dropped + pending`, always.
 ---@class seerstack.Stats
----Taken by `capture` and `identify`.
+---Taken by `capture`, `identify` and `post`.
 ---@field accepted integer
----Answered with a 2xx.
+---Answered with a 2xx; in `test_mode`, kept for `captured`.
 ---@field delivered integer
 ---Refused for good, or given up by whoever waited.
 ---@field rejected integer
@@ -166,6 +279,9 @@ seerstack.null = nil
 ---Queued or in flight.
 ---@field pending integer
 ---@field dropped_by seerstack.Drops
+---Notices for `logger` and `on_error` that were lost, because more than 64
+---for one of them were unheard.
+---@field missed integer
 ---The process's background thread; "none" before the first event, and where
 ---the system grants no thread.
 ---@field sender "none"|"running"|"stopped"
@@ -174,6 +290,38 @@ seerstack.null = nil
 ---When queued events are tried again, if they are held back: seconds since
 ---1970 UTC, like `os.time`.
 ---@field retry_at? number
+
+---A request that `test_mode` kept.
+---@class seerstack.Captured
+---Such as `"/capture"`.
+---@field path string
+---What follows the `?`, if there is a query.
+---@field query? string
+---Names are in lower case; the key is replaced by `***`.
+---@field headers table<string, string>
+---The decoded body; nil for a post without one.
+---@field body? any
+---The exact text of the body.
+---@field json? string
+
+---A request under way, or its result. One that is collected unasked goes on;
+---its failure goes to `on_error`. `tostring` gives
+---`"seerstack.future (pending)"` or `"seerstack.future (done)"`.
+---@class seerstack.Future
+local Future = {}
+
+---Whether the request is settled. Never waits.
+---@return boolean
+function Future:done() end
+
+---Waits until the request is settled, and returns what the waited-for call
+---would have returned; any number of times. Runs `logger` and `on_error`.
+---When the time is over: a `TimeoutError`, and it can be asked again.
+---@param timeout? number seconds, >= 0; by default as long as `wait` would
+---@return seerstack.Response? response
+---@return seerstack.Http|string http_or_message
+---@return seerstack.Error? err
+function Future:get(timeout) end
 
 ---Made by `seerstack.new`. A client that is collected still sends what it has
 ---queued; it is closed at the end of its scope if its variable is `<close>`.
@@ -189,18 +337,23 @@ local events = {}
 local users = {}
 
 ---Records an event. Returns `true` once it is queued, without waiting for
----I/O; with `wait`, the decoded answer and its status and headers.
----May be called with a dot or a colon. Raises on misuse; else errors are
----`ValidationError`, `QueueFullError`, `ClosedError`, and those of the answer.
+---I/O; with `wait`, the decoded answer and its status and headers; with
+---`future`, a future for these. May be called with a dot or a colon. Raises on
+---misuse; else errors are `ValidationError`, `QueueFullError`, `ClosedError`,
+---`DroppedError`, and those of the answer.
 ---```lua
 ---client.events.capture { name = "user.signup", user_id = "user_123" }
 ---```
 ---@param event seerstack.Event
 ---@param options? seerstack.RequestOptions
----@return true|seerstack.Response|nil response
+---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
 ---@return seerstack.Error? err
----@overload fun(self: seerstack.Events, event: seerstack.Event, options?: seerstack.RequestOptions): true|seerstack.Response|nil, seerstack.Http|string|nil, seerstack.Error? -- luacheck: ignore
+---@overload fun(event: seerstack.Event, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(event: seerstack.Event, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
+---@overload fun(self: seerstack.Events, event: seerstack.Event, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(self: seerstack.Events, event: seerstack.Event, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
+---@overload fun(self: seerstack.Events, event: seerstack.Event, options?: seerstack.RequestOptions): true|seerstack.Response|seerstack.Future|nil, seerstack.Http|string|nil, seerstack.Error?
 function events.capture(event, options) end
 
 ---Attaches traits to a user. Results and errors are those of `capture`. An
@@ -211,14 +364,53 @@ function events.capture(event, options) end
 ---```
 ---@param user seerstack.User
 ---@param options? seerstack.RequestOptions
----@return true|seerstack.Response|nil response
+---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
 ---@return seerstack.Error? err
----@overload fun(self: seerstack.Users, user: seerstack.User, options?: seerstack.RequestOptions): true|seerstack.Response|nil, seerstack.Http|string|nil, seerstack.Error? -- luacheck: ignore
+---@overload fun(user: seerstack.User, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(user: seerstack.User, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
+---@overload fun(self: seerstack.Users, user: seerstack.User, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(self: seerstack.Users, user: seerstack.User, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
+---@overload fun(self: seerstack.Users, user: seerstack.User, options?: seerstack.RequestOptions): true|seerstack.Response|seerstack.Future|nil, seerstack.Http|string|nil, seerstack.Error?
 function users.identify(user, options) end
 
----Waits until all that was accepted before the call is settled. Errors:
----`TimeoutError`, `ClosedError` (the client was collected).
+---Sends a POST to a path that has no function of its own, with the same key,
+---retries and queue. Results and errors are those of `capture`; a path that
+---cannot be sent is a `ValidationError`. A 403, 404 or 405 rejects it, even
+---where it is queued. Raises when the path is no string.
+---```lua
+---client:post("/some/path", { any = { "thing" } })
+---```
+---@param path string begins with one `/`; may have a query, no fragment
+---@param body? table an object or an array; nil: no body
+---@param options? seerstack.RequestOptions
+---@return true|seerstack.Response|seerstack.Future|nil result
+---@return seerstack.Http|string|nil http_or_message
+---@return seerstack.Error? err
+---@overload fun(self: seerstack.Client, path: string, body: table?, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(self: seerstack.Client, path: string, body: table?, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
+function Client:post(path, body, options) end
+
+---Makes a client with a queue and counts of its own, which shares pacing,
+---back-off and connections with this one. What is given replaces its options;
+---`headers` and `query` are merged over its own. Raises when an option is
+---wrong, also for `api_key` and `base_url`.
+---@param options seerstack.Options
+---@return seerstack.Client
+function Client:with_options(options) end
+
+---Runs `logger` and `on_error` for what has come up. Never waits.
+---@return integer calls that were made
+function Client:poll() end
+
+---The requests since the last call, the newest `max_queue_events` at most, in
+---`test_mode`; else an empty list.
+---@return seerstack.Captured[]
+function Client:captured() end
+
+---Waits until all that was accepted before the call is settled. Runs `logger`
+---and `on_error`. Errors: `TimeoutError`, `ClosedError` (the client was
+---collected).
 ---@param timeout? number seconds, >= 0; `exit_timeout` by default
 ---@return true? settled
 ---@return string? message
@@ -226,8 +418,8 @@ function users.identify(user, options) end
 function Client:flush(timeout) end
 
 ---Flushes, then refuses further events. What is not settled by then is still
----sent. Returns `true` when the client is closed already. Error:
----`TimeoutError`.
+---sent. Runs `logger` and `on_error`. Returns `true` when the client is closed
+---already. Error: `TimeoutError`.
 ---@param timeout? number seconds, >= 0; `exit_timeout` by default
 ---@return true? settled
 ---@return string? message
@@ -238,7 +430,8 @@ function Client:close(timeout) end
 ---@return seerstack.Stats
 function Client:stats() end
 
----Makes a client. Raises when an option is wrong, and when there is no key.
+---Makes a client. Raises when an option is wrong, and when there is no key and
+---one is needed.
 ---@param options? seerstack.Options
 ---@return seerstack.Client
 function seerstack.new(options) end
@@ -260,18 +453,39 @@ function seerstack.default() end
 ---`capture` of the default client.
 ---@param event seerstack.Event
 ---@param options? seerstack.RequestOptions
----@return true|seerstack.Response|nil response
+---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
 ---@return seerstack.Error? err
+---@overload fun(event: seerstack.Event, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(event: seerstack.Event, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
 function seerstack.capture(event, options) end
 
 ---`identify` of the default client.
 ---@param user seerstack.User
 ---@param options? seerstack.RequestOptions
----@return true|seerstack.Response|nil response
+---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
 ---@return seerstack.Error? err
+---@overload fun(user: seerstack.User, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(user: seerstack.User, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
 function seerstack.identify(user, options) end
+
+---`post` of the default client.
+---@param path string
+---@param body? table
+---@param options? seerstack.RequestOptions
+---@return true|seerstack.Response|seerstack.Future|nil result
+---@return seerstack.Http|string|nil http_or_message
+---@return seerstack.Error? err
+---@overload fun(path: string, body: table?, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
+---@overload fun(path: string, body: table?, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
+function seerstack.post(path, body, options) end
+
+---`poll` of the default client.
+---@return integer? calls that were made
+---@return string? message
+---@return seerstack.Error? err
+function seerstack.poll() end
 
 ---`flush` of the default client.
 ---@param timeout? number seconds, >= 0; `exit_timeout` by default

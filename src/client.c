@@ -1,36 +1,41 @@
 #include "client.h"
 
+#include "callbacks.h"
 #include "compat.h"
+#include "core/block.h"
 #include "core/clock.h"
 #include "core/endpoint.h"
-#include "core/http.h"
-#include "core/sender.h"
-#include "core/tell.h"
-#include "encode.h"
-#include "event.h"
+#include "core/version.h"
+#include "fields.h"
+#include "holder.h"
+#include "merge.h"
 #include "options.h"
+#include "record.h"
 #include "result.h"
+#include "send.h"
 
 #include <stdio.h>
 
 #define METATABLE "seerstack.client"
-#define WORK_METATABLE "seerstack.work"
 
-struct seer_client {
-  seer_queue *queue;       /* NULL until it is made and when it is given up */
-  seer_endpoint *endpoint; /* the queue's reference to it */
-  seer_settings settings;
-  const seer_marks *marks;
-  seer_buffer scratch; /* for the JSON of one event */
-  bool building;       /* the scratch is in use */
-  bool closed;
-};
+/*
+** What Lua keeps for a client: in the table of its members, by addresses.
+*/
 
-/* What a call owns while Lua may raise. */
-typedef struct work {
-  seer_request *request;
-  seer_buffer scratch;
-} work;
+static const char kept_keys[SEER_KEPT];
+
+void seer_client_get(lua_State *L, int self, seer_kept what) {
+  lua_getuservalue(L, self);
+  lua_rawgetp(L, -1, &kept_keys[what]);
+  lua_remove(L, -2);
+}
+
+void seer_client_keep(lua_State *L, int self, seer_kept what) {
+  lua_getuservalue(L, self);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, &kept_keys[what]);
+  lua_pop(L, 1);
+}
 
 /*
 ** Results.
@@ -39,16 +44,6 @@ typedef struct work {
 static int fail_closed(lua_State *L) {
   lua_pushliteral(L, "client is closed");
   return seer_result_fail(L, "ClosedError");
-}
-
-static int fail_full(lua_State *L, const seer_settings *settings) {
-  char message[120];
-  snprintf(message, sizeof(message),
-           "queue full: max_queue_events is %lld, max_queue_bytes %lld",
-           (long long)settings->max_queue_events,
-           (long long)settings->max_queue_bytes);
-  lua_pushstring(L, message);
-  return seer_result_fail(L, "QueueFullError");
 }
 
 static int fail_flush(lua_State *L, const seer_stats *stats, int64_t timeout) {
@@ -61,149 +56,8 @@ static int fail_flush(lua_State *L, const seer_stats *stats, int64_t timeout) {
   return seer_result_fail(L, "TimeoutError");
 }
 
-static int push_submitted(lua_State *L, const seer_client *client,
-                          seer_submitted submitted) {
-  switch (submitted) {
-  case SEER_ACCEPTED:
-    lua_pushboolean(L, 1);
-    return 1;
-  case SEER_QUEUE_FULL:
-    return fail_full(L, &client->settings);
-  case SEER_QUEUE_CLOSED:
-    return fail_closed(L);
-  default:
-    lua_pushliteral(L, "no thread could be started to send the request");
-    return seer_result_fail(L, "APIConnectionError");
-  }
-}
-
 /*
-** Sending: the event is at index 1, the options of the request at index 2.
-** Between the making of an event and its submission nothing may raise.
-*/
-
-static work *push_work(lua_State *L, const seer_client *client) {
-  work *w = lua_newuserdata(L, sizeof(*w));
-  w->request = NULL;
-  seer_buffer_init(&w->scratch, (size_t)client->settings.max_event_bytes);
-  luaL_getmetatable(L, WORK_METATABLE);
-  lua_setmetatable(L, -2);
-  return w;
-}
-
-static void release_work(work *w) {
-  seer_request *request = w->request;
-  w->request = NULL;
-  if (request != NULL)
-    seer_request_release(request);
-  seer_buffer_clear(&w->scratch);
-}
-
-static int work_gc(lua_State *L) {
-  release_work(luaL_checkudata(L, 1, WORK_METATABLE));
-  return 0;
-}
-
-/* While an event is built, the collector may run a finalizer that captures
-   another with the same client: that one gets a scratch of its own. */
-static seer_event *build(lua_State *L, seer_client *client, seer_kind kind) {
-  seer_event *event;
-  if (client->building)
-    return seer_event_build(L, 1, kind, client->marks,
-                            &push_work(L, client)->scratch);
-  client->building = true;
-  event = seer_event_build(L, 1, kind, client->marks, &client->scratch);
-  client->building = false;
-  return event;
-}
-
-/* Such a finalizer may also have closed the client. */
-static seer_submitted submit(seer_client *client, seer_event *event) {
-  return client->closed ? SEER_QUEUE_CLOSED
-                        : seer_sender_submit(client->queue, event);
-}
-
-static int send_queued(lua_State *L, seer_client *client, seer_kind kind) {
-  seer_submitted submitted;
-  seer_event *event = build(L, client, kind);
-  if (event == NULL)
-    return seer_result_fail(L, "ValidationError");
-  submitted = submit(client, event);
-  if (submitted != SEER_ACCEPTED)
-    seer_event_free(event);
-  return push_submitted(L, client, submitted);
-}
-
-static seer_submitted submit_request(seer_client *client, seer_event *event,
-                                     seer_request *request) {
-  seer_submitted submitted;
-  event->request = request;
-  request->references = 2;
-  submitted = submit(client, event);
-  if (submitted != SEER_ACCEPTED) {
-    event->request = NULL;
-    request->references = 1;
-    seer_event_free(event);
-  }
-  return submitted;
-}
-
-static int send_waited(lua_State *L, seer_client *client, seer_kind kind,
-                       const seer_request_options *options) {
-  seer_submitted submitted;
-  seer_event *event;
-  int results;
-  work *w = push_work(L, client);
-  w->request = seer_request_new(options->timeout, options->max_retries);
-  if (w->request == NULL)
-    return luaL_error(L, "not enough memory");
-  event = build(L, client, kind);
-  if (event == NULL)
-    return seer_result_fail(L, "ValidationError");
-  submitted = submit_request(client, event, w->request);
-  if (submitted != SEER_ACCEPTED)
-    return push_submitted(L, client, submitted);
-  seer_sender_wait(client->queue, w->request);
-  results = seer_result_push(L, &w->request->outcome, kind);
-  release_work(w);
-  return results;
-}
-
-int seer_client_send(lua_State *L, seer_client *client, seer_kind kind) {
-  const char *function = kind == SEER_CAPTURE ? "capture" : "identify";
-  seer_request_options options;
-  options.wait = client->settings.wait;
-  options.timeout = client->settings.timeout;
-  options.max_retries = client->settings.max_retries;
-  lua_settop(L, 2);
-  seer_options_table(L, 1, function);
-  seer_options_request(L, 2, function, &options);
-  if (client->closed)
-    return fail_closed(L);
-  if (options.wait)
-    return send_waited(L, client, kind, &options);
-  return send_queued(L, client, kind);
-}
-
-/* The functions of `client.events` and `client.users`. Upvalues: the client
-   and that table, which a call with a colon passes as the first argument. */
-static int send(lua_State *L, seer_kind kind) {
-  seer_client *client = lua_touserdata(L, lua_upvalueindex(1));
-  if (lua_rawequal(L, 1, lua_upvalueindex(2)))
-    lua_remove(L, 1);
-  return seer_client_send(L, client, kind);
-}
-
-static int capture(lua_State *L) {
-  return send(L, SEER_CAPTURE);
-}
-
-static int identify(lua_State *L) {
-  return send(L, SEER_IDENTIFY);
-}
-
-/*
-** Flush, close, stats.
+** Flush, close, poll, stats.
 */
 
 static int push_flushed(lua_State *L, seer_client *client, bool flushed,
@@ -219,16 +73,20 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
   return 1;
 }
 
-int seer_client_flush(lua_State *L, seer_client *client) {
+int seer_client_flush(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
   int64_t timeout =
       seer_options_timeout(L, 1, "flush", client->settings.exit_timeout);
+  bool flushed;
   if (client->queue == NULL)
     return fail_closed(L);
-  return push_flushed(L, client, seer_sender_flush(client->queue, timeout),
-                      timeout);
+  flushed = seer_sender_flush(client->queue, timeout);
+  seer_callbacks_run(L, self);
+  return push_flushed(L, client, flushed, timeout);
 }
 
-int seer_client_close(lua_State *L, seer_client *client) {
+int seer_client_close(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
   int64_t timeout =
       seer_options_timeout(L, 1, "close", client->settings.exit_timeout);
   bool flushed;
@@ -239,7 +97,13 @@ int seer_client_close(lua_State *L, seer_client *client) {
   flushed = seer_sender_flush(client->queue, timeout);
   seer_sender_close(client->queue);
   client->closed = true;
+  seer_callbacks_run(L, self);
   return push_flushed(L, client, flushed, timeout);
+}
+
+int seer_client_poll(lua_State *L, int self) {
+  lua_pushinteger(L, seer_callbacks_run(L, self));
+  return 1;
 }
 
 /* Sets a field of the table on the top. */
@@ -256,13 +120,14 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
   set_count(L, "dropped", stats->dropped);
   set_count(L, "pending", stats->pending);
   set_drops(L, stats);
+  set_count(L, "missed", stats->missed);
   lua_pushstring(L, stats->sender);
   lua_setfield(L, -2, "sender");
   if (stats->last_error[0] != '\0') {
@@ -275,7 +140,8 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   }
 }
 
-int seer_client_stats(lua_State *L, seer_client *client) {
+int seer_client_stats(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
   seer_stats stats;
   if (client->queue == NULL)
     return fail_closed(L);
@@ -288,31 +154,69 @@ int seer_client_stats(lua_State *L, seer_client *client) {
 ** Methods.
 */
 
-/* The client that a method is called on. Its first argument is at index 1
-   afterwards, and the client, which must not be collected, at index 2. */
-static seer_client *self(lua_State *L) {
-  seer_client *client = luaL_checkudata(L, 1, METATABLE);
-  lua_settop(L, 2);
-  lua_insert(L, 1);
-  return client;
+/* Moves the client that a method is called on behind its arguments, where it
+   stays while it works: arguments from index 1 on, the client at the one
+   that seer_send wants. */
+static void move_self(lua_State *L) {
+  luaL_checkudata(L, 1, METATABLE);
+  lua_settop(L, SEER_SEND_SELF);
+  lua_pushvalue(L, 1);
+  lua_remove(L, 1);
 }
 
+#define SELF SEER_SEND_SELF
+
 static int client_flush(lua_State *L) {
-  return seer_client_flush(L, self(L));
+  move_self(L);
+  return seer_client_flush(L, SELF);
 }
 
 static int client_close(lua_State *L) {
-  return seer_client_close(L, self(L));
+  move_self(L);
+  return seer_client_close(L, SELF);
+}
+
+static int client_poll(lua_State *L) {
+  move_self(L);
+  return seer_client_poll(L, SELF);
 }
 
 static int client_stats(lua_State *L) {
-  return seer_client_stats(L, self(L));
+  move_self(L);
+  return seer_client_stats(L, SELF);
+}
+
+static int client_post(lua_State *L) {
+  move_self(L);
+  return seer_send(L, SELF, SEER_POST);
+}
+
+static int client_captured(lua_State *L) {
+  move_self(L);
+  seer_record_take(L, SELF);
+  return 1;
 }
 
 /* At the end of its scope. The second argument is an error, not a time. */
 static int client_leave(lua_State *L) {
   lua_settop(L, 1);
   return client_close(L);
+}
+
+/* The functions of `client.events` and `client.users`. Upvalues: the client
+   and that table, which a call with a colon passes as the first argument. */
+static int send(lua_State *L, seer_kind kind) {
+  if (lua_rawequal(L, 1, lua_upvalueindex(2)))
+    lua_remove(L, 1);
+  return seer_send(L, lua_upvalueindex(1), kind);
+}
+
+static int capture(lua_State *L) {
+  return send(L, SEER_CAPTURE);
+}
+
+static int identify(lua_State *L) {
+  return send(L, SEER_IDENTIFY);
 }
 
 static int client_index(lua_State *L) {
@@ -338,6 +242,7 @@ static int client_gc(lua_State *L) {
   seer_queue *queue = client->queue;
   client->queue = NULL;
   client->endpoint = NULL;
+  client->site = NULL;
   client->closed = true;
   seer_buffer_clear(&client->scratch);
   if (queue != NULL)
@@ -346,18 +251,17 @@ static int client_gc(lua_State *L) {
 }
 
 /*
-** Making.
+** Making: the options at an index, and for with_options the client that has
+** the others.
 */
 
 /* Pushes a client that is closed and owns nothing. */
 static seer_client *push_empty(lua_State *L, const seer_settings *settings) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
-  client->queue = NULL;
-  client->endpoint = NULL;
+  memset(client, 0, sizeof(*client));
   client->settings = *settings;
   client->marks = seer_encode_marks(L);
   seer_buffer_init(&client->scratch, (size_t)settings->max_event_bytes);
-  client->building = false;
   client->closed = true;
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
@@ -376,15 +280,21 @@ static void add_space(lua_State *L, const char *space, const char *name,
   lua_setfield(L, -3, space);
 }
 
+static int with_options(lua_State *L);
+
 /* Gives the client on the top what can be reached by its name. */
 static void add_members(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"flush", client_flush},
-      {"close", client_close},
-      {"stats", client_stats},
-      {NULL,    NULL        }
+      {"flush",        client_flush   },
+      {"close",        client_close   },
+      {"poll",         client_poll    },
+      {"stats",        client_stats   },
+      {"post",         client_post    },
+      {"captured",     client_captured},
+      {"with_options", with_options   },
+      {NULL,           NULL           }
   };
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 9);
   luaL_setfuncs(L, methods, 0);
   lua_insert(L, -2); /* members, client */
   add_space(L, "events", "capture", capture);
@@ -393,13 +303,101 @@ static void add_members(lua_State *L) {
   lua_setuservalue(L, -2);
 }
 
-static bool open_queue(seer_client *client, const char *url, const char *key) {
-  seer_endpoint *endpoint = seer_endpoint_get(url, key);
+static const struct {
+  seer_kept what;
+  const char *name;
+} kept_options[] = {
+    {SEER_KEPT_BEFORE_SEND,        "before_send"       },
+    {SEER_KEPT_ON_ERROR,           "on_error"          },
+    {SEER_KEPT_LOGGER,             "logger"            },
+    {SEER_KEPT_DEFAULT_DATA,       "default_data"      },
+    {SEER_KEPT_DEFAULT_ATTRIBUTES, "default_attributes"}
+};
+
+/* Pushes an option, or what the client at `from` (0: none) has instead. */
+static void push_kept(lua_State *L, int options, int from, int i) {
+  if (seer_options_get(L, options, kept_options[i].name))
+    return;
+  if (from != 0)
+    seer_client_get(L, from, kept_options[i].what);
+  else
+    lua_pushnil(L);
+}
+
+/* Gives the client at `self` its callbacks, and copies of its defaults. */
+static void keep_options(lua_State *L, int self, int options, int from) {
+  seer_client *client = lua_touserdata(L, self);
+  for (int i = 0; i < (int)(sizeof kept_options / sizeof *kept_options); i++) {
+    push_kept(L, options, from, i);
+    client->has[kept_options[i].what] = lua_toboolean(L, -1);
+    if (lua_istable(L, -1)) {
+      seer_merge_fields(L, lua_gettop(L), 0);
+      lua_replace(L, -2);
+    }
+    seer_client_keep(L, self, kept_options[i].what);
+  }
+}
+
+/* Pushes the string that an option is, and returns it; pushes what it was
+   otherwise (NULL: nil). */
+static const char *push_string(lua_State *L, int options, const char *name,
+                               const char *otherwise) {
+  if (!seer_options_get(L, options, name))
+    lua_pushstring(L, otherwise);
+  return lua_tostring(L, -1);
+}
+
+/* Pushes a block: that of the option, laid over `under`. */
+static const char *push_block(lua_State *L, int options, const char *name,
+                              seer_block_kind kind, const char *under) {
+  seer_holder *holder;
+  const char *over = NULL;
+  int top = lua_gettop(L);
+  if (seer_options_get(L, options, name)) {
+    seer_fields_push(L, lua_gettop(L),
+                     kind == SEER_BLOCK_HEADERS ? SEER_FIELDS_HEADERS
+                                                : SEER_FIELDS_QUERY);
+    over = lua_tostring(L, -1);
+  }
+  holder = seer_holder_push(L, SIZE_MAX / 2);
+  seer_block_merge(&holder->scratch, kind, under, over);
+  if (holder->scratch.error)
+    luaL_error(L, "not enough memory");
+  lua_pushlstring(L, holder->scratch.data, holder->scratch.length);
+  seer_holder_release(holder);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return lua_tostring(L, -1);
+}
+
+/* Completes what tells the client's site from others. The strings stay on the
+   stack. */
+static void push_site(lua_State *L, int options, const seer_settings *settings,
+                      seer_site_options *site) {
+  const char *file, *blob;
+  site->http_version = (int)settings->http_version;
+  site->headers =
+      push_block(L, options, "headers", SEER_BLOCK_HEADERS, site->headers);
+  site->query = push_block(L, options, "query", SEER_BLOCK_QUERY, site->query);
+  site->proxy = push_string(L, options, "proxy", site->proxy);
+  if (lua_isboolean(L, -1))
+    site->proxy = ""; /* false: none */
+  file = push_string(L, options, "ca_file", NULL);
+  blob = push_string(L, options, "ca_blob", NULL);
+  if (file == NULL && blob == NULL)
+    return;
+  site->ca_file = file; /* one takes the place of the other */
+  site->ca_blob = blob;
+}
+
+static bool open_queue(seer_client *client, const seer_site_options *options) {
+  seer_endpoint *endpoint = seer_endpoint_get(options, &client->site);
   if (endpoint == NULL)
     return false;
-  client->queue = seer_sender_open(&client->settings, endpoint);
+  client->queue = seer_sender_open(&client->settings, endpoint, client->site);
   if (client->queue == NULL) {
-    seer_endpoint_release(endpoint);
+    seer_endpoint_release(endpoint, client->site);
+    client->site = NULL;
     return false;
   }
   client->endpoint = endpoint;
@@ -409,27 +407,80 @@ static bool open_queue(seer_client *client, const char *url, const char *key) {
 
 /* Once per process. The URL has been checked, so it begins with "http:" or
    "https:", in whatever case. */
-static void warn_of_plain_http(const char *url) {
+static void warn_of_plain_http(const seer_client *client) {
   static bool told;
+  const char *url = seer_endpoint_url(client->endpoint);
   bool plain = url[4] == ':' && !seer_http_is_loopback(url);
   if (plain && !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
-    seer_tell("base_url is plain http: everybody on the way can read the key");
+    seer_sender_tell(client->queue, SEER_WARN,
+                     "base_url is plain http: everybody on the way can read "
+                     "the key");
+}
+
+static void tell_made(lua_State *L, const seer_client *client) {
+  if (client->settings.log_level < SEER_INFO)
+    return;
+  lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
+                  seer_endpoint_url(client->endpoint));
+  seer_sender_tell(client->queue, SEER_INFO, lua_tostring(L, -1));
+  lua_pop(L, 1);
+}
+
+/* Pushes a client with these settings, and with what else the options at the
+   index `options` say, or else the client at `from` (0: none) has. */
+static void make(lua_State *L, const seer_settings *settings, int options,
+                 int from, seer_site_options *site) {
+  int top = lua_gettop(L);
+  seer_client *client;
+  luaL_checkstack(L, 20, "too many options");
+  push_site(L, options, settings, site);
+  client = push_empty(L, settings);
+  add_members(L);
+  keep_options(L, lua_gettop(L), options, from);
+  if (!open_queue(client, site))
+    luaL_error(L, "not enough memory");
+  warn_of_plain_http(client);
+  tell_made(L, client);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+static bool needs_key(const seer_settings *settings) {
+  return settings->enabled && !settings->test_mode;
 }
 
 bool seer_client_push(lua_State *L, int argument, const char *function) {
   seer_settings settings;
-  seer_client *client;
+  seer_site_options site = {NULL};
   seer_options_settings(L, argument, function, &settings);
-  if (!seer_options_endpoint(L, argument))
+  if (!seer_options_endpoint(L, argument, needs_key(&settings)))
     return false;
-  client = push_empty(L, &settings); /* url, key, client */
-  add_members(L);
-  if (!open_queue(client, lua_tostring(L, -3), lua_tostring(L, -2)))
-    luaL_error(L, "not enough memory");
-  warn_of_plain_http(lua_tostring(L, -3));
+  site.base_url = lua_tostring(L, -2);
+  site.api_key = lua_tostring(L, -1);
+  make(L, &settings, argument, 0, &site); /* url, key, client */
   lua_replace(L, -3);
   lua_pop(L, 1);
   return true;
+}
+
+/* client:with_options(options) */
+static int with_options(lua_State *L) {
+  const seer_client *client;
+  seer_settings settings;
+  seer_site_options site;
+  move_self(L);
+  client = lua_touserdata(L, SELF);
+  if (client->site == NULL)
+    return fail_closed(L);
+  seer_options_table(L, 1, "with_options");
+  settings = client->settings;
+  seer_options_overrides(L, 1, "with_options", &settings);
+  seer_site_get_options(client->site, &site);
+  if (needs_key(&settings) && *site.api_key == '\0')
+    return luaL_error(L, "bad argument #1 to 'with_options' (the client has "
+                         "no key)");
+  make(L, &settings, 1, SELF, &site);
+  return 1;
 }
 
 seer_client *seer_client_test(lua_State *L, int index) {
@@ -443,27 +494,17 @@ int seer_client_new(lua_State *L) {
   return 1;
 }
 
-static void new_metatable(lua_State *L, const char *name,
-                          const luaL_Reg *functions) {
-  luaL_newmetatable(L, name);
-  luaL_setfuncs(L, functions, 0);
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "__name");
-  lua_pop(L, 1);
-}
-
 void seer_client_open(lua_State *L) {
-  static const luaL_Reg client[] = {
+  static const luaL_Reg metamethods[] = {
       {"__index",    client_index   },
       {"__tostring", client_tostring},
       {"__gc",       client_gc      },
       {"__close",    client_leave   },
       {NULL,         NULL           }
   };
-  static const luaL_Reg of_work[] = {
-      {"__gc", work_gc},
-      {NULL,   NULL   }
-  };
-  new_metatable(L, METATABLE, client);
-  new_metatable(L, WORK_METATABLE, of_work);
+  luaL_newmetatable(L, METATABLE);
+  luaL_setfuncs(L, metamethods, 0);
+  lua_pushliteral(L, METATABLE);
+  lua_setfield(L, -2, "__name");
+  lua_pop(L, 1);
 }

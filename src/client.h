@@ -4,21 +4,48 @@
 /*
  * A client: settings, and a queue that the sender empties.
  *
- * In Lua it is a userdata. `client.events` and `client.users` are tables
- * made once with it; their functions hold it, so that either keeps the
- * other alive. When it is collected, what is queued is still sent. The
- * functions below are shared by its methods and by the module's functions
- * on the default client.
+ * In Lua it is a userdata. Its user value is a table of its members: methods,
+ * `events` and `users` by their names, and what Lua has to keep for it, such
+ * as its callbacks, by addresses, so that nobody else can reach that. The
+ * functions of `events` and `users` hold the client, so that either keeps the
+ * other alive. When it is collected, what is queued is still sent.
+ *
+ * Functions on a client take the index `self` where it stands: on the stack,
+ * or as an upvalue.
  */
 
-#include "core/event.h"
+#include "core/sender.h"
+#include "encode.h"
 
 #include <lua.h>
 #include <stdbool.h>
 
 #pragma GCC visibility push(hidden)
 
-typedef struct seer_client seer_client;
+/* What Lua keeps for a client. */
+typedef enum seer_kept {
+  SEER_KEPT_BEFORE_SEND,
+  SEER_KEPT_ON_ERROR,
+  SEER_KEPT_LOGGER,
+  SEER_KEPT_DEFAULT_DATA,
+  SEER_KEPT_DEFAULT_ATTRIBUTES,
+  SEER_KEPT_CAPTURED, /* in test mode: a list of requests */
+  SEER_KEPT
+} seer_kept;
+
+typedef struct seer_client {
+  seer_queue *queue;       /* NULL until it is made and when it is given up */
+  seer_endpoint *endpoint; /* these two belong to the queue */
+  seer_site *site;
+  seer_settings settings;
+  const seer_marks *marks;
+  seer_buffer scratch; /* for the JSON of one event */
+  bool building;       /* the scratch is in use */
+  bool closed;
+  bool filtering;      /* before_send is running */
+  bool calling;        /* the other callbacks are running */
+  bool has[SEER_KEPT]; /* what there is of the values that Lua keeps */
+} seer_client;
 
 /* Makes the metatables. [-0, +0] */
 void seer_client_open(lua_State *L);
@@ -34,15 +61,19 @@ bool seer_client_push(lua_State *L, int argument, const char *function);
 /* The client at `index`, or NULL if it is something else. [-0, +0] */
 seer_client *seer_client_test(lua_State *L, int index);
 
-/* capture or identify of the event at index 1 with the options at index 2.
-   Returns the number of results; so do the others. */
-int seer_client_send(lua_State *L, seer_client *client, seer_kind kind);
+/* Pushes a value that Lua keeps for the client at `self`; nil if there is
+   none. [-0, +1] */
+void seer_client_get(lua_State *L, int self, seer_kept what);
 
-/* flush and close, with the timeout at index 1. */
-int seer_client_flush(lua_State *L, seer_client *client);
-int seer_client_close(lua_State *L, seer_client *client);
+/* Keeps the value on the top for the client at `self`. [-1, +0] */
+void seer_client_keep(lua_State *L, int self, seer_kept what);
 
-int seer_client_stats(lua_State *L, seer_client *client);
+/* Methods, with their first argument at index 1. They return the number of
+   results. */
+int seer_client_flush(lua_State *L, int self);
+int seer_client_close(lua_State *L, int self);
+int seer_client_poll(lua_State *L, int self);
+int seer_client_stats(lua_State *L, int self);
 
 #pragma GCC visibility pop
 

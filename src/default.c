@@ -5,6 +5,7 @@
 #include "core/tell.h"
 #include "options.h"
 #include "result.h"
+#include "send.h"
 
 /* The registry's: nil at first, then configure's table, then the client. */
 #define DEFAULT "seerstack.default"
@@ -12,58 +13,58 @@
 static int fail(lua_State *L) {
   static bool told;
   if (!__atomic_test_and_set(&told, __ATOMIC_RELAXED))
-    seer_tell("nothing is sent: %s", lua_tostring(L, -1));
+    seer_tell(SEER_WARN, "nothing is sent: %s", lua_tostring(L, -1));
   return seer_result_fail(L, "ValidationError");
 }
 
-/* The default client, which the registry keeps alive; or NULL, and nil,
-   message, err on the stack. [-0, +(0|3)] */
-static seer_client *get(lua_State *L) {
-  seer_client *client;
+/* Leaves the arguments at the indices from 1 on and pushes the default
+   client, at the index that seer_send wants; or pushes nil, message, err and
+   returns false. */
+static bool get(lua_State *L) {
+  lua_settop(L, SEER_SEND_SELF - 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
-  client = seer_client_test(L, -1);
-  if (client == NULL) {
-    if (!seer_client_push(L, lua_gettop(L), "configure")) {
-      fail(L);
-      return NULL;
-    }
-    client = seer_client_test(L, -1);
-    lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
+  if (seer_client_test(L, SEER_SEND_SELF) != NULL)
+    return true;
+  if (!seer_client_push(L, SEER_SEND_SELF, "configure")) {
+    fail(L);
+    return false;
   }
-  lua_pop(L, 1);
-  return client;
+  lua_replace(L, SEER_SEND_SELF);
+  lua_pushvalue(L, SEER_SEND_SELF);
+  lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
+  return true;
 }
 
 static int capture(lua_State *L) {
-  seer_client *client = get(L);
-  return client ? seer_client_send(L, client, SEER_CAPTURE) : 3;
+  return get(L) ? seer_send(L, SEER_SEND_SELF, SEER_CAPTURE) : 3;
 }
 
 static int identify(lua_State *L) {
-  seer_client *client = get(L);
-  return client ? seer_client_send(L, client, SEER_IDENTIFY) : 3;
+  return get(L) ? seer_send(L, SEER_SEND_SELF, SEER_IDENTIFY) : 3;
+}
+
+static int post(lua_State *L) {
+  return get(L) ? seer_send(L, SEER_SEND_SELF, SEER_POST) : 3;
 }
 
 static int flush(lua_State *L) {
-  seer_client *client = get(L);
-  return client ? seer_client_flush(L, client) : 3;
+  return get(L) ? seer_client_flush(L, SEER_SEND_SELF) : 3;
 }
 
 static int close(lua_State *L) {
-  seer_client *client = get(L);
-  return client ? seer_client_close(L, client) : 3;
+  return get(L) ? seer_client_close(L, SEER_SEND_SELF) : 3;
+}
+
+static int poll(lua_State *L) {
+  return get(L) ? seer_client_poll(L, SEER_SEND_SELF) : 3;
 }
 
 static int stats(lua_State *L) {
-  seer_client *client = get(L);
-  return client ? seer_client_stats(L, client) : 3;
+  return get(L) ? seer_client_stats(L, SEER_SEND_SELF) : 3;
 }
 
 static int get_default(lua_State *L) {
-  if (get(L) == NULL)
-    return 3;
-  lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
-  return 1;
+  return get(L) ? 1 : 3;
 }
 
 /* Copies the table at index 1 by raw access: what was checked stays. */
@@ -94,8 +95,10 @@ void seer_default_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"capture",   capture    },
       {"identify",  identify   },
+      {"post",      post       },
       {"flush",     flush      },
       {"close",     close      },
+      {"poll",      poll       },
       {"stats",     stats      },
       {"configure", configure  },
       {"default",   get_default},

@@ -244,8 +244,18 @@ static bool write_identify(builder *b) {
          write_named(b, name + 1, "attributes", KEY("attributes"));
 }
 
+/* Nothing at all, or any table. */
+static bool write_post(builder *b) {
+  if (lua_isnil(b->L, b->event))
+    return true;
+  return seer_encode(b->L, b->event, b->marks, b->out, "body");
+}
+
 static bool write_body(builder *b, seer_kind kind) {
-  bool others = spread(b, names[kind]);
+  bool others;
+  if (kind == SEER_POST)
+    return write_post(b);
+  others = spread(b, names[kind]);
   if (!(kind == SEER_CAPTURE ? write_capture(b) : write_identify(b)))
     return false;
   if (others &&
@@ -255,26 +265,29 @@ static bool write_body(builder *b, seer_kind kind) {
   return seer_encode_check(b->L, b->out);
 }
 
-static seer_event *make(builder *b, seer_kind kind) {
+static seer_event *make(builder *b, seer_kind kind,
+                        const seer_special *special) {
   bool ordered = kind == SEER_IDENTIFY;
-  seer_event *event =
-      seer_event_new(kind, b->out->data, b->out->length,
-                     ordered ? b->user : NULL, ordered ? b->user_length : 0);
+  seer_event *event = seer_event_new(kind, b->out->data, b->out->length,
+                                     ordered ? b->user : NULL,
+                                     ordered ? b->user_length : 0, special);
   if (event == NULL)
     lua_pushliteral(b->L, "out of memory");
   return event;
 }
 
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
-                             const seer_marks *marks, seer_buffer *scratch) {
+                             const seer_marks *marks, seer_buffer *scratch,
+                             const seer_special *special) {
   seer_event *event = NULL;
   builder b = {.L = L, .marks = marks, .out = scratch};
   int top = lua_gettop(L);
   b.event = lua_absindex(L, index);
   b.fields = top + 1;
+  lua_pushnil(L); /* the place of a message */
   seer_buffer_reset(scratch, SCRATCH_KEPT);
   if (write_body(&b, kind))
-    event = make(&b, kind);
+    event = make(&b, kind, special);
   if (event == NULL)
     lua_replace(L, b.fields); /* the message */
   lua_settop(L, event == NULL ? b.fields : top);

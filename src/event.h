@@ -3,7 +3,7 @@
 
 /*
  * The fields of capture's and identify's argument: which are required,
- * what is coerced, what is supplied.
+ * what is coerced, what is supplied. The body of a post is sent as it is.
  */
 
 #include "core/buffer.h"
@@ -12,13 +12,15 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Builds the event that the table at `index` describes, with `scratch`
-   (the client's, reset first) for its JSON. On success returns an event
-   that the caller must hand on or free before anything can raise; else
-   pushes the message, which begins with the field's name, and returns
+/* Builds the event that the table at `index` describes (for a post, also
+   nil: no body), with `scratch` (the client's, reset first) for its JSON and
+   `special`, which may be NULL, for what it has of its own. On success returns
+   an event that the caller must hand on or free before anything can raise;
+   else pushes the message, which begins with the field's name, and returns
    NULL. [-0, +(0|1)] */
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
-                             const seer_marks *marks, seer_buffer *scratch);
+                             const seer_marks *marks, seer_buffer *scratch,
+                             const seer_special *special);
 
 #pragma GCC visibility pop
 

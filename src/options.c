@@ -1,11 +1,10 @@
 #include "options.h"
 
 #include "compat.h"
-#include "core/http.h"
 #include "core/sender.h"
+#include "core/tell.h"
+#include "values.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define DEFAULT_URL "https://api.seerstack.com"
@@ -15,30 +14,21 @@
 #define LONG 2147483 /* s; their milliseconds fit in 31 bits */
 #define DAY 86400
 
-typedef enum type {
-  KEY,   /* a string that an HTTP header can carry */
-  URL,   /* a string that can be a base URL */
-  TIME,  /* a number of seconds > 0; stored as ms, rounded up */
-  GRACE, /* a TIME that may be 0 */
-  COUNT, /* an integral number */
-  RATE,  /* a COUNT, or false for 0 */
-  FLAG,  /* a boolean; stored as 0 or 1 */
-  FULL   /* "reject" is 0, "drop_oldest" is 1 */
-} type;
-
 typedef struct row {
   const char *name;
-  type kind;
+  seer_value kind;
   double least, most; /* in the unit of the option, as is the default */
   double fallback;
   size_t offset; /* of the int64_t that takes it */
 } row;
 
+#define NOWHERE SIZE_MAX /* it is checked, and fetched by its name */
+
 /* Two lines with one name are one option that sets two fields. */
 #define AT(field) offsetof(seer_settings, field)
 static const row client_options[] = {
-    {"api_key",             KEY,   0, 0,      0,      0                      },
-    {"base_url",            URL,   0, 0,      0,      0                      },
+    {"api_key",             KEY,   0, 0,      0,      NOWHERE                },
+    {"base_url",            URL,   0, 0,      0,      NOWHERE                },
     {"timeout",             TIME,  0, LONG,   60,     AT(timeout)            },
     {"connect_timeout",     TIME,  0, LONG,   10,     AT(connect_timeout)    },
     {"max_retries",         COUNT, 0, 1000,   2,      AT(max_retries)        },
@@ -54,23 +44,49 @@ static const row client_options[] = {
     {"max_event_bytes",     COUNT, 1, 0x1p30, 0x1p20, AT(max_event_bytes)    },
     {"max_age",             TIME,  0, LONG,   DAY,    AT(max_age)            },
     {"wait",                FLAG,  0, 1,      0,      AT(wait)               },
-    {NULL,                  KEY,   0, 0,      0,      0                      }
+    {"headers",             HEAD,  0, 0,      0,      NOWHERE                },
+    {"query",               QUERY, 0, 0,      0,      NOWHERE                },
+    {"default_data",        TABLE, 0, 0,      0,      NOWHERE                },
+    {"default_attributes",  TABLE, 0, 0,      0,      NOWHERE                },
+    {"before_send",         CALL,  0, 0,      0,      NOWHERE                },
+    {"on_error",            CALL,  0, 1,      0,      AT(has_on_error)       },
+    {"logger",              CALL,  0, 1,      0,      AT(has_logger)         },
+    {"log_level",           LEVEL, 0, 4,      2,      AT(log_level)          },
+    {"proxy",               PROXY, 0, 0,      0,      NOWHERE                },
+    {"ca_file",             PATH,  0, 0,      0,      NOWHERE                },
+    {"ca_blob",             PEM,   0, 0,      0,      NOWHERE                },
+    {"http_version",        HTTP,  1, 2,      0,      AT(http_version)       },
+    {"enabled",             FLAG,  0, 1,      1,      AT(enabled)            },
+    {"test_mode",           FLAG,  0, 1,      0,      AT(test_mode)          },
+    {NULL,                  KEY,   0, 0,      0,      NOWHERE                }
 };
 #undef AT
 
 /* Their defaults are the client's. */
 #define AT(field) offsetof(seer_request_options, field)
 static const row request_options[] = {
-    {"wait",        FLAG,  0, 1,    0, AT(wait)       },
-    {"timeout",     TIME,  0, LONG, 0, AT(timeout)    },
-    {"max_retries", COUNT, 0, 1000, 0, AT(max_retries)},
-    {NULL,          KEY,   0, 0,    0, 0              }
+    {"wait",            FLAG,  0, 1,    0, AT(wait)       },
+    {"future",          FLAG,  0, 1,    0, AT(future)     },
+    {"timeout",         TIME,  0, LONG, 0, AT(timeout)    },
+    {"max_retries",     COUNT, 0, 1000, 0, AT(max_retries)},
+    {"headers",         HEAD,  0, 0,    0, NOWHERE        },
+    {"query",           QUERY, 0, 0,    0, NOWHERE        },
+    {"idempotency_key", ID,    0, 0,    0, NOWHERE        },
+    {"extra_body",      TABLE, 0, 0,    0, NOWHERE        },
+    {NULL,              KEY,   0, 0,    0, NOWHERE        }
 };
 #undef AT
 
 int seer_options_misuse(lua_State *L, int argument, const char *function) {
   return luaL_error(L, "bad argument #%d to '%s' (%s)", argument, function,
                     lua_tostring(L, -1));
+}
+
+/* The same about an option, with the message after its name. */
+static void misuse_option(lua_State *L, int argument, const char *function,
+                          const char *name) {
+  lua_pushfstring(L, "option '%s': %s", name, lua_tostring(L, -1));
+  seer_options_misuse(L, argument, function);
 }
 
 void seer_options_table(lua_State *L, int argument, const char *function) {
@@ -81,152 +97,12 @@ void seer_options_table(lua_State *L, int argument, const char *function) {
 }
 
 /*
-** What a value may be, and how it is stored. Each reader looks at the value
-** on the top of the stack. If it is right, it is stored in `*place`; if
-** not, the reader pushes what is wrong with it.
-*/
-
-/* Pushes "<expected> expected, got <the number, or the type>". */
-static bool unexpected(lua_State *L, const char *expected) {
-  if (lua_type(L, -1) == LUA_TNUMBER) {
-    lua_pushvalue(L, -1);
-    lua_pushfstring(L, "%s expected, got %s", expected, lua_tostring(L, -1));
-    lua_remove(L, -2);
-  } else
-    lua_pushfstring(L, "%s expected, got %s", expected, luaL_typename(L, -1));
-  return false;
-}
-
-static int64_t milliseconds(double seconds) {
-  return (int64_t)ceil(seconds * 1000);
-}
-
-static bool read_time(lua_State *L, type kind, int64_t *place) {
-  double seconds = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-  if (seconds > LONG)
-    return unexpected(L, "a number of seconds <= 2147483");
-  if (kind == GRACE && !(seconds >= 0))
-    return unexpected(L, "a number of seconds >= 0");
-  if (kind == TIME && !(seconds > 0))
-    return unexpected(L, "a number of seconds > 0");
-  *place = milliseconds(seconds);
-  return true;
-}
-
-static bool read_count(lua_State *L, const row *option, int64_t *place) {
-  char expected[80];
-  double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
-  if (number >= option->least && number <= option->most &&
-      floor(number) == number) {
-    *place = (int64_t)number;
-    return true;
-  }
-  snprintf(expected, sizeof(expected), "an integer from %.0f to %.0f%s",
-           option->least, option->most,
-           option->kind == RATE ? ", or false," : "");
-  return unexpected(L, expected);
-}
-
-static bool read_rate(lua_State *L, const row *option, int64_t *place) {
-  if (lua_type(L, -1) != LUA_TBOOLEAN || lua_toboolean(L, -1))
-    return read_count(L, option, place);
-  *place = 0;
-  return true;
-}
-
-static bool read_flag(lua_State *L, int64_t *place) {
-  if (lua_type(L, -1) != LUA_TBOOLEAN)
-    return unexpected(L, "boolean");
-  *place = lua_toboolean(L, -1);
-  return true;
-}
-
-static bool is_text(lua_State *L, const char *text) {
-  bool equal;
-  lua_pushstring(L, text);
-  equal = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  return equal;
-}
-
-static bool read_full(lua_State *L, int64_t *place) {
-  *place = is_text(L, "drop_oldest");
-  return *place || is_text(L, "reject") ||
-         unexpected(L, "'reject' or 'drop_oldest'");
-}
-
-/* Pushes a message that says nothing of the text: it may be a secret. */
-static bool refused(lua_State *L, const char *why) {
-  lua_pushstring(L, why);
-  return false;
-}
-
-static bool refused_type(lua_State *L) {
-  lua_pushfstring(L, "string expected, got %s", luaL_typename(L, -1));
-  return false;
-}
-
-static bool has_control(const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-      return true;
-  return false;
-}
-
-static bool is_blank(const char *text, size_t length) {
-  return strspn(text, SPACE) == length;
-}
-
-static bool check_key(lua_State *L, const char *key, size_t length) {
-  if (is_blank(key, length))
-    return refused(L, "the key is blank; when the option is left out, the "
-                      "environment variable SEERSTACK_API_KEY is used");
-  if (has_control(key, length))
-    return refused(L, "the key has a control character");
-  return true;
-}
-
-static bool check_url(lua_State *L, const char *url, size_t length) {
-  const char *why = has_control(url, length)
-                        ? "the URL has a control character"
-                        : seer_http_check_url(url);
-  return why == NULL || refused(L, why);
-}
-
-static bool read_string(lua_State *L, type kind) {
-  size_t length;
-  const char *text;
-  if (lua_type(L, -1) != LUA_TSTRING)
-    return refused_type(L);
-  text = lua_tolstring(L, -1, &length);
-  return kind == KEY ? check_key(L, text, length) : check_url(L, text, length);
-}
-
-static bool read_value(lua_State *L, const row *option, int64_t *place) {
-  switch (option->kind) {
-  case KEY:
-  case URL:
-    return read_string(L, option->kind);
-  case TIME:
-  case GRACE:
-    return read_time(L, option->kind, place);
-  case COUNT:
-    return read_count(L, option, place);
-  case RATE:
-    return read_rate(L, option, place);
-  case FLAG:
-    return read_flag(L, place);
-  case FULL:
-    return read_full(L, place);
-  }
-  return false;
-}
-
-/*
 ** Tables of options.
 */
 
 static int64_t *place_of(const row *option, void *base) {
+  if (option->offset == NOWHERE)
+    return NULL;
   return (int64_t *)((char *)base + option->offset);
 }
 
@@ -264,66 +140,63 @@ static void get_option(lua_State *L, int index, const char *name) {
   lua_rawget(L, index);
 }
 
+bool seer_options_get(lua_State *L, int index, const char *name) {
+  if (!lua_istable(L, index))
+    return false;
+  get_option(L, lua_absindex(L, index), name);
+  if (!lua_isnil(L, -1))
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Whether an option of the table at `index` is given, and not false. */
+static bool is_set(lua_State *L, int index, const char *name) {
+  bool set;
+  if (!seer_options_get(L, index, name))
+    return false;
+  set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return set;
+}
+
+/* Raises if two options are set that contradict each other. */
+static void check_conflict(lua_State *L, int argument, const char *function,
+                           const char *name, const char *other) {
+  if (!is_set(L, argument, name) || !is_set(L, argument, other))
+    return;
+  lua_pushfstring(L, "cannot be given together with '%s'", other);
+  misuse_option(L, argument, function, name);
+}
+
 /* Reads a table of options into the structure at `base`. */
 static void read_options(lua_State *L, int argument, const char *function,
                          const row *options, void *base) {
   seer_options_table(L, argument, function);
   check_names(L, argument, function, options);
-  for (; options->name != NULL; options++) {
-    get_option(L, argument, options->name);
+  for (const row *o = options; o->name != NULL; o++) {
+    get_option(L, argument, o->name);
     if (!lua_isnil(L, -1) &&
-        !read_value(L, options, place_of(options, base))) {
-      lua_pushfstring(L, "option '%s': %s", options->name,
-                      lua_tostring(L, -1));
-      seer_options_misuse(L, argument, function);
-    }
+        !seer_value_read(L, o->kind, o->least, o->most, place_of(o, base)))
+      misuse_option(L, argument, function, o->name);
     lua_pop(L, 1);
   }
 }
 
-static void set_default(const row *option, void *base) {
-  if (option->kind == KEY || option->kind == URL)
-    return;
-  if (option->kind == TIME || option->kind == GRACE)
-    *place_of(option, base) = milliseconds(option->fallback);
-  else
-    *place_of(option, base) = (int64_t)option->fallback;
+static void read_client_options(lua_State *L, int argument,
+                                const char *function,
+                                seer_settings *settings) {
+  read_options(L, argument, function, client_options, settings);
+  check_conflict(L, argument, function, "ca_blob", "ca_file");
 }
 
 static void set_defaults(seer_settings *settings) {
   for (const row *o = client_options; o->name != NULL; o++)
-    set_default(o, settings);
+    if (o->offset != NOWHERE)
+      *place_of(o, settings) = seer_value_of(o->kind, o->fallback);
   if (seer_sender_in_nginx())
     settings->exit_timeout = NGINX_EXIT_TIMEOUT;
 }
-
-void seer_options_settings(lua_State *L, int argument, const char *function,
-                           seer_settings *settings) {
-  set_defaults(settings);
-  if (!lua_isnoneornil(L, argument))
-    read_options(L, argument, function, client_options, settings);
-}
-
-void seer_options_request(lua_State *L, int argument, const char *function,
-                          seer_request_options *options) {
-  if (!lua_isnoneornil(L, argument))
-    read_options(L, argument, function, request_options, options);
-}
-
-int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
-                             int64_t fallback) {
-  if (lua_isnoneornil(L, argument))
-    return fallback;
-  lua_pushvalue(L, argument);
-  if (!read_time(L, GRACE, &fallback))
-    seer_options_misuse(L, argument, function);
-  lua_pop(L, 1);
-  return fallback;
-}
-
-/*
-** The key and the base URL.
-*/
 
 /* Pushes an environment variable without the space around it; returns
    false, and pushes nothing, if it is missing or blank. */
@@ -341,21 +214,69 @@ static bool push_environment(lua_State *L, const char *name) {
   return length > 0;
 }
 
-/* Pushes an option of the table at `index`; false, and nothing pushed, if
-   it is not given. */
-static bool push_given(lua_State *L, int index, const char *name) {
-  if (!lua_istable(L, index))
-    return false;
-  get_option(L, index, name);
-  if (!lua_isnil(L, -1))
-    return true;
-  lua_pop(L, 1);
-  return false;
+/* Changes the level to the environment's. One that is unknown does not keep
+   a program from running. */
+static void read_level(lua_State *L, int64_t *level) {
+  static bool told;
+  int top = lua_gettop(L);
+  if (push_environment(L, "SEERSTACK_LOG") &&
+      !seer_value_read(L, LEVEL, SEER_OFF, SEER_DEBUG, level) &&
+      !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
+    seer_tell(SEER_WARN, "SEERSTACK_LOG is no level: %s; it counts as %s",
+              lua_tostring(L, top + 1), seer_level_names[*level]);
+  lua_settop(L, top);
 }
 
-static bool checked_environment(lua_State *L, const char *option, type kind,
-                                const char *variable) {
-  if (read_string(L, kind))
+void seer_options_settings(lua_State *L, int argument, const char *function,
+                           seer_settings *settings) {
+  set_defaults(settings);
+  if (!lua_isnoneornil(L, argument))
+    read_client_options(L, argument, function, settings);
+  if (!is_set(L, argument, "log_level"))
+    read_level(L, &settings->log_level);
+}
+
+void seer_options_overrides(lua_State *L, int argument, const char *function,
+                            seer_settings *settings) {
+  static const char *const fixed[] = {"api_key", "base_url", NULL};
+  if (lua_isnoneornil(L, argument))
+    return;
+  for (const char *const *name = fixed; *name != NULL; name++)
+    if (seer_options_get(L, argument, *name)) {
+      lua_pushfstring(L, "cannot differ in %s", function);
+      misuse_option(L, argument, function, *name);
+    }
+  read_client_options(L, argument, function, settings);
+}
+
+void seer_options_request(lua_State *L, int argument, const char *function,
+                          seer_request_options *options) {
+  if (lua_isnoneornil(L, argument))
+    return;
+  read_options(L, argument, function, request_options, options);
+  check_conflict(L, argument, function, "future", "wait");
+  if (options->future)
+    options->wait = 0;
+}
+
+int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
+                             int64_t fallback) {
+  if (lua_isnoneornil(L, argument))
+    return fallback;
+  lua_pushvalue(L, argument);
+  if (!seer_value_read(L, GRACE, 0, LONG, &fallback))
+    seer_options_misuse(L, argument, function);
+  lua_pop(L, 1);
+  return fallback;
+}
+
+/*
+** The key and the base URL.
+*/
+
+static bool checked_environment(lua_State *L, const char *option,
+                                seer_value kind, const char *variable) {
+  if (seer_value_read(L, kind, 0, 0, NULL))
     return true;
   lua_pushfstring(L, "option '%s', from the environment variable %s: %s",
                   option, variable, lua_tostring(L, -1));
@@ -372,7 +293,7 @@ static void drop_slash(lua_State *L) {
 }
 
 static bool push_url(lua_State *L, int index) {
-  if (!push_given(L, index, "base_url")) {
+  if (!seer_options_get(L, index, "base_url")) {
     if (!push_environment(L, "SEERSTACK_BASE_URL"))
       lua_pushliteral(L, DEFAULT_URL);
     else if (!checked_environment(L, "base_url", URL, "SEERSTACK_BASE_URL"))
@@ -382,20 +303,23 @@ static bool push_url(lua_State *L, int index) {
   return true;
 }
 
-static bool push_key(lua_State *L, int index) {
-  if (push_given(L, index, "api_key"))
+static bool push_key(lua_State *L, int index, bool needs_key) {
+  if (seer_options_get(L, index, "api_key"))
     return true;
   if (push_environment(L, "SEERSTACK_API_KEY"))
     return checked_environment(L, "api_key", KEY, "SEERSTACK_API_KEY");
-  lua_pushliteral(L, "the environment variable SEERSTACK_API_KEY is missing "
-                     "or empty; the option 'api_key' may be given instead");
-  return false;
+  if (needs_key)
+    lua_pushliteral(L, "the environment variable SEERSTACK_API_KEY is missing "
+                       "or empty; the option 'api_key' may be given instead");
+  else
+    lua_pushliteral(L, "");
+  return !needs_key;
 }
 
-bool seer_options_endpoint(lua_State *L, int index) {
+bool seer_options_endpoint(lua_State *L, int index, bool needs_key) {
   int top = lua_gettop(L);
   index = lua_absindex(L, index);
-  if (push_url(L, index) && push_key(L, index))
+  if (push_url(L, index) && push_key(L, index, needs_key))
     return true;
   lua_replace(L, top + 1); /* the message, in the place of the URL */
   lua_settop(L, top + 1);

@@ -5,8 +5,10 @@
  * The options of `new` and of a single request.
  *
  * One table in options.c describes each of them: name, type, range,
- * default, place. Checking, defaults and the manual's list follow from it.
- * Tables of options are read by raw access. A wrong one is misuse and
+ * default, place. Checking, defaults and the manual's list follow from it;
+ * values.h says what a value may be. Strings, tables and callbacks are
+ * checked here, but stay in the table of options until somebody fetches
+ * them. Tables of options are read by raw access. A wrong one is misuse and
  * raises "bad argument #1 to 'new' (option 'timeout': ...)"; only what
  * comes from the environment is reported back, for the caller to judge.
  */
@@ -21,8 +23,9 @@
 /* The options of one request; a client's settings are their defaults. */
 typedef struct seer_request_options {
   int64_t wait;        /* 1: block for the answer */
-  int64_t timeout;     /* ms, of an attempt */
-  int64_t max_retries; /* 0: one attempt */
+  int64_t future;      /* 1: return a future; then `wait` is 0 */
+  int64_t timeout;     /* ms, of an attempt; 0: the client's */
+  int64_t max_retries; /* 0: one attempt; -1: the client's */
 } seer_request_options;
 
 /* Raises "bad argument #<argument> to '<function>' (<message>)", with the
@@ -37,14 +40,26 @@ void seer_options_table(lua_State *L, int argument, const char *function);
 void seer_options_settings(lua_State *L, int argument, const char *function,
                            seer_settings *settings);
 
+/* The same for a client that is made of another, whose settings are there
+   already: what is not given stays as it is, and the key and the base URL
+   must not be given. [-0, +0] */
+void seer_options_overrides(lua_State *L, int argument, const char *function,
+                            seer_settings *settings);
+
+/* Pushes an option of the table (or nil) at `index`; returns false, and
+   pushes nothing, if it is not given. [-0, +(0|1)] */
+bool seer_options_get(lua_State *L, int index, const char *name);
+
 /* Pushes the base URL and the key: those of the table of options (or nil)
    at `index`, which has been checked, or else the environment's. If the
    environment lacks the key, or has a value that cannot be used, pushes a
-   message instead and returns false. [-0, +(2|1)] */
-bool seer_options_endpoint(lua_State *L, int index);
+   message instead and returns false; but a key that is missing is "" when
+   none is needed. [-0, +(2|1)] */
+bool seer_options_endpoint(lua_State *L, int index, bool needs_key);
 
 /* Reads the options of a request, a table or nil, at the index `argument`;
-   what is not given stays as it is. Raises on misuse. [-0, +0] */
+   what is not given stays as it is, but `future` takes the place of the
+   client's `wait`. Raises on misuse. [-0, +0] */
 void seer_options_request(lua_State *L, int argument, const char *function,
                           seer_request_options *options);
 

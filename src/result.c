@@ -6,8 +6,8 @@
 
 #define METATABLE "seerstack.error"
 #define DECODE "seerstack.decode" /* the registry's: cjson.new().decode */
-#define DECODE_DEPTH 100
-#define TEXT_LIMIT 200 /* bytes of an answer's text in a message */
+#define DECODE_DEPTH 110          /* more than any event of ours has */
+#define TEXT_LIMIT 200            /* bytes of an answer's text in a message */
 
 static int error_tostring(lua_State *L) {
   lua_settop(L, 1);
@@ -63,6 +63,14 @@ int seer_result_fail(lua_State *L, const char *name) {
   return 3;
 }
 
+int seer_result_drop(lua_State *L, const char *message, const char *path) {
+  lua_pushstring(L, message);
+  seer_result_fail(L, "DroppedError");
+  lua_pushstring(L, path);
+  lua_setfield(L, -2, "path");
+  return 3;
+}
+
 static const char *name_of_status(int status) {
   static const struct {
     int status;
@@ -86,6 +94,7 @@ static const char *name_of(const seer_outcome *outcome) {
   switch (outcome->failure) {
   case SEER_FAILURE_NONE:
   case SEER_FAILURE_STATUS:
+  case SEER_FAILURE_REDIRECT:
     return name_of_status(outcome->status);
   case SEER_FAILURE_TIMEOUT:
     return "APITimeoutError";
@@ -165,11 +174,9 @@ static void push_headers(lua_State *L, const seer_outcome *outcome) {
 ** Bodies.
 */
 
-/* Pushes the body as a Lua value; returns false, and pushes nothing, if it
-   is not JSON. */
-static bool push_decoded(lua_State *L, const seer_outcome *outcome) {
+bool seer_result_decode(lua_State *L, const char *text, size_t length) {
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
-  lua_pushlstring(L, outcome->body, outcome->body_length);
+  lua_pushlstring(L, text, length);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK)
     return true;
   lua_pop(L, 1);
@@ -246,7 +253,7 @@ static void push_message(lua_State *L, int body, const seer_outcome *outcome) {
 /* The body on the top of the stack, if `body` is not 0, becomes a part of
    the error that it describes. */
 static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
-                        seer_kind kind) {
+                        const char *path) {
   push_message(L, body, outcome);
   seer_result_fail(L, name_of(outcome)); /* ..., nil, message, err */
   if (outcome->status != 0) {
@@ -261,7 +268,7 @@ static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
     lua_pushvalue(L, body);
     lua_setfield(L, -2, "body");
   }
-  lua_pushstring(L, kind == SEER_CAPTURE ? "/capture" : "/identify");
+  lua_pushstring(L, path);
   lua_setfield(L, -2, "path");
   return 3;
 }
@@ -279,7 +286,7 @@ static int push_response(lua_State *L, const seer_outcome *outcome) {
 static int push_body(lua_State *L, const seer_outcome *outcome) {
   if (!has_body(outcome))
     return 0;
-  if (!push_decoded(L, outcome))
+  if (!seer_result_decode(L, outcome->body, outcome->body_length))
     lua_pushlstring(L, outcome->body, outcome->body_length);
   return lua_gettop(L);
 }
@@ -297,17 +304,17 @@ static bool is_response(lua_State *L, int body, const seer_outcome *outcome) {
 }
 
 int seer_result_push(lua_State *L, const seer_outcome *outcome,
-                     seer_kind kind) {
+                     const char *path) {
   int body;
   luaL_checkstack(L, 16, "no room for an answer");
   body = push_body(L, outcome);
   if (outcome->failure != SEER_FAILURE_NONE)
-    return push_failure(L, body, outcome, kind);
+    return push_failure(L, body, outcome, path);
   if (body == 0) {
     lua_newtable(L);
     return push_response(L, outcome);
   }
   if (is_response(L, body, outcome))
     return push_response(L, outcome);
-  return push_failure(L, body, outcome, kind);
+  return push_failure(L, body, outcome, path);
 }

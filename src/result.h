@@ -13,6 +13,7 @@
 #include "core/event.h"
 
 #include <lua.h>
+#include <stdbool.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -24,12 +25,20 @@ void seer_result_open(lua_State *L);
    the caller to return. [-1, +3] */
 int seer_result_fail(lua_State *L, const char *name);
 
+/* The same for an event that was dropped: pushes nil, message, err with
+   the name DroppedError and the path. [-0, +3] */
+int seer_result_drop(lua_State *L, const char *message, const char *path);
+
 /* Pushes what has become of a request: response, http if the answer was a
    2xx whose body is a JSON object without "success": false, or empty (the
    response is then an empty table); else nil, message, err. Returns the
    number of values. [-0, +(2|3)] */
 int seer_result_push(lua_State *L, const seer_outcome *outcome,
-                     seer_kind kind);
+                     const char *path);
+
+/* Pushes the value of a JSON text; false, and nothing pushed, if it is
+   none. [-0, +(0|1)] */
+bool seer_result_decode(lua_State *L, const char *text, size_t length);
 
 #pragma GCC visibility pop
 

@@ -4,6 +4,8 @@
 #include "core/version.h"
 #include "default.h"
 #include "encode.h"
+#include "future.h"
+#include "holder.h"
 #include "result.h"
 
 /* The only symbol that is seen from outside. A process may come here any
@@ -27,6 +29,8 @@ int luaopen_seerstack(lua_State *L) {
     return luaL_error(L, "seerstack: libcurl cannot be started");
   seer_result_open(L); /* loads lua-cjson, whose marks encode.c looks for */
   seer_encode_open(L);
+  seer_holder_open(L);
+  seer_future_open(L);
   seer_client_open(L);
   luaL_newlib(L, functions);
   seer_default_open(L);

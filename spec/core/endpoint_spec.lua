@@ -98,7 +98,7 @@ describe("an endpoint", function()
       end
       return exchange.ok()
     end)
-    assert.matches("^seerstack: refused by " .. x.url, result.stderr, 1)
+    assert.matches("^seerstack: warn: refused by " .. x.url, result.stderr, 1)
     local _, lines = result.stderr:gsub("\n", "")
     assert.equal(1, lines, result.stderr)
     assert.matches("401", result.stderr, 1, true)

@@ -43,7 +43,7 @@ local function told_lost(result)
   local found
   for line in result.stderr:gmatch("[^\n]+") do
     local count, verb = line:match(
-      "^seerstack: (%d+) (events? %l+) not delivered before exit: ")
+      "^seerstack: error: (%d+) (events? %l+) not delivered before exit: ")
     if count then
       assert.equal(count == "1" and "event was" or "events were", verb)
       assert.is_nil(found, "told twice")
@@ -233,7 +233,7 @@ describe("at exit", function()
 
     it("says why, and tells of the first trouble once at most", function()
       local stderr = capture(url, 1).stderr
-      assert.matches("seerstack: 1 event was not delivered before exit: "
+      assert.matches("seerstack: error: 1 event was not delivered before exit: "
         .. "Failed to connect to [^\n]*\n$", stderr)
       local _, lines = stderr:gsub("\n", "")
       assert.is_true(lines <= 2)
@@ -363,7 +363,7 @@ describe("at exit", function()
 
     it("tells at once that nothing was delivered", function()
       local result = run(1000)
-      assert.equal("seerstack: 20 events were not delivered before exit: "
+      assert.equal("seerstack: error: 20 events were not delivered before exit: "
         .. "no thread could be started\n", result.stderr)
       assert.is_true(result.seconds < 2)
     end)
@@ -385,7 +385,7 @@ describe("at exit", function()
   it("tells what failed last, not of the rate limit", function()
     server:config { fail_status = 500 }
     local result = capture(server.url, 1, "exit_timeout = 1")
-    assert.matches("^seerstack: 1 event was not delivered before exit: 500 ",
+    assert.matches("^seerstack: error: 1 event was not delivered before exit: 500 ",
       result.stderr:match("[^\n]+\n$"))
     result = capture(server.url, 300, "rate_limit = 100, exit_timeout = 1")
     assert.equal(300, told_lost(result))

@@ -47,7 +47,7 @@ describe("capture", function()
   local function assert_told(result, count)
     local _, lines = result.stderr:gsub("not delivered before exit", "")
     assert.equal(1, lines)
-    assert.matches("seerstack: " .. count
+    assert.matches("seerstack: error: " .. count
       .. " events were not delivered before exit: ", result.stderr)
   end
 

@@ -21,31 +21,31 @@ static char *copy(const char *text) {
 static void free_endpoint(seer_endpoint *endpoint) {
   if (endpoint == NULL)
     return;
-  seer_site_free(endpoint->site);
+  seer_site_free(endpoint->sites);
   free(endpoint->base_url);
   free(endpoint->api_key);
   free(endpoint);
 }
 
-static seer_endpoint *new_endpoint(const char *base_url, const char *api_key) {
+static seer_endpoint *new_endpoint(const seer_site_options *options) {
   seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
   if (endpoint == NULL)
     return NULL;
   endpoint->references = 1;
-  endpoint->base_url = copy(base_url);
-  endpoint->api_key = copy(api_key);
-  endpoint->site = seer_site_new(base_url, api_key);
+  endpoint->base_url = copy(options->base_url);
+  endpoint->api_key = copy(options->api_key);
+  endpoint->sites = seer_site_new(options);
   if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
-      endpoint->site != NULL)
+      endpoint->sites != NULL)
     return endpoint;
   free_endpoint(endpoint);
   return NULL;
 }
 
-static seer_endpoint *find(const char *base_url, const char *api_key) {
+static seer_endpoint *find(const seer_endpoint *like) {
   seer_endpoint *endpoint = seer_process.endpoints;
-  while (endpoint != NULL && (strcmp(endpoint->base_url, base_url) != 0 ||
-                              strcmp(endpoint->api_key, api_key) != 0))
+  while (endpoint != NULL && (strcmp(endpoint->base_url, like->base_url) ||
+                              strcmp(endpoint->api_key, like->api_key)))
     endpoint = endpoint->next;
   return endpoint;
 }
@@ -75,27 +75,35 @@ static void free_all(seer_endpoint *endpoint) {
   }
 }
 
-/* The known endpoint, with one more reference; NULL if there is none. */
-static seer_endpoint *refer(const char *base_url, const char *api_key) {
-  seer_endpoint *found = find(base_url, api_key);
-  if (found != NULL)
-    found->references++;
-  return found;
+/* Gives the endpoint the site of another, unless it has one like it; the
+   result is its own, with one more reference. */
+static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
+  seer_site *site = endpoint->sites;
+  while (site != NULL && !seer_site_equals(site, other->sites))
+    site = seer_site_next(site);
+  if (site != NULL) {
+    seer_site_refer(site);
+    return site;
+  }
+  site = other->sites;
+  other->sites = NULL;
+  seer_site_link(&endpoint->sites, site);
+  return site;
 }
 
-seer_endpoint *seer_endpoint_get(const char *base_url, const char *api_key) {
-  seer_endpoint *fresh, *found;
-  seer_lock();
-  found = refer(base_url, api_key);
-  seer_unlock();
-  if (found != NULL)
-    return found;
-  fresh = new_endpoint(base_url, api_key);
+/* A new one is made first, and thrown away if there is one like it. */
+seer_endpoint *seer_endpoint_get(const seer_site_options *options,
+                                 seer_site **site) {
+  seer_endpoint *fresh = new_endpoint(options), *found;
   if (fresh == NULL)
     return NULL;
+  *site = fresh->sites;
   seer_lock();
-  found = refer(base_url, api_key); /* another thread may have been faster */
-  if (found == NULL) {
+  found = find(fresh);
+  if (found != NULL) {
+    found->references++;
+    *site = adopt_site(found, fresh);
+  } else {
     fresh->next = seer_process.endpoints;
     seer_process.endpoints = fresh;
   }
@@ -106,13 +114,16 @@ seer_endpoint *seer_endpoint_get(const char *base_url, const char *api_key) {
   return found;
 }
 
-void seer_endpoint_release(seer_endpoint *endpoint) {
+void seer_endpoint_release(seer_endpoint *endpoint, seer_site *site) {
   int64_t now = seer_clock_now();
   seer_endpoint *idle;
   seer_lock();
+  if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
+    site = NULL; /* somebody else needs it */
   endpoint->references--;
   idle = unlist_idle(now);
   seer_unlock();
+  seer_site_free(site);
   free_all(idle);
 }
 
@@ -384,6 +395,8 @@ void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
   endpoint->in_flight = endpoint->queued_in_flight = 0;
   endpoint->hopeless = false;
-  seer_site_forget(endpoint->site);
+  for (seer_site *site = endpoint->sites; site != NULL;
+       site = seer_site_next(site))
+    seer_site_forget(site);
   seer_endpoint_hurry(endpoint);
 }

@@ -2,13 +2,13 @@
 #define SEER_ENDPOINT_H
 
 /*
- * What the clients of one API share: base URL, key, pacing, back-off and
- * prepared requests. Clients with the same base URL and key have the same
- * endpoint, in whatever Lua state they live, for the server counts and
- * refuses them together.
+ * What the clients of one API share: base URL, key, pacing and back-off.
+ * Clients with the same base URL and key have the same endpoint, in whatever
+ * Lua state they live, for the server counts and refuses them together. In
+ * what way their requests go out (headers, proxy and the like) is their
+ * site's matter, of which an endpoint may have several.
  *
- * The fields are guarded by the lock; only the strings and the site are
- * constant.
+ * The fields are guarded by the lock; only the strings are constant.
  */
 
 #include "http.h"
@@ -18,20 +18,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Kinds of trouble that are told. */
-typedef enum seer_trouble_kind {
-  SEER_TROUBLE_UNREACHABLE, /* no answer */
-  SEER_TROUBLE_FAILING,     /* 408, 5xx: the service is ill */
-  SEER_TROUBLE_REFUSED,     /* 401, 404...: key, URL or plan is wrong */
-  SEER_TROUBLE_LIMITED,     /* 429 */
-  SEER_TROUBLE_REJECTED,    /* an event is at fault, and lost */
-  SEER_TROUBLES
-} seer_trouble_kind;
-
 struct seer_endpoint {
   seer_endpoint *next;
   char *base_url, *api_key;
-  seer_site *site;
+  seer_site *sites; /* a list */
   int references;
   seer_queue *queues; /* a list */
   seer_lines lines;
@@ -58,14 +48,17 @@ typedef struct seer_attempt {
   double jitter; /* a random number from 0 to 1 */
 } seer_attempt;
 
-/* The endpoint of this base URL and key, with one more reference; NULL
-   without memory. `base_url` has passed seer_http_check_url, `api_key` has
-   no control characters. Takes the lock. */
-seer_endpoint *seer_endpoint_get(const char *base_url, const char *api_key);
+/* The endpoint of this base URL and key, with one more reference, and in
+   `*site` its site with these options, likewise; NULL without memory. The
+   URL has passed seer_http_check_url, the key has no control characters.
+   Takes the lock. */
+seer_endpoint *seer_endpoint_get(const seer_site_options *options,
+                                 seer_site **site);
 
-/* Gives a reference back. Takes the lock. An endpoint outlives its last
-   reference until its pacing log is empty. */
-void seer_endpoint_release(seer_endpoint *endpoint);
+/* Gives a reference back, and one to the site, which may be NULL. Takes the
+   lock. An endpoint outlives its last reference until its pacing log is
+   empty. */
+void seer_endpoint_release(seer_endpoint *endpoint, seer_site *site);
 
 /* The base URL, for messages; it contains no secret. */
 const char *seer_endpoint_url(const seer_endpoint *endpoint);

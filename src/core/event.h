@@ -5,10 +5,10 @@
  * What travels: an event, ready to be sent, and the request that somebody
  * waits for, if anybody does.
  *
- * An event is one allocation: this header, the JSON body, and for an
- * identify the record that keeps it in order. Everything but the links is
- * fixed when it is made, so every attempt sends the same bytes under the
- * same Idempotency-Key.
+ * An event is one allocation: this header, the JSON body, for an identify
+ * the record that keeps it in order, and what the request has of its own.
+ * Everything but the links is fixed when it is made, so every attempt sends
+ * the same bytes under the same Idempotency-Key.
  */
 
 #include "id.h"
@@ -20,15 +20,28 @@
 #pragma GCC visibility push(hidden)
 
 typedef enum seer_kind {
-  SEER_CAPTURE, /* POST /capture */
-  SEER_IDENTIFY /* POST /identify */
+  SEER_CAPTURE,  /* POST /capture */
+  SEER_IDENTIFY, /* POST /identify */
+  SEER_POST      /* POST to a path of its own */
 } seer_kind;
+
+/* What a request has of its own, where others have what their client has.
+   The strings are the caller's until seer_event_new has copied them. */
+typedef struct seer_special {
+  int64_t timeout;     /* ms, of an attempt; 0: the client's */
+  int64_t max_retries; /* -1: the client's */
+  const char *path;    /* of a SEER_POST, may have a query; else NULL */
+  const char *headers; /* blocks, see block.h; or NULL */
+  const char *query;
+  const char *key; /* its Idempotency-Key; NULL: made from the id */
+} seer_special;
 
 /* Why a request has no good answer. */
 typedef enum seer_failure {
   SEER_FAILURE_NONE = 0,
   SEER_FAILURE_STATUS,     /* an answer, but not a 2xx */
   SEER_FAILURE_CONNECTION, /* no answer */
+  SEER_FAILURE_REDIRECT,   /* a redirect that must not be followed */
   SEER_FAILURE_TIMEOUT,    /* no answer in time */
   SEER_FAILURE_PACED,      /* the pacer would have held it too long */
   SEER_FAILURE_CLOSED,     /* its queue ended first: fork, or exit */
@@ -78,6 +91,7 @@ struct seer_event {
   seer_event *child;     /* first child in a heap */
   seer_request *request; /* NULL: nobody waits for it */
   seer_turn *turn;       /* NULL: not an identify */
+  seer_special *special; /* NULL: nothing */
   int64_t expires;       /* monotonic ms */
   int64_t due;           /* monotonic ms; while it is delayed */
   seer_id id;            /* its Idempotency-Key */
@@ -85,16 +99,22 @@ struct seer_event {
   uint32_t generation;   /* of flushes, when it was accepted */
   uint16_t attempts;     /* made so far */
   uint8_t kind;          /* a seer_kind */
+  uint8_t lost;          /* once given up: the seer_settlement */
   char body[];           /* JSON; not terminated by a zero */
 };
 
 /* A new event with a copy of the body and an id of its own; NULL without
-   memory. `user` (with its length) is an identify's user_id, else NULL. */
+   memory. `user` (with its length) is an identify's user_id, else NULL;
+   `special` may be NULL. */
 seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length);
+                           const char *user, size_t user_length,
+                           const seer_special *special);
 
 /* Frees the event; its request, if any, must be released before. */
 void seer_event_free(seer_event *event);
+
+/* "/capture", "/identify", or the path of a post. */
+const char *seer_event_path(const seer_event *event);
 
 /* All the memory that an event occupies, the allocator's share included. */
 size_t seer_event_size(const seer_event *event);

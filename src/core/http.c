@@ -1,8 +1,8 @@
 #include "http.h"
 
 #include "clock.h"
-#include "http_answer.h"
-#include "http_site.h"
+#include "http_request.h"
+#include "http_trace.h"
 #include "thread.h"
 
 #include <fcntl.h>
@@ -15,21 +15,18 @@
 #error "libcurl 7.87 or newer is needed"
 #endif
 
-#define ID_HEADER "Idempotency-Key: "
-
 /* A transfer as the rest of the core sees it, and what libcurl needs. */
 typedef struct flight {
   seer_transfer transfer; /* the first member: see flight_of */
   CURL *easy;
   seer_site *site;
   uint64_t prepared_for; /* serial of the site its options are set for */
+  seer_outgoing outgoing;
   seer_incoming incoming;
-  int64_t deadline;
-  char *url; /* of a redirect, for curl_free; or NULL */
-  int redirects;
+  int64_t began, deadline;
+  bool thorough;  /* all of the answer will be read */
   bool connected; /* counted in site->connected */
-  char id[sizeof ID_HEADER + SEER_ID_LENGTH];
-  struct curl_slist first_header; /* the id; the site's follow */
+  bool got;       /* its handle was used for a GET */
   char error[CURL_ERROR_SIZE];
   struct flight *next; /* among the idle */
 } flight;
@@ -127,13 +124,6 @@ static void disconnected(flight *f) {
   seer_unlock();
 }
 
-/* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
-static long http_version(void) {
-  curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-  return info->version_num >= 0x080000 ? CURL_HTTP_VERSION_2TLS
-                                       : CURL_HTTP_VERSION_1_1;
-}
-
 /* What is the same for every request of a handle. */
 static void set_permanent(seer_http *http, flight *f) {
   CURL *easy = f->easy;
@@ -143,7 +133,6 @@ static void set_permanent(seer_http *http, flight *f) {
   curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, http_version());
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, f->error);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -159,8 +148,23 @@ static void set_permanent(seer_http *http, flight *f) {
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* join no resolver */
 }
 
+static bool set_authorities(CURL *easy, const seer_site *site) {
+  struct curl_blob blob = {site->ca_blob, 0, CURL_BLOB_COPY};
+  if (site->ca_file == NULL && site->ca_blob == NULL)
+    return true;
+  curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* these, and no others */
+  curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+  if (site->ca_blob == NULL)
+    return curl_easy_setopt(easy, CURLOPT_CAINFO, site->ca_file) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, site->ca_file) ==
+               CURLE_OK;
+  blob.len = strlen(site->ca_blob);
+  return curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO_BLOB, &blob) == CURLE_OK;
+}
+
 /* What is the same for every request to a site. */
-static bool set_site(seer_http *http, flight *f, seer_site *site) {
+static bool set_site(seer_http *http, flight *f, const seer_site *site) {
   CURL *easy = f->easy;
   if (f->prepared_for == site->serial)
     return true;
@@ -169,28 +173,30 @@ static bool set_site(seer_http *http, flight *f, seer_site *site) {
     set_permanent(http, f);
   }
   f->prepared_for = 0;
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, site->http_version);
   if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
-      curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK)
-    return false;
-  if (site->ca_file != NULL &&
-      curl_easy_setopt(easy, CURLOPT_CAINFO, site->ca_file) != CURLE_OK)
+      curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK ||
+      !set_authorities(easy, site))
     return false;
   f->prepared_for = site->serial;
   return true;
 }
 
-static bool set_url(flight *f, const char *url, int64_t now) {
-  int64_t left = f->deadline - now;
+/* Makes the handle send what `outgoing` says. */
+static bool set_request(flight *f) {
+  int64_t left = f->deadline - seer_clock_now();
+  struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
+  const char *url = seer_outgoing_url(&f->outgoing);
   curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, (long)(left > 0 ? left : 1));
-  return curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
+  curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, headers);
+  return headers != NULL && url != NULL &&
+         curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
-static void set_event(flight *f, const seer_event *event) {
-  memcpy(f->id, ID_HEADER, sizeof ID_HEADER - 1);
-  seer_id_text(event->id, f->id + sizeof ID_HEADER - 1);
-  f->first_header.data = f->id;
-  f->first_header.next = f->site->headers;
-  curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, &f->first_header);
+static void set_body(flight *f, const seer_event *event) {
+  if (f->got)
+    curl_easy_setopt(f->easy, CURLOPT_POST, 1L);
+  f->got = false;
   curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                    (curl_off_t)event->length);
   curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, (const char *)event->body);
@@ -201,6 +207,7 @@ static flight *new_flight(seer_http *http) {
   if (f == NULL)
     return NULL;
   seer_incoming_init(&f->incoming);
+  seer_outgoing_init(&f->outgoing);
   f->easy = curl_easy_init();
   if (f->easy == NULL) {
     free(f);
@@ -218,36 +225,32 @@ static flight *take_flight(seer_http *http) {
   return f;
 }
 
-static void reset_flight(flight *f, bool waited) {
+static void reset_flight(flight *f, const seer_sending *sending) {
   memset(&f->transfer, 0, sizeof f->transfer);
-  seer_incoming_reset(&f->incoming, waited);
+  f->transfer.event = sending->event;
+  f->site = sending->site;
+  f->began = seer_clock_now();
+  f->deadline = seer_clock_after(f->began, sending->timeout);
+  f->thorough = sending->thorough;
   f->error[0] = '\0';
-  f->redirects = 0;
+  seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
+  seer_incoming_reset(&f->incoming, sending->thorough);
 }
 
-seer_transfer *seer_http_start(seer_http *http, seer_site *site,
-                               seer_event *event, int64_t timeout,
-                               int64_t connect_timeout) {
-  int64_t now = seer_clock_now();
+seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   flight *f = take_flight(http);
   if (f == NULL)
     return NULL;
-  reset_flight(f, event->request != NULL);
-  f->site = site;
-  f->deadline = seer_clock_after(now, timeout);
-  if (!set_site(http, f, site)) {
-    seer_http_recycle(http, &f->transfer);
-    return NULL;
+  reset_flight(f, sending);
+  if (set_site(http, f, sending->site) && set_request(f)) {
+    set_body(f, sending->event);
+    curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)sending->connect_timeout);
+    if (curl_multi_add_handle(http->multi, f->easy) == CURLM_OK)
+      return &f->transfer;
   }
-  set_event(f, event);
-  curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout);
-  if (!set_url(f, site->urls[event->kind], now) ||
-      curl_multi_add_handle(http->multi, f->easy) != CURLM_OK) {
-    seer_http_recycle(http, &f->transfer);
-    return NULL;
-  }
-  f->transfer.event = event;
-  return &f->transfer;
+  seer_http_recycle(http, &f->transfer);
+  return NULL;
 }
 
 void seer_http_perform(seer_http *http) {
@@ -255,34 +258,22 @@ void seer_http_perform(seer_http *http) {
   curl_multi_perform(http->multi, &running);
 }
 
-/* Finds out where a redirect leads that keeps method, body and origin; false
-   if this is none. */
-static bool find_redirect(flight *f) {
-  char location[2048], *url, *from = NULL;
-  int status = f->incoming.status;
-  if ((status != 307 && status != 308) ||
-      f->redirects >= SEER_HTTP_REDIRECTS ||
-      !seer_incoming_find(&f->incoming, "location", location, sizeof location))
-    return false;
-  curl_easy_getinfo(f->easy, CURLINFO_EFFECTIVE_URL, &from);
-  url = from != NULL ? seer_site_same_origin(from, location) : NULL;
-  if (url == NULL)
-    return false;
-  curl_free(f->url);
-  f->url = url;
-  return true;
-}
-
 /* The rest of the attempt's time is what it has. */
 bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   flight *f = flight_of(transfer);
-  if (!set_url(f, f->url, seer_clock_now()) ||
+  seer_outgoing_redirect(&f->outgoing);
+  if (f->outgoing.get && !f->got) {
+    curl_easy_setopt(f->easy, CURLOPT_HTTPGET, 1L);
+    f->got = true;
+  }
+  if (!set_request(f) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
     return false;
-  f->redirects++;
   transfer->sent = 0;
   transfer->redirected = false;
-  seer_incoming_reset(&f->incoming, f->incoming.whole_body);
+  transfer->headers = transfer->body = NULL;
+  transfer->headers_length = transfer->body_length = 0;
+  seer_incoming_reset(&f->incoming, f->thorough);
   return true;
 }
 
@@ -320,8 +311,8 @@ static void conclude_failure(flight *f, CURLcode code) {
   t->answer.retry_after = SEER_NO_RETRY_AFTER;
   int length =
       snprintf(t->message, sizeof t->message, "%s", why_none(f, code));
-  seer_site_mask(f->site, t->message, strlen(t->message),
-                 length >= (int)sizeof t->message);
+  seer_outgoing_mask(&f->outgoing, t->message, strlen(t->message),
+                     length >= (int)sizeof t->message);
 }
 
 static void describe(seer_transfer *t) {
@@ -333,28 +324,32 @@ static void describe(seer_transfer *t) {
              t->answer.status);
 }
 
-/* The headers are for a waiter, the body and the message for one too, or to
-   tell of trouble. What nobody will read is not looked through for secrets,
-   and so not given out. */
-static void conclude_answer(flight *f) {
+/* The headers are for somebody who reads it all, the body and the message
+   for one too, or to tell of trouble. What nobody will read is not looked
+   through for secrets, and so not given out. */
+static void conclude_answer(flight *f, const char *refusal) {
   seer_transfer *t = &f->transfer;
   seer_buffer *headers = &f->incoming.headers, *body = &f->incoming.body;
   seer_incoming_judge(&f->incoming, &t->answer);
-  bool waited = t->event->request != NULL;
-  if (!waited && t->answer.failure == SEER_FAILURE_NONE)
+  if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE)
     return;
-  if (waited && headers->length > 0) {
-    seer_site_mask(f->site, headers->data, headers->length,
-                   headers->error != SEER_BUFFER_OK);
+  if (f->thorough && headers->length > 0) {
+    seer_outgoing_mask(&f->outgoing, headers->data, headers->length,
+                       headers->error != SEER_BUFFER_OK);
     t->headers = headers->data;
     t->headers_length = headers->length;
   }
   if (body->length > 0) {
-    seer_site_mask(f->site, body->data, body->length, f->incoming.cut);
+    seer_outgoing_mask(&f->outgoing, body->data, body->length,
+                       f->incoming.cut);
     t->body = body->data;
     t->body_length = body->length;
   }
   describe(t);
+  if (refusal == NULL)
+    return;
+  t->answer.failure = SEER_FAILURE_REDIRECT;
+  snprintf(t->message, sizeof t->message, "%d %s", t->answer.status, refusal);
 }
 
 seer_transfer *seer_http_finished(seer_http *http) {
@@ -363,15 +358,17 @@ seer_transfer *seer_http_finished(seer_http *http) {
   while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
     CURLcode code = message->data.result;
     CURL *easy = message->easy_handle;
+    const char *refusal;
     flight *f = NULL;
     if (message->msg != CURLMSG_DONE)
       continue;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
     curl_multi_remove_handle(http->multi, easy);
     disconnected(f);
-    f->transfer.redirected = find_redirect(f);
+    f->transfer.redirected =
+        seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
     if (f->incoming.status != 0)
-      conclude_answer(f);
+      conclude_answer(f, refusal);
     else
       conclude_failure(f, code);
     return &f->transfer;
@@ -379,10 +376,19 @@ seer_transfer *seer_http_finished(seer_http *http) {
   return NULL;
 }
 
+void seer_http_trace_request(seer_transfer *transfer, char *text,
+                             size_t size) {
+  seer_trace_request(&flight_of(transfer)->outgoing, text, size);
+}
+
+void seer_http_trace_answer(seer_transfer *transfer, char *text, size_t size) {
+  flight *f = flight_of(transfer);
+  seer_trace_answer(&f->outgoing, transfer, seer_clock_now() - f->began, text,
+                    size);
+}
+
 void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
   flight *f = flight_of(transfer);
-  curl_free(f->url);
-  f->url = NULL;
   f->next = http->idle;
   http->idle = f;
 }
@@ -414,6 +420,7 @@ void seer_http_free(seer_http *http) {
     http->idle = f->next;
     curl_easy_cleanup(f->easy);
     seer_incoming_clear(&f->incoming);
+    seer_outgoing_clear(&f->outgoing);
     free(f);
   }
   free(http->sockets);

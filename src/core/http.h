@@ -2,7 +2,7 @@
 #define SEER_HTTP_H
 
 /*
- * Requests over libcurl's multi interface: the only file that knows it.
+ * Requests over libcurl's multi interface: the http files alone know it.
  *
  * A site is an endpoint made ready for libcurl: URLs, headers, proxy. A
  * transfer is one request in flight and, when it has finished, its answer.
@@ -11,6 +11,7 @@
  * away from the site's origin or reads more of an answer than it must.
  */
 
+#include "buffer.h"
 #include "retry.h"
 #include "sender.h"
 
@@ -24,7 +25,6 @@
 #define SEER_HTTP_REDIRECTS 10
 
 typedef struct seer_http seer_http;
-typedef struct seer_site seer_site;
 
 typedef struct seer_transfer {
   seer_queue *queue; /* these four are the caller's to set and read */
@@ -35,7 +35,7 @@ typedef struct seer_transfer {
   seer_answer answer; /* these are valid when it has finished */
   int sent;           /* times that the request went over the wire */
   bool redirected;    /* seer_http_follow can go on */
-  char *headers;      /* of a waiter's; owned by the transfer; or NULL */
+  char *headers;      /* if thorough; owned by the transfer; or NULL */
   size_t headers_length;
   char *body;
   size_t body_length;
@@ -52,11 +52,54 @@ const char *seer_http_check_url(const char *url);
 /* True if the URL's host is "localhost" or a loopback address. */
 bool seer_http_is_loopback(const char *url);
 
-/* Reads the environment for proxies (http_proxy, https_proxy, all_proxy and
-   no_proxy, as curl does) and SSL_CERT_FILE, so call it on a thread of the
-   host's. NULL without memory. */
-seer_site *seer_site_new(const char *base_url, const char *api_key);
+/* Why `text` cannot be the URL of a proxy, or NULL if it can. The result
+   says nothing of the text: there may be a password in it. */
+const char *seer_http_check_proxy(const char *text);
+
+/* Whether this libcurl knows HTTP/2. */
+bool seer_http_has_http2(void);
+
+/* What tells sites apart. */
+typedef struct seer_site_options {
+  const char *base_url, *api_key;
+  const char *proxy;   /* "": none; NULL: what the environment says */
+  const char *ca_file; /* NULL: $SSL_CERT_FILE, or else libcurl's own */
+  const char *ca_blob; /* certificates as PEM; NULL: none */
+  int http_version;    /* 1 or 2; 0: the better one */
+  const char *headers; /* blocks, see block.h; or NULL */
+  const char *query;
+} seer_site_options;
+
+/* A site with one reference, or NULL without memory. Reads the environment
+   for proxies (http_proxy, https_proxy, all_proxy and no_proxy, as curl does)
+   and SSL_CERT_FILE, so call it on a thread of the host's. */
+seer_site *seer_site_new(const seer_site_options *options);
 void seer_site_free(seer_site *site);
+
+/* The sites of an endpoint are a list. With the lock held; unrefer returns
+   true, and has unlinked the site, if that was the last reference. */
+void seer_site_link(seer_site **list, seer_site *site);
+seer_site *seer_site_next(const seer_site *site);
+void seer_site_refer(seer_site *site);
+bool seer_site_unrefer(seer_site **list, seer_site *site);
+
+/* Whether requests to both go out in the same way. */
+bool seer_site_equals(const seer_site *one, const seer_site *other);
+
+/* The options that the site was made with; the strings are the site's. */
+void seer_site_get_options(const seer_site *site, seer_site_options *options);
+
+/* Overwrites the key, what logs in at the proxy and the client's own secret
+   headers, wherever they stand in `text`, as they are or escaped as in JSON,
+   and, when the text was cut off, the part of one that may stand at the
+   end. */
+void seer_site_mask(const seer_site *site, char *text, size_t length,
+                    bool cut);
+
+/* Appends how the event would go out: the URL and a zero, then its headers
+   as a block, with the secrets overwritten. */
+void seer_http_preview(const seer_site *site, const seer_event *event,
+                       seer_buffer *out);
 
 /* Whether a transfer of the site has been connected since `time`, or is
    still. With the lock held. */
@@ -76,11 +119,17 @@ void seer_http_free(seer_http *http);
    no word to the server, and leaves the rest alone. */
 void seer_http_abandon(seer_http *http);
 
-/* Starts to send the event; its body must stay until the transfer has
-   finished. Times in ms. NULL without memory. */
-seer_transfer *seer_http_start(seer_http *http, seer_site *site,
-                               seer_event *event, int64_t timeout,
-                               int64_t connect_timeout);
+/* How an event is to be sent. */
+typedef struct seer_sending {
+  seer_site *site;
+  seer_event *event;       /* stays until the transfer has finished */
+  int64_t timeout;         /* ms, of the attempt */
+  int64_t connect_timeout; /* ms */
+  bool thorough;           /* somebody will read all of the answer */
+} seer_sending;
+
+/* Starts to send. NULL without memory. */
+seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending);
 
 /* Moves all transfers on, without waiting. */
 void seer_http_perform(seer_http *http);
@@ -92,6 +141,11 @@ void seer_http_recycle(seer_http *http, seer_transfer *transfer);
 /* Sends a transfer that was redirected to its new place; false if it cannot
    be, and the transfer is finished as it is. */
 bool seer_http_follow(seer_http *http, seer_transfer *transfer);
+
+/* What goes out, and what has come back, in a line without secrets, for
+   debugging; at most `size` bytes, ended by a zero. */
+void seer_http_trace_request(seer_transfer *transfer, char *text, size_t size);
+void seer_http_trace_answer(seer_transfer *transfer, char *text, size_t size);
 
 /* Waits up to `timeout` ms for a transfer to move, or the alarm; true if the
    alarm rang. */

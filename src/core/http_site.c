@@ -1,140 +1,120 @@
 #include "http_site.h"
 
+#include "block.h"
 #include "clock.h"
 #include "mask.h"
 #include "thread.h"
 #include "version.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-static const char *const paths[] = {"/capture", "/identify"};
+/* Expect is named for libcurl not to send it. */
+const char seer_site_own_headers[] =
+    "Accept: application/json\0"
+    "Content-Type: application/json\0"
+    "User-Agent: Seerstack/Lua " SEER_VERSION "\0Expect:\0";
 
-/* libcurl takes "http:///name" for a host called so. */
-static bool has_host(const char *text) {
-  const char *slashes = strstr(text, "://");
-  return slashes != NULL && slashes[3] != '/';
+static char *copy(const char *text) {
+  return strdup(text != NULL ? text : "");
 }
 
-static const char *check_parts(CURLU *url, const char *text) {
-  char *scheme = NULL;
-  const char *fault = NULL;
-  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  if (scheme == NULL ||
-      (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-    fault = "an http or https URL expected";
-  else if (strpbrk(text, "?#") != NULL)
-    fault = "a base URL has no query or fragment";
-  curl_free(scheme);
-  return fault;
+static char *copy_block(const char *block) {
+  size_t size = seer_block_size(block);
+  char *copied = calloc(1, size + 1);
+  if (copied != NULL && size > 0)
+    memcpy(copied, block, size);
+  return copied;
 }
 
-const char *seer_http_check_url(const char *text) {
-  const char *fault;
-  CURLU *url = curl_url();
-  if (url == NULL)
-    return "out of memory";
-  switch (curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
-  case CURLUE_OK:
-    fault = has_host(text) ? check_parts(url, text) : "a host is missing";
-    break;
-  case CURLUE_USER_NOT_ALLOWED:
-    fault = "user information is not allowed in it";
-    break;
-  case CURLUE_OUT_OF_MEMORY:
-    fault = "out of memory";
-    break;
-  default:
-    fault = "an http or https URL expected";
+/*
+** Secrets.
+*/
+
+/* There is room: no block has a name twice, so a site has its key, four forms
+   of a login and four secret headers at most. */
+static bool add_secret(seer_site *site, const char *secret) {
+  char **place = site->secrets;
+  while (*place != NULL)
+    place++;
+  return (*place = copy(secret)) != NULL;
+}
+
+static char *base64(const char *text) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm"
+                               "nopqrstuvwxyz0123456789+/";
+  size_t length = strlen(text);
+  char *coded = malloc(length / 3 * 4 + 5), *at = coded;
+  if (coded == NULL)
+    return NULL;
+  for (size_t i = 0; i < length; i += 3) {
+    unsigned char bytes[3] = {0, 0, 0};
+    size_t left = length - i < 3 ? length - i : 3;
+    memcpy(bytes, text + i, left);
+    *at++ = digits[bytes[0] >> 2];
+    *at++ = digits[(bytes[0] & 3) << 4 | bytes[1] >> 4];
+    *at++ = left > 1 ? digits[(bytes[1] & 15) << 2 | bytes[2] >> 6] : '=';
+    *at++ = left > 2 ? digits[bytes[2] & 63] : '=';
   }
-  curl_url_cleanup(url);
-  return fault;
+  *at = '\0';
+  return coded;
 }
 
-static bool is_loopback_host(const char *host) {
-  unsigned char address[4];
-  if (inet_pton(AF_INET, host, address) == 1)
-    return address[0] == 127;
-  return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
+/* "bob:secret" as it stands in the URL, what that means, and what of it goes
+   over the wire. */
+static bool add_login(seer_site *site, const char *login) {
+  char *meant = curl_easy_unescape(NULL, login, 0, NULL);
+  const char *colon = meant != NULL ? strchr(meant, ':') : NULL;
+  char *coded = meant != NULL ? base64(meant) : NULL;
+  bool added = coded != NULL && add_secret(site, login) &&
+               add_secret(site, meant) && add_secret(site, coded) &&
+               (colon == NULL || strlen(colon + 1) < SEER_SITE_LEAST_SECRET ||
+                add_secret(site, colon + 1));
+  curl_free(meant);
+  free(coded);
+  return added;
 }
 
-bool seer_http_is_loopback(const char *text) {
-  char *host = NULL;
-  bool loopback = false;
-  CURLU *url = curl_url();
-  if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-    loopback = is_loopback_host(host);
-  curl_free(host);
-  curl_url_cleanup(url);
-  return loopback;
+static bool add_proxy_secrets(seer_site *site) {
+  const char *start = strstr(site->proxy, "://");
+  const char *end = strrchr(site->proxy, '@');
+  char *login;
+  bool added;
+  start = start != NULL ? start + 3 : site->proxy;
+  if (end == NULL || end <= start)
+    return true;
+  login = strndup(start, (size_t)(end - start));
+  added = login != NULL && add_login(site, login);
+  free(login);
+  return added;
 }
 
-static bool same_part(CURLU *one, CURLU *other, CURLUPart part) {
-  char *first = NULL, *second = NULL;
-  curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
-  curl_url_get(other, part, &second, CURLU_DEFAULT_PORT);
-  bool same = first != NULL && second != NULL && strcmp(first, second) == 0;
-  curl_free(first);
-  curl_free(second);
-  return same;
+static bool add_header_secrets(seer_site *site) {
+  const char *line = site->given_headers;
+  for (; *line != '\0'; line = seer_block_next(line)) {
+    const char *secret = seer_block_secret(line);
+    if (secret != NULL && strlen(secret) >= SEER_SITE_LEAST_SECRET &&
+        !add_secret(site, secret))
+      return false;
+  }
+  return true;
 }
 
-char *seer_site_same_origin(const char *text, const char *location) {
-  char *result = NULL;
-  CURLU *from = curl_url(), *to = curl_url();
-  if (from != NULL && to != NULL &&
-      curl_url_set(from, CURLUPART_URL, text, 0) == CURLUE_OK &&
-      curl_url_set(to, CURLUPART_URL, text, 0) == CURLUE_OK &&
-      curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER) ==
-          CURLUE_OK &&
-      same_part(from, to, CURLUPART_SCHEME) &&
-      same_part(from, to, CURLUPART_HOST) &&
-      same_part(from, to, CURLUPART_PORT))
-    curl_url_get(to, CURLUPART_URL, &result, 0);
-  curl_url_cleanup(from);
-  curl_url_cleanup(to);
-  return result;
+static bool add_secrets(seer_site *site) {
+  return (*site->api_key == '\0' || add_secret(site, site->api_key)) &&
+         add_proxy_secrets(site) && add_header_secrets(site);
 }
 
 void seer_site_mask(const seer_site *site, char *text, size_t length,
                     bool cut) {
-  seer_mask(site->api_key, text, length, cut);
-  if (site->proxy_login != NULL)
-    seer_mask(site->proxy_login, text, length, cut);
+  for (char *const *secret = site->secrets; *secret != NULL; secret++)
+    seer_mask(*secret, text, length, cut);
 }
 
-static char *join(const char *one, const char *other) {
-  size_t length = strlen(one);
-  char *joined = malloc(length + strlen(other) + 1);
-  if (joined == NULL)
-    return NULL;
-  memcpy(joined, one, length);
-  strcpy(joined + length, other);
-  return joined;
-}
-
-static bool add_header(seer_site *site, const char *line) {
-  struct curl_slist *list = curl_slist_append(site->headers, line);
-  if (list == NULL)
-    return false;
-  site->headers = list;
-  return true;
-}
-
-/* `Expect:` keeps libcurl from asking leave for a large body. */
-static bool add_headers(seer_site *site) {
-  char *authorization = join("Authorization: Bearer ", site->api_key);
-  bool added = authorization != NULL && add_header(site, authorization) &&
-               add_header(site, "Accept: application/json") &&
-               add_header(site, "Content-Type: application/json") &&
-               add_header(site, "User-Agent: Seerstack/Lua " SEER_VERSION) &&
-               add_header(site, "Expect:");
-  free(authorization);
-  return added;
-}
+/*
+** The environment.
+*/
 
 /* The first of some environment variables that is set and not empty. */
 static const char *first_set(const char *const *names) {
@@ -146,50 +126,138 @@ static const char *first_set(const char *const *names) {
   return NULL;
 }
 
-/* "bob:secret" of "http://bob:secret@proxy:3128". */
-static bool find_proxy_login(seer_site *site) {
-  const char *start = strstr(site->proxy, "://");
-  const char *end = strrchr(site->proxy, '@');
-  start = start != NULL ? start + 3 : site->proxy;
-  if (end == NULL || end <= start)
-    return true;
-  site->proxy_login = strndup(start, (size_t)(end - start));
-  return site->proxy_login != NULL;
-}
-
 /* As curl does: HTTP_PROXY in capitals is not looked at, for a CGI script's
    client can set it. */
-static bool read_environment(seer_site *site, const char *base_url) {
+static bool set_proxy(seer_site *site, const seer_site_options *options) {
   static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY",
                                      NULL};
   static const char *const https[] = {"https_proxy", "HTTPS_PROXY",
                                       "all_proxy", "ALL_PROXY", NULL};
   static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
-  static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
-  bool secure = strncasecmp(base_url, "https", 5) == 0;
-  const char *proxy = first_set(secure ? https : http);
-  const char *no_proxy = first_set(none);
-  const char *ca_file = first_set(authorities);
-  site->proxy = join(proxy != NULL ? proxy : "", "");
-  site->no_proxy = join(no_proxy != NULL ? no_proxy : "", "");
-  if (ca_file != NULL && (site->ca_file = join(ca_file, "")) == NULL)
-    return false;
-  return site->proxy != NULL && site->no_proxy != NULL &&
-         find_proxy_login(site);
+  bool secure = strncasecmp(options->base_url, "https", 5) == 0;
+  site->proxy_given = options->proxy != NULL;
+  site->proxy = copy(site->proxy_given ? options->proxy
+                                       : first_set(secure ? https : http));
+  site->no_proxy = copy(site->proxy_given ? "" : first_set(none));
+  return site->proxy != NULL && site->no_proxy != NULL;
 }
 
-static bool build_urls(seer_site *site, const char *base_url) {
-  size_t length = strlen(base_url);
-  char *base = join(base_url, "");
-  if (base == NULL)
+static bool set_authorities(seer_site *site,
+                            const seer_site_options *options) {
+  static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
+  const char *file = options->ca_file;
+  site->ca_given = file != NULL || options->ca_blob != NULL;
+  if (!site->ca_given)
+    file = first_set(authorities);
+  if (file != NULL && (site->ca_file = copy(file)) == NULL)
     return false;
-  while (length > 0 && base[length - 1] == '/')
-    base[--length] = '\0';
-  site->urls[SEER_CAPTURE] = join(base, paths[SEER_CAPTURE]);
-  site->urls[SEER_IDENTIFY] = join(base, paths[SEER_IDENTIFY]);
-  free(base);
+  if (options->ca_blob != NULL &&
+      (site->ca_blob = copy(options->ca_blob)) == NULL)
+    return false;
+  return true;
+}
+
+/*
+** Headers and URLs.
+*/
+
+/* Appends a line of a block; the list is as it was without memory. */
+static bool add_line(struct curl_slist **list, const char *line) {
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  if (longer != NULL)
+    *list = longer;
+  return longer != NULL;
+}
+
+static bool add_block(struct curl_slist **list, const char *block) {
+  for (; *block != '\0'; block = seer_block_next(block))
+    if (!add_line(list, block))
+      return false;
+  return true;
+}
+
+/* A block of what is the SDK's own, the key first. */
+static bool write_own(const seer_site *site, seer_buffer *out) {
+  seer_buffer_append(out, "Authorization: Bearer ", 22);
+  seer_buffer_append(out, site->api_key, strlen(site->api_key) + 1);
+  seer_buffer_append(out, seer_site_own_headers, sizeof seer_site_own_headers);
+  return !out->error;
+}
+
+static bool set_headers(seer_site *site, const seer_site_options *options) {
+  seer_buffer own, all;
+  seer_buffer_init(&own, SIZE_MAX / 2);
+  seer_buffer_init(&all, SIZE_MAX / 2);
+  site->given_headers = copy_block(options->headers);
+  if (site->given_headers != NULL && write_own(site, &own)) {
+    seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data, site->given_headers);
+    if (!all.error)
+      site->headers = copy_block(all.data);
+  }
+  seer_buffer_clear(&own);
+  seer_buffer_clear(&all);
+  return site->headers != NULL && add_block(&site->list, site->headers);
+}
+
+static char *make_url(const char *base, const char *path, const char *query) {
+  seer_buffer out;
+  char *url = NULL;
+  seer_buffer_init(&out, SIZE_MAX / 2);
+  seer_buffer_append(&out, base, strlen(base));
+  seer_site_write_path(&out, path, query);
+  seer_buffer_byte(&out, '\0');
+  if (!out.error)
+    url = copy(out.data);
+  seer_buffer_clear(&out);
+  return url;
+}
+
+void seer_site_write_path(seer_buffer *out, const char *path,
+                          const char *query) {
+  char separator = strchr(path, '?') != NULL ? '&' : '?';
+  size_t before;
+  seer_buffer_append(out, path, strlen(path));
+  before = out->length;
+  seer_buffer_byte(out, separator);
+  seer_block_write_query(out, query);
+  if (out->length == before + 1)
+    seer_buffer_cut(out, before);
+}
+
+static bool set_urls(seer_site *site, const seer_site_options *options) {
+  size_t length = strlen(options->base_url);
+  site->base_url = copy(options->base_url);
+  site->query = copy_block(options->query);
+  if (site->base_url == NULL || site->query == NULL)
+    return false;
+  while (length > 0 && site->base_url[length - 1] == '/')
+    site->base_url[--length] = '\0';
+  site->urls[SEER_CAPTURE] = make_url(site->base_url, "/capture", site->query);
+  site->urls[SEER_IDENTIFY] =
+      make_url(site->base_url, "/identify", site->query);
   return site->urls[SEER_CAPTURE] != NULL && site->urls[SEER_IDENTIFY] != NULL;
 }
+
+/*
+** Versions of HTTP.
+*/
+
+bool seer_http_has_http2(void) {
+  return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) !=
+         0;
+}
+
+/* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
+static long http_version(int given) {
+  bool modern = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
+  if (given == 2 || (given == 0 && modern && seer_http_has_http2()))
+    return CURL_HTTP_VERSION_2TLS;
+  return CURL_HTTP_VERSION_1_1;
+}
+
+/*
+** Making.
+*/
 
 static uint64_t next_serial(void) {
   static uint64_t last;
@@ -200,32 +268,99 @@ static uint64_t next_serial(void) {
   return serial;
 }
 
-seer_site *seer_site_new(const char *base_url, const char *api_key) {
+seer_site *seer_site_new(const seer_site_options *options) {
   seer_site *site = calloc(1, sizeof *site);
   if (site == NULL)
     return NULL;
   site->serial = next_serial();
-  site->api_key = join(api_key, "");
-  if (site->api_key == NULL || !build_urls(site, base_url) ||
-      !add_headers(site) || !read_environment(site, base_url)) {
-    seer_site_free(site);
-    return NULL;
-  }
-  return site;
+  site->references = 1;
+  site->http_given = options->http_version;
+  site->http_version = http_version(options->http_version);
+  site->api_key = copy(options->api_key);
+  if (site->api_key != NULL && set_urls(site, options) &&
+      set_headers(site, options) && set_proxy(site, options) &&
+      set_authorities(site, options) && add_secrets(site))
+    return site;
+  seer_site_free(site);
+  return NULL;
 }
 
 void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
-  curl_slist_free_all(site->headers);
+  curl_slist_free_all(site->list);
+  for (int i = 0; i < SEER_SITE_SECRETS; i++)
+    free(site->secrets[i]);
   free(site->urls[SEER_CAPTURE]);
   free(site->urls[SEER_IDENTIFY]);
+  free(site->base_url);
+  free(site->headers);
+  free(site->given_headers);
+  free(site->query);
   free(site->api_key);
   free(site->proxy);
-  free(site->proxy_login);
   free(site->no_proxy);
   free(site->ca_file);
+  free(site->ca_blob);
   free(site);
+}
+
+void seer_site_get_options(const seer_site *site, seer_site_options *options) {
+  options->base_url = site->base_url;
+  options->api_key = site->api_key;
+  options->proxy = site->proxy_given ? site->proxy : NULL;
+  options->ca_file = site->ca_given ? site->ca_file : NULL;
+  options->ca_blob = site->ca_blob;
+  options->http_version = site->http_given;
+  options->headers = site->given_headers;
+  options->query = site->query;
+}
+
+void seer_site_link(seer_site **list, seer_site *site) {
+  site->next = *list;
+  *list = site;
+}
+
+seer_site *seer_site_next(const seer_site *site) {
+  return site->next;
+}
+
+void seer_site_refer(seer_site *site) {
+  site->references++;
+}
+
+bool seer_site_unrefer(seer_site **list, seer_site *site) {
+  if (--site->references > 0)
+    return false;
+  while (*list != site)
+    list = &(*list)->next;
+  *list = site->next;
+  return true;
+}
+
+static bool same_text(const char *one, const char *other) {
+  return one == other ||
+         (one != NULL && other != NULL && strcmp(one, other) == 0);
+}
+
+static bool same_block(const char *one, const char *other) {
+  size_t size = seer_block_size(one);
+  return size == seer_block_size(other) && memcmp(one, other, size) == 0;
+}
+
+bool seer_site_equals(const seer_site *one, const seer_site *other) {
+  return same_text(one->base_url, other->base_url) &&
+         same_text(one->api_key, other->api_key) &&
+         same_text(one->proxy, other->proxy) &&
+         same_text(one->no_proxy, other->no_proxy) &&
+         same_text(one->ca_file, other->ca_file) &&
+         same_text(one->ca_blob, other->ca_blob) &&
+         one->http_version == other->http_version &&
+         one->proxy_given == other->proxy_given &&
+         one->ca_given == other->ca_given &&
+         one->http_given == other->http_given &&
+         same_block(one->given_headers, other->given_headers) &&
+         same_block(one->query, other->query);
 }
 
 bool seer_site_connected(const seer_site *site, int64_t time) {

@@ -3,39 +3,52 @@
 
 /*
  * Inside http: what transfers to one site share. Built on a thread of the
- * host's, constant afterwards except for the count of connected transfers,
- * which the lock guards.
+ * host's, constant afterwards except for references and the count of
+ * connected transfers, which the lock guards.
  */
 
+#include "buffer.h"
 #include "http.h"
 
 #include <curl/curl.h>
 
 #pragma GCC visibility push(hidden)
 
+#define SEER_SITE_SECRETS 12     /* at most, with a NULL after the last */
+#define SEER_SITE_LEAST_SECRET 4 /* bytes: a shorter one stands anywhere */
+
 struct seer_site {
-  uint64_t serial;            /* no two sites of a process share it */
-  char *urls[2];              /* by seer_kind */
-  struct curl_slist *headers; /* of every request */
+  seer_site *next;         /* of the same endpoint */
+  uint64_t serial;         /* no two sites of a process share it */
+  int references;          /* of queues */
+  char *base_url;          /* without the slash at its end */
+  char *urls[2];           /* of captures and identifies, with the query */
+  char *headers;           /* a block: the client's over the SDK's */
+  char *given_headers;     /* the client's alone */
+  char *query;             /* a block */
+  struct curl_slist *list; /* of `headers` */
+
   char *api_key;
-  char *proxy;       /* "": none */
-  char *proxy_login; /* the part of it before the @; or NULL */
-  char *no_proxy;    /* "": none */
-  char *ca_file;     /* NULL: libcurl's own */
-  int connected;     /* transfers whose connection is established */
+  char *proxy;                      /* "": none */
+  char *no_proxy;                   /* "": none */
+  bool proxy_given;                 /* not the environment's */
+  char *ca_file;                    /* NULL: libcurl's own */
+  bool ca_given;                    /* not the environment's */
+  char *ca_blob;                    /* NULL: none */
+  long http_version;                /* as libcurl names it */
+  int http_given;                   /* as it was given */
+  char *secrets[SEER_SITE_SECRETS]; /* to be masked; NULL after the last */
+  int connected; /* transfers whose connection is established */
   int64_t connected_at;
 };
 
-/* Overwrites the key, and what logs in at the proxy, wherever it stands in
-   `text`, as it is or escaped as in JSON, and, when the text was cut off, the
-   part of it that may stand at the end. */
-void seer_site_mask(const seer_site *site, char *text, size_t length,
-                    bool cut);
+/* A block: what every request says, unless somebody has put another line
+   over it, and what another origin may see. */
+extern const char seer_site_own_headers[];
 
-/* The absolute URL that `location` means when `url` answers with it, if it
-   has the same scheme, host and port; else NULL. The caller frees it with
-   curl_free. */
-char *seer_site_same_origin(const char *url, const char *location);
+/* Appends a path and, when the block has any, the parameters of a query. */
+void seer_site_write_path(seer_buffer *out, const char *path,
+                          const char *query);
 
 #pragma GCC visibility pop
 

@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include "clock.h"
+#include "report.h"
 #include "settle.h"
 #include "state.h"
 #include "thread.h"
@@ -15,7 +16,6 @@ typedef struct claimed {
   seer_queue *queue;
   seer_event *event;
   uint32_t epoch;
-  int64_t timeout, connect_timeout;
 } claimed;
 
 /* How many transfers are in flight, and since when there are none. Only the
@@ -53,14 +53,10 @@ static void end_work(void) {
 
 static void note_claim(claimed *claim, seer_endpoint *endpoint,
                        seer_queue *queue, seer_event *event) {
-  const seer_settings *settings = &queue->settings;
   claim->endpoint = endpoint;
   claim->queue = queue;
   claim->event = event;
   claim->epoch = endpoint->epoch;
-  claim->timeout =
-      event->request != NULL ? event->request->timeout : settings->timeout;
-  claim->connect_timeout = settings->connect_timeout;
 }
 
 /* With the lock held: what may be sent now, at most BATCH events. */
@@ -79,20 +75,38 @@ static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
   return count;
 }
 
+/* The event is in flight, so its queue stays, and with it the settings. */
+static seer_sending make_sending(const claimed *claim) {
+  const seer_settings *settings = &claim->queue->settings;
+  seer_event *event = claim->event;
+  seer_sending sending;
+  sending.site = claim->queue->site;
+  sending.event = event;
+  sending.timeout = settings->timeout;
+  if (event->request != NULL)
+    sending.timeout = event->request->timeout;
+  else if (event->special != NULL && event->special->timeout > 0)
+    sending.timeout = event->special->timeout;
+  sending.connect_timeout = settings->connect_timeout;
+  sending.thorough = event->request != NULL || settings->has_on_error ||
+                     settings->log_level >= SEER_DEBUG;
+  return sending;
+}
+
 static bool start_transfer(const claimed *claim) {
+  seer_sending sending = make_sending(claim);
   seer_transfer *transfer;
   if (seer_process.http == NULL)
     seer_process.http = seer_http_new();
   if (seer_process.http == NULL)
     return false;
-  transfer =
-      seer_http_start(seer_process.http, claim->endpoint->site, claim->event,
-                      claim->timeout, claim->connect_timeout);
+  transfer = seer_http_start(seer_process.http, &sending);
   if (transfer == NULL)
     return false;
   transfer->endpoint = claim->endpoint;
   transfer->queue = claim->queue;
   transfer->epoch = claim->epoch;
+  seer_report_request(transfer);
   return true;
 }
 
@@ -117,7 +131,15 @@ static bool follow(seer_transfer *transfer) {
   may = seer_endpoint_hop(transfer->endpoint, &transfer->queue->settings,
                           transfer->sent, seer_clock_now());
   seer_unlock();
-  return may && seer_http_follow(seer_process.http, transfer);
+  if (!may && transfer->event->request != NULL)
+    transfer->answer.failure = SEER_FAILURE_PACED;
+  if (!may)
+    return false;
+  seer_report_answer(transfer);
+  if (!seer_http_follow(seer_process.http, transfer))
+    return false;
+  seer_report_request(transfer);
+  return true;
 }
 
 static int settle_finished(void) {

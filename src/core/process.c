@@ -118,7 +118,7 @@ static int64_t worth_until(const seer_endpoint *endpoint,
   int64_t began = seer_process.exit_began;
   if (queue->pending == 0 || endpoint->hopeless || !has_thread())
     return began;
-  if (!seer_site_connected(endpoint->site, began) &&
+  if (!seer_site_connected(queue->site, began) &&
       queue->exit_deadline > began + CONNECT_AT_EXIT)
     return began + CONNECT_AT_EXIT;
   return queue->exit_deadline;
@@ -178,27 +178,30 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
     why = "no thread could be started";
   else if (endpoint->hopeless)
     why = "the rate limit allows no more in time";
-  else if (!seer_site_connected(endpoint->site, seer_process.exit_began))
+  else if (!seer_site_connected(queue->site, seer_process.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);
 }
 
-/* With the lock held: what was not delivered is dropped and counted. */
+/* With the lock held: what was not delivered is dropped and counted. The
+   result is how many events are to be told of. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
-  int64_t dropped = 0;
+  int64_t told = 0;
   for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
       if (queue->pending == 0)
         continue;
-      explain(endpoint, queue, reason, size);
-      dropped += queue->pending;
+      if (queue->settings.log_level >= SEER_ERROR) {
+        explain(endpoint, queue, reason, size);
+        told += queue->pending;
+      }
       seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
       while (seer_process.parked && queue->flying != NULL)
         seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
     }
-  return dropped;
+  return told;
 }
 
 static int64_t count_pending(void) {
@@ -235,8 +238,8 @@ static void at_exit(void) {
   seer_unlock();
   seer_state_bury(&dead);
   if (lost > 0)
-    seer_tell("%lld event%s not delivered before exit: %s", (long long)lost,
-              lost == 1 ? " was" : "s were", reason);
+    seer_tell(SEER_ERROR, "%lld event%s not delivered before exit: %s",
+              (long long)lost, lost == 1 ? " was" : "s were", reason);
 }
 
 static bool initialized;

@@ -137,10 +137,12 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_lines *lines) {
+                     seer_endpoint *endpoint, seer_site *site,
+                     seer_lines *lines) {
   memset(queue, 0, sizeof *queue);
   queue->settings = *settings;
   queue->endpoint = endpoint;
+  queue->site = site;
   queue->lines = lines;
   for (int i = 0; i < SEER_URGENCIES; i++)
     queue->line[i].queue = queue;
@@ -153,16 +155,25 @@ int64_t seer_queue_dropped(const seer_queue *queue) {
   return dropped;
 }
 
-static void count(seer_queue *queue, seer_settlement settlement) {
-  queue->pending--;
+static void count_settled(seer_queue *queue, seer_settlement settlement) {
   if (settlement == SEER_SETTLED_DELIVERED)
     queue->delivered++;
   else if (settlement == SEER_SETTLED_REJECTED)
     queue->rejected++;
   else
     queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
+}
+
+static void count(seer_queue *queue, seer_settlement settlement) {
+  count_settled(queue, settlement);
+  queue->pending--;
   if (queue->pending == 0)
     seer_wake();
+}
+
+void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
+  queue->accepted++;
+  count_settled(queue, settlement);
 }
 
 /* A flush waits for the events of earlier generations. */
@@ -188,21 +199,57 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
   return cancelled;
 }
 
+/* Whether on_error is to hear of an event that is settled. */
+static bool is_given_up(const seer_queue *queue, seer_settlement settlement) {
+  return queue->settings.has_on_error && !queue->orphan &&
+         (settlement == SEER_SETTLED_REJECTED ||
+          settlement == SEER_SETTLED_EXPIRED ||
+          settlement == SEER_SETTLED_DISPLACED);
+}
+
+/* Keeps the event for on_error; what is missed for that is freed. */
+static void give_up(seer_queue *queue, seer_event *event,
+                    seer_settlement settlement, seer_dead *dead) {
+  seer_event *missed;
+  event->lost = (uint8_t)settlement;
+  missed = seer_notices_add_lost(&queue->notices, event,
+                                 (size_t)queue->settings.max_event_bytes);
+  while (missed != NULL) {
+    seer_event *next = missed->next;
+    missed->next = dead->events;
+    dead->events = missed;
+    missed = next;
+  }
+}
+
+/* Whether a line on the standard error is to tell of a drop. */
+static bool is_told(const seer_queue *queue) {
+  return queue->settings.log_level >= SEER_ERROR &&
+         !queue->settings.has_logger;
+}
+
 /* Settles an event that is in no place any more, not even at the front of
    its user's. */
 static void bury(seer_queue *queue, seer_event *event,
                  seer_settlement settlement, seer_dead *dead) {
+  bool waited = event->request != NULL, cancelled;
   queue->events--;
   queue->bytes -= (int64_t)seer_event_size(event);
-  if (event->request != NULL)
+  if (waited)
     hold(queue, event, -1);
-  if (!settle_request(event, settlement)) {
+  cancelled = settle_request(event, settlement);
+  if (!cancelled) {
     count(queue, settlement);
     count_generation(queue, event->generation);
   }
-  event->next = dead->events;
-  dead->events = event;
-  if (settlement >= SEER_SETTLED_EXPIRED)
+  if (!cancelled && (!waited || event->request != NULL) &&
+      is_given_up(queue, settlement)) {
+    give_up(queue, event, settlement, dead);
+  } else {
+    event->next = dead->events;
+    dead->events = event;
+  }
+  if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
     dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
   if (queue->orphan && queue->events == 0) {
     queue->next_dead = dead->queues;
@@ -324,6 +371,16 @@ void seer_queue_done(seer_queue *queue, seer_event *event,
   settle(queue, event, settlement, dead);
 }
 
+bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
+                       seer_dead *dead) {
+  bool taken = why != NULL && event->request == NULL &&
+               is_given_up(queue, SEER_SETTLED_REJECTED);
+  seer_queue_done(queue, event, SEER_SETTLED_REJECTED, dead);
+  if (taken)
+    queue->notices.last_lost->request = why;
+  return taken;
+}
+
 void seer_queue_cancel(seer_queue *queue, seer_request *request) {
   request->settled = request->cancelled = true;
   count(queue, SEER_SETTLED_REJECTED);
@@ -372,20 +429,41 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
   }
 }
 
+void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
+  seer_event *event;
+  seer_message *message;
+  while ((event = seer_notices_take_lost(&queue->notices)) != NULL) {
+    event->next = dead->events;
+    dead->events = event;
+  }
+  while ((message = seer_notices_take(&queue->notices)) != NULL) {
+    message->next = dead->messages;
+    dead->messages = message;
+  }
+  queue->notices.missed = 0;
+}
+
 void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
   seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
   while (queue->flying != NULL)
     seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+  seer_queue_forget_notices(queue, dead);
   queue->accepted = queue->delivered = queue->rejected = 0;
   memset(queue->dropped_by, 0, sizeof queue->dropped_by);
+  memset(queue->drops_told, 0, sizeof queue->drops_told);
   queue->last_error[0] = '\0';
 }
 
-void seer_dead_free_events(seer_dead *dead) {
+void seer_dead_free(seer_dead *dead) {
   while (dead->events != NULL) {
     seer_event *event = dead->events;
     dead->events = event->next;
     seer_request_free(event->request);
     seer_event_free(event);
+  }
+  while (dead->messages != NULL) {
+    seer_message *message = dead->messages;
+    dead->messages = message->next;
+    free(message);
   }
 }

@@ -17,6 +17,7 @@
  * when the lock is given up.
  */
 
+#include "notice.h"
 #include "sender.h"
 #include "turns.h"
 
@@ -45,17 +46,10 @@ typedef struct seer_lines {
   seer_line *delayed;               /* a list */
 } seer_lines;
 
-typedef enum seer_settlement {
-  SEER_SETTLED_DELIVERED,
-  SEER_SETTLED_REJECTED,
-  SEER_SETTLED_EXPIRED, /* these have the order of seer_drop */
-  SEER_SETTLED_DISPLACED,
-  SEER_SETTLED_EXIT
-} seer_settlement;
-
 struct seer_queue {
   seer_settings settings;
   seer_endpoint *endpoint;
+  seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
   seer_queue *next_dead;
   seer_lines *lines; /* the endpoint's */
@@ -72,25 +66,31 @@ struct seer_queue {
   bool closed; /* takes no more events */
   bool orphan; /* its client is gone */
   char last_error[200];
+  seer_notices notices;                 /* for the callbacks */
+  seer_trouble troubles[SEER_TROUBLES]; /* told to the logger, if any... */
+  seer_trouble drops[SEER_DROPS];       /* ...and these too */
+  int64_t drops_told[SEER_DROPS];
 };
 
 /* What is to be freed: events, and queues without a client whose last
    event has gone. */
 typedef struct seer_dead {
   seer_event *events;
+  seer_message *messages;
   seer_queue *queues;             /* by `next_dead` */
   int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
 } seer_dead;
 
 #define SEER_NO_DEAD                                                          \
   {                                                                           \
-    NULL, NULL, {                                                             \
+    NULL, NULL, NULL, {                                                       \
       0                                                                       \
     }                                                                         \
   }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_lines *lines);
+                     seer_endpoint *endpoint, seer_site *site,
+                     seer_lines *lines);
 
 /* Takes an event. With drop_oldest, displaces as many as it must. */
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
@@ -113,6 +113,15 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
    whoever waits for it is woken. */
 void seer_queue_done(seer_queue *queue, seer_event *event,
                      seer_settlement settlement, seer_dead *dead);
+
+/* Settles an event in flight that was rejected. `why`, if not NULL, is a
+   request with one reference and the outcome, for on_error; the result says
+   whether it was taken. */
+bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
+                       seer_dead *dead);
+
+/* Counts an event that was settled without having been here. */
+void seer_queue_account(seer_queue *queue, seer_settlement settlement);
 
 /* Settles a request on behalf of its waiter; the queue disposes of its
    event when it comes upon it. */
@@ -140,11 +149,14 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
    this queue starts anew. */
 void seer_queue_forget(seer_queue *queue, seer_dead *dead);
 
+/* Drops what the callbacks were to hear of: nobody will ask. */
+void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead);
+
 int64_t seer_queue_dropped(const seer_queue *queue);
 
-/* Frees the events, and the requests that nobody refers to; the queues are
-   for the caller. Without the lock. */
-void seer_dead_free_events(seer_dead *dead);
+/* Frees the events, the requests that nobody refers to, and the messages;
+   the queues are for the caller. Without the lock. */
+void seer_dead_free(seer_dead *dead);
 
 #pragma GCC visibility pop
 

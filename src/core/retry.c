@@ -44,11 +44,19 @@ static seer_verdict judge_waited(const seer_answer *answer, bool last) {
   return answer->status == 429 ? SEER_PAUSE : SEER_RETRY;
 }
 
-static seer_verdict judge_queued(const seer_answer *answer, bool last) {
+/* Answers that say of a path that there is nothing to be had. */
+static bool concerns_path(int status) {
+  return status == 403 || status == 404 || status == 405;
+}
+
+static seer_verdict judge_queued(const seer_answer *answer, bool last,
+                                 bool own_path) {
   if (answer->status == 0)
     return SEER_RETRY;
   if (answer->should_retry >= 0)
     return answer->should_retry == 1 ? SEER_RETRY : SEER_REJECTED;
+  if (own_path && concerns_path(answer->status))
+    return SEER_REJECTED;
   if (concerns_endpoint(answer->status))
     return SEER_PAUSE;
   if (answer->status == 408 || answer->status >= 500)
@@ -56,12 +64,13 @@ static seer_verdict judge_queued(const seer_answer *answer, bool last) {
   return answer->status == 409 && !last ? SEER_RETRY : SEER_REJECTED;
 }
 
-seer_verdict seer_retry_judge(const seer_answer *answer, int attempts,
-                              int64_t max_retries, bool waited) {
-  bool last = attempts > max_retries;
+seer_verdict seer_retry_judge(const seer_answer *answer,
+                              const seer_asked *asked) {
+  bool last = asked->attempts > asked->max_retries;
   if (seer_retry_is_success(answer->status))
     return SEER_DELIVERED;
-  return waited ? judge_waited(answer, last) : judge_queued(answer, last);
+  return asked->waited ? judge_waited(answer, last)
+                       : judge_queued(answer, last, asked->own_path);
 }
 
 int64_t seer_retry_delay(const seer_answer *answer, int attempts,

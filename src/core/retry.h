@@ -27,16 +27,23 @@ typedef struct seer_answer {
   int64_t retry_after;  /* ms that the server asks for; -1: none, or junk */
 } seer_answer;
 
+/* Who asks for a verdict. */
+typedef struct seer_asked {
+  int attempts;        /* 1: this was the first */
+  int64_t max_retries; /* see below */
+  bool waited;         /* somebody waits */
+  bool own_path;       /* a post: its path may be wrong, not the service */
+} seer_asked;
+
 #define SEER_NO_RETRY_AFTER (-1)
 
 /* True for a 2xx. */
 bool seer_retry_is_success(int status);
 
-/* The verdict on the answer to attempt number `attempts` (1 is the first).
-   With `waited` the request gives up after `max_retries`; a queued event
-   does so on a 409 only. */
-seer_verdict seer_retry_judge(const seer_answer *answer, int attempts,
-                              int64_t max_retries, bool waited);
+/* The verdict on the answer to an attempt. What is waited for is given up
+   after `max_retries`; a queued event is so after a 409 only. */
+seer_verdict seer_retry_judge(const seer_answer *answer,
+                              const seer_asked *asked);
 
 /* Milliseconds to wait after attempt number `attempts`: the server's wish
    when it is over 0 and under 60 s, else min(initial * 2^(attempts - 1),

@@ -5,11 +5,12 @@
 #include "state.h"
 #include "thread.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const seer_drop_names[SEER_DROPS] = {"expired", "displaced",
-                                                 "exit"};
+const char *const seer_drop_names[SEER_DROPS] = {
+    "expired", "displaced", "exit", "disabled", "before_send"};
 
 bool seer_sender_init(void) {
   return seer_process_init();
@@ -20,11 +21,11 @@ bool seer_sender_in_nginx(void) {
 }
 
 seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint) {
+                             seer_endpoint *endpoint, seer_site *site) {
   seer_queue *queue = malloc(sizeof *queue);
   if (queue == NULL)
     return NULL;
-  seer_queue_init(queue, settings, endpoint, &endpoint->lines);
+  seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
   seer_lock();
   queue->next = endpoint->queues;
   if (queue->next != NULL)
@@ -38,6 +39,7 @@ void seer_sender_release(seer_queue *queue) {
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
   queue->closed = queue->orphan = true;
+  seer_queue_forget_notices(queue, &dead);
   if (queue->events == 0)
     dead.queues = queue;
   seer_unlock();
@@ -78,17 +80,37 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   return result;
 }
 
-void seer_sender_wait(seer_queue *queue, seer_request *request) {
+bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
+  bool open;
   seer_lock();
-  while (!request->settled) {
-    if (seer_clock_now() < request->give_up) {
-      seer_wait(request->give_up);
-    } else {
-      request->outcome.failure = SEER_FAILURE_TIMEOUT;
-      seer_queue_cancel(queue, request);
-    }
-  }
+  open = !queue->closed;
+  if (open)
+    seer_queue_account(queue, settlement);
   seer_unlock();
+  return open;
+}
+
+static void cancel(seer_queue *queue, seer_request *request) {
+  request->outcome.failure = SEER_FAILURE_TIMEOUT;
+  seer_queue_cancel(queue, request);
+}
+
+bool seer_sender_wait(seer_queue *queue, seer_request *request,
+                      int64_t deadline) {
+  bool settled;
+  seer_lock();
+  while (!request->settled && queue != NULL) {
+    int64_t now = seer_clock_now();
+    if (now >= request->give_up)
+      cancel(queue, request);
+    else if (now >= deadline)
+      break;
+    else
+      seer_wait(request->give_up < deadline ? request->give_up : deadline);
+  }
+  settled = request->settled;
+  seer_unlock();
+  return settled;
 }
 
 void seer_request_release(seer_request *request) {
@@ -155,10 +177,89 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   stats->dropped = seer_queue_dropped(queue);
   stats->pending = queue->pending;
   memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
+  stats->missed = queue->notices.missed;
   stats->retry_in = queue->endpoint->paused_until > now
                         ? queue->endpoint->paused_until - now
                         : -1;
   memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
   stats->sender = phase_name();
   seer_unlock();
+}
+
+/*
+** Word for the callbacks.
+*/
+
+/* With the lock held: whether the logger is to hear of drops since the last
+   time, and how many those were. */
+static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
+                          int64_t *times) {
+  int64_t untold = 0;
+  *times = queue->dropped_by[drop] - queue->drops_told[drop];
+  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
+      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
+    return false;
+  queue->drops_told[drop] += *times;
+  return true;
+}
+
+/* Messages about drops are made when they are asked for: there is no memory
+   to be had where events are dropped. */
+static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
+                                   const char *reason) {
+  int64_t now = seer_clock_now(), times;
+  char text[120];
+  bool due;
+  seer_lock();
+  due = are_drops_due(queue, drop, now, &times);
+  seer_unlock();
+  if (!due)
+    return NULL;
+  snprintf(text, sizeof text, "%lld event%s dropped: %s", (long long)times,
+           times == 1 ? " was" : "s were", reason);
+  return seer_message_new(SEER_ERROR, text);
+}
+
+seer_message *seer_sender_next_message(seer_queue *queue) {
+  seer_message *message;
+  seer_lock();
+  message = seer_notices_take(&queue->notices);
+  seer_unlock();
+  if (message == NULL)
+    message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
+  if (message == NULL)
+    message = tell_of_drops(queue, SEER_DROP_DISPLACED, "the queue was full");
+  return message;
+}
+
+seer_event *seer_sender_next_lost(seer_queue *queue) {
+  seer_event *event;
+  seer_lock();
+  event = seer_notices_take_lost(&queue->notices);
+  seer_unlock();
+  return event;
+}
+
+void seer_sender_free_lost(seer_event *event) {
+  seer_request_free(event->request);
+  seer_event_free(event);
+}
+
+static void tell_logger(seer_queue *queue, seer_message *message) {
+  seer_message *missed;
+  if (message == NULL)
+    return;
+  seer_lock();
+  missed = seer_notices_add(&queue->notices, message);
+  seer_unlock();
+  free(missed);
+}
+
+void seer_sender_tell(seer_queue *queue, seer_level level, const char *text) {
+  if (queue->settings.log_level < (int64_t)level)
+    return;
+  if (queue->settings.has_logger)
+    tell_logger(queue, seer_message_new(level, text));
+  else
+    seer_tell(level, "%s", text);
 }

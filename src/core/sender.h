@@ -12,12 +12,14 @@
  */
 
 #include "event.h"
+#include "notice.h"
 #include "settings.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct seer_queue seer_queue;
 typedef struct seer_endpoint seer_endpoint;
+typedef struct seer_site seer_site;
 
 typedef enum seer_submitted {
   SEER_ACCEPTED,     /* the queue has taken the event */
@@ -28,21 +30,35 @@ typedef enum seer_submitted {
 
 /* Why an event left a queue without an answer: index into dropped_by. */
 typedef enum seer_drop {
-  SEER_DROP_EXPIRED,   /* older than max_age */
-  SEER_DROP_DISPLACED, /* by a newer event, with drop_oldest */
-  SEER_DROP_EXIT,      /* the time to deliver at exit was up */
+  SEER_DROP_EXPIRED,     /* older than max_age */
+  SEER_DROP_DISPLACED,   /* by a newer event, with drop_oldest */
+  SEER_DROP_EXIT,        /* the time to deliver at exit was up */
+  SEER_DROP_DISABLED,    /* the client is not enabled */
+  SEER_DROP_BEFORE_SEND, /* the callback said so, or failed */
   SEER_DROPS
 } seer_drop;
+
+/* What has become of an event. */
+typedef enum seer_settlement {
+  SEER_SETTLED_DELIVERED,
+  SEER_SETTLED_REJECTED,
+  SEER_SETTLED_EXPIRED, /* these have the order of seer_drop */
+  SEER_SETTLED_DISPLACED,
+  SEER_SETTLED_EXIT,
+  SEER_SETTLED_DISABLED,
+  SEER_SETTLED_BEFORE_SEND
+} seer_settlement;
 
 typedef struct seer_stats {
   int64_t accepted, delivered, rejected, dropped, pending;
   int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
+  int64_t missed;                 /* notices for the callbacks */
   int64_t retry_in;               /* ms until the next try; -1: not held */
   char last_error[200];           /* "": none yet */
   const char *sender;             /* "none", "running", "stopped" */
 } seer_stats;
 
-/* The names of dropped_by's entries: "expired", "displaced", "exit". */
+/* The names of dropped_by's entries: "expired", "displaced"... */
 extern const char *const seer_drop_names[SEER_DROPS];
 
 /* Prepares the process: libcurl, fork handlers, exit handler, the module
@@ -52,10 +68,11 @@ bool seer_sender_init(void);
 /* True in a process of nginx, whose master does not wait for ever. */
 bool seer_sender_in_nginx(void);
 
-/* An empty queue that sends to `endpoint` (whose reference it takes over
-   when it succeeds); NULL without memory. */
+/* An empty queue that sends in the way of `site`, which is one of the
+   endpoint's (it takes over a reference to either when it succeeds); NULL
+   without memory. */
 seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint);
+                             seer_endpoint *endpoint, seer_site *site);
 
 /* The client is gone: what is queued is still sent, then the queue frees
    itself. Waits for nothing, so that __gc may call it. */
@@ -66,10 +83,17 @@ void seer_sender_release(seer_queue *queue);
    request needs two references to it: the waiter's and its own. */
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event);
 
-/* Waits until `request` is settled. When even its retries must be over, or
-   its first attempt could not begin within its timeout, it is cancelled
-   with SEER_FAILURE_TIMEOUT. Afterwards `request->outcome` can be read. */
-void seer_sender_wait(seer_queue *queue, seer_request *request);
+/* Counts an event as accepted and settled at once; false, and nothing
+   counted, if the queue is closed. */
+bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
+
+/* Waits until `request` is settled, or `deadline` (monotonic ms; 0 to look
+   without waiting); true if it is settled, so that `request->outcome` can be
+   read. When even its retries must be over, or its first attempt could not
+   begin within its timeout, it is cancelled with SEER_FAILURE_TIMEOUT.
+   Without a queue, which is one that is gone, nothing is waited for. */
+bool seer_sender_wait(seer_queue *queue, seer_request *request,
+                      int64_t deadline);
 
 /* Gives the waiter's reference back; whoever is last frees the request. */
 void seer_request_release(seer_request *request);
@@ -83,6 +107,20 @@ void seer_sender_close(seer_queue *queue);
 
 /* A consistent copy of the counts. */
 void seer_sender_stats(seer_queue *queue, seer_stats *stats);
+
+/* The oldest message for the client's logger, or NULL; to be freed with
+   free(). */
+seer_message *seer_sender_next_message(seer_queue *queue);
+
+/* The oldest event for on_error, or NULL; to be freed with
+   seer_sender_free_lost. Its request has the outcome, if there was one; else
+   `lost` says why it was dropped. */
+seer_event *seer_sender_next_lost(seer_queue *queue);
+void seer_sender_free_lost(seer_event *event);
+
+/* Tells something about a client, if its level wants it: to its logger, by
+   way of the messages, or on the standard error. */
+void seer_sender_tell(seer_queue *queue, seer_level level, const char *text);
 
 #pragma GCC visibility pop
 

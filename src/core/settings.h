@@ -24,7 +24,13 @@ typedef struct seer_settings {
   int64_t max_event_bytes;     /* of one event's JSON */
   int64_t max_age;             /* an older event is dropped */
   int64_t drop_oldest;         /* when full: 1 displace, 0 reject */
-  int64_t wait;                /* 1: capture and identify wait */
+  int64_t wait;                /* 1: calls wait for the answer */
+  int64_t enabled;             /* 0: accept and discard everything */
+  int64_t test_mode;           /* 1: keep requests, open no socket */
+  int64_t http_version;        /* 1 or 2; 0: the better one */
+  int64_t log_level;           /* a seer_level: what is told at most */
+  int64_t has_logger;          /* 1: a function is told, not stderr */
+  int64_t has_on_error;        /* 1: a function gets what is given up */
 } seer_settings;
 
 #endif

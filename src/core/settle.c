@@ -1,6 +1,7 @@
 #include "settle.h"
 
 #include "clock.h"
+#include "report.h"
 #include "state.h"
 #include "thread.h"
 
@@ -9,13 +10,6 @@
 #include <string.h>
 
 #define UNSENT_DELAY 1000 /* ms, when there was no memory to send */
-
-/* What to tell of an attempt, decided with the lock, told without. */
-typedef struct report {
-  bool tell;
-  const char *what, *consequence;
-  int64_t untold;
-} report;
 
 static char *copy_bytes(const char *bytes, size_t length) {
   char *copy = malloc(length + 1);
@@ -27,12 +21,9 @@ static char *copy_bytes(const char *bytes, size_t length) {
   return copy;
 }
 
-/* The answer as its waiter, if there is one, will see it. */
 static seer_outcome make_outcome(const seer_transfer *transfer) {
   seer_outcome outcome;
   memset(&outcome, 0, sizeof outcome);
-  if (transfer->event->request == NULL)
-    return outcome;
   outcome.status = transfer->answer.status;
   outcome.failure = transfer->answer.failure;
   snprintf(outcome.message, sizeof outcome.message, "%s", transfer->message);
@@ -54,131 +45,124 @@ static void free_outcome(seer_outcome *outcome) {
   free(outcome->body);
 }
 
-/* With the lock held: gives the outcome to the waiter; false if the waiter
-   has stopped waiting. */
-static bool hand_over(seer_request *request, const seer_outcome *outcome) {
-  if (request->settled)
-    return false;
-  request->outcome = *outcome;
-  return true;
-}
-
-static seer_trouble_kind trouble_of(const seer_attempt *attempt) {
-  seer_verdict verdict = attempt->verdict;
-  if (attempt->answer->status == 0)
-    return SEER_TROUBLE_UNREACHABLE;
-  if (attempt->answer->status == 429)
-    return SEER_TROUBLE_LIMITED;
-  if (verdict == SEER_REJECTED)
-    return SEER_TROUBLE_REJECTED;
-  return verdict == SEER_PAUSE ? SEER_TROUBLE_REFUSED : SEER_TROUBLE_FAILING;
-}
-
-/* A waiter hears of its trouble itself, and at exit one line tells of all
-   that is left. */
-static bool is_worth_a_line(const seer_attempt *attempt) {
-  if (attempt->verdict == SEER_DELIVERED || attempt->waited)
-    return false;
-  return attempt->verdict == SEER_REJECTED || !attempt->exiting;
-}
-
-static report make_report(seer_endpoint *endpoint, const seer_attempt *attempt,
-                          int64_t now) {
-  static const char *const whats[SEER_TROUBLES] = {
-      "no answer from", "trouble at", "refused by", "rate limited by",
-      "event rejected by"};
-  seer_trouble_kind kind = trouble_of(attempt);
-  report news = {false, whats[kind], "events are kept and sent later", 0};
-  if (attempt->verdict == SEER_REJECTED)
-    news.consequence = "the event is lost";
-  if (is_worth_a_line(attempt))
-    news.tell =
-        seer_trouble_happened(&endpoint->troubles[kind], now, &news.untold);
-  return news;
-}
-
-/* The event has been settled, and so its queue may be gone: the reference is
-   what keeps the endpoint. */
-static void tell_report(const report *news, const seer_transfer *transfer) {
-  const char *url = transfer->endpoint->base_url;
-  if (news->untold == 0)
-    seer_tell("%s %s: %s; %s", news->what, url, transfer->message,
-              news->consequence);
-  else
-    seer_tell("%s %s: %s; %s (%lld more since the last report)", news->what,
-              url, transfer->message, news->consequence,
-              (long long)news->untold);
-  seer_endpoint_release(transfer->endpoint);
-}
-
-static seer_attempt make_attempt(const seer_transfer *transfer,
-                                 double jitter) {
-  const seer_event *event = transfer->event;
-  const seer_queue *queue = transfer->queue;
+/* What an attempt has come to, and the answer for whoever wants to see it:
+   the waiter, or on_error, for which it travels in a request that nobody
+   waits for. Made without the lock. */
+typedef struct conclusion {
   seer_attempt attempt;
+  seer_outcome outcome;
+  seer_request *carrier; /* for on_error; NULL if it is not to hear of it */
+} conclusion;
+
+static seer_attempt make_attempt(const seer_transfer *transfer) {
+  const seer_event *event = transfer->event;
+  const seer_special *special = event->special;
+  seer_attempt attempt;
+  seer_asked asked;
+  asked.attempts = event->attempts;
+  asked.waited = event->request != NULL;
+  asked.own_path = event->kind == SEER_POST;
+  asked.max_retries = transfer->queue->settings.max_retries;
+  if (asked.waited)
+    asked.max_retries = event->request->max_retries;
+  else if (special != NULL && special->max_retries >= 0)
+    asked.max_retries = special->max_retries;
   attempt.answer = &transfer->answer;
-  attempt.waited = event->request != NULL;
+  attempt.waited = asked.waited;
   attempt.number = event->attempts;
   attempt.epoch = transfer->epoch;
-  attempt.exiting = seer_process.exiting;
-  attempt.jitter = jitter;
-  attempt.verdict =
-      seer_retry_judge(&transfer->answer, attempt.number,
-                       attempt.waited ? event->request->max_retries
-                                      : queue->settings.max_retries,
-                       attempt.waited);
+  attempt.exiting = false;
+  attempt.jitter = seer_id_fraction();
+  attempt.verdict = seer_retry_judge(&transfer->answer, &asked);
   return attempt;
 }
 
-/* With the lock held: what becomes of the event. True if its waiter has the
-   outcome. */
-static bool dispose(seer_transfer *transfer, const seer_attempt *attempt,
-                    const seer_outcome *outcome, int64_t due, int64_t now,
-                    seer_dead *dead) {
+static bool is_over(const seer_attempt *attempt) {
+  return attempt->verdict == SEER_DELIVERED ||
+         attempt->verdict == SEER_REJECTED;
+}
+
+static conclusion conclude(const seer_transfer *transfer) {
+  conclusion end;
+  memset(&end, 0, sizeof end);
+  end.attempt = make_attempt(transfer);
+  if (!end.attempt.waited && end.attempt.verdict == SEER_REJECTED &&
+      transfer->queue->settings.has_on_error)
+    end.carrier = seer_request_new(0, 0);
+  if (end.carrier != NULL || (end.attempt.waited && is_over(&end.attempt)))
+    end.outcome = make_outcome(transfer);
+  return end;
+}
+
+/* With the lock held: gives the outcome to the waiter, unless the waiter has
+   stopped waiting. */
+static void hand_over(conclusion *end, seer_request *request) {
+  if (request->settled)
+    return;
+  request->outcome = end->outcome;
+  memset(&end->outcome, 0, sizeof end->outcome);
+}
+
+static void reject(conclusion *end, seer_transfer *transfer, seer_dead *dead) {
+  if (!seer_queue_reject(transfer->queue, transfer->event, end->carrier, dead))
+    return;
+  end->carrier->outcome = end->outcome;
+  end->carrier = NULL;
+  memset(&end->outcome, 0, sizeof end->outcome);
+}
+
+/* With the lock held: what becomes of the event. */
+static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
+                    int64_t now, seer_dead *dead) {
   seer_queue *queue = transfer->queue;
   seer_event *event = transfer->event;
-  bool handed = false;
-  if (attempt->verdict == SEER_RETRY || attempt->verdict == SEER_PAUSE) {
+  if (!is_over(&end->attempt)) {
     if (event->request != NULL)
       event->request->give_up = seer_clock_after(due, event->request->timeout);
     seer_queue_release(queue, event, due, now);
-    return false;
+    return;
   }
   if (event->request != NULL)
-    handed = hand_over(event->request, outcome);
-  seer_queue_done(queue, event,
-                  attempt->verdict == SEER_DELIVERED ? SEER_SETTLED_DELIVERED
-                                                     : SEER_SETTLED_REJECTED,
-                  dead);
-  return handed;
+    hand_over(end, event->request);
+  if (end->attempt.verdict == SEER_DELIVERED)
+    seer_queue_done(queue, event, SEER_SETTLED_DELIVERED, dead);
+  else
+    reject(end, transfer, dead);
+}
+
+/* With the lock held: what the endpoint learns; returns when the event is
+   due again, if it is. */
+static int64_t learn(const seer_transfer *transfer,
+                     const seer_attempt *attempt, seer_report *report,
+                     int64_t now) {
+  seer_endpoint *endpoint = transfer->endpoint;
+  seer_queue *queue = transfer->queue;
+  int level = endpoint->level;
+  int64_t due;
+  seer_endpoint_landed(endpoint, attempt->waited, transfer->sent, now);
+  due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
+  seer_report_decide(report, transfer, attempt,
+                     level > 0 && endpoint->level == 0, now);
+  if (attempt->verdict != SEER_DELIVERED)
+    memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
+  return due;
 }
 
 void seer_settle(seer_transfer *transfer) {
-  seer_endpoint *endpoint = transfer->endpoint;
-  seer_queue *queue = transfer->queue;
-  double jitter = seer_id_fraction();
+  conclusion end = conclude(transfer);
+  seer_report report = seer_report_prepare(transfer, end.attempt.verdict);
   int64_t now = seer_clock_now(), due;
-  seer_attempt attempt;
-  seer_outcome outcome = make_outcome(transfer);
   seer_dead dead = SEER_NO_DEAD;
-  bool handed;
-  report news;
+  seer_report_answer(transfer);
   seer_lock();
-  attempt = make_attempt(transfer, jitter);
-  seer_endpoint_landed(endpoint, attempt.waited, transfer->sent, now);
-  due = seer_endpoint_learn(endpoint, &queue->settings, &attempt, now);
-  news = make_report(endpoint, &attempt, now);
-  if (attempt.verdict != SEER_DELIVERED)
-    memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
-  handed = dispose(transfer, &attempt, &outcome, due, now, &dead);
-  if (news.tell)
-    endpoint->references++;
+  end.attempt.exiting = seer_process.exiting;
+  due = learn(transfer, &end.attempt, &report, now);
+  dispose(&end, transfer, due, now, &dead);
   seer_unlock();
-  if (news.tell)
-    tell_report(&news, transfer);
+  seer_report_tell(&report, transfer);
   seer_state_bury(&dead);
-  if (!handed)
-    free_outcome(&outcome);
+  seer_request_free(end.carrier);
+  free_outcome(&end.outcome);
 }
 
 void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,

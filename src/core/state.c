@@ -62,10 +62,11 @@ static void tell_dropped(const seer_dead *dead, seer_drop drop,
   if (dead->dropped_by[drop] == 0)
     return;
   seer_lock();
-  tell = seer_trouble_happened(&troubles[drop], seer_clock_now(), &untold);
+  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
+                               seer_clock_now(), &untold);
   seer_unlock();
   if (tell)
-    seer_tell("events are dropped: %s (see stats)", reason);
+    seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
 }
 
 static void unlink_queue(seer_queue *queue) {
@@ -80,14 +81,14 @@ static void unlink_queue(seer_queue *queue) {
 void seer_state_bury(seer_dead *dead) {
   tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
   tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
-  seer_dead_free_events(dead);
+  seer_dead_free(dead);
   while (dead->queues != NULL) {
     seer_queue *queue = dead->queues;
     dead->queues = queue->next_dead;
     seer_lock();
     unlink_queue(queue);
     seer_unlock();
-    seer_endpoint_release(queue->endpoint);
+    seer_endpoint_release(queue->endpoint, queue->site);
     free(queue);
   }
 }

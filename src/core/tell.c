@@ -1,5 +1,6 @@
 #include "tell.h"
 
+#include "clock.h"
 #include "thread.h"
 
 #include <stdarg.h>
@@ -7,12 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE 600 /* below PIPE_BUF, so that lines of writers do not mix */
+const char *const seer_level_names[SEER_LEVELS] = {"off", "error", "warn",
+                                                   "info", "debug"};
 
-bool seer_trouble_happened(seer_trouble *trouble, int64_t now,
+bool seer_trouble_happened(seer_trouble *trouble, int64_t times, int64_t now,
                            int64_t *untold) {
   if (trouble->told_at != 0 && now - trouble->told_at < SEER_TELL_INTERVAL) {
-    trouble->untold++;
+    trouble->untold += times;
     return false;
   }
   *untold = trouble->untold;
@@ -21,10 +23,22 @@ bool seer_trouble_happened(seer_trouble *trouble, int64_t now,
   return true;
 }
 
-void seer_tell(const char *format, ...) {
-  char line[LINE] = "seerstack: ";
-  size_t prefix = strlen(line), length;
+bool seer_trouble_now(seer_trouble *trouble, int64_t *untold) {
+  int64_t now = seer_clock_now();
+  bool tell;
+  seer_lock();
+  tell = seer_trouble_happened(trouble, 1, now, untold);
+  seer_unlock();
+  return tell;
+}
+
+void seer_tell(seer_level level, const char *format, ...) {
+  char
+      line[SEER_TELL_LENGTH]; /* below PIPE_BUF: lines of writers stay whole */
+  size_t prefix, length;
   va_list arguments;
+  snprintf(line, sizeof line, "seerstack: %s: ", seer_level_names[level]);
+  prefix = strlen(line);
   va_start(arguments, format);
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   va_end(arguments);
@@ -34,4 +48,12 @@ void seer_tell(const char *format, ...) {
       line[i] = ' ';
   line[length] = '\n'; /* where the zero was */
   seer_write_quietly(STDERR_FILENO, line, length + 1);
+}
+
+void seer_tell_again(seer_level level, int64_t untold, const char *text) {
+  if (untold == 0)
+    seer_tell(level, "%s", text);
+  else
+    seer_tell(level, "%s (%lld more since the last report)", text,
+              (long long)untold);
 }

@@ -14,6 +14,20 @@
 #pragma GCC visibility push(hidden)
 
 #define SEER_TELL_INTERVAL 300000 /* ms between summaries of one trouble */
+#define SEER_TELL_LENGTH 3000     /* of a line, at most */
+
+/* How much a message matters; a client tells those up to its level. */
+typedef enum seer_level {
+  SEER_OFF,   /* of a client only: nothing is told */
+  SEER_ERROR, /* events are lost */
+  SEER_WARN,  /* something is wrong; events are kept */
+  SEER_INFO,  /* something has changed */
+  SEER_DEBUG, /* every request and answer */
+  SEER_LEVELS
+} seer_level;
+
+/* "off", "error", "warn", "info", "debug" */
+extern const char *const seer_level_names[SEER_LEVELS];
 
 /* A kind of trouble, and what has been told of it; all zero at first. */
 typedef struct seer_trouble {
@@ -21,14 +35,32 @@ typedef struct seer_trouble {
   int64_t untold;  /* times it happened since */
 } seer_trouble;
 
-/* Counts one more occurrence; true if it is time to tell, with the number
-   that went untold before this one in `*untold`. */
-bool seer_trouble_happened(seer_trouble *trouble, int64_t now,
+/* Kinds of trouble that are told. */
+typedef enum seer_trouble_kind {
+  SEER_TROUBLE_UNREACHABLE, /* no answer */
+  SEER_TROUBLE_FAILING,     /* 408, 5xx: the service is ill */
+  SEER_TROUBLE_REFUSED,     /* 401, 404...: key, URL or plan is wrong */
+  SEER_TROUBLE_LIMITED,     /* 429 */
+  SEER_TROUBLE_REJECTED,    /* an event is at fault, and lost */
+  SEER_TROUBLE_OVER,        /* none: events are delivered again */
+  SEER_TROUBLES
+} seer_trouble_kind;
+
+/* Counts `times` more occurrences; true if it is time to tell, with the
+   number that went untold before these in `*untold`. */
+bool seer_trouble_happened(seer_trouble *trouble, int64_t times, int64_t now,
                            int64_t *untold);
 
-/* Writes "seerstack: ...\n" with one write. Control characters become
+/* The same for one that happens now. Takes the lock. */
+bool seer_trouble_now(seer_trouble *trouble, int64_t *untold);
+
+/* Writes "seerstack: warn: ...\n" with one write. Control characters become
    spaces; what is too long for a line is cut. */
-void seer_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void seer_tell(seer_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same, with the number of times that it went untold. */
+void seer_tell_again(seer_level level, int64_t untold, const char *text);
 
 #pragma GCC visibility pop
 

@@ -1,0 +1,182 @@
+#include "callbacks.h"
+
+#include "compat.h"
+#include "core/endpoint.h"
+#include "core/http.h"
+#include "holder.h"
+#include "merge.h"
+#include "result.h"
+
+#include <stdio.h>
+
+#define FAILURE_LENGTH 400
+#define CALLS 256 /* in one go; the rest is for the next */
+
+/* Pushes "<callback> failed: <the error on the top>", in place of that.
+   What it says may have been in the options, and so is looked through for
+   secrets. */
+static void push_failure(lua_State *L, const seer_client *client,
+                         const char *callback) {
+  char text[FAILURE_LENGTH];
+  const char *error = lua_tostring(L, -1);
+  if (error == NULL)
+    error = luaL_typename(L, -1);
+  snprintf(text, sizeof(text), "%s failed: %s", callback, error);
+  seer_site_mask(client->site, text, strlen(text),
+                 strlen(text) == sizeof(text) - 1);
+  lua_pop(L, 1);
+  lua_pushstring(L, text);
+}
+
+/*
+** before_send.
+*/
+
+static seer_filtered judge(lua_State *L, const seer_client *client,
+                           int event) {
+  if (lua_istable(L, -1)) {
+    lua_replace(L, event);
+    return SEER_FILTERED_SEND;
+  }
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "dropped by before_send");
+    return SEER_FILTERED_DROP;
+  }
+  lua_pushfstring(L, "a table or nil expected, got %s", luaL_typename(L, -1));
+  lua_remove(L, -2);
+  push_failure(L, client, "before_send");
+  return SEER_FILTERED_FAILURE;
+}
+
+seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
+                                    const char *path) {
+  seer_client *client = lua_touserdata(L, self);
+  int status;
+  if (!seer_merge_copy(L, event))
+    return SEER_FILTERED_INVALID;
+  seer_client_get(L, self, SEER_KEPT_BEFORE_SEND);
+  lua_insert(L, -2);
+  lua_pushstring(L, path); /* before_send, event, path */
+  client->filtering = true;
+  status = lua_pcall(L, 2, 1, 0);
+  client->filtering = false;
+  if (status == LUA_OK)
+    return judge(L, client, event);
+  push_failure(L, client, "before_send");
+  return SEER_FILTERED_FAILURE;
+}
+
+/*
+** logger and on_error.
+*/
+
+/* A callback that fails is told of on the standard error, now and then. */
+static void tell_failure(lua_State *L, const seer_client *client,
+                         const char *callback, seer_trouble *trouble) {
+  int64_t untold;
+  push_failure(L, client, callback);
+  if (client->settings.log_level >= SEER_WARN &&
+      seer_trouble_now(trouble, &untold))
+    seer_tell_again(SEER_WARN, untold, lua_tostring(L, -1));
+  lua_pop(L, 1);
+}
+
+/* Sets a field of the table on the top, unless the number is 0. */
+static void set_number(lua_State *L, const char *name, int64_t number) {
+  if (number == 0)
+    return;
+  seer_pushint64(L, number);
+  lua_setfield(L, -2, name);
+}
+
+/* Pushes the arguments of logger. */
+static void push_message(lua_State *L, const seer_client *client,
+                         const seer_message *message) {
+  lua_pushstring(L, seer_level_names[message->level]);
+  lua_pushstring(L, message->text);
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, seer_endpoint_url(client->endpoint));
+  lua_setfield(L, -2, "url");
+  set_number(L, "status", message->status);
+  set_number(L, "attempt", message->attempt);
+  set_number(L, "repeated", message->repeated);
+}
+
+static bool call_logger(lua_State *L, int self, seer_holder *holder) {
+  static seer_trouble trouble;
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has[SEER_KEPT_LOGGER] || client->queue == NULL)
+    return false;
+  holder->message = seer_sender_next_message(client->queue);
+  if (holder->message == NULL)
+    return false;
+  seer_client_get(L, self, SEER_KEPT_LOGGER);
+  push_message(L, client, holder->message);
+  seer_holder_release(holder);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+    tell_failure(L, client, "logger", &trouble);
+  return true;
+}
+
+/* Pushes the error about an event that was given up. */
+static void push_error(lua_State *L, const seer_event *event) {
+  const char *path = seer_event_path(event);
+  if (event->request != NULL)
+    seer_result_push(L, &event->request->outcome, path);
+  else if (event->lost == SEER_SETTLED_EXPIRED)
+    seer_result_drop(L, "dropped: older than max_age", path);
+  else if (event->lost == SEER_SETTLED_DISPLACED)
+    seer_result_drop(L, "dropped: displaced by newer events", path);
+  else
+    seer_result_drop(L, "dropped: rejected, and no memory to say why", path);
+  lua_insert(L, -3); /* err, nil, message */
+  lua_pop(L, 2);
+}
+
+static bool call_on_error(lua_State *L, int self, seer_holder *holder) {
+  static seer_trouble trouble;
+  seer_client *client = lua_touserdata(L, self);
+  const seer_event *event;
+  if (!client->has[SEER_KEPT_ON_ERROR] || client->queue == NULL)
+    return false;
+  event = holder->event = seer_sender_next_lost(client->queue);
+  if (event == NULL)
+    return false;
+  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
+  push_error(L, event);
+  if (!seer_result_decode(L, event->body, event->length))
+    lua_pushnil(L);
+  lua_pushlstring(L, event->body, event->length);
+  seer_holder_release(holder);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+    tell_failure(L, client, "on_error", &trouble);
+  return true;
+}
+
+/* Under pcall, with the client at index 1. */
+static int run(lua_State *L) {
+  seer_holder *holder = seer_holder_push(L, 1);
+  int calls = 0;
+  while (calls < CALLS &&
+         (call_logger(L, 1, holder) || call_on_error(L, 1, holder)))
+    calls++;
+  lua_pushinteger(L, calls);
+  return 1;
+}
+
+int seer_callbacks_run(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
+  int calls = 0;
+  if (client->calling ||
+      !(client->has[SEER_KEPT_LOGGER] || client->has[SEER_KEPT_ON_ERROR]))
+    return 0;
+  lua_pushcfunction(L, run);
+  lua_pushvalue(L, self);
+  client->calling = true;
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    calls = (int)lua_tointeger(L, -1);
+  client->calling = false;
+  lua_pop(L, 1);
+  return calls;
+}

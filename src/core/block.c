@@ -1,0 +1,111 @@
+#include "block.h"
+
+static const char *const ends[] = {":;", "="};
+
+/* Whatever the locale makes of letters. */
+static char lower(char byte) {
+  return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+}
+
+static bool same_text(const char *one, const char *other, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (lower(one[i]) != lower(other[i]))
+      return false;
+  return true;
+}
+
+static size_t name_length(seer_block_kind kind, const char *line) {
+  return strcspn(line, ends[kind]);
+}
+
+const char *seer_block_next(const char *line) {
+  return line + strlen(line) + 1;
+}
+
+bool seer_block_is_empty(const char *block) {
+  return block == NULL || *block == '\0';
+}
+
+size_t seer_block_size(const char *block) {
+  const char *line = block;
+  if (block == NULL)
+    return 0;
+  while (*line != '\0')
+    line = seer_block_next(line);
+  return (size_t)(line - block) + 1;
+}
+
+static bool same_name(seer_block_kind kind, const char *one,
+                      const char *other) {
+  size_t length = name_length(kind, one);
+  if (length != name_length(kind, other))
+    return false;
+  return kind == SEER_BLOCK_HEADERS ? same_text(one, other, length)
+                                    : memcmp(one, other, length) == 0;
+}
+
+static bool has_name(seer_block_kind kind, const char *block,
+                     const char *named) {
+  if (block == NULL)
+    return false;
+  for (; *block != '\0'; block = seer_block_next(block))
+    if (same_name(kind, block, named))
+      return true;
+  return false;
+}
+
+static void append_line(seer_buffer *out, const char *line) {
+  seer_buffer_append(out, line, strlen(line) + 1);
+}
+
+void seer_block_merge(seer_buffer *out, seer_block_kind kind,
+                      const char *under, const char *over) {
+  for (; under != NULL && *under != '\0'; under = seer_block_next(under))
+    if (!has_name(kind, over, under))
+      append_line(out, under);
+  for (; over != NULL && *over != '\0'; over = seer_block_next(over))
+    append_line(out, over);
+  seer_buffer_byte(out, '\0');
+}
+
+void seer_block_write_query(seer_buffer *out, const char *block) {
+  bool first = true;
+  for (; block != NULL && *block != '\0'; block = seer_block_next(block)) {
+    if (strchr(block, '=') == NULL)
+      continue;
+    if (!first)
+      seer_buffer_byte(out, '&');
+    seer_buffer_append(out, block, strlen(block));
+    first = false;
+  }
+}
+
+/* Whether a line begins with one of some names and a colon. */
+static bool begins(const char *line, size_t length,
+                   const char *const *header) {
+  for (; *header != NULL; header++) {
+    size_t name = strlen(*header);
+    if (length > name && line[name] == ':' && same_text(line, *header, name))
+      return true;
+  }
+  return false;
+}
+
+static const char *const logins[] = {"authorization", "proxy-authorization",
+                                     NULL};
+static const char *const cookies[] = {"cookie", "set-cookie", NULL};
+
+bool seer_block_is_secret(const char *line, size_t length) {
+  return begins(line, length, logins) || begins(line, length, cookies);
+}
+
+const char *seer_block_secret(const char *line) {
+  size_t length = strlen(line);
+  const char *value, *space;
+  if (!seer_block_is_secret(line, length))
+    return NULL;
+  value = strchr(line, ':') + 1;
+  value += strspn(value, " \t");
+  space = begins(line, length, logins) ? strrchr(value, ' ') : NULL;
+  return space != NULL ? space + 1 : value;
+}

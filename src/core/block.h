@@ -1,0 +1,53 @@
+#ifndef SEER_BLOCK_H
+#define SEER_BLOCK_H
+
+/*
+ * Named lines: the headers of a request, or the parameters of its query.
+ *
+ * A block is a string of lines, each ended by a zero, with one more zero at
+ * the end; NULL is an empty block. A later layer of lines (a client's over
+ * the SDK's, a request's over its client's) is put over an earlier one by
+ * name. Headers are written as libcurl reads them: "Name: value", "Name;"
+ * for an empty value, "Name:" for one that is not to be sent; case does not
+ * matter in names. Parameters are "name=value", percent-encoded, or "name"
+ * for one that is not to be sent.
+ */
+
+#include "buffer.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef enum seer_block_kind {
+  SEER_BLOCK_HEADERS,
+  SEER_BLOCK_QUERY
+} seer_block_kind;
+
+/* The line after this one; the first of a block is the block itself. An
+   empty line is the end. */
+const char *seer_block_next(const char *line);
+
+/* True if the block has no lines. */
+bool seer_block_is_empty(const char *block);
+
+/* Bytes that the block occupies, with all its zeros; 0 for NULL. */
+size_t seer_block_size(const char *block);
+
+/* Appends to `out` a block of the lines of `under` whose names `over` does
+   not have, and of those of `over`. */
+void seer_block_merge(seer_buffer *out, seer_block_kind kind,
+                      const char *under, const char *over);
+
+/* Appends "name=value&name=value" to `out`: what is to be sent of a query. */
+void seer_block_write_query(seer_buffer *out, const char *block);
+
+/* True if the line, which need not end with a zero, is a header whose value
+   nobody may see: Authorization, Proxy-Authorization, Cookie, Set-Cookie. */
+bool seer_block_is_secret(const char *line, size_t length);
+
+/* The secret of such a line of a block, without "Bearer " or the like: the
+   rest of the line. NULL if the line is another. */
+const char *seer_block_secret(const char *line);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,277 @@
+#include "http_request.h"
+
+#include "block.h"
+#include "mask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT 4096 /* bytes of memory, from one request to the next */
+
+void seer_outgoing_init(seer_outgoing *out) {
+  memset(out, 0, sizeof *out);
+  seer_buffer_init(&out->lines, SIZE_MAX / 2);
+  seer_buffer_init(&out->path, SIZE_MAX / 2);
+}
+
+static void free_urls(seer_outgoing *out) {
+  curl_free(out->url);
+  curl_free(out->next_url);
+  out->url = out->next_url = NULL;
+}
+
+void seer_outgoing_clear(seer_outgoing *out) {
+  free_urls(out);
+  seer_buffer_clear(&out->lines);
+  seer_buffer_clear(&out->path);
+  free(out->nodes);
+}
+
+static void write_key(seer_outgoing *out) {
+  static const char name[] = "Idempotency-Key: ";
+  const seer_special *special = out->event->special;
+  char *value = out->key + sizeof name - 1;
+  memcpy(out->key, name, sizeof name);
+  if (special != NULL && special->key != NULL)
+    strcpy(value, special->key); /* it has been checked */
+  else
+    seer_id_text(out->event->id, value);
+}
+
+void seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
+                         const seer_event *event) {
+  free_urls(out);
+  out->site = site;
+  out->event = event;
+  out->foreign = out->get = false;
+  out->redirects = 0;
+  write_key(out);
+}
+
+/*
+** Where to.
+*/
+
+static const char *write_url(seer_outgoing *out, const seer_special *special) {
+  seer_buffer query;
+  seer_buffer_init(&query, SIZE_MAX / 2);
+  seer_buffer_reset(&out->path, KEPT);
+  seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->query, special->query);
+  seer_buffer_append(&out->path, out->site->base_url,
+                     strlen(out->site->base_url));
+  if (!query.error)
+    seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
+  seer_buffer_byte(&out->path, '\0');
+  if (query.error)
+    out->path.error = query.error;
+  seer_buffer_clear(&query);
+  return out->path.error ? NULL : out->path.data;
+}
+
+const char *seer_outgoing_url(seer_outgoing *out) {
+  const seer_special *special = out->event->special;
+  if (out->url != NULL)
+    return out->url;
+  if (special == NULL || (special->path == NULL && special->query == NULL))
+    return out->site->urls[out->event->kind];
+  return write_url(out, special);
+}
+
+/*
+** Headers.
+*/
+
+static bool is_about_body(const char *line) {
+  return curl_strnequal(line, "Content-", 8) != 0;
+}
+
+/* One node for each line of the block in `out->lines`, which stays where it
+   is from now on, and one for the key before them. */
+static struct curl_slist *link_lines(seer_outgoing *out) {
+  size_t count = 1;
+  const char *line;
+  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+    count++;
+  if (count > out->room) {
+    struct curl_slist *nodes = realloc(out->nodes, count * sizeof *nodes);
+    if (nodes == NULL)
+      return NULL;
+    out->nodes = nodes;
+    out->room = count;
+  }
+  count = 0;
+  out->nodes[count++].data = out->key;
+  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+    if (!out->get || !is_about_body(line))
+      out->nodes[count++].data = (char *)line;
+  for (size_t i = 0; i < count; i++)
+    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : NULL;
+  return out->nodes;
+}
+
+static struct curl_slist *list_own(seer_outgoing *out) {
+  const seer_special *special = out->event->special;
+  const char *over = special != NULL ? special->headers : NULL;
+  seer_buffer_reset(&out->lines, KEPT);
+  if (out->foreign)
+    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, seer_site_own_headers,
+                     NULL);
+  else
+    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, out->site->headers,
+                     over);
+  return out->lines.error ? NULL : link_lines(out);
+}
+
+/* The site's list, behind the key. */
+static struct curl_slist *list_shared(seer_outgoing *out) {
+  if (out->room == 0) {
+    out->nodes = malloc(sizeof *out->nodes);
+    if (out->nodes == NULL)
+      return NULL;
+    out->room = 1;
+  }
+  out->nodes[0].data = out->key;
+  out->nodes[0].next = out->site->list;
+  return out->nodes;
+}
+
+struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
+  const seer_special *special = out->event->special;
+  if (out->foreign || out->get ||
+      (special != NULL && special->headers != NULL))
+    out->list = list_own(out);
+  else
+    out->list = list_shared(out);
+  return out->list;
+}
+
+void seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
+                        bool cut) {
+  const seer_special *special = out->event->special;
+  const char *line = special != NULL ? special->headers : NULL;
+  seer_site_mask(out->site, text, length, cut);
+  for (; line != NULL && *line != '\0'; line = seer_block_next(line)) {
+    const char *secret = seer_block_secret(line);
+    if (secret != NULL && strlen(secret) >= SEER_SITE_LEAST_SECRET)
+      seer_mask(secret, text, length, cut);
+  }
+}
+
+void seer_http_preview(const seer_site *site, const seer_event *event,
+                       seer_buffer *out) {
+  seer_outgoing request;
+  const struct curl_slist *header;
+  const char *url;
+  seer_outgoing_init(&request);
+  seer_outgoing_reset(&request, site, event);
+  url = seer_outgoing_url(&request);
+  header = seer_outgoing_headers(&request);
+  if (url == NULL || header == NULL)
+    out->error = SEER_BUFFER_NOMEM;
+  else
+    seer_buffer_append(out, url, strlen(url) + 1);
+  for (; header != NULL; header = header->next)
+    seer_buffer_append(out, header->data, strlen(header->data) + 1);
+  seer_buffer_byte(out, '\0');
+  if (!out->error)
+    seer_outgoing_mask(&request, out->data, out->length, false);
+  seer_outgoing_clear(&request);
+}
+
+/*
+** Redirects.
+*/
+
+static bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 ||
+         status == 308;
+}
+
+static bool same_part(CURLU *one, CURLU *other, CURLUPart part) {
+  char *first = NULL, *second = NULL;
+  bool same;
+  curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
+  curl_url_get(other, part, &second, CURLU_DEFAULT_PORT);
+  same = first != NULL && second != NULL && curl_strequal(first, second);
+  curl_free(first);
+  curl_free(second);
+  return same;
+}
+
+static bool has_scheme(CURLU *url, const char *name) {
+  char *scheme = NULL;
+  bool equal;
+  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+  equal = scheme != NULL && strcmp(scheme, name) == 0;
+  curl_free(scheme);
+  return equal;
+}
+
+static bool same_origin(CURLU *one, CURLU *other) {
+  return same_part(one, other, CURLUPART_SCHEME) &&
+         same_part(one, other, CURLUPART_HOST) &&
+         same_part(one, other, CURLUPART_PORT);
+}
+
+/* Keeps the place that `location` means; or returns why not. */
+static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
+                           const char *location, bool *leaves) {
+  const char *current = seer_outgoing_url(out);
+  if (from == NULL || to == NULL || current == NULL ||
+      curl_url_set(from, CURLUPART_URL, current, 0) != CURLUE_OK ||
+      curl_url_set(to, CURLUPART_URL, current, 0) != CURLUE_OK ||
+      curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER) !=
+          CURLUE_OK ||
+      !(has_scheme(to, "http") || has_scheme(to, "https")))
+    return "redirect to what is no http or https URL";
+  if (has_scheme(from, "https") && has_scheme(to, "http"))
+    return "redirect from https to http refused";
+  *leaves = !same_origin(from, to);
+  curl_free(out->next_url);
+  out->next_url = NULL;
+  curl_url_get(to, CURLUPART_URL, &out->next_url, 0);
+  return out->next_url == NULL ? "redirect, and no memory to follow it" : NULL;
+}
+
+static const char *find_next(seer_outgoing *out, const seer_incoming *in,
+                             bool *leaves) {
+  char location[4096];
+  CURLU *from, *to;
+  const char *refusal;
+  if (!seer_incoming_find(in, "location", location, sizeof location))
+    return "redirect without a location";
+  if (out->redirects >= SEER_HTTP_REDIRECTS)
+    return "redirect, one too many";
+  from = curl_url();
+  to = curl_url();
+  refusal = resolve(out, from, to, location, leaves);
+  curl_url_cleanup(from);
+  curl_url_cleanup(to);
+  return refusal;
+}
+
+bool seer_outgoing_find_redirect(seer_outgoing *out, const seer_incoming *in,
+                                 const char **refusal) {
+  bool leaves = false, keeps = in->status == 307 || in->status == 308;
+  *refusal = NULL;
+  if (!is_redirect(in->status))
+    return false;
+  *refusal = find_next(out, in, &leaves);
+  if (*refusal != NULL)
+    return false;
+  if (out->event->request == NULL && (!keeps || leaves)) {
+    *refusal = keeps ? "redirect to another origin"
+                     : "redirect that would drop the body";
+    return false;
+  }
+  out->get = out->get || !keeps;
+  out->foreign = out->foreign || leaves;
+  return true;
+}
+
+void seer_outgoing_redirect(seer_outgoing *out) {
+  curl_free(out->url);
+  out->url = out->next_url;
+  out->next_url = NULL;
+  out->redirects++;
+}

@@ -1,0 +1,94 @@
+#include "http.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <string.h>
+#include <strings.h>
+
+/* libcurl takes "http:///name" for a host called so. */
+static bool has_host(const char *text) {
+  const char *slashes = strstr(text, "://");
+  return slashes != NULL && slashes[3] != '/';
+}
+
+static const char *check_parts(CURLU *url, const char *text) {
+  char *scheme = NULL;
+  const char *fault = NULL;
+  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+  if (scheme == NULL ||
+      (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+    fault = "an http or https URL expected";
+  else if (strpbrk(text, "?#") != NULL)
+    fault = "a base URL has no query or fragment";
+  curl_free(scheme);
+  return fault;
+}
+
+const char *seer_http_check_url(const char *text) {
+  const char *fault;
+  CURLU *url = curl_url();
+  if (url == NULL)
+    return "out of memory";
+  switch (curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
+  case CURLUE_OK:
+    fault = has_host(text) ? check_parts(url, text) : "a host is missing";
+    break;
+  case CURLUE_USER_NOT_ALLOWED:
+    fault = "user information is not allowed in it";
+    break;
+  case CURLUE_OUT_OF_MEMORY:
+    fault = "out of memory";
+    break;
+  default:
+    fault = "an http or https URL expected";
+  }
+  curl_url_cleanup(url);
+  return fault;
+}
+
+static bool is_loopback_host(const char *host) {
+  unsigned char address[4];
+  if (inet_pton(AF_INET, host, address) == 1)
+    return address[0] == 127;
+  return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
+}
+
+bool seer_http_is_loopback(const char *text) {
+  char *host = NULL;
+  bool loopback = false;
+  CURLU *url = curl_url();
+  if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+      curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+    loopback = is_loopback_host(host);
+  curl_free(host);
+  curl_url_cleanup(url);
+  return loopback;
+}
+
+static bool is_proxy_scheme(const char *scheme) {
+  static const char *const schemes[] = {"http",    "https",  "socks4",
+                                        "socks4a", "socks5", "socks5h"};
+  for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+    if (strcmp(scheme, schemes[i]) == 0)
+      return true;
+  return false;
+}
+
+/* As libcurl reads it: a scheme and a port may be missing. */
+const char *seer_http_check_proxy(const char *text) {
+  static const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
+  const char *fault = "not the URL of a proxy";
+  char *scheme = NULL;
+  CURLU *url = curl_url();
+  if (url != NULL &&
+      curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK)
+    fault = NULL;
+  if (fault == NULL && strstr(text, "://") != NULL &&
+      curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+      !is_proxy_scheme(scheme))
+    fault = "a proxy's scheme is http, https, socks4, socks4a, socks5 or "
+            "socks5h";
+  curl_free(scheme);
+  curl_url_cleanup(url);
+  return fault;
+}

@@ -1,0 +1,77 @@
+#include "notice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+seer_message *seer_message_new(seer_level level, const char *text) {
+  size_t size = strlen(text) + 1;
+  seer_message *message = malloc(sizeof *message + size);
+  if (message == NULL)
+    return NULL;
+  memset(message, 0, sizeof *message);
+  message->level = level;
+  memcpy(message->text, text, size);
+  return message;
+}
+
+seer_message *seer_notices_take(seer_notices *notices) {
+  seer_message *message = notices->first_message;
+  if (message == NULL)
+    return NULL;
+  notices->first_message = message->next;
+  notices->messages--;
+  message->next = NULL;
+  return message;
+}
+
+seer_message *seer_notices_add(seer_notices *notices, seer_message *message) {
+  seer_message *missed = NULL;
+  if (notices->messages == SEER_NOTICES) {
+    missed = seer_notices_take(notices);
+    notices->missed++;
+  }
+  message->next = NULL;
+  if (notices->first_message == NULL)
+    notices->first_message = message;
+  else
+    notices->last_message->next = message;
+  notices->last_message = message;
+  notices->messages++;
+  return missed;
+}
+
+seer_event *seer_notices_take_lost(seer_notices *notices) {
+  seer_event *event = notices->first_lost;
+  if (event == NULL)
+    return NULL;
+  notices->first_lost = event->next;
+  notices->lost--;
+  notices->lost_bytes -= seer_event_size(event);
+  event->next = NULL;
+  return event;
+}
+
+static void append_lost(seer_notices *notices, seer_event *event) {
+  event->next = NULL;
+  if (notices->first_lost == NULL)
+    notices->first_lost = event;
+  else
+    notices->last_lost->next = event;
+  notices->last_lost = event;
+  notices->lost++;
+  notices->lost_bytes += seer_event_size(event);
+}
+
+seer_event *seer_notices_add_lost(seer_notices *notices, seer_event *event,
+                                  size_t most) {
+  seer_event *missed = NULL;
+  append_lost(notices, event);
+  while (notices->lost > SEER_NOTICES ||
+         (notices->lost > 1 && notices->lost_bytes > most)) {
+    seer_event *oldest = seer_notices_take_lost(notices);
+    oldest->next = missed;
+    missed = oldest;
+    notices->missed++;
+  }
+  return missed;
+}

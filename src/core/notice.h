@@ -1,0 +1,57 @@
+#ifndef SEER_NOTICE_H
+#define SEER_NOTICE_H
+
+/*
+ * What a client's callbacks are to hear of: messages for its logger, and
+ * events that were given up, for on_error. The sender has no Lua state to
+ * call them in, so it leaves word here until the owner asks. Both kinds are
+ * bounded: past that the oldest are missed, and counted.
+ *
+ * Nothing here allocates; with the lock held.
+ */
+
+#include "event.h"
+#include "tell.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_NOTICES 64 /* of each kind */
+
+/* One allocation, to be freed with free(). */
+typedef struct seer_message {
+  struct seer_message *next;
+  seer_level level;
+  int status;       /* of an answer, or 0 */
+  int attempt;      /* number of the request, or 0 */
+  int64_t repeated; /* times it went untold before */
+  char text[];
+} seer_message;
+
+typedef struct seer_notices {
+  seer_message *first_message, *last_message;
+  seer_event *first_lost, *last_lost;
+  int messages, lost;
+  size_t lost_bytes; /* that the lost events occupy */
+  int64_t missed;
+} seer_notices;
+
+/* A message with a copy of the text; NULL without memory. Not under the
+   lock. */
+seer_message *seer_message_new(seer_level level, const char *text);
+
+/* Adds a message; the result, if any, is one to be freed. */
+seer_message *seer_notices_add(seer_notices *notices, seer_message *message);
+
+/* Adds an event that was given up: `lost` in it says why, or its request's
+   outcome. The result is a list, by `next`, of events to be freed, such as
+   make more than `most` bytes. */
+seer_event *seer_notices_add_lost(seer_notices *notices, seer_event *event,
+                                  size_t most);
+
+/* Takes the oldest; NULL if there is none. */
+seer_message *seer_notices_take(seer_notices *notices);
+seer_event *seer_notices_take_lost(seer_notices *notices);
+
+#pragma GCC visibility pop
+
+#endif

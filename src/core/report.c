@@ -1,0 +1,132 @@
+#include "report.h"
+
+#include "thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_LENGTH 600
+
+static seer_level level_of(seer_verdict verdict) {
+  switch (verdict) {
+  case SEER_DELIVERED:
+    return SEER_INFO;
+  case SEER_REJECTED:
+    return SEER_ERROR;
+  default:
+    return SEER_WARN;
+  }
+}
+
+static seer_trouble_kind kind_of(const seer_answer *answer,
+                                 seer_verdict verdict) {
+  if (verdict == SEER_DELIVERED)
+    return SEER_TROUBLE_OVER;
+  if (answer->status == 0)
+    return SEER_TROUBLE_UNREACHABLE;
+  if (answer->status == 429)
+    return SEER_TROUBLE_LIMITED;
+  if (verdict == SEER_REJECTED)
+    return SEER_TROUBLE_REJECTED;
+  return verdict == SEER_PAUSE ? SEER_TROUBLE_REFUSED : SEER_TROUBLE_FAILING;
+}
+
+static void write_text(char *text, size_t size, const seer_report *report,
+                       const seer_transfer *transfer, const char *url) {
+  static const char *const whats[SEER_TROUBLES] = {
+      "no answer from",  "trouble at",        "refused by",
+      "rate limited by", "event rejected by", "delivering again to"};
+  const char *what = whats[report->kind];
+  if (report->level == SEER_INFO)
+    snprintf(text, size, "%s %s", what, url);
+  else
+    snprintf(text, size, "%s %s: %s; %s", what, url, transfer->message,
+             report->level == SEER_ERROR ? "the event is lost"
+                                         : "events are kept and sent later");
+}
+
+/* Somebody who waits hears of trouble without this. */
+seer_report seer_report_prepare(const seer_transfer *transfer,
+                                seer_verdict verdict) {
+  const seer_settings *settings = &transfer->queue->settings;
+  char text[TEXT_LENGTH];
+  seer_report report;
+  memset(&report, 0, sizeof report);
+  report.level = level_of(verdict);
+  report.kind = kind_of(&transfer->answer, verdict);
+  report.wanted = transfer->event->request == NULL &&
+                  settings->log_level >= (int64_t)report.level;
+  if (!report.wanted || !settings->has_logger)
+    return report;
+  write_text(text, sizeof text, &report, transfer,
+             transfer->endpoint->base_url);
+  report.message = seer_message_new(report.level, text);
+  return report;
+}
+
+/* At exit one line tells of all that is left. */
+static bool is_worth_telling(const seer_report *report,
+                             const seer_attempt *attempt, bool recovered) {
+  if (report->level == SEER_INFO)
+    return recovered;
+  return report->level == SEER_ERROR || !attempt->exiting;
+}
+
+/* With the lock held: leaves the message for the logger. */
+static void notify(seer_report *report, seer_queue *queue,
+                   const seer_attempt *attempt) {
+  seer_message *message = report->message;
+  if (message == NULL || queue->orphan)
+    return;
+  message->status = attempt->answer->status;
+  message->attempt = attempt->number;
+  message->repeated = report->untold;
+  report->message = seer_notices_add(&queue->notices, message);
+}
+
+void seer_report_decide(seer_report *report, const seer_transfer *transfer,
+                        const seer_attempt *attempt, bool recovered,
+                        int64_t now) {
+  seer_queue *queue = transfer->queue;
+  seer_endpoint *endpoint = transfer->endpoint;
+  bool logs = queue->settings.has_logger;
+  seer_trouble *troubles = logs ? queue->troubles : endpoint->troubles;
+  if (!report->wanted || !is_worth_telling(report, attempt, recovered) ||
+      !seer_trouble_happened(&troubles[report->kind], 1, now, &report->untold))
+    return;
+  if (logs) {
+    notify(report, queue, attempt);
+  } else {
+    report->told = true;
+    report->endpoint = endpoint;
+    endpoint->references++;
+  }
+}
+
+void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
+  char text[TEXT_LENGTH];
+  free(report->message);
+  if (!report->told)
+    return;
+  write_text(text, sizeof text, report, transfer, report->endpoint->base_url);
+  seer_tell_again(report->level, report->untold, text);
+  seer_endpoint_release(report->endpoint, NULL);
+}
+
+static void trace(seer_transfer *transfer,
+                  void (*describe)(seer_transfer *, char *, size_t)) {
+  char text[SEER_TELL_LENGTH - 30];
+  if (transfer->queue->settings.log_level < SEER_DEBUG)
+    return;
+  describe(transfer, text, sizeof text);
+  seer_sender_tell(transfer->queue, SEER_DEBUG, text);
+}
+
+void seer_report_request(seer_transfer *transfer) {
+  trace(transfer, seer_http_trace_request);
+}
+
+void seer_report_answer(seer_transfer *transfer) {
+  trace(transfer, seer_http_trace_answer);
+}

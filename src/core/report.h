@@ -1,0 +1,48 @@
+#ifndef SEER_REPORT_H
+#define SEER_REPORT_H
+
+/*
+ * What is told of attempts: that something is wrong, that it works again,
+ * and, for debugging, all that goes over the wire. It goes to the client's
+ * logger, by way of its notices, or else to the standard error.
+ *
+ * A report is prepared without the lock (it may need memory), decided with
+ * it (has the same been told just now?), and told without it again, when the
+ * event and even its queue may be gone.
+ */
+
+#include "endpoint.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct seer_report {
+  bool wanted; /* the client wants to hear of such attempts */
+  bool told;   /* decided: a line on the standard error */
+  seer_level level;
+  seer_trouble_kind kind;
+  seer_endpoint *endpoint; /* a reference, if `told` */
+  int64_t untold;
+  seer_message *message; /* for the logger; or one to be freed */
+} seer_report;
+
+/* Without the lock, while the event is in flight. */
+seer_report seer_report_prepare(const seer_transfer *transfer,
+                                seer_verdict verdict);
+
+/* With the lock held, before the event is settled; `recovered` says whether
+   the endpoint has just ceased to back off. */
+void seer_report_decide(seer_report *report, const seer_transfer *transfer,
+                        const seer_attempt *attempt, bool recovered,
+                        int64_t now);
+
+/* Without the lock. */
+void seer_report_tell(seer_report *report, const seer_transfer *transfer);
+
+/* For debugging: what goes out, and what has come back. Without the lock,
+   while the event is in flight. */
+void seer_report_request(seer_transfer *transfer);
+void seer_report_answer(seer_transfer *transfer);
+
+#pragma GCC visibility pop
+
+#endif

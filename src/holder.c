@@ -1,0 +1,43 @@
+#include "holder.h"
+
+#include "compat.h"
+#include "core/sender.h"
+
+#include <stdlib.h>
+
+#define METATABLE "seerstack.holder"
+
+seer_holder *seer_holder_push(lua_State *L, size_t ceiling) {
+  seer_holder *holder = lua_newuserdata(L, sizeof(*holder));
+  holder->request = NULL;
+  holder->event = NULL;
+  holder->message = NULL;
+  seer_buffer_init(&holder->scratch, ceiling);
+  luaL_getmetatable(L, METATABLE);
+  lua_setmetatable(L, -2);
+  return holder;
+}
+
+void seer_holder_release(seer_holder *holder) {
+  if (holder->request != NULL)
+    seer_request_release(holder->request);
+  if (holder->event != NULL)
+    seer_sender_free_lost(holder->event);
+  free(holder->message);
+  holder->request = NULL;
+  holder->event = NULL;
+  holder->message = NULL;
+  seer_buffer_clear(&holder->scratch);
+}
+
+static int holder_gc(lua_State *L) {
+  seer_holder_release(luaL_checkudata(L, 1, METATABLE));
+  return 0;
+}
+
+void seer_holder_open(lua_State *L) {
+  luaL_newmetatable(L, METATABLE);
+  lua_pushcfunction(L, holder_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,390 @@
+#include "send.h"
+
+#include "callbacks.h"
+#include "compat.h"
+#include "core/clock.h"
+#include "event.h"
+#include "fields.h"
+#include "future.h"
+#include "holder.h"
+#include "marks.h"
+#include "merge.h"
+#include "options.h"
+#include "record.h"
+#include "result.h"
+
+#include <stdio.h>
+
+/* A call on its way. The indices are of the Lua stack. */
+typedef struct call {
+  lua_State *L;
+  seer_client *client;
+  int self;
+  int event;   /* the event, or the body of a post */
+  int options; /* of the request */
+  seer_kind kind;
+  const char *function, *path;
+  seer_request_options chosen;
+  seer_special special;
+  bool is_special;
+} call;
+
+static bool is_answered(const call *c) {
+  return c->chosen.wait || c->chosen.future;
+}
+
+/*
+** Failures. Each returns the number of results.
+*/
+
+static int fail_closed(lua_State *L) {
+  lua_pushliteral(L, "client is closed");
+  return seer_result_fail(L, "ClosedError");
+}
+
+static int fail_full(lua_State *L, const seer_settings *settings) {
+  char message[120];
+  snprintf(message, sizeof(message),
+           "queue full: max_queue_events is %lld, max_queue_bytes %lld",
+           (long long)settings->max_queue_events,
+           (long long)settings->max_queue_bytes);
+  lua_pushstring(L, message);
+  return seer_result_fail(L, "QueueFullError");
+}
+
+static int fail_submitted(const call *c, seer_submitted submitted) {
+  switch (submitted) {
+  case SEER_QUEUE_FULL:
+    return fail_full(c->L, &c->client->settings);
+  case SEER_QUEUE_CLOSED:
+    return fail_closed(c->L);
+  default:
+    lua_pushliteral(c->L, "no thread could be started to send the request");
+    return seer_result_fail(c->L, "APIConnectionError");
+  }
+}
+
+/*
+** Arguments.
+*/
+
+static void read_options(call *c) {
+  c->chosen.wait = c->client->settings.wait;
+  c->chosen.future = 0;
+  c->chosen.timeout = 0;
+  c->chosen.max_retries = -1;
+  seer_options_request(c->L, c->options, c->function, &c->chosen);
+}
+
+static void read_arguments(call *c) {
+  lua_State *L = c->L;
+  static const char *const functions[] = {"capture", "identify", "post"};
+  static const char *const paths[] = {"/capture", "/identify"};
+  bool posts = c->kind == SEER_POST;
+  c->function = functions[c->kind];
+  c->event = posts ? 2 : 1;
+  c->options = posts ? 3 : 2;
+  if (posts && lua_type(L, 1) != LUA_TSTRING) {
+    lua_pushfstring(L, "string expected, got %s", luaL_typename(L, 1));
+    seer_options_misuse(L, 1, c->function);
+  }
+  c->path = posts ? lua_tostring(L, 1) : paths[c->kind];
+  if (!posts || !lua_isnoneornil(L, c->event))
+    seer_options_table(L, c->event, c->function);
+  read_options(c);
+}
+
+/* Whether a path leads to somewhere below the base URL. */
+static bool is_relative(lua_State *L, const char *path) {
+  if (strlen(path) != lua_rawlen(L, 1) || path[0] != '/' || path[1] == '/')
+    return false;
+  for (; *path != '\0'; path++)
+    if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
+      return false;
+  return true;
+}
+
+/* Leaves a block on the stack, where it stays as long as it is needed. The
+   options have been checked. */
+static const char *push_block(const call *c, const char *name,
+                              seer_fields kind) {
+  lua_State *L = c->L;
+  if (!seer_options_get(L, c->options, name))
+    return NULL;
+  seer_fields_push(L, lua_gettop(L), kind);
+  return lua_tostring(L, -1);
+}
+
+/* What the request has of its own; the times only where no request record
+   is there to keep them. */
+static void read_special(call *c) {
+  seer_special *special = &c->special;
+  bool timed =
+      !is_answered(c) && (c->chosen.timeout > 0 || c->chosen.max_retries >= 0);
+  special->timeout = c->chosen.timeout;
+  special->max_retries = c->chosen.max_retries;
+  special->path = c->kind == SEER_POST ? c->path : NULL;
+  special->headers = special->query = special->key = NULL;
+  if (lua_istable(c->L, c->options)) {
+    special->headers = push_block(c, "headers", SEER_FIELDS_HEADERS);
+    special->query = push_block(c, "query", SEER_FIELDS_QUERY);
+    if (seer_options_get(c->L, c->options, "idempotency_key"))
+      special->key = lua_tostring(c->L, -1);
+  }
+  c->is_special = timed || special->path != NULL || special->headers != NULL ||
+                  special->query != NULL || special->key != NULL;
+}
+
+/*
+** What is laid under and over the event.
+*/
+
+/* Whether extra fields cannot go into the body of a post. */
+static bool is_array(const call *c) {
+  lua_State *L = c->L;
+  return lua_istable(L, c->event) &&
+         (lua_rawlen(L, c->event) > 0 ||
+          seer_marks_has(c->client->marks, L, c->event));
+}
+
+static void merge(const call *c, int defaults, int extra) {
+  static const char *const named[] = {"data", "attributes", NULL};
+  seer_merge_event(c->L, c->event, named[c->kind], defaults, extra);
+  lua_replace(c->L, c->event);
+}
+
+/* Replaces the event by one with the client's defaults and the request's
+   extra fields, if there are any. Pushes a message and returns false if
+   there is no place for them. */
+static bool lay_over(call *c) {
+  static const seer_kept defaults[] = {SEER_KEPT_DEFAULT_DATA,
+                                       SEER_KEPT_DEFAULT_ATTRIBUTES};
+  lua_State *L = c->L;
+  bool has_defaults =
+      c->kind != SEER_POST && c->client->has[defaults[c->kind]];
+  bool has_extra = seer_options_get(L, c->options, "extra_body");
+  if (!has_defaults && !has_extra)
+    return true;
+  if (has_extra && c->kind == SEER_POST && is_array(c)) {
+    lua_pushliteral(L, "extra_body: the body is an array, which has no place "
+                       "for it");
+    return false;
+  }
+  if (!has_extra)
+    lua_pushnil(L);
+  if (has_defaults)
+    seer_client_get(L, c->self, defaults[c->kind]);
+  else
+    lua_pushnil(L);
+  merge(c, lua_gettop(L), lua_gettop(L) - 1);
+  lua_pop(L, 2);
+  return true;
+}
+
+/*
+** Results that need no sending: of a client that is not enabled, or is in
+** test mode.
+*/
+
+static int fail_request(lua_State *L) {
+  return luaL_error(L, "not enough memory");
+}
+
+static seer_request *new_request(const call *c) {
+  const seer_settings *settings = &c->client->settings;
+  const seer_request_options *chosen = &c->chosen;
+  return seer_request_new(
+      chosen->timeout > 0 ? chosen->timeout : settings->timeout,
+      chosen->max_retries >= 0 ? chosen->max_retries : settings->max_retries);
+}
+
+/* Pushes what an answer with this status and body would give. */
+static int push_answer(const call *c, int status, const char *body) {
+  lua_State *L = c->L;
+  seer_holder *holder;
+  seer_outcome *outcome;
+  if (!is_answered(c)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  holder = seer_holder_push(L, 1);
+  holder->request = new_request(c);
+  if (holder->request == NULL)
+    return fail_request(L);
+  holder->request->settled = true;
+  outcome = &holder->request->outcome;
+  outcome->status = status;
+  outcome->body = strdup(body);
+  outcome->body_length = outcome->body != NULL ? strlen(body) : 0;
+  if (c->chosen.wait)
+    return seer_result_push(L, outcome, c->path);
+  seer_future_push(L, c->self, &holder->request, c->path);
+  return 1;
+}
+
+static int discard(const call *c) {
+  if (!seer_sender_account(c->client->queue, SEER_SETTLED_DISABLED))
+    return fail_closed(c->L);
+  return push_answer(c, 204, "");
+}
+
+/*
+** Sending. Between the making of an event and its submission nothing may
+** raise.
+*/
+
+/* While an event is built, the collector may run a finalizer that captures
+   another with the same client: that one gets a scratch of its own. */
+static seer_event *build(const call *c) {
+  lua_State *L = c->L;
+  seer_client *client = c->client;
+  const seer_special *special = c->is_special ? &c->special : NULL;
+  size_t ceiling = (size_t)client->settings.max_event_bytes;
+  seer_event *event;
+  if (client->building)
+    return seer_event_build(L, c->event, c->kind, client->marks,
+                            &seer_holder_push(L, ceiling)->scratch, special);
+  client->building = true;
+  event = seer_event_build(L, c->event, c->kind, client->marks,
+                           &client->scratch, special);
+  client->building = false;
+  return event;
+}
+
+/* Such a finalizer may also have closed the client. */
+static seer_submitted submit(const call *c, seer_event *event) {
+  return c->client->closed ? SEER_QUEUE_CLOSED
+                           : seer_sender_submit(c->client->queue, event);
+}
+
+static int send_queued(const call *c) {
+  seer_submitted submitted;
+  seer_event *event = build(c);
+  if (event == NULL)
+    return seer_result_fail(c->L, "ValidationError");
+  submitted = submit(c, event);
+  if (submitted != SEER_ACCEPTED) {
+    seer_event_free(event);
+    return fail_submitted(c, submitted);
+  }
+  lua_pushboolean(c->L, 1);
+  return 1;
+}
+
+static seer_submitted submit_request(const call *c, seer_event *event,
+                                     seer_request *request) {
+  seer_submitted submitted;
+  event->request = request;
+  request->references = 2;
+  submitted = submit(c, event);
+  if (submitted != SEER_ACCEPTED) {
+    event->request = NULL;
+    request->references = 1;
+    seer_event_free(event);
+  }
+  return submitted;
+}
+
+static int push_waited(const call *c, seer_holder *holder) {
+  int results;
+  seer_sender_wait(c->client->queue, holder->request, SEER_NEVER);
+  seer_callbacks_run(c->L, c->self);
+  results = seer_result_push(c->L, &holder->request->outcome, c->path);
+  seer_holder_release(holder);
+  return results;
+}
+
+/* The future is made first, for that may raise. */
+static int send_answered(const call *c) {
+  lua_State *L = c->L;
+  seer_submitted submitted;
+  seer_event *event;
+  seer_holder *holder = seer_holder_push(L, 1);
+  seer_request *request = holder->request = new_request(c);
+  int future = 0;
+  if (request == NULL)
+    return fail_request(L);
+  if (c->chosen.future) {
+    seer_future_push(L, c->self, &holder->request, c->path);
+    future = lua_gettop(L);
+  }
+  event = build(c);
+  if (event == NULL)
+    return seer_result_fail(L, "ValidationError");
+  submitted = submit_request(c, event, request);
+  if (submitted != SEER_ACCEPTED)
+    return fail_submitted(c, submitted);
+  if (future == 0)
+    return push_waited(c, holder);
+  lua_settop(L, future);
+  return 1;
+}
+
+static int keep_record(const call *c) {
+  lua_State *L = c->L;
+  seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
+  holder->event = build(c);
+  if (holder->event == NULL)
+    return seer_result_fail(L, "ValidationError");
+  if (c->client->closed ||
+      !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
+    return fail_closed(L);
+  seer_record_add(L, c->self, holder);
+  seer_holder_release(holder);
+  return push_answer(c, 200, "{\"success\":true}");
+}
+
+/*
+** The parts in their order.
+*/
+
+/* before_send has dropped the event, and left a message. */
+static int drop(const call *c, seer_filtered filtered) {
+  lua_State *L = c->L;
+  if (c->client->closed ||
+      !seer_sender_account(c->client->queue, SEER_SETTLED_BEFORE_SEND))
+    return fail_closed(L);
+  if (filtered == SEER_FILTERED_FAILURE || is_answered(c))
+    return seer_result_drop(L, lua_tostring(L, -1), c->path);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int filter_and_send(const call *c) {
+  lua_State *L = c->L;
+  if (c->client->has[SEER_KEPT_BEFORE_SEND] && lua_istable(L, c->event)) {
+    seer_filtered filtered =
+        seer_callbacks_filter(L, c->self, c->event, c->path);
+    if (filtered == SEER_FILTERED_INVALID)
+      return seer_result_fail(L, "ValidationError");
+    if (filtered != SEER_FILTERED_SEND)
+      return drop(c, filtered);
+  }
+  if (c->client->settings.test_mode)
+    return keep_record(c);
+  return is_answered(c) ? send_answered(c) : send_queued(c);
+}
+
+int seer_send(lua_State *L, int self, seer_kind kind) {
+  call c = {.L = L, .self = self, .kind = kind};
+  c.client = lua_touserdata(L, self);
+  lua_settop(L, SEER_SEND_SELF);
+  read_arguments(&c);
+  if (c.client->closed)
+    return fail_closed(L);
+  if (c.client->filtering)
+    return seer_result_drop(
+        L, "before_send cannot send with the client that has called it",
+        c.path);
+  if (kind == SEER_POST && !is_relative(L, c.path)) {
+    lua_pushliteral(L, "path: must begin with one \"/\", and have no space, "
+                       "control character, \"#\" or \"\\\"");
+    return seer_result_fail(L, "ValidationError");
+  }
+  if (!c.client->settings.enabled)
+    return discard(&c);
+  read_special(&c);
+  if (!lay_over(&c))
+    return seer_result_fail(L, "ValidationError");
+  return filter_and_send(&c);
+}

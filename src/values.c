@@ -1,0 +1,305 @@
+#include "values.h"
+
+#include "compat.h"
+#include "core/http.h"
+#include "core/tell.h"
+#include "fields.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#define BLANK " \t\r\n\v\f"
+#define PEM_MARK "-----BEGIN CERTIFICATE-----"
+#define EXPECTED_LENGTH 80
+#define ID_LENGTH 255
+
+/* Pushes "<expected> expected, got <the number, or the type>". */
+static bool unexpected(lua_State *L, const char *expected) {
+  if (lua_type(L, -1) == LUA_TNUMBER) {
+    lua_pushvalue(L, -1);
+    lua_pushfstring(L, "%s expected, got %s", expected, lua_tostring(L, -1));
+    lua_remove(L, -2);
+  } else
+    lua_pushfstring(L, "%s expected, got %s", expected, luaL_typename(L, -1));
+  return false;
+}
+
+/* Pushes why the value is not right, if there is a reason. */
+static bool judge(lua_State *L, const char *why) {
+  if (why != NULL)
+    lua_pushstring(L, why);
+  return why == NULL;
+}
+
+static bool is_false(lua_State *L) {
+  return lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+}
+
+/*
+** Numbers.
+*/
+
+int64_t seer_value_of(seer_value kind, double number) {
+  bool is_time = kind == TIME || kind == GRACE;
+  return (int64_t)(is_time ? ceil(number * 1000) : number);
+}
+
+static bool read_time(lua_State *L, seer_value kind, double most,
+                      int64_t *place) {
+  char expected[EXPECTED_LENGTH];
+  double seconds = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+  if (seconds > most) {
+    snprintf(expected, sizeof(expected), "a number of seconds <= %.0f", most);
+    return unexpected(L, expected);
+  }
+  if (kind == GRACE && !(seconds >= 0))
+    return unexpected(L, "a number of seconds >= 0");
+  if (kind == TIME && !(seconds > 0))
+    return unexpected(L, "a number of seconds > 0");
+  *place = seer_value_of(kind, seconds);
+  return true;
+}
+
+static bool read_count(lua_State *L, seer_value kind, double least,
+                       double most, int64_t *place) {
+  char expected[EXPECTED_LENGTH];
+  double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
+  if (number >= least && number <= most && floor(number) == number) {
+    *place = (int64_t)number;
+    return true;
+  }
+  snprintf(expected, sizeof(expected), "an integer from %.0f to %.0f%s", least,
+           most, kind == RATE ? ", or false," : "");
+  return unexpected(L, expected);
+}
+
+static bool read_rate(lua_State *L, double least, double most,
+                      int64_t *place) {
+  if (!is_false(L))
+    return read_count(L, RATE, least, most, place);
+  *place = 0;
+  return true;
+}
+
+static bool read_flag(lua_State *L, int64_t *place) {
+  if (lua_type(L, -1) != LUA_TBOOLEAN)
+    return unexpected(L, "boolean");
+  *place = lua_toboolean(L, -1);
+  return true;
+}
+
+/*
+** Names that stand for numbers. They are stored as `least` and so on.
+*/
+
+static bool is_text(lua_State *L, const char *text) {
+  bool equal;
+  lua_pushstring(L, text);
+  equal = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return equal;
+}
+
+/* Pushes "'warn', 'info' or 'debug' expected, got string". */
+static bool no_name(lua_State *L, const char *const *names, int count) {
+  char expected[EXPECTED_LENGTH];
+  size_t length = 0;
+  for (int i = 0; i < count; i++) {
+    const char *before = i == 0 ? "" : i < count - 1 ? ", " : " or ";
+    length += (size_t)snprintf(expected + length, sizeof(expected) - length,
+                               "%s'%s'", before, names[i]);
+  }
+  return unexpected(L, expected);
+}
+
+static bool read_name(lua_State *L, const char *const *names, double least,
+                      double most, int64_t *place) {
+  int count = (int)(most - least) + 1;
+  for (int i = 0; i < count; i++)
+    if (is_text(L, names[i])) {
+      *place = (int64_t)least + i;
+      return true;
+    }
+  return no_name(L, names, count);
+}
+
+static bool read_version(lua_State *L, double least, double most,
+                         int64_t *place) {
+  static const char *const names[] = {"1.1", "2"};
+  int64_t version;
+  if (!read_name(L, names, least, most, &version))
+    return false;
+  if (version == 2 && !seer_http_has_http2())
+    return judge(L, "this libcurl was built without HTTP/2");
+  *place = version;
+  return true;
+}
+
+/*
+** Functions and tables.
+*/
+
+static bool read_call(lua_State *L, int64_t *place) {
+  if (!is_false(L) && lua_type(L, -1) != LUA_TFUNCTION)
+    return unexpected(L, "a function or false");
+  if (place != NULL)
+    *place = !is_false(L);
+  return true;
+}
+
+static bool check_table(lua_State *L) {
+  return lua_istable(L, -1) || unexpected(L, "table");
+}
+
+static bool check_fields(lua_State *L, seer_fields kind) {
+  if (!check_table(L) || !seer_fields_push(L, -1, kind))
+    return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+/*
+** Strings.
+*/
+
+static bool has_control(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+      return true;
+  return false;
+}
+
+static bool is_ascii(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] >= 0x80)
+      return false;
+  return true;
+}
+
+static bool is_blank(const char *text, size_t length) {
+  return strspn(text, BLANK) == length;
+}
+
+static const char *fault_of_key(const char *key, size_t length) {
+  if (is_blank(key, length))
+    return "the key is blank; when the option is left out, the environment "
+           "variable SEERSTACK_API_KEY is used";
+  if (has_control(key, length))
+    return "the key has a control character";
+  if (!is_ascii(key, length))
+    return "the key has a character that is not ASCII";
+  return NULL;
+}
+
+static const char *fault_of_url(const char *url, size_t length) {
+  return has_control(url, length) ? "the URL has a control character"
+                                  : seer_http_check_url(url);
+}
+
+static const char *fault_of_proxy(const char *proxy, size_t length) {
+  if (is_blank(proxy, length))
+    return "the URL is blank; false means that there is no proxy";
+  if (has_control(proxy, length))
+    return "the URL has a control character";
+  return seer_http_check_proxy(proxy);
+}
+
+static const char *fault_of_pem(const char *pem) {
+  return strstr(pem, PEM_MARK) != NULL
+             ? NULL
+             : "a certificate as PEM text expected (" PEM_MARK ")";
+}
+
+static const char *fault_of_id(const char *id, size_t length) {
+  if (length == 0 || length > ID_LENGTH)
+    return "a string of 1 to 255 bytes expected";
+  if (is_blank(id, length))
+    return "the string is blank";
+  return has_control(id, length) ? "the string has a control character" : NULL;
+}
+
+/* 0, or why the file cannot be read. Reads a byte: a directory can be
+   opened. */
+static int read_error(const char *path) {
+  FILE *file = fopen(path, "r");
+  int error = file == NULL ? errno : 0;
+  if (file == NULL)
+    return error;
+  if (getc(file) == EOF && ferror(file))
+    error = errno;
+  fclose(file);
+  return error;
+}
+
+static bool check_path(lua_State *L, const char *path, size_t length) {
+  int error;
+  if (has_control(path, length))
+    return judge(L, "the path has a control character");
+  error = read_error(path);
+  if (error != 0)
+    lua_pushfstring(L, "cannot be read: %s", strerror(error));
+  return error == 0;
+}
+
+static bool check_string(lua_State *L, seer_value kind) {
+  size_t length;
+  const char *text = lua_tolstring(L, -1, &length);
+  switch (kind) {
+  case KEY:
+    return judge(L, fault_of_key(text, length));
+  case URL:
+    return judge(L, fault_of_url(text, length));
+  case PROXY:
+    return judge(L, fault_of_proxy(text, length));
+  case PEM:
+    return judge(L, fault_of_pem(text));
+  case ID:
+    return judge(L, fault_of_id(text, length));
+  default:
+    return check_path(L, text, length);
+  }
+}
+
+static bool read_string(lua_State *L, seer_value kind) {
+  if (kind == PROXY && is_false(L))
+    return true;
+  if (lua_type(L, -1) == LUA_TSTRING)
+    return check_string(L, kind);
+  lua_pushfstring(L, "%s expected, got %s",
+                  kind == PROXY ? "a string or false" : "string",
+                  luaL_typename(L, -1));
+  return false;
+}
+
+bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
+                     int64_t *place) {
+  static const char *const full[] = {"reject", "drop_oldest"};
+  switch (kind) {
+  case TIME:
+  case GRACE:
+    return read_time(L, kind, most, place);
+  case COUNT:
+    return read_count(L, kind, least, most, place);
+  case RATE:
+    return read_rate(L, least, most, place);
+  case FLAG:
+    return read_flag(L, place);
+  case FULL:
+    return read_name(L, full, least, most, place);
+  case HTTP:
+    return read_version(L, least, most, place);
+  case LEVEL:
+    return read_name(L, seer_level_names, least, most, place);
+  case CALL:
+    return read_call(L, place);
+  case TABLE:
+    return check_table(L);
+  case HEAD:
+    return check_fields(L, SEER_FIELDS_HEADERS);
+  case QUERY:
+    return check_fields(L, SEER_FIELDS_QUERY);
+  default:
+    return read_string(L, kind);
+  }
+}

@@ -1,0 +1,55 @@
+#ifndef SEER_VALUES_H
+#define SEER_VALUES_H
+
+/*
+ * What the value of an option may be: a reader for each kind.
+ *
+ * Readers look at the value on the top of the stack. Most store a number;
+ * of strings, tables and callbacks only the form is checked, and whoever
+ * wants them fetches them. A message says what was expected, but nothing of
+ * a string: it may be a secret.
+ */
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Without a prefix, because they are a column of the table in options.c,
+   which is the only other file to see them. */
+typedef enum seer_value {
+  TIME,  /* a number of seconds > 0; stored as ms, rounded up */
+  GRACE, /* a TIME that may be 0 */
+  COUNT, /* an integral number */
+  RATE,  /* a COUNT, or false for 0 */
+  FLAG,  /* a boolean; stored as 0 or 1 */
+  FULL,  /* "reject" is 0, "drop_oldest" is 1 */
+  HTTP,  /* its version: "1.1" is 1, "2" is 2 */
+  LEVEL, /* the name of a seer_level */
+  CALL,  /* a function, or false for none; stored as 1 or 0, if at all */
+  TABLE, /* a table; this and what follows is not stored */
+  HEAD,  /* a table of headers, see fields.h */
+  QUERY, /* a table of query parameters */
+  KEY,   /* a string that an HTTP header can carry */
+  URL,   /* a string that can be a base URL */
+  PROXY, /* a string that can be the URL of a proxy, or false */
+  PATH,  /* a string that is the path of a readable file */
+  PEM,   /* a string with a certificate */
+  ID     /* a string that can be an Idempotency-Key */
+} seer_value;
+
+/* Reads the value on the top of the stack. `least` and `most` are the range
+   of numbers, in the unit of the option, and of what is stored for a name.
+   Stores what is right in `*place`, which may be NULL if the kind stores
+   nothing, or nothing is wanted of a CALL. Pushes what is wrong, leaves
+   `*place` as it is and returns false. [-0, +(0|1)] */
+bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
+                     int64_t *place);
+
+/* What is stored for a number, in the unit of the option. */
+int64_t seer_value_of(seer_value kind, double number);
+
+#pragma GCC visibility pop
+
+#endif
