@@ -354,10 +354,9 @@ static const char *push_block(lua_State *L, int options, const char *name,
   const char *over = NULL;
   int top = lua_gettop(L);
   if (seer_options_get(L, options, name)) {
-    seer_fields_push(L, lua_gettop(L),
-                     kind == SEER_BLOCK_HEADERS ? SEER_FIELDS_HEADERS
-                                                : SEER_FIELDS_QUERY);
-    over = lua_tostring(L, -1);
+    over = seer_fields_push_checked(
+        L, lua_gettop(L),
+        kind == SEER_BLOCK_HEADERS ? SEER_FIELDS_HEADERS : SEER_FIELDS_QUERY);
   }
   holder = seer_holder_push(L, SIZE_MAX / 2);
   seer_block_merge(&holder->scratch, kind, under, over);

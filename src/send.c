@@ -111,8 +111,7 @@ static const char *push_block(const call *c, const char *name,
   lua_State *L = c->L;
   if (!seer_options_get(L, c->options, name))
     return NULL;
-  seer_fields_push(L, lua_gettop(L), kind);
-  return lua_tostring(L, -1);
+  return seer_fields_push_checked(L, lua_gettop(L), kind);
 }
 
 /* What the request has of its own; the times only where no request record

@@ -3,6 +3,7 @@
 #include "block.h"
 #include "mask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ static void write_key(seer_outgoing *out) {
   char *value = out->key + sizeof name - 1;
   memcpy(out->key, name, sizeof name);
   if (special != NULL && special->key != NULL)
-    strcpy(value, special->key); /* it has been checked */
+    snprintf(value, SEER_OUTGOING_KEY + 1, "%s", special->key);
   else
     seer_id_text(out->event->id, value);
 }
