@@ -77,6 +77,7 @@ build = {
         "src/result.c",
         "src/seerstack.c",
         "src/send.c",
+        "src/setup.c",
         "src/values.c",
       },
       defines = { "_GNU_SOURCE" },

@@ -39,6 +39,7 @@ end
 local function with_silent_server(options, f)
   local silent = server.new()
   options.api_key, options.base_url = "sk_test_silent", silent.url
+  options.log_level = "off"
   local client = seerstack.new(options)
   f(client)
   assert.is_true(silent:serve {
@@ -545,7 +546,10 @@ describe("client:stats", function()
     stats.sender = nil
     assert.same({
       accepted = 0, delivered = 0, rejected = 0, dropped = 0, pending = 0,
-      dropped_by = { expired = 0, displaced = 0, exit = 0 },
+      dropped_by = {
+        expired = 0, displaced = 0, exit = 0, disabled = 0, before_send = 0,
+      },
+      missed = 0,
     }, stats)
     client:close()
   end)
@@ -564,7 +568,9 @@ describe("client:stats", function()
   end)
 
   it("tells the last error, and when the next try is", function()
-    local client = new { api_key = "sk_test_late", initial_retry_delay = 1 }
+    local client = new {
+      api_key = "sk_test_late", initial_retry_delay = 1, log_level = "off",
+    }
     local before, stats = os.time()
     client.events.capture { name = "a.b" }
     wait.until_(function()

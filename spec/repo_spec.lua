@@ -1,6 +1,8 @@
 -- Keeps the repository honest: what is said twice is said alike, and the
 -- sources keep to the layers that docs/internals.md describes.
 
+local exchange = require "spec.support.exchange"
+local rows = require "spec.support.rows"
 local seerstack = require "seerstack"
 local shell = require "dev.shell"
 
@@ -71,30 +73,48 @@ end)
 describe("the manual", function()
   local library, readme = read "library/seerstack.lua", read "README.md"
 
-  -- A row of the table in src/options.c: a default as people write it.
-  local function shown(kind, fallback)
-    local constants = { DAY = "86400" }
-    local number = tonumber(constants[fallback] or fallback)
-      or 2 ^ tonumber(fallback:match("^0x1p(%d+)$"))
-    if kind == "FLAG" then
-      return number == 0 and "false" or "true"
-    elseif kind == "FULL" then
-      return number == 0 and '"reject"' or '"drop_oldest"'
+  -- How the manual writes a default of each kind: the number or the name for
+  -- it, one word for all, or nothing (the environment's, what others do).
+  local function number(value)
+    return "`" .. ("%.14g"):format(value) .. "`"
+  end
+
+  local function one_of(...)
+    local names = { ... }
+    return function(value)
+      return "`" .. names[value + 1] .. "`"
     end
-    return ("%.14g"):format(number)
+  end
+
+  local KINDS = {
+    TIME = number, GRACE = number, COUNT = number, RATE = number,
+    FLAG = one_of("false", "true"),
+    FULL = one_of('"reject"', '"drop_oldest"'),
+    LEVEL = one_of('"off"', '"error"', '"warn"', '"info"', '"debug"'),
+    HEAD = "`{}`", QUERY = "`{}`", TABLE = "none", PEM = "none",
+    HTTP = '`"1.1"`',
+    KEY = false, URL = false, PROXY = false, PATH = false, CALL = false,
+    ID = false,
+  }
+
+  -- The default of a row as people write it; false if there is none to see.
+  local function shown(row)
+    local show = KINDS[row.kind]
+    assert(show ~= nil, "what is the default of a " .. row.kind .. "?")
+    if type(show) ~= "function" then
+      return show
+    end
+    local constants = { DAY = "86400" }
+    return show(tonumber(constants[row.fallback] or row.fallback)
+      or 2 ^ tonumber(row.fallback:match("^0x1p(%d+)$")))
   end
 
   -- { name = { its defaults } }
   local function options(array)
     local found = {}
-    local text = read "src/options.c"
-      :match("static const row " .. array .. "%[%] = {(.-)};")
-    for name, kind, fallback in text:gmatch(
-      '{"([%w_]+)",%s*(%u+),%s*[^,]+,%s*[^,]+,%s*([^,]+),') do
-      found[name] = found[name] or {}
-      if kind ~= "KEY" and kind ~= "URL" then
-        table.insert(found[name], shown(kind, fallback))
-      end
+    for _, row in ipairs(rows.of(array)) do
+      found[row.name] = found[row.name] or {}
+      table.insert(found[row.name], shown(row) or nil)
     end
     return found
   end
@@ -125,9 +145,31 @@ describe("the manual", function()
       local text = annotation(class, name)
       assert(text, "option " .. name .. " is not annotated")
       for _, default in ipairs(with_default and defaults or {}) do
-        assert_has(text, "`" .. default .. "`", name)
+        assert_has(text, default, name)
       end
     end
+  end
+
+  -- The fields of a class, sorted.
+  local function fields_of(class)
+    local found = {}
+    for name in library:match("@class [^\n]-" .. class .. "\n(.-)\n\n")
+      :gmatch("@field ([%w_]+)") do
+      found[name] = true
+    end
+    return names_of(found)
+  end
+
+  -- The names in a column of a table of README.md, sorted.
+  local function first_column(head)
+    local found = {}
+    for cell in readme:match("\n| " .. head .. " |.-\n\n")
+      :gmatch("\n| (`[^|]*) |") do
+      for name in cell:gmatch("`([%w_]+)`") do
+        found[name] = true
+      end
+    end
+    return names_of(found)
   end
 
   it("annotates every option with its default", function()
@@ -140,21 +182,21 @@ describe("the manual", function()
       local row = readme:match("\n| `" .. name .. "` |([^\n]*)")
       assert(row, "option " .. name .. " is not in README.md")
       for _, default in ipairs(defaults) do
-        assert_has(row:match("^[^|]*"), "`" .. default .. "`", name)
+        assert_has(row:match("^[^|]*"), default, name)
       end
     end
   end)
 
   it("lists no option that there is not", function()
-    local known = options "client_options"
-    local options_table = readme:match("\n| Option |.-\n\n")
-    for name in options_table:gmatch("\n| `([%w_]+)`") do
-      assert(known[name], name .. " in README.md is no option")
-    end
-    local class = library:match("@class [^\n]*seerstack%.Options\n(.-)\n\n")
-    for name in class:gmatch("@field ([%w_]+)") do
-      assert(known[name], name .. " in the annotations is no option")
-    end
+    local known = names_of(options "client_options")
+    assert.same(known, first_column "Option")
+    assert.same(known, fields_of "seerstack%.Options")
+  end)
+
+  it("lists the options of a request, and no others", function()
+    local known = names_of(options "request_options")
+    assert.same(known, first_column "Of a request")
+    assert.same(known, fields_of "seerstack%.RequestOptions")
   end)
 
   it("annotates every name of the module", function()
@@ -184,15 +226,94 @@ describe("the manual", function()
     client:close()
   end)
 
-  it("names every error", function()
-    for name in read "src/result.c":gmatch('"(%u%w+Error)"') do
-      assert_has(readme, "`" .. name .. "`", "README.md")
-      assert_has(library, '"' .. name .. '"', "library")
+  it("annotates every method of a future", function()
+    local client = seerstack.new { test_mode = true }
+    local future = client.events.capture({ name = "a" }, { future = true })
+    for _, name in ipairs(names_of(getmetatable(future).__index)) do
+      assert_has(library, "\nfunction Future:" .. name .. "(", "library")
+      assert_has(readme, "future:" .. name, "README.md")
     end
-    for name in read "src/client.c":gmatch('"(%u%w+Error)"') do
-      assert_has(readme, "`" .. name .. "`", "README.md")
-      assert_has(library, '"' .. name .. '"', "library")
+    client:close()
+  end)
+
+  it("annotates every field of stats, and no others", function()
+    local x = exchange.open {
+      initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
+    }
+    x:capture "a.b"
+    x:serve(function() return 401 end, function() return x:paused() end)
+    local stats = x.client:stats()
+    x:close()
+    assert.same(fields_of "seerstack%.Stats", names_of(stats))
+    assert.same(fields_of "seerstack%.Drops", names_of(stats.dropped_by))
+    for reason in pairs(stats.dropped_by) do
+      assert_has(readme, "`" .. reason .. "`", "README.md")
     end
+  end)
+
+  it("annotates every field of a captured request, and no others",
+    function()
+      local client = seerstack.new { test_mode = true, query = { a = 1 } }
+      assert(client.events.capture { name = "a.b" })
+      local names = names_of(client:captured()[1])
+      assert.same(fields_of "seerstack%.Captured", names)
+      local paragraph = readme:match("\nA request has .-\n\n")
+      for _, name in ipairs(names) do
+        assert_has(paragraph, "`" .. name .. "`", "README.md")
+      end
+      client:close()
+    end)
+
+  it("annotates what a logger gets, and nothing else", function()
+    local fields
+    local x = exchange.open {
+      logger = function(_, _, given) fields = given end,
+    }
+    x:capture "a.b"
+    x:settle(function() return 400 end)
+    assert.equal(1, x.client:poll())
+    x:close()
+    fields.repeated = read "src/callbacks.c":match '"repeated"'
+    assert.same(fields_of "seerstack%.LogFields", names_of(fields))
+    for name in pairs(fields) do
+      assert_has(readme, "`" .. name .. "`", "README.md")
+    end
+  end)
+
+  it("names every level", function()
+    local levels = read "src/core/tell.c"
+      :match "seer_level_names%b[] = (%b{})"
+    for level in levels:gmatch '"(%l+)"' do
+      assert_has(annotation("seerstack%.Options", "log_level")
+        .. library:match "@alias seerstack%.Level\n(.-)\n\n",
+        '"' .. level .. '"', "library")
+      assert_has(readme, "`" .. level .. "`", "README.md")
+    end
+  end)
+
+  it("annotates every field of an error, and no others", function()
+    local x = exchange.open()
+    local future = x.client.events.capture({ name = "a" }, { future = true })
+    x:serve(function() return 400, nil, "no" end,
+      function() return future:done() end)
+    local _, _, err = future:get()
+    assert.same(fields_of "seerstack%.Error", names_of(err))
+    x:close()
+  end)
+
+  it("names every error, and no other", function()
+    local known, annotated = {}, {}
+    for _, path in ipairs(find "*.c") do
+      for name in read(path):gmatch('"(%u%w+Error)"') do
+        known[name] = true
+      end
+    end
+    for name in library:match "@alias seerstack%.ErrorName\n(.-)\n\n"
+      :gmatch '"(%w+)"' do
+      annotated[name] = true
+    end
+    assert.same(names_of(known), names_of(annotated))
+    assert.same(names_of(known), first_column "`err.name`")
   end)
 end)
 

@@ -16,9 +16,10 @@ describe("the module", function()
     end
     assert.same({
       new = "function", configure = "function", capture = "function",
-      identify = "function", flush = "function", close = "function",
-      stats = "function", default = "function", array = "function",
-      null = "userdata", _VERSION = "string",
+      identify = "function", post = "function", poll = "function",
+      flush = "function", close = "function", stats = "function",
+      default = "function", array = "function", null = "userdata",
+      _VERSION = "string",
     }, types)
   end)
 

@@ -173,9 +173,12 @@ bool seer_merge_copy(lua_State *L, int index) {
 ** Events.
 */
 
-/* True if the table at `index` has keys, and only those of an array. */
+/* True if the table at `index` is marked as an array, or has keys, and only
+   those of one. */
 static bool is_list(lua_State *L, int index) {
   size_t length = lua_rawlen(L, index), count = 0;
+  if (seer_marks_has(seer_encode_marks(L), L, index))
+    return true;
   if (length == 0)
     return false;
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))

@@ -83,6 +83,8 @@ static void push_request(lua_State *L, const seer_event *event,
   lua_setfield(L, -2, "headers");
   if (event->length > 0 && seer_result_decode(L, event->body, event->length))
     lua_setfield(L, -2, "body");
+  if (event->length == 0)
+    return;
   lua_pushlstring(L, event->body, event->length);
   lua_setfield(L, -2, "json");
 }

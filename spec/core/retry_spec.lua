@@ -19,8 +19,17 @@ local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
 local x
 
+-- Of its troubles only the counts tell.
+local function new(options)
+  local all = { log_level = "off" }
+  for name, value in pairs(options or {}) do
+    all[name] = value
+  end
+  return x:new(all)
+end
+
 before_each(function()
-  x = exchange.open()
+  x = exchange.open { log_level = "off" }
 end)
 
 after_each(function()
@@ -46,7 +55,7 @@ end
 -- pauses or does not. Returns the number of requests that it took.
 local function assert_kept(paused, answers)
   local before = #x.requests
-  x.client = x:new(SLOW)
+  x.client = new(SLOW)
   x:capture("a.b")
   x:serve(exchange.sequence(answers), function()
     return x.client:stats().last_error
@@ -104,7 +113,7 @@ describe("a queued event", function()
   end
 
   it("is kept when there is no answer in time", function()
-    x.client = x:new { timeout = 0.1, initial_retry_delay = 0.02 }
+    x.client = new { timeout = 0.1, initial_retry_delay = 0.02 }
     local stats = deliver { { "hold" }, { "hold" } }
     assert.equal(1, stats.delivered)
     assert.equal(3, #x.requests)
@@ -114,7 +123,8 @@ describe("a queued event", function()
   it("is kept while nobody listens", function()
     local gone = server.new()
     gone:close()
-    local client = exchange.client(gone.url, { max_age = 0.5 })
+    local client = exchange.client(gone.url,
+      { max_age = 0.5, log_level = "off" })
     assert.is_true(client.events.capture { name = "a.b" })
     wait.until_(function() return client:stats().last_error end)
     assert.equal(0, client:stats().rejected)
@@ -126,7 +136,7 @@ describe("a queued event", function()
   it("is rejected by 409 after max_retries", function()
     for retries = 0, 2 do
       local first = #x.requests
-      x.client = x:new { max_retries = retries }
+      x.client = new { max_retries = retries }
       local stats = deliver { { 409 }, { 409 }, { 409 }, { 409 } }
       assert.equal(1, stats.rejected)
       assert.equal(retries + 1, #x.requests - first)
@@ -140,7 +150,7 @@ describe("a queued event", function()
   end)
 
   it("is tried for as long as it takes, whatever max_retries", function()
-    x.client = x:new {
+    x.client = new {
       max_retries = 0, initial_retry_delay = 0.001, max_retry_delay = 0.005,
     }
     local answers = {}
@@ -158,7 +168,7 @@ describe("a queued event", function()
       { "raw", "garbage\r\n\r\n" }, { 503, { ["Retry-After"] = "0.01" } },
       { 409 }, { 500, { ["X-Should-Retry"] = "true" } },
     }
-    x.client = x:new { max_retries = 20, max_retry_delay = 0.05 }
+    x.client = new { max_retries = 20, max_retry_delay = 0.05 }
     x:capture("a.b", { list = { 1, 2 }, x = 0.1, text = "\195\164\1" })
     x:settle(exchange.sequence(answers))
     assert.equal(#answers + 1, #x.requests)
@@ -170,7 +180,7 @@ describe("a queued event", function()
   end)
 
   it("goes behind others after a failure", function()
-    x.client = x:new { max_in_flight = 1 }
+    x.client = new { max_in_flight = 1 }
     x:capture_many(4)
     x:settle(exchange.sequence { { 500 } })
     assert.same({ "n1", "n2", "n3", "n4", "n1" }, x:names())
@@ -194,7 +204,7 @@ describe("x-should-retry", function()
   for _, status in ipairs { 400, 409, 422, 401, 404, 302, 500 } do
     it("true keeps a queued event after " .. status .. ", as 408 does",
       function()
-        x.client = x:new { max_retries = 0 }
+        x.client = new { max_retries = 0 }
         assert.equal(1, deliver({ { status, header "true" } }).delivered)
         assert.equal(2, #x.requests)
         assert.equal(1, assert_kept(false, { { status, header "true" } }))
@@ -211,7 +221,7 @@ describe("x-should-retry", function()
 
   it("is ignored when it is neither true nor false", function()
     for _, value in ipairs { "", "maybe", "1", "truefalse" } do
-      x.client = x:new()
+      x.client = new()
       assert.equal(1, deliver({ { 400, header(value) } }).rejected)
       assert.equal(1, deliver({ { 500, header(value) } }).delivered)
     end
@@ -224,7 +234,7 @@ describe("the delay before the next attempt", function()
   local function gaps(answers, options)
     local clients, times = {}, {}
     for i = 1, #answers do
-      clients[i] = x:new(options)
+      clients[i] = new(options)
       assert(clients[i].events.capture { name = "n" .. i })
       times[i] = {}
     end
@@ -324,7 +334,7 @@ describe("the delay before the next attempt", function()
   end)
 
   it("doubles up to max_retry_delay, less a quarter at most", function()
-    x.client = x:new { initial_retry_delay = 0.05, max_retry_delay = 0.1 }
+    x.client = new { initial_retry_delay = 0.05, max_retry_delay = 0.1 }
     local answers = {}
     for i = 1, 9 do
       answers[i] = { 500 }
@@ -339,7 +349,7 @@ describe("the delay before the next attempt", function()
   end)
 
   it("is never more than max_retry_delay", function()
-    x.client = x:new { initial_retry_delay = 40, max_retry_delay = 0.05 }
+    x.client = new { initial_retry_delay = 40, max_retry_delay = 0.05 }
     assert.equal(1, deliver({ { 500 }, { 500 }, { 401 } }).delivered)
   end)
 
@@ -348,7 +358,7 @@ describe("the delay before the next attempt", function()
       .. " asks for a minute to an hour", function()
       for asked, expected in pairs { ["60"] = 60, ["90.5"] = 90.5,
         ["3600"] = 3600 } do
-        local client = x:new()
+        local client = new()
         client.events.capture { name = "a.b" }
         x:serve(exchange.sequence { { status, { ["Retry-After"] = asked } } },
           function() return client:stats().last_error end)
@@ -384,7 +394,7 @@ describe("a 2xx", function()
       "HTTP/1.1 200 OK\r\nX-Header: un",
       "HTTP/1.1 200 OK\r\n",
     } do
-      x.client = x:new()
+      x.client = new()
       local before = #x.requests
       x:capture("a.b")
       local stats = x:settle(function(_, peer)
@@ -397,7 +407,7 @@ describe("a 2xx", function()
   end)
 
   it("delivers though its body stalls", function()
-    x.client = x:new { timeout = 0.2 }
+    x.client = new { timeout = 0.2 }
     local stats = deliver {
       { "raw", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{" },
     }
@@ -412,7 +422,7 @@ describe("a 2xx", function()
         ("186a0\r\n" .. LONG .. "\r\n"):rep(3) .. "0\r\n\r\n" },
       { "raw", "HTTP/1.0 200 OK\r\n\r\n" .. LONG },
     } do
-      x.client = x:new()
+      x.client = new()
       local before = #x.requests
       assert.equal(1, deliver({ answer }).delivered)
       assert.equal(before + 1, #x.requests)
@@ -424,7 +434,7 @@ describe("a failure", function()
   it("is judged by its status though its body breaks off or is too long",
     function()
       for _, body in ipairs { "{", ("x"):rep(100000) } do
-        x.client = x:new()
+        x.client = new()
         x:capture("a.b")
         local before = #x.requests
         local stats = x:settle(function(_, peer)
@@ -441,7 +451,7 @@ end)
 describe("a kept-alive connection that dies", function()
   it("makes libcurl send the same event again, which is no failure",
     function()
-      x.client = x:new(SLOW)
+      x.client = new(SLOW)
       for _, death in ipairs { "close", "reset" } do
         local first = #x.requests
         x:capture("kept")
@@ -465,7 +475,7 @@ describe("a redirect", function()
     it(status .. " to the same origin is followed with the body", function()
       for _, to in ipairs { "/other/capture?a=1", x.url .. "/other/capture",
         "other/capture", "//127.0.0.1:" .. x.server.port .. "/x" } do
-        x.client = x:new(SLOW)
+        x.client = new(SLOW)
         local before = #x.requests
         x:capture("a.b", { n = 1 })
         local stats = x:settle(exchange.sequence {
@@ -559,7 +569,7 @@ describe("a waited-for request", function()
       fail_headers = false }
     api:config(behaviour)
     options = options or {}
-    options.api_key = key
+    options.api_key, options.log_level = key, "off"
     client = exchange.client(api.url, options)
     local response, message, err = client.events.capture({ name = "a.b" },
       { wait = true })
@@ -657,7 +667,8 @@ describe("a waited-for request", function()
   it("is retried when nobody listens", function()
     local gone = server.new()
     gone:close()
-    local lost = exchange.client(gone.url, { initial_retry_delay = 0.1 })
+    local lost = exchange.client(gone.url,
+      { initial_retry_delay = 0.1, log_level = "off" })
     for retries = 0, 2 do
       local before = socket.gettime()
       local response, _, err = lost.events.capture({ name = "a.b" },
@@ -697,25 +708,46 @@ describe("a waited-for request", function()
     assert_same_event(x.requests)
   end)
 
-  it("follows 307 and 308, and ends with any other redirect", function()
-    local code = [[
-      local client = require "seerstack".new()
-      local response, message, err = client.events.capture(
-        { name = "a.b" }, { wait = true })
-      print(response and "response" or message:match "^%d+", err and err.name)
-    ]]
-    local other = server.new()
-    local function answer(status, to)
-      return x:child({ code = code },
-        exchange.sequence { { status, { Location = to } } }).stdout
+  local REDIRECTED = [[
+    local client = require "seerstack".new()
+    local response, message, err = client.events.capture(
+      { name = "a.b" }, { wait = true })
+    print(response and "response" or message, err and err.name)
+  ]]
+
+  -- Redirects a program's request; returns what it had to say, and what came.
+  local function redirect(status, to)
+    local before = #x.requests
+    local result = x:child({ code = REDIRECTED },
+      exchange.sequence { { status, { Location = to } } })
+    return result.stdout, x.requests[before + 1], x.requests[before + 2]
+  end
+
+  it("follows 307 and 308 with its body, 301 to 303 with a GET", function()
+    for status, method in pairs {
+      [301] = "GET", [302] = "GET", [303] = "GET", [307] = "POST",
+      [308] = "POST",
+    } do
+      local printed, first, second = redirect(status, "/x")
+      assert.equal("response\tnil\n", printed)
+      assert.equal("POST", first.method)
+      assert.equal("/x", second.target)
+      assert.equal(method, second.method)
+      assert.equal(method == "POST" and first.body or "", second.body)
+      assert.equal("Bearer " .. x.key, second.headers.authorization)
     end
-    assert.equal("response\tnil\n", answer(307, "/x"))
-    assert.equal("response\tnil\n", answer(308, "/x"))
-    assert.equal("301\tAPIStatusError\n", answer(301, "/x"))
-    assert.equal("302\tAPIStatusError\n", answer(302, "/x"))
-    assert.equal("303\tAPIStatusError\n", answer(303, "/x"))
-    assert.equal("307\tAPIStatusError\n", answer(307, other.url))
-    assert.is_nil((other:accept(0)))
-    other:close()
+  end)
+
+  it("ends with a redirect that leads nowhere", function()
+    for _, status in ipairs { 301, 302, 303, 307, 308 } do
+      local printed, _, second = redirect(status, nil)
+      assert.equal(status .. " redirect without a location\tAPIStatusError\n",
+        printed)
+      assert.is_nil(second)
+      printed, _, second = redirect(status, "ftp://127.0.0.1/x")
+      assert.equal(status .. " redirect to what is no http or https URL\t"
+        .. "APIStatusError\n", printed)
+      assert.is_nil(second)
+    end
   end)
 end)

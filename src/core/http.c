@@ -334,16 +334,15 @@ static void conclude_answer(flight *f, const char *refusal) {
   if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE)
     return;
   if (f->thorough && headers->length > 0) {
-    seer_outgoing_mask(&f->outgoing, headers->data, headers->length,
-                       headers->error != SEER_BUFFER_OK);
     t->headers = headers->data;
-    t->headers_length = headers->length;
+    t->headers_length =
+        seer_outgoing_mask(&f->outgoing, headers->data, headers->length,
+                           headers->error != SEER_BUFFER_OK);
   }
   if (body->length > 0) {
-    seer_outgoing_mask(&f->outgoing, body->data, body->length,
-                       f->incoming.cut);
     t->body = body->data;
-    t->body_length = body->length;
+    t->body_length = seer_outgoing_mask(&f->outgoing, body->data, body->length,
+                                        f->incoming.cut);
   }
   describe(t);
   if (refusal == NULL)

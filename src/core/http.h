@@ -89,15 +89,16 @@ bool seer_site_equals(const seer_site *one, const seer_site *other);
 /* The options that the site was made with; the strings are the site's. */
 void seer_site_get_options(const seer_site *site, seer_site_options *options);
 
-/* Overwrites the key, what logs in at the proxy and the client's own secret
-   headers, wherever they stand in `text`, as they are or escaped as in JSON,
-   and, when the text was cut off, the part of one that may stand at the
-   end. */
-void seer_site_mask(const seer_site *site, char *text, size_t length,
+/* Puts *** in the place of the key, of what logs in at the proxy and of the
+   client's own secret headers, wherever they stand in `text`, as they are or
+   escaped as in JSON, and, when the text was cut off, of the part of one that
+   may stand at the end. Returns the length; what has become shorter ends
+   with a zero. */
+size_t seer_site_mask(const seer_site *site, char *text, size_t length,
                     bool cut);
 
 /* Appends how the event would go out: the URL and a zero, then its headers
-   as a block, with the secrets overwritten. */
+   as a block, with *** for the secrets. */
 void seer_http_preview(const seer_site *site, const seer_event *event,
                        seer_buffer *out);
 

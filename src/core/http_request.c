@@ -146,16 +146,17 @@ struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   return out->list;
 }
 
-void seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
-                        bool cut) {
+size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
+                          bool cut) {
   const seer_special *special = out->event->special;
   const char *line = special != NULL ? special->headers : NULL;
-  seer_site_mask(out->site, text, length, cut);
+  length = seer_site_mask(out->site, text, length, cut);
   for (; line != NULL && *line != '\0'; line = seer_block_next(line)) {
     const char *secret = seer_block_secret(line);
     if (secret != NULL && strlen(secret) >= SEER_SITE_LEAST_SECRET)
-      seer_mask(secret, text, length, cut);
+      length = seer_mask(secret, text, length, cut);
   }
+  return length;
 }
 
 void seer_http_preview(const seer_site *site, const seer_event *event,
@@ -175,7 +176,7 @@ void seer_http_preview(const seer_site *site, const seer_event *event,
     seer_buffer_append(out, header->data, strlen(header->data) + 1);
   seer_buffer_byte(out, '\0');
   if (!out->error)
-    seer_outgoing_mask(&request, out->data, out->length, false);
+    out->length = seer_outgoing_mask(&request, out->data, out->length, false);
   seer_outgoing_clear(&request);
 }
 
@@ -242,7 +243,7 @@ static const char *find_next(seer_outgoing *out, const seer_incoming *in,
   if (!seer_incoming_find(in, "location", location, sizeof location))
     return "redirect without a location";
   if (out->redirects >= SEER_HTTP_REDIRECTS)
-    return "redirect, one too many";
+    return "too many redirects";
   from = curl_url();
   to = curl_url();
   refusal = resolve(out, from, to, location, leaves);

@@ -55,8 +55,9 @@ bool seer_outgoing_find_redirect(seer_outgoing *out, const seer_incoming *in,
 /* Makes it a request to the next place. */
 void seer_outgoing_redirect(seer_outgoing *out);
 
-/* Overwrites the secrets of the site and of the request itself. */
-void seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
+/* Masks the secrets of the site, as seer_site_mask does, and those of the
+   request itself. */
+size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
                         bool cut);
 
 #pragma GCC visibility pop

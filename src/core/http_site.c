@@ -106,10 +106,11 @@ static bool add_secrets(seer_site *site) {
          add_proxy_secrets(site) && add_header_secrets(site);
 }
 
-void seer_site_mask(const seer_site *site, char *text, size_t length,
-                    bool cut) {
+size_t seer_site_mask(const seer_site *site, char *text, size_t length,
+                      bool cut) {
   for (char *const *secret = site->secrets; *secret != NULL; secret++)
-    seer_mask(*secret, text, length, cut);
+    length = seer_mask(*secret, text, length, cut);
+  return length;
 }
 
 /*
@@ -214,11 +215,11 @@ static char *make_url(const char *base, const char *path, const char *query) {
 
 void seer_site_write_path(seer_buffer *out, const char *path,
                           const char *query) {
-  char separator = strchr(path, '?') != NULL ? '&' : '?';
+  const char *mark = strchr(path, '?');
   size_t before;
   seer_buffer_append(out, path, strlen(path));
   before = out->length;
-  seer_buffer_byte(out, separator);
+  seer_buffer_byte(out, mark != NULL ? '&' : '?');
   seer_block_write_query(out, query);
   if (out->length == before + 1)
     seer_buffer_cut(out, before);

@@ -46,13 +46,23 @@ static size_t match_secret(const char *secret, const char *at, const char *end,
   return (size_t)(at - start);
 }
 
-void seer_mask(const char *secret, char *text, size_t length, bool cut) {
-  char *at = text, *end = text + length;
+size_t seer_mask(const char *secret, char *text, size_t length, bool cut) {
+  const char *at = text, *end = text + length;
+  char *to = text;
   while (at < end) {
     size_t taken = match_secret(secret, at, end, false, cut);
     if (taken == 0)
       taken = match_secret(secret, at, end, true, cut);
-    memset(at, '*', taken);
-    at += taken > 0 ? taken : 1;
+    if (taken == 0) {
+      *to++ = *at++;
+    } else {
+      size_t stars = taken < 3 ? taken : 3;
+      at += taken;
+      memset(to, '*', stars);
+      to += stars;
+    }
   }
+  if (to < end)
+    *to = '\0';
+  return (size_t)(to - text);
 }

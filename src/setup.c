@@ -1,0 +1,91 @@
+#include "setup.h"
+
+#include "compat.h"
+#include "core/block.h"
+#include "fields.h"
+#include "holder.h"
+#include "merge.h"
+#include "options.h"
+
+static const struct {
+  seer_kept what;
+  const char *name;
+} kept_options[] = {
+    {SEER_KEPT_BEFORE_SEND,        "before_send"       },
+    {SEER_KEPT_ON_ERROR,           "on_error"          },
+    {SEER_KEPT_LOGGER,             "logger"            },
+    {SEER_KEPT_DEFAULT_DATA,       "default_data"      },
+    {SEER_KEPT_DEFAULT_ATTRIBUTES, "default_attributes"}
+};
+
+/* Pushes an option, or what the client at `from` (0: none) has instead. */
+static void push_kept(lua_State *L, int options, int from, int i) {
+  if (seer_options_get(L, options, kept_options[i].name))
+    return;
+  if (from != 0)
+    seer_client_get(L, from, kept_options[i].what);
+  else
+    lua_pushnil(L);
+}
+
+void seer_setup_kept(lua_State *L, int self, int options, int from) {
+  seer_client *client = lua_touserdata(L, self);
+  for (int i = 0; i < (int)(sizeof kept_options / sizeof *kept_options); i++) {
+    push_kept(L, options, from, i);
+    client->has[kept_options[i].what] = lua_toboolean(L, -1);
+    if (lua_istable(L, -1)) {
+      seer_merge_fields(L, lua_gettop(L), 0);
+      lua_replace(L, -2);
+    }
+    seer_client_keep(L, self, kept_options[i].what);
+  }
+}
+
+/* Pushes the string that an option is, and returns it; pushes what it was
+   otherwise (NULL: nil). */
+static const char *push_string(lua_State *L, int options, const char *name,
+                               const char *otherwise) {
+  if (!seer_options_get(L, options, name))
+    lua_pushstring(L, otherwise);
+  return lua_tostring(L, -1);
+}
+
+/* Pushes a block: that of the option, laid over `under`. */
+static const char *push_block(lua_State *L, int options, const char *name,
+                              seer_block_kind kind, const char *under) {
+  seer_holder *holder;
+  const char *over = NULL;
+  int top = lua_gettop(L);
+  if (seer_options_get(L, options, name)) {
+    over = seer_fields_push_checked(
+        L, lua_gettop(L),
+        kind == SEER_BLOCK_HEADERS ? SEER_FIELDS_HEADERS : SEER_FIELDS_QUERY);
+  }
+  holder = seer_holder_push(L, SIZE_MAX / 2);
+  seer_block_merge(&holder->scratch, kind, under, over);
+  if (holder->scratch.error)
+    luaL_error(L, "not enough memory");
+  lua_pushlstring(L, holder->scratch.data, holder->scratch.length);
+  seer_holder_release(holder);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return lua_tostring(L, -1);
+}
+
+void seer_setup_site(lua_State *L, int options, const seer_settings *settings,
+                     seer_site_options *site) {
+  const char *file, *blob;
+  site->http_version = (int)settings->http_version;
+  site->headers =
+      push_block(L, options, "headers", SEER_BLOCK_HEADERS, site->headers);
+  site->query = push_block(L, options, "query", SEER_BLOCK_QUERY, site->query);
+  site->proxy = push_string(L, options, "proxy", site->proxy);
+  if (lua_isboolean(L, -1))
+    site->proxy = ""; /* false: none */
+  file = push_string(L, options, "ca_file", NULL);
+  blob = push_string(L, options, "ca_blob", NULL);
+  if (file == NULL && blob == NULL)
+    return;
+  site->ca_file = file; /* one takes the place of the other */
+  site->ca_blob = blob;
+}
