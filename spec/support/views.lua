@@ -41,7 +41,8 @@ end
 -- The same requests by their events' names, too.
 local function named(list)
   for _, request in ipairs(list) do
-    local name = request.json:match '"name":"([^"]*)"'
+    local name = request.json
+      and request.json:match '"name":"([^"]*)"'
     if name then
       list[name] = request
     end
