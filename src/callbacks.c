@@ -22,8 +22,11 @@ static void push_failure(lua_State *L, const seer_client *client,
   if (error == NULL)
     error = luaL_typename(L, -1);
   snprintf(text, sizeof(text), "%s failed: %s", callback, error);
-  seer_site_mask(client->site, text, strlen(text),
-                 strlen(text) == sizeof(text) - 1);
+  if (client->site != NULL)
+    seer_site_mask(client->site, text, strlen(text),
+                   strlen(text) == sizeof(text) - 1);
+  else /* it was finalized meanwhile, and nobody knows its secrets */
+    snprintf(text, sizeof(text), "%s failed", callback);
   lua_pop(L, 1);
   lua_pushstring(L, text);
 }
@@ -122,6 +125,7 @@ static bool call_logger(lua_State *L, int self, seer_holder *holder) {
 /* Pushes the error about an event that was given up. */
 static void push_error(lua_State *L, const seer_event *event) {
   const char *path = seer_event_path(event);
+  int top = lua_gettop(L);
   if (event->request != NULL)
     seer_result_push(L, &event->request->outcome, path);
   else if (event->lost == SEER_SETTLED_EXPIRED)
@@ -130,8 +134,8 @@ static void push_error(lua_State *L, const seer_event *event) {
     seer_result_drop(L, "dropped: displaced by newer events", path);
   else
     seer_result_drop(L, "dropped: rejected, and no memory to say why", path);
-  lua_insert(L, -3); /* err, nil, message */
-  lua_pop(L, 2);
+  lua_replace(L, top + 1); /* err, above it a body, nil or message */
+  lua_settop(L, top + 1);
 }
 
 static bool call_on_error(lua_State *L, int self, seer_holder *holder) {

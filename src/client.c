@@ -60,6 +60,8 @@ static int fail_flush(lua_State *L, const seer_stats *stats, int64_t timeout) {
 static int push_flushed(lua_State *L, seer_client *client, bool flushed,
                         int64_t timeout) {
   seer_stats stats;
+  if (!flushed && client->queue == NULL)
+    return fail_closed(L); /* a callback has finalized the client */
   if (!flushed) {
     seer_sender_stats(client->queue, &stats);
     flushed = stats.pending == 0;
@@ -315,16 +317,23 @@ static bool open_queue(seer_client *client, const seer_site_options *options) {
   return true;
 }
 
+static bool needs_key(const seer_settings *settings) {
+  return settings->enabled && !settings->test_mode;
+}
+
 /* Once per process. The URL has been checked, so it begins with "http:" or
    "https:", in whatever case. */
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
   const char *url = seer_endpoint_url(client->endpoint);
   bool plain = url[4] == ':' && !seer_http_is_loopback(url);
-  if (plain && !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
+  if (plain && needs_key(&client->settings) &&
+      client->settings.log_level >= SEER_WARN &&
+      !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_sender_tell(client->queue, SEER_WARN,
                      "base_url is plain http: everybody on the way can read "
-                     "the key");
+                     "the key",
+                     0, 0);
 }
 
 static void tell_made(lua_State *L, const seer_client *client) {
@@ -332,7 +341,7 @@ static void tell_made(lua_State *L, const seer_client *client) {
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
                   seer_endpoint_url(client->endpoint));
-  seer_sender_tell(client->queue, SEER_INFO, lua_tostring(L, -1));
+  seer_sender_tell(client->queue, SEER_INFO, lua_tostring(L, -1), 0, 0);
   lua_pop(L, 1);
 }
 
@@ -353,10 +362,6 @@ static void make(lua_State *L, const seer_settings *settings, int options,
   tell_made(L, client);
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
-}
-
-static bool needs_key(const seer_settings *settings) {
-  return settings->enabled && !settings->test_mode;
 }
 
 bool seer_client_push(lua_State *L, int argument, const char *function) {

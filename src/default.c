@@ -12,7 +12,10 @@
 
 static int fail(lua_State *L) {
   static bool told;
-  if (!__atomic_test_and_set(&told, __ATOMIC_RELAXED))
+  seer_settings settings;
+  seer_options_settings(L, SEER_SEND_SELF, "configure", &settings);
+  if (settings.log_level >= SEER_WARN &&
+      !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_tell(SEER_WARN, "nothing is sent: %s", lua_tostring(L, -1));
   return seer_result_fail(L, "ValidationError");
 }

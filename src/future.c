@@ -33,6 +33,7 @@ void seer_future_push(lua_State *L, int self, seer_request **request,
   lua_rawseti(L, -2, PATH);
   lua_setuservalue(L, -2);
   f->request = *request;
+  f->request->future = true;
   *request = NULL;
 }
 
@@ -84,6 +85,7 @@ static int push_result(lua_State *L, future *f, int64_t timeout) {
                ? fail_closed(L)
                : fail_timeout(L, timeout);
   push_part(L, PATH);
+  f->request->asked = true;
   return seer_result_push(L, &f->request->outcome, lua_tostring(L, -1));
 }
 
@@ -106,7 +108,7 @@ static int future_gc(lua_State *L) {
   seer_request *request = f->request;
   f->request = NULL;
   if (request != NULL)
-    seer_request_release(request);
+    seer_request_abandon(f->client->queue, request);
   return 0;
 }
 

@@ -112,5 +112,6 @@ void seer_request_free(seer_request *request) {
     return;
   free(request->outcome.headers);
   free(request->outcome.body);
+  seer_event_free(request->event);
   free(request);
 }

@@ -60,6 +60,8 @@ typedef struct seer_outcome {
   char message[200]; /* why there was no answer */
 } seer_outcome;
 
+typedef struct seer_event seer_event;
+
 /* A request that somebody waits for. Two hold it: the waiter, and its
    event until that is settled. The fields are guarded by the lock, except
    `outcome`: written before `settled` is set, and constant after. */
@@ -70,11 +72,12 @@ typedef struct seer_request {
   int references;
   uint32_t generation; /* of its event */
   bool settled;
-  bool cancelled; /* settled by the waiter: send it no more */
+  bool cancelled;    /* settled by the waiter: send it no more */
+  bool future;       /* the waiter may never ask */
+  bool asked;        /* the waiter has seen the outcome */
+  seer_event *event; /* of a future that has failed, for on_error */
   seer_outcome outcome;
 } seer_request;
-
-typedef struct seer_event seer_event;
 
 /* An identify's place among those of the same client and user. `user` is
    a keyed hash; two users that share one merely wait for each other. */

@@ -95,7 +95,7 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options);
    may stand at the end. Returns the length; what has become shorter ends
    with a zero. */
 size_t seer_site_mask(const seer_site *site, char *text, size_t length,
-                    bool cut);
+                      bool cut);
 
 /* Appends how the event would go out: the URL and a zero, then its headers
    as a block, with *** for the secrets. */

@@ -58,7 +58,7 @@ void seer_outgoing_redirect(seer_outgoing *out);
 /* Masks the secrets of the site, as seer_site_mask does, and those of the
    request itself. */
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
-                        bool cut);
+                          bool cut);
 
 #pragma GCC visibility pop
 

@@ -32,8 +32,8 @@ static char *copy_block(const char *block) {
 ** Secrets.
 */
 
-/* There is room: no block has a name twice, so a site has its key, four forms
-   of a login and four secret headers at most. */
+/* There is room: no block has a name twice, so a site has two forms of its
+   key, four of a login and four secret headers at most. */
 static bool add_secret(seer_site *site, const char *secret) {
   char **place = site->secrets;
   while (*place != NULL)
@@ -101,8 +101,18 @@ static bool add_header_secrets(seer_site *site) {
   return true;
 }
 
+/* The key, and as it stands in a query. */
+static bool add_key(seer_site *site) {
+  char *escaped = curl_easy_escape(NULL, site->api_key, 0);
+  bool added =
+      escaped != NULL && add_secret(site, site->api_key) &&
+      (strcmp(escaped, site->api_key) == 0 || add_secret(site, escaped));
+  curl_free(escaped);
+  return added;
+}
+
 static bool add_secrets(seer_site *site) {
-  return (*site->api_key == '\0' || add_secret(site, site->api_key)) &&
+  return (*site->api_key == '\0' || add_key(site)) &&
          add_proxy_secrets(site) && add_header_secrets(site);
 }
 

@@ -29,7 +29,7 @@ static void append_header(seer_buffer *out, const char *line, size_t length) {
 static void append_list(seer_buffer *out, const struct curl_slist *list) {
   for (; list != NULL; list = list->next) {
     size_t length = strlen(list->data);
-    if (list->data[length - 1] != ':') /* else it is not sent */
+    if (strcspn(list->data, ":") + 1 != length) /* else it is not sent */
       append_header(out, list->data, length);
   }
 }

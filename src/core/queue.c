@@ -199,6 +199,11 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
   return cancelled;
 }
 
+static void add_dead(seer_event *event, seer_dead *dead) {
+  event->next = dead->events;
+  dead->events = event;
+}
+
 /* Whether on_error is to hear of an event that is settled. */
 static bool is_given_up(const seer_queue *queue, seer_settlement settlement) {
   return queue->settings.has_on_error && !queue->orphan &&
@@ -216,8 +221,7 @@ static void give_up(seer_queue *queue, seer_event *event,
                                  (size_t)queue->settings.max_event_bytes);
   while (missed != NULL) {
     seer_event *next = missed->next;
-    missed->next = dead->events;
-    dead->events = missed;
+    add_dead(missed, dead);
     missed = next;
   }
 }
@@ -232,7 +236,8 @@ static bool is_told(const seer_queue *queue) {
    its user's. */
 static void bury(seer_queue *queue, seer_event *event,
                  seer_settlement settlement, seer_dead *dead) {
-  bool waited = event->request != NULL, cancelled;
+  seer_request *request = event->request;
+  bool waited = request != NULL, cancelled;
   queue->events--;
   queue->bytes -= (int64_t)seer_event_size(event);
   if (waited)
@@ -242,12 +247,14 @@ static void bury(seer_queue *queue, seer_event *event,
     count(queue, settlement);
     count_generation(queue, event->generation);
   }
-  if (!cancelled && (!waited || event->request != NULL) &&
-      is_given_up(queue, settlement)) {
+  if (cancelled || !is_given_up(queue, settlement)) {
+    add_dead(event, dead);
+  } else if (!waited || event->request != NULL) {
     give_up(queue, event, settlement, dead);
+  } else if (request->future) {
+    request->event = event; /* it may yet be abandoned */
   } else {
-    event->next = dead->events;
-    dead->events = event;
+    add_dead(event, dead);
   }
   if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
     dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
@@ -381,6 +388,14 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
   return taken;
 }
 
+bool seer_queue_give_up(seer_queue *queue, seer_event *event,
+                        seer_dead *dead) {
+  bool heard = is_given_up(queue, SEER_SETTLED_REJECTED);
+  if (heard)
+    give_up(queue, event, SEER_SETTLED_REJECTED, dead);
+  return heard;
+}
+
 void seer_queue_cancel(seer_queue *queue, seer_request *request) {
   request->settled = request->cancelled = true;
   count(queue, SEER_SETTLED_REJECTED);
@@ -432,10 +447,8 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
 void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
   seer_event *event;
   seer_message *message;
-  while ((event = seer_notices_take_lost(&queue->notices)) != NULL) {
-    event->next = dead->events;
-    dead->events = event;
-  }
+  while ((event = seer_notices_take_lost(&queue->notices)) != NULL)
+    add_dead(event, dead);
   while ((message = seer_notices_take(&queue->notices)) != NULL) {
     message->next = dead->messages;
     dead->messages = message;

@@ -120,6 +120,10 @@ void seer_queue_done(seer_queue *queue, seer_event *event,
 bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
                        seer_dead *dead);
 
+/* Leaves an event that was rejected, with its request and outcome, for
+   on_error; false if there is nobody to hear of it. */
+bool seer_queue_give_up(seer_queue *queue, seer_event *event, seer_dead *dead);
+
 /* Counts an event that was settled without having been here. */
 void seer_queue_account(seer_queue *queue, seer_settlement settlement);
 

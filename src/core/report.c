@@ -46,7 +46,17 @@ static void write_text(char *text, size_t size, const seer_report *report,
                                          : "events are kept and sent later");
 }
 
-/* Somebody who waits hears of trouble without this. */
+/* Somebody who waits hears of trouble without this, but a future may have
+   been abandoned. */
+static bool may_be_unheard(const seer_request *request) {
+  return request == NULL || request->future;
+}
+
+/* With the lock held: whether it has been. */
+static bool is_heard(const seer_request *request) {
+  return request != NULL && request->references > 1;
+}
+
 seer_report seer_report_prepare(const seer_transfer *transfer,
                                 seer_verdict verdict) {
   const seer_settings *settings = &transfer->queue->settings;
@@ -55,7 +65,7 @@ seer_report seer_report_prepare(const seer_transfer *transfer,
   memset(&report, 0, sizeof report);
   report.level = level_of(verdict);
   report.kind = kind_of(&transfer->answer, verdict);
-  report.wanted = transfer->event->request == NULL &&
+  report.wanted = may_be_unheard(transfer->event->request) &&
                   settings->log_level >= (int64_t)report.level;
   if (!report.wanted || !settings->has_logger)
     return report;
@@ -92,7 +102,8 @@ void seer_report_decide(seer_report *report, const seer_transfer *transfer,
   seer_endpoint *endpoint = transfer->endpoint;
   bool logs = queue->settings.has_logger;
   seer_trouble *troubles = logs ? queue->troubles : endpoint->troubles;
-  if (!report->wanted || !is_worth_telling(report, attempt, recovered) ||
+  if (!report->wanted || is_heard(transfer->event->request) ||
+      !is_worth_telling(report, attempt, recovered) ||
       !seer_trouble_happened(&troubles[report->kind], 1, now, &report->untold))
     return;
   if (logs) {
@@ -115,18 +126,20 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
 }
 
 static void trace(seer_transfer *transfer,
-                  void (*describe)(seer_transfer *, char *, size_t)) {
+                  void (*describe)(seer_transfer *, char *, size_t),
+                  int status) {
   char text[SEER_TELL_LENGTH - 30];
   if (transfer->queue->settings.log_level < SEER_DEBUG)
     return;
   describe(transfer, text, sizeof text);
-  seer_sender_tell(transfer->queue, SEER_DEBUG, text);
+  seer_sender_tell(transfer->queue, SEER_DEBUG, text, status,
+                   transfer->event->attempts);
 }
 
 void seer_report_request(seer_transfer *transfer) {
-  trace(transfer, seer_http_trace_request);
+  trace(transfer, seer_http_trace_request, 0);
 }
 
 void seer_report_answer(seer_transfer *transfer) {
-  trace(transfer, seer_http_trace_answer);
+  trace(transfer, seer_http_trace_answer, transfer->answer.status);
 }

@@ -122,6 +122,35 @@ void seer_request_release(seer_request *request) {
     seer_request_free(request);
 }
 
+/* With the lock held, and the last reference: whether on_error takes the
+   request over. */
+static bool hand_to_on_error(seer_queue *queue, seer_request *request,
+                             seer_dead *dead) {
+  seer_event *event = request->event;
+  if (queue == NULL || event == NULL || request->asked)
+    return false;
+  request->event = NULL;
+  event->request = request;
+  if (seer_queue_give_up(queue, event, dead))
+    return true;
+  event->request = NULL;
+  request->event = event;
+  return false;
+}
+
+void seer_request_abandon(seer_queue *queue, seer_request *request) {
+  seer_dead dead = SEER_NO_DEAD;
+  bool last, taken = false;
+  seer_lock();
+  last = --request->references == 0;
+  if (last)
+    taken = hand_to_on_error(queue, request, &dead);
+  seer_unlock();
+  seer_state_bury(&dead);
+  if (last && !taken)
+    seer_request_free(request);
+}
+
 /* With the lock held, which is given up meanwhile: waits for some change,
    until `deadline`. A thread that was refused before is asked for again. */
 static void wait_for_change(int64_t deadline) {
@@ -247,19 +276,26 @@ void seer_sender_free_lost(seer_event *event) {
 
 static void tell_logger(seer_queue *queue, seer_message *message) {
   seer_message *missed;
-  if (message == NULL)
-    return;
   seer_lock();
-  missed = seer_notices_add(&queue->notices, message);
+  missed =
+      queue->orphan ? message : seer_notices_add(&queue->notices, message);
   seer_unlock();
   free(missed);
 }
 
-void seer_sender_tell(seer_queue *queue, seer_level level, const char *text) {
+void seer_sender_tell(seer_queue *queue, seer_level level, const char *text,
+                      int status, int attempt) {
+  seer_message *message;
   if (queue->settings.log_level < (int64_t)level)
     return;
-  if (queue->settings.has_logger)
-    tell_logger(queue, seer_message_new(level, text));
-  else
+  if (!queue->settings.has_logger) {
     seer_tell(level, "%s", text);
+    return;
+  }
+  message = seer_message_new(level, text);
+  if (message == NULL)
+    return;
+  message->status = status;
+  message->attempt = attempt;
+  tell_logger(queue, message);
 }

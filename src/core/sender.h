@@ -98,6 +98,10 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
 /* Gives the waiter's reference back; whoever is last frees the request. */
 void seer_request_release(seer_request *request);
 
+/* The same for a future, which may have asked in vain or not at all: then a
+   failure goes to the queue's on_error. Without a queue, nobody hears. */
+void seer_request_abandon(seer_queue *queue, seer_request *request);
+
 /* Waits until all that was accepted before the call is settled; false if
    `timeout` ms were not enough. */
 bool seer_sender_flush(seer_queue *queue, int64_t timeout);
@@ -119,8 +123,10 @@ seer_event *seer_sender_next_lost(seer_queue *queue);
 void seer_sender_free_lost(seer_event *event);
 
 /* Tells something about a client, if its level wants it: to its logger, by
-   way of the messages, or on the standard error. */
-void seer_sender_tell(seer_queue *queue, seer_level level, const char *text);
+   way of the messages, or on the standard error. `status` and `attempt` are
+   those of an answer, or 0. */
+void seer_sender_tell(seer_queue *queue, seer_level level, const char *text,
+                      int status, int attempt);
 
 #pragma GCC visibility pop
 
