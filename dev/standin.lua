@@ -34,6 +34,7 @@ local SETTINGS = {
   keepalive_requests = 1000000,
   keepalive_timeout = 75, -- seconds
   memory = "256m",        -- for the events kept
+  certificate = false,    -- a directory with cert.pem and key.pem
 }
 
 local function pick(defaults, options)
@@ -101,6 +102,17 @@ local function make_certificate(directory)
   end
 end
 
+-- One of the caller's, or else a new one that vouches for itself.
+local function install_certificate(directory, given)
+  if not given then
+    return make_certificate(directory)
+  end
+  for _, name in ipairs { "cert.pem", "key.pem" } do
+    shell.write(directory .. "/" .. name,
+      assert(shell.read(given .. "/" .. name)))
+  end
+end
+
 local function write_configuration(directory, options, port, tls_port)
   local values = pick(SETTINGS, options)
   values.directory, values.port, values.tls_port = directory, port, tls_port
@@ -121,7 +133,7 @@ local function write_files(directory, options)
     cjson.encode { pid = pid, started = started })
   shell.write(directory .. "/config.json",
     cjson.encode(pick(BEHAVIOUR, options)))
-  make_certificate(directory)
+  install_certificate(directory, options.certificate)
 end
 
 -- nginx binds its ports before it turns into a daemon, so its exit code

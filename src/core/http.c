@@ -174,6 +174,9 @@ static bool set_site(seer_http *http, flight *f, const seer_site *site) {
   }
   f->prepared_for = 0;
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, site->http_version);
+  if (site->http_version == CURL_HTTP_VERSION_2TLS) /* as HTTP/2 wants it; and
+       libcurl does not reuse a connection that was opened without it */
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
   if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
       curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK ||
       !set_authorities(easy, site))
@@ -303,6 +306,7 @@ static const char *why_none(const flight *f, CURLcode code) {
 
 static void conclude_failure(flight *f, CURLcode code) {
   seer_transfer *t = &f->transfer;
+  t->answer.status = 0; /* that of a redirect does not count */
   t->answer.failure = code == CURLE_OPERATION_TIMEDOUT
                           ? SEER_FAILURE_TIMEOUT
                           : SEER_FAILURE_CONNECTION;

@@ -240,7 +240,8 @@ static const char *find_next(seer_outgoing *out, const seer_incoming *in,
   char location[4096];
   CURLU *from, *to;
   const char *refusal;
-  if (!seer_incoming_find(in, "location", location, sizeof location))
+  if (!seer_incoming_find(in, "location", location, sizeof location) ||
+      location[0] == '\0' || location[0] == '#')
     return "redirect without a location";
   if (out->redirects >= SEER_HTTP_REDIRECTS)
     return "too many redirects";

@@ -1,0 +1,177 @@
+local exchange = require "spec.support.exchange"
+local wait = require "spec.support.wait"
+
+local x
+
+before_each(function()
+  x = exchange.open { log_level = "off" }
+end)
+
+after_each(function()
+  x:close()
+end)
+
+local function ask(name, options)
+  local all = { future = true }
+  for option, value in pairs(options or {}) do
+    all[option] = value
+  end
+  return assert(x.client.events.capture({ name = name or "a.b" }, all))
+end
+
+local function collect()
+  collectgarbage()
+  collectgarbage()
+end
+
+local function forget(...)
+  ask(...)
+  collect()
+end
+
+local function weakly(value)
+  return setmetatable({ value }, { __mode = "v" })
+end
+
+local function assert_error(name, ...)
+  local result, message, err = ...
+  assert.is_nil(result)
+  assert.equal(name, err.name)
+  assert.equal(message, err.message)
+end
+
+describe("a future that is collected unasked", function()
+  it("is gone, and its request is sent all the same", function()
+    local weak = weakly(ask())
+    collect()
+    assert.is_nil(weak[1])
+    assert.equal(1, x.client:stats().pending)
+    local stats = x:settle()
+    assert.equal(1, stats.accepted)
+    assert.equal(1, stats.delivered)
+    assert.equal(1, #x.requests)
+  end)
+
+  it("has its retries, and then counts as rejected", function()
+    forget()
+    local stats = x:settle(function() return 500 end)
+    assert.equal(1, stats.rejected)
+    assert.equal(3, #x.requests)
+  end)
+
+  it("does not keep others from being asked", function()
+    local kept = {}
+    for i = 1, 30 do
+      local future = ask("n" .. i)
+      if i % 3 == 0 then
+        kept[#kept + 1] = future
+      end
+    end
+    collect()
+    assert.equal(30, x:settle().delivered)
+    assert.equal(30, #x.requests)
+    for _, future in ipairs(kept) do
+      assert.is_true(future:get(0).success)
+    end
+  end)
+
+  it("leaves its failure to on_error, and one that is kept does not",
+    function()
+      local heard = {}
+      x.client = x:new {
+        log_level = "off",
+        on_error = function(err, event, json)
+          heard[#heard + 1] = { err = err, event = event, json = json }
+        end,
+      }
+      local kept = ask "kept"
+      forget "forgotten"
+      x:settle(function() return 422, nil, '{"error":"no"}' end)
+      assert.equal(1, x.client:poll())
+      assert_error("UnprocessableEntityError", kept:get())
+      assert.equal(0, x.client:poll())
+      assert.equal(1, #heard)
+      assert.equal("UnprocessableEntityError", heard[1].err.name)
+      assert.equal("422 no", heard[1].err.message)
+      assert.equal("forgotten", heard[1].event.name)
+      assert.matches('"name":"forgotten"', heard[1].json, 1, true)
+      assert.equal(2, exchange.adds_up(x.client).rejected)
+    end)
+
+  it("leaves it to on_error when it has failed before, too", function()
+    local heard = {}
+    x.client = x:new {
+      log_level = "off",
+      on_error = function(err) heard[#heard + 1] = err.name end,
+    }
+    local future = ask()
+    x:settle(function() return 422 end)
+    assert.is_true(future:done())
+    assert.equal(0, x.client:poll())
+    future = nil
+    collect()
+    x.client:poll()
+    assert.same({ "UnprocessableEntityError" }, heard)
+    assert.is_nil(future)
+  end)
+
+  it("lets get of another one run on_error", function()
+    local heard = {}
+    x.client = x:new {
+      log_level = "off", max_in_flight = 1,
+      on_error = function(err) heard[#heard + 1] = err.name end,
+    }
+    forget "forgotten"
+    local kept = ask "kept"
+    x:settle(exchange.sequence { { 400 } })
+    assert.same({}, heard)
+    assert.is_true(kept:get().success)
+    assert.same({ "BadRequestError" }, heard)
+  end)
+end)
+
+describe("a client with futures", function()
+  it("may be closed before they are settled", function()
+    local future = ask()
+    assert_error("TimeoutError", x.client:close(0))
+    assert.is_false(future:done())
+    assert_error("TimeoutError", future:get(0.01))
+    x:serve(nil, function() return future:done() end)
+    assert.is_true(future:get().success)
+    assert.equal(1, exchange.adds_up(x.client).delivered)
+  end)
+
+  it("may be closed, and they end with their own failures", function()
+    local future = ask("a.b", { timeout = 0.1, max_retries = 0 })
+    assert_error("TimeoutError", x.client:close(0))
+    wait.until_(function() return future:done() end, 10)
+    assert_error("APITimeoutError", future:get())
+  end)
+
+  it("lives as long as they do", function()
+    local client = exchange.client(x.url, { log_level = "off" })
+    local weak = weakly(client)
+    local future = client.events.capture({ name = "a.b" }, { future = true })
+    client = nil
+    collect()
+    assert.not_nil(weak[1])
+    x:serve(nil, function() return future:done() end)
+    assert.is_true(future:get().success)
+    future = nil
+    collect()
+    collect()
+    assert.is_nil(weak[1])
+    assert.is_nil(client or future)
+  end)
+
+  it("may be finalized before them: they end, and are sent", function()
+    local client = exchange.client(x.url, { log_level = "off" })
+    local future = client.events.capture({ name = "a.b" }, { future = true })
+    getmetatable(client).__gc(client)
+    assert_error("ClosedError", future:get())
+    assert_error("ClosedError", future:get(1))
+    x:serve(nil, function() return future:done() end)
+    assert.is_true(future:get().success)
+    assert.equal(1, #x.requests)
+  end)
+end)
