@@ -115,6 +115,22 @@ describe("a future that is collected unasked", function()
     assert.is_nil(future)
   end)
 
+  it("tells nobody of a failure that was asked for", function()
+    local heard = {}
+    x.client = x:new {
+      log_level = "off",
+      on_error = function(err) heard[#heard + 1] = err.name end,
+    }
+    local future = ask()
+    x:settle(function() return 422 end)
+    assert_error("UnprocessableEntityError", future:get(0))
+    future = nil
+    collect()
+    assert.equal(0, x.client:poll())
+    assert.same({}, heard)
+    assert.is_nil(future)
+  end)
+
   it("lets get of another one run on_error", function()
     local heard = {}
     x.client = x:new {

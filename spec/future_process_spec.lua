@@ -244,6 +244,34 @@ true
         assert_received("own", "pending", "settled")
       end)
 
+    it("leaves their failures to the parent's on_error", function()
+      local output = run(FORK .. [[
+        local heard = 0
+        client = client:with_options {
+          on_error = function() heard = heard + 1 end, log_level = "off",
+        }
+        local failed = ask "failed"
+        while not failed:done() do
+          require "socket".sleep(0.005)
+        end
+        local function poll()
+          failed = nil
+          collectgarbage()
+          collectgarbage()
+          client:poll()
+          return heard == 1
+        end
+        local child = fork()
+        if child == 0 then
+          tell("child", poll())
+          os.exit(0)
+        end
+        assert(native.wait(child) == 0)
+        tell("parent", poll())
+      ]], function() return 422 end, { ASAN_OPTIONS = NO_LEAKS })
+      assert.equal("child false\nparent true\n", output)
+    end)
+
     it("may forget or close them in the child", function()
       assert.equal("parent pending nil\n", run_forking [[
         local pending = ask "pending"

@@ -366,7 +366,7 @@ static void make(lua_State *L, const seer_settings *settings, int options,
 
 bool seer_client_push(lua_State *L, int argument, const char *function) {
   seer_settings settings;
-  seer_site_options site = {NULL};
+  seer_site_options site = {.inherited = false};
   seer_options_settings(L, argument, function, &settings);
   if (!seer_options_endpoint(L, argument, needs_key(&settings)))
     return false;

@@ -41,13 +41,10 @@ void seer_setup_kept(lua_State *L, int self, int options, int from) {
   }
 }
 
-/* Pushes the string that an option is, and returns it; pushes what it was
-   otherwise (NULL: nil). */
-static const char *push_string(lua_State *L, int options, const char *name,
-                               const char *otherwise) {
-  if (!seer_options_get(L, options, name))
-    lua_pushstring(L, otherwise);
-  return lua_tostring(L, -1);
+/* Pushes the string that an option is, and returns it; NULL, and nothing
+   pushed, if it is not given. */
+static const char *push_string(lua_State *L, int options, const char *name) {
+  return seer_options_get(L, options, name) ? lua_tostring(L, -1) : NULL;
 }
 
 /* Pushes a block: that of the option, laid over `under`. */
@@ -79,11 +76,13 @@ void seer_setup_site(lua_State *L, int options, const seer_settings *settings,
   site->headers =
       push_block(L, options, "headers", SEER_BLOCK_HEADERS, site->headers);
   site->query = push_block(L, options, "query", SEER_BLOCK_QUERY, site->query);
-  site->proxy = push_string(L, options, "proxy", site->proxy);
-  if (lua_isboolean(L, -1))
-    site->proxy = ""; /* false: none */
-  file = push_string(L, options, "ca_file", NULL);
-  blob = push_string(L, options, "ca_blob", NULL);
+  if (seer_options_get(L, options, "proxy")) {
+    const char *proxy = lua_tostring(L, -1);
+    site->proxy = proxy != NULL ? proxy : ""; /* false: none */
+    site->no_proxy = NULL;
+  }
+  file = push_string(L, options, "ca_file");
+  blob = push_string(L, options, "ca_blob");
   if (file == NULL && blob == NULL)
     return;
   site->ca_file = file; /* one takes the place of the other */

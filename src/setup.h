@@ -18,7 +18,7 @@
 void seer_setup_kept(lua_State *L, int self, int options, int from);
 
 /* Changes `site`, which has what is so otherwise, to what the options say.
-   The strings in it stay on the stack. [-0, +5] */
+   The strings in it stay on the stack. [-0, +n] */
 void seer_setup_site(lua_State *L, int options, const seer_settings *settings,
                      seer_site_options *site);
 

@@ -420,4 +420,15 @@ describe("the environment", function()
         send(client {})
       ]]):format(x.url, x.url)))
     end)
+
+  it("is what it was for a client that is made of another", function()
+    local through = x.url .. "/capture"
+    assert.same({ through, "/capture", "/capture" }, run({}, ([[
+      local direct = client {}
+      native.setenv("http_proxy", %q)
+      send(client {}:with_options {})
+      send(direct:with_options {})
+      send(client {}:with_options { proxy = false })
+    ]]):format(x.url)))
+  end)
 end)

@@ -146,10 +146,10 @@ static bool set_proxy(seer_site *site, const seer_site_options *options) {
                                       "all_proxy", "ALL_PROXY", NULL};
   static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
   bool secure = strncasecmp(options->base_url, "https", 5) == 0;
-  site->proxy_given = options->proxy != NULL;
-  site->proxy = copy(site->proxy_given ? options->proxy
-                                       : first_set(secure ? https : http));
-  site->no_proxy = copy(site->proxy_given ? "" : first_set(none));
+  bool given = options->inherited || options->proxy != NULL;
+  site->proxy =
+      copy(given ? options->proxy : first_set(secure ? https : http));
+  site->no_proxy = copy(given ? options->no_proxy : first_set(none));
   return site->proxy != NULL && site->no_proxy != NULL;
 }
 
@@ -157,8 +157,7 @@ static bool set_authorities(seer_site *site,
                             const seer_site_options *options) {
   static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
   const char *file = options->ca_file;
-  site->ca_given = file != NULL || options->ca_blob != NULL;
-  if (!site->ca_given)
+  if (file == NULL && options->ca_blob == NULL && !options->inherited)
     file = first_set(authorities);
   if (file != NULL && (site->ca_file = copy(file)) == NULL)
     return false;
@@ -319,8 +318,10 @@ void seer_site_free(seer_site *site) {
 void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->base_url = site->base_url;
   options->api_key = site->api_key;
-  options->proxy = site->proxy_given ? site->proxy : NULL;
-  options->ca_file = site->ca_given ? site->ca_file : NULL;
+  options->inherited = true;
+  options->proxy = site->proxy;
+  options->no_proxy = site->no_proxy;
+  options->ca_file = site->ca_file;
   options->ca_blob = site->ca_blob;
   options->http_version = site->http_given;
   options->headers = site->given_headers;
@@ -367,8 +368,6 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_text(one->ca_file, other->ca_file) &&
          same_text(one->ca_blob, other->ca_blob) &&
          one->http_version == other->http_version &&
-         one->proxy_given == other->proxy_given &&
-         one->ca_given == other->ca_given &&
          one->http_given == other->http_given &&
          same_block(one->given_headers, other->given_headers) &&
          same_block(one->query, other->query);

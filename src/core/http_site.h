@@ -27,13 +27,10 @@ struct seer_site {
   char *given_headers;     /* the client's alone */
   char *query;             /* a block */
   struct curl_slist *list; /* of `headers` */
-
   char *api_key;
   char *proxy;                      /* "": none */
   char *no_proxy;                   /* "": none */
-  bool proxy_given;                 /* not the environment's */
   char *ca_file;                    /* NULL: libcurl's own */
-  bool ca_given;                    /* not the environment's */
   char *ca_blob;                    /* NULL: none */
   long http_version;                /* as libcurl names it */
   int http_given;                   /* as it was given */
