@@ -106,6 +106,17 @@ int seer_client_poll(lua_State *L, int self) {
   return 1;
 }
 
+int seer_client_pump(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
+  int64_t timeout = seer_options_timeout(L, 1, "pump", 0), pending;
+  if (client->queue == NULL)
+    return fail_closed(L);
+  pending = seer_sender_pump(client->queue, timeout);
+  seer_callbacks_run(L, self);
+  seer_pushint64(L, pending);
+  return 1;
+}
+
 /* Sets a field of the table on the top. */
 static void set_count(lua_State *L, const char *name, int64_t count) {
   seer_pushint64(L, count);
@@ -179,6 +190,11 @@ static int client_close(lua_State *L) {
 static int client_poll(lua_State *L) {
   move_self(L);
   return seer_client_poll(L, SELF);
+}
+
+static int client_pump(lua_State *L) {
+  move_self(L);
+  return seer_client_pump(L, SELF);
 }
 
 static int client_stats(lua_State *L) {
@@ -288,13 +304,14 @@ static void add_members(lua_State *L) {
       {"flush",        client_flush   },
       {"close",        client_close   },
       {"poll",         client_poll    },
+      {"pump",         client_pump    },
       {"stats",        client_stats   },
       {"post",         client_post    },
       {"captured",     client_captured},
       {"with_options", with_options   },
       {NULL,           NULL           }
   };
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   luaL_setfuncs(L, methods, 0);
   lua_insert(L, -2); /* members, client */
   add_space(L, "events", "capture", capture);
@@ -376,6 +393,7 @@ static void push_site(lua_State *L, int options, const seer_settings *settings,
                       seer_site_options *site) {
   const char *file, *blob;
   site->http_version = (int)settings->http_version;
+  site->resolve = !settings->thread; /* libcurl's resolver needs one */
   site->headers =
       push_block(L, options, "headers", SEER_BLOCK_HEADERS, site->headers);
   site->query = push_block(L, options, "query", SEER_BLOCK_QUERY, site->query);

@@ -174,6 +174,7 @@ static bool set_site(seer_http *http, flight *f, const seer_site *site) {
   }
   f->prepared_for = 0;
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, site->http_version);
+  curl_easy_setopt(easy, CURLOPT_RESOLVE, site->addresses);
   if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
       curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK ||
       !set_authorities(easy, site))

@@ -66,6 +66,7 @@ typedef struct seer_site_options {
   const char *ca_file; /* NULL: $SSL_CERT_FILE, or else libcurl's own */
   const char *ca_blob; /* certificates as PEM; NULL: none */
   int http_version;    /* 1 or 2; 0: the better one */
+  bool resolve;        /* look the host up now, once for all */
   const char *headers; /* blocks, see block.h; or NULL */
   const char *query;
 } seer_site_options;
