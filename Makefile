@@ -73,6 +73,11 @@ test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
 	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
 	@LUAS="$(LUAS)" dev/test.sh $(SPEC)
 
+test-hosts: deps # run the specs in the programs that embed Lua
+	@dev/deps.sh hosts
+	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
+	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
+
 # The sanitizers see the module; the interpreters are the system's.
 SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
 	CFLAGS="-O1 -g -fno-omit-frame-pointer $(FLAGS_$*)"
@@ -110,5 +115,6 @@ clean: # remove what was built
 help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
-.PHONY: specs-ready all-lua deps quickstart run-quickstart test test-asan test-tsan lint \
+.PHONY: specs-ready all-lua deps quickstart run-quickstart test test-hosts test-asan \
+	test-tsan lint \
 	standin install clean help

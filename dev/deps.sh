@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need and that are
-# missing; with `lint`, those of `make lint` too. Calls no package manager
-# when all are there.
+# missing; with `lint` or `hosts`, those of `make lint` or `make test-hosts`
+# too. Calls no package manager when all are there.
 set -eu
 
 # Not `luajit`: it conflicts with the LuaJIT of nginx's Lua module.
@@ -13,9 +13,13 @@ packages="
   lua-cjson lua-socket lua-busted luarocks
   nginx-light libnginx-mod-http-lua openssl curl locales
 "
-if [ "${1:-}" = lint ]; then
-  packages="$packages clang-format lua-check"
-fi
+case "${1:-}" in
+lint) packages="$packages clang-format lua-check" ;;
+hosts)
+  packages="$packages love xvfb xauth haproxy lighttpd
+    lighttpd-modules-lua apache2 neovim wrk"
+  ;;
+esac
 
 if ! command -v apt-get >/dev/null; then
   echo "There is no apt-get here. Please install what these packages of" \

@@ -78,7 +78,9 @@ run_file() { # lua, interpreter, spec, where its results go
   flock "$results/lock" cat "$4.output"
 }
 
-mapfile -t specs < <(find "${@:-spec}" -name '*_spec.lua' | LC_ALL=C sort)
+# What is in spec/hosts needs programs that only `make test-hosts` installs.
+if [ $# = 0 ]; then set -- spec -not -path 'spec/hosts/*'; fi
+mapfile -t specs < <(find "$@" -name '*_spec.lua' | LC_ALL=C sort)
 declare -A programs
 for lua in ${LUAS:-5.4}; do
   programs[$lua]=$(interpreter "$lua")

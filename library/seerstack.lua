@@ -154,6 +154,10 @@ seerstack.null = nil
 ---and are returned by `client:captured()`. A waited-for call gets
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
+---Whether a thread may be started for this client; without one, `pump` sends,
+---and whoever waits does. The host is then looked up when the client is made.
+---Default: `true`.
+---@field thread? boolean
 
 ---Options of one `capture`, `identify` or `post`. The client's options are
 ---their defaults.
@@ -282,8 +286,10 @@ seerstack.null = nil
 ---Notices for `logger` and `on_error` that were lost, because more than 64
 ---for one of them were unheard.
 ---@field missed integer
----The process's background thread; "none" before the first event, and where
----the system grants no thread.
+---Calls that returned `QueueFullError`; not a part of `accepted`.
+---@field refused integer
+---The process's background thread; "none" before the first event, with
+---`thread = false`, and where the system grants no thread.
 ---@field sender "none"|"running"|"stopped"
 ---The last answer that was not a 2xx, or why there was none.
 ---@field last_error? string
@@ -403,6 +409,15 @@ function Client:with_options(options) end
 ---@return integer calls that were made
 function Client:poll() end
 
+---Sends on this thread, where there is no other for it: what needs no waiting,
+---and what comes within `timeout`. Then runs `logger` and `on_error`. Error:
+---`ClosedError` (the client was collected).
+---@param timeout? number seconds, >= 0; 0 by default
+---@return integer? pending events of this client that are left
+---@return string? message
+---@return seerstack.Error? err
+function Client:pump(timeout) end
+
 ---The requests since the last call, the newest `max_queue_events` at most, in
 ---`test_mode`; else an empty list.
 ---@return seerstack.Captured[]
@@ -480,6 +495,13 @@ function seerstack.identify(user, options) end
 ---@overload fun(path: string, body: table?, options: seerstack.WaitOptions): seerstack.Response?, seerstack.Http|string, seerstack.Error?
 ---@overload fun(path: string, body: table?, options: seerstack.FutureOptions): seerstack.Future?, string?, seerstack.Error?
 function seerstack.post(path, body, options) end
+
+---`pump` of the default client.
+---@param timeout? number seconds, >= 0; 0 by default
+---@return integer? pending
+---@return string? message
+---@return seerstack.Error? err
+function seerstack.pump(timeout) end
 
 ---`poll` of the default client.
 ---@return integer? calls that were made

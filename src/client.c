@@ -105,6 +105,17 @@ int seer_client_poll(lua_State *L, int self) {
   return 1;
 }
 
+int seer_client_pump(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
+  int64_t timeout = seer_options_timeout(L, 1, "pump", 0), pending;
+  if (client->queue == NULL)
+    return fail_closed(L);
+  pending = seer_sender_pump(client->queue, timeout);
+  seer_callbacks_run(L, self);
+  seer_pushint64(L, pending);
+  return 1;
+}
+
 /* Sets a field of the table on the top. */
 static void set_count(lua_State *L, const char *name, int64_t count) {
   seer_pushint64(L, count);
@@ -119,13 +130,14 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 11);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
   set_count(L, "dropped", stats->dropped);
   set_count(L, "pending", stats->pending);
   set_drops(L, stats);
+  set_count(L, "refused", stats->refused);
   set_count(L, "missed", stats->missed);
   lua_pushstring(L, stats->sender);
   lua_setfield(L, -2, "sender");
@@ -178,6 +190,11 @@ static int client_close(lua_State *L) {
 static int client_poll(lua_State *L) {
   move_self(L);
   return seer_client_poll(L, SELF);
+}
+
+static int client_pump(lua_State *L) {
+  move_self(L);
+  return seer_client_pump(L, SELF);
 }
 
 static int client_stats(lua_State *L) {
@@ -287,13 +304,14 @@ static void add_members(lua_State *L) {
       {"flush",        client_flush   },
       {"close",        client_close   },
       {"poll",         client_poll    },
+      {"pump",         client_pump    },
       {"stats",        client_stats   },
       {"post",         client_post    },
       {"captured",     client_captured},
       {"with_options", with_options   },
       {NULL,           NULL           }
   };
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   luaL_setfuncs(L, methods, 0);
   lua_insert(L, -2); /* members, client */
   add_space(L, "events", "capture", capture);

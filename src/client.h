@@ -73,6 +73,7 @@ void seer_client_keep(lua_State *L, int self, seer_kept what);
 int seer_client_flush(lua_State *L, int self);
 int seer_client_close(lua_State *L, int self);
 int seer_client_poll(lua_State *L, int self);
+int seer_client_pump(lua_State *L, int self);
 int seer_client_stats(lua_State *L, int self);
 
 #pragma GCC visibility pop

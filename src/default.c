@@ -62,6 +62,10 @@ static int poll(lua_State *L) {
   return get(L) ? seer_client_poll(L, SEER_SEND_SELF) : 3;
 }
 
+static int pump(lua_State *L) {
+  return get(L) ? seer_client_pump(L, SEER_SEND_SELF) : 3;
+}
+
 static int stats(lua_State *L) {
   return get(L) ? seer_client_stats(L, SEER_SEND_SELF) : 3;
 }
@@ -102,6 +106,7 @@ void seer_default_open(lua_State *L) {
       {"flush",     flush      },
       {"close",     close      },
       {"poll",      poll       },
+      {"pump",      pump       },
       {"stats",     stats      },
       {"configure", configure  },
       {"default",   get_default},

@@ -56,6 +56,7 @@ static const row client_options[] = {
     {"ca_file",             PATH,  0, 0,      0,      NOWHERE                },
     {"ca_blob",             PEM,   0, 0,      0,      NOWHERE                },
     {"http_version",        HTTP,  1, 2,      0,      AT(http_version)       },
+    {"thread",              FLAG,  0, 1,      1,      AT(thread)             },
     {"enabled",             FLAG,  0, 1,      1,      AT(enabled)            },
     {"test_mode",           FLAG,  0, 1,      0,      AT(test_mode)          },
     {NULL,                  KEY,   0, 0,      0,      NOWHERE                }

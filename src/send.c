@@ -53,15 +53,9 @@ static int fail_full(lua_State *L, const seer_settings *settings) {
 }
 
 static int fail_submitted(const call *c, seer_submitted submitted) {
-  switch (submitted) {
-  case SEER_QUEUE_FULL:
+  if (submitted == SEER_QUEUE_FULL)
     return fail_full(c->L, &c->client->settings);
-  case SEER_QUEUE_CLOSED:
-    return fail_closed(c->L);
-  default:
-    lua_pushliteral(c->L, "no thread could be started to send the request");
-    return seer_result_fail(c->L, "APIConnectionError");
-  }
+  return fail_closed(c->L);
 }
 
 /*

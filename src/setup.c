@@ -6,6 +6,7 @@
 #include "holder.h"
 #include "merge.h"
 #include "options.h"
+#include "values.h"
 
 static const struct {
   seer_kept what;
@@ -69,10 +70,27 @@ static const char *push_block(lua_State *L, int options, const char *name,
   return lua_tostring(L, -1);
 }
 
+/* A file is read now: later the process may be in a chroot, or of a user who
+   cannot read it. */
+static void push_authorities(lua_State *L, int options,
+                             seer_site_options *site) {
+  const char *file = push_string(L, options, "ca_file");
+  const char *blob = push_string(L, options, "ca_blob");
+  if (file != NULL) {
+    if (!seer_value_push_file(L, file))
+      luaL_error(L, "option 'ca_file': %s", lua_tostring(L, -1));
+    blob = lua_tostring(L, -1);
+  }
+  if (blob == NULL)
+    return;
+  site->ca_file = NULL;
+  site->ca_blob = blob;
+}
+
 void seer_setup_site(lua_State *L, int options, const seer_settings *settings,
                      seer_site_options *site) {
-  const char *file, *blob;
   site->http_version = (int)settings->http_version;
+  site->resolve = !settings->thread; /* libcurl's resolver needs one */
   site->headers =
       push_block(L, options, "headers", SEER_BLOCK_HEADERS, site->headers);
   site->query = push_block(L, options, "query", SEER_BLOCK_QUERY, site->query);
@@ -81,10 +99,5 @@ void seer_setup_site(lua_State *L, int options, const seer_settings *settings,
     site->proxy = proxy != NULL ? proxy : ""; /* false: none */
     site->no_proxy = NULL;
   }
-  file = push_string(L, options, "ca_file");
-  blob = push_string(L, options, "ca_blob");
-  if (file == NULL && blob == NULL)
-    return;
-  site->ca_file = file; /* one takes the place of the other */
-  site->ca_blob = blob;
+  push_authorities(L, options, site);
 }

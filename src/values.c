@@ -4,6 +4,7 @@
 #include "core/http.h"
 #include "core/tell.h"
 #include "fields.h"
+#include "holder.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,6 +14,8 @@
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
 #define ID_LENGTH 255
+#define CHUNK 16384
+#define LARGEST_FILE (16u << 20)
 
 /* Pushes "<expected> expected, got <the number, or the type>". */
 static bool unexpected(lua_State *L, const char *expected) {
@@ -219,27 +222,46 @@ static const char *fault_of_id(const char *id, size_t length) {
   return has_control(id, length) ? "the string has a control character" : NULL;
 }
 
-/* 0, or why the file cannot be read. Reads a byte: a directory can be
-   opened. */
-static int read_error(const char *path) {
-  FILE *file = fopen(path, "r");
-  int error = file == NULL ? errno : 0;
+/* Without Lua, for nothing to raise while the file is open; 0 or errno. */
+static int read_file(const char *path, seer_buffer *out) {
+  int error;
+  FILE *file = fopen(path, "rbe");
   if (file == NULL)
-    return error;
-  if (getc(file) == EOF && ferror(file))
-    error = errno;
+    return errno;
+  errno = 0;
+  for (;;) {
+    char *room = seer_buffer_reserve(out, CHUNK);
+    size_t count = room != NULL ? fread(room, 1, CHUNK, file) : 0;
+    out->length += count;
+    if (count == 0)
+      break;
+  }
+  error = ferror(file) ? errno : 0;
   fclose(file);
-  return error;
+  return out->error == SEER_BUFFER_OK ? error : EFBIG;
+}
+
+bool seer_value_push_file(lua_State *L, const char *path) {
+  seer_holder *holder = seer_holder_push(L, LARGEST_FILE);
+  int error = read_file(path, &holder->scratch);
+  if (error != 0)
+    lua_pushfstring(L, "cannot be read: %s", strerror(error));
+  else
+    lua_pushlstring(L, holder->scratch.data, holder->scratch.length);
+  seer_holder_release(holder);
+  lua_remove(L, -2);
+  return error == 0;
 }
 
 static bool check_path(lua_State *L, const char *path, size_t length) {
-  int error;
+  bool found;
   if (has_control(path, length))
     return judge(L, "the path has a control character");
-  error = read_error(path);
-  if (error != 0)
-    lua_pushfstring(L, "cannot be read: %s", strerror(error));
-  return error == 0;
+  if (!seer_value_push_file(L, path))
+    return false;
+  found = strstr(lua_tostring(L, -1), PEM_MARK) != NULL;
+  lua_pop(L, 1);
+  return judge(L, found ? NULL : "there is no certificate in the file");
 }
 
 static bool check_string(lua_State *L, seer_value kind) {

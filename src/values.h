@@ -17,7 +17,7 @@
 #pragma GCC visibility push(hidden)
 
 /* Without a prefix, because they are a column of the table in options.c,
-   which is the only other file to see them. */
+   which is the only other file to use them. */
 typedef enum seer_value {
   TIME,  /* a number of seconds > 0; stored as ms, rounded up */
   GRACE, /* a TIME that may be 0 */
@@ -34,7 +34,7 @@ typedef enum seer_value {
   KEY,   /* a string that an HTTP header can carry */
   URL,   /* a string that can be a base URL */
   PROXY, /* a string that can be the URL of a proxy, or false */
-  PATH,  /* a string that is the path of a readable file */
+  PATH,  /* a string that is the path of a file with a certificate */
   PEM,   /* a string with a certificate */
   ID     /* a string that can be an Idempotency-Key */
 } seer_value;
@@ -46,6 +46,10 @@ typedef enum seer_value {
    `*place` as it is and returns false. [-0, +(0|1)] */
 bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
                      int64_t *place);
+
+/* Pushes the content of a file; or what is wrong, and returns false.
+   [-0, +1] */
+bool seer_value_push_file(lua_State *L, const char *path);
 
 /* What is stored for a number, in the unit of the option. */
 int64_t seer_value_of(seer_value kind, double number);

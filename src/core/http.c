@@ -177,6 +177,7 @@ static bool set_site(seer_http *http, flight *f, const seer_site *site) {
   if (site->http_version == CURL_HTTP_VERSION_2TLS) /* as HTTP/2 wants it; and
        libcurl does not reuse a connection that was opened without it */
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+  curl_easy_setopt(easy, CURLOPT_RESOLVE, site->addresses);
   if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
       curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK ||
       !set_authorities(easy, site))

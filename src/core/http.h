@@ -65,10 +65,12 @@ typedef struct seer_site_options {
   bool inherited;       /* from a site that has asked the environment */
   const char *proxy;    /* "": none; NULL: what the environment says */
   const char *no_proxy; /* hosts to be reached without the proxy, or NULL */
-  const char *ca_file;  /* NULL: $SSL_CERT_FILE, or else libcurl's own */
-  const char *ca_blob;  /* certificates as PEM; NULL: none */
-  int http_version;     /* 1 or 2; 0: the better one */
-  const char *headers;  /* blocks, see block.h; or NULL */
+  const char
+      *ca_file; /* NULL: $SSL_CERT_FILE, else libcurl's own, unless... */
+  const char *ca_blob; /* ...these are given, as PEM */
+  int http_version;    /* 1 or 2; 0: the better one */
+  bool resolve;        /* look the host up now, once for all */
+  const char *headers; /* blocks, see block.h; or NULL */
   const char *query;
 } seer_site_options;
 

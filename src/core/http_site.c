@@ -286,6 +286,9 @@ seer_site *seer_site_new(const seer_site_options *options) {
   site->references = 1;
   site->http_given = options->http_version;
   site->http_version = http_version(options->http_version);
+  site->resolve = options->resolve;
+  if (options->resolve)
+    site->addresses = seer_site_resolve(options->base_url);
   site->api_key = copy(options->api_key);
   if (site->api_key != NULL && set_urls(site, options) &&
       set_headers(site, options) && set_proxy(site, options) &&
@@ -299,6 +302,7 @@ void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
   curl_slist_free_all(site->list);
+  curl_slist_free_all(site->addresses);
   for (int i = 0; i < SEER_SITE_SECRETS; i++)
     free(site->secrets[i]);
   free(site->urls[SEER_CAPTURE]);
@@ -324,6 +328,7 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->ca_file = site->ca_file;
   options->ca_blob = site->ca_blob;
   options->http_version = site->http_given;
+  options->resolve = site->resolve;
   options->headers = site->given_headers;
   options->query = site->query;
 }
@@ -369,6 +374,7 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_text(one->ca_blob, other->ca_blob) &&
          one->http_version == other->http_version &&
          one->http_given == other->http_given &&
+         one->resolve == other->resolve &&
          same_block(one->given_headers, other->given_headers) &&
          same_block(one->query, other->query);
 }

@@ -18,15 +18,17 @@
 #define SEER_SITE_LEAST_SECRET 4 /* bytes: a shorter one stands anywhere */
 
 struct seer_site {
-  seer_site *next;         /* of the same endpoint */
-  uint64_t serial;         /* no two sites of a process share it */
-  int references;          /* of queues */
-  char *base_url;          /* without the slash at its end */
-  char *urls[2];           /* of captures and identifies, with the query */
-  char *headers;           /* a block: the client's over the SDK's */
-  char *given_headers;     /* the client's alone */
-  char *query;             /* a block */
-  struct curl_slist *list; /* of `headers` */
+  seer_site *next;     /* of the same endpoint */
+  uint64_t serial;     /* no two sites of a process share it */
+  int references;      /* of queues */
+  char *base_url;      /* without the slash at its end */
+  char *urls[2];       /* of captures and identifies, with the query */
+  char *headers;       /* a block: the client's over the SDK's */
+  char *given_headers; /* the client's alone */
+  char *query;         /* a block */
+  bool resolve;
+  struct curl_slist *addresses; /* of the host, as libcurl takes them */
+  struct curl_slist *list;      /* of `headers` */
   char *api_key;
   char *proxy;                      /* "": none */
   char *no_proxy;                   /* "": none */
@@ -42,6 +44,11 @@ struct seer_site {
 /* A block: what every request says, unless somebody has put another line
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
+
+/* The addresses of the URL's host for CURLOPT_RESOLVE, to be freed with
+   curl_slist_free_all; NULL if the host is an address itself, or nobody knows
+   any. Waits for the resolver. */
+struct curl_slist *seer_site_resolve(const char *url);
 
 /* Appends a path and, when the block has any, the parameters of a query. */
 void seer_site_write_path(seer_buffer *out, const char *path,

@@ -1,9 +1,11 @@
-#include "http.h"
+#include "http_site.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 /* libcurl takes "http:///name" for a host called so. */
 static bool has_host(const char *text) {
@@ -91,4 +93,62 @@ const char *seer_http_check_proxy(const char *text) {
   curl_free(scheme);
   curl_url_cleanup(url);
   return fault;
+}
+
+/*
+** Looking a host up.
+*/
+
+/* Appends ",address" if there is room. */
+static void append_address(char *entry, size_t size,
+                           const struct addrinfo *found) {
+  char address[NI_MAXHOST];
+  size_t length = strlen(entry);
+  const char *separator = entry[length - 1] == ':' ? "" : ",";
+  const char *format =
+      found->ai_family == AF_INET6 ? "%s[%s]" : "%s%s"; /* as in a URL */
+  if (getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address,
+                  NULL, 0, NI_NUMERICHOST) != 0 ||
+      length + strlen(address) + 4 > size)
+    return;
+  snprintf(entry + length, size - length, format, separator, address);
+}
+
+/* "host:port:address,address" */
+static struct curl_slist *look_up(const char *host, const char *port) {
+  struct addrinfo hints, *found = NULL;
+  struct curl_slist *entries = NULL;
+  char entry[1024];
+  memset(&hints, 0, sizeof hints);
+  hints.ai_socktype = SOCK_STREAM;
+  if (getaddrinfo(host, NULL, &hints, &found) != 0)
+    return NULL;
+  snprintf(entry, sizeof entry, "%s:%s:", host, port);
+  for (const struct addrinfo *a = found; a != NULL; a = a->ai_next)
+    append_address(entry, sizeof entry, a);
+  if (entry[strlen(entry) - 1] != ':')
+    entries = curl_slist_append(NULL, entry);
+  freeaddrinfo(found);
+  return entries;
+}
+
+static bool is_address(const char *host) {
+  unsigned char address[4];
+  return *host == '[' || inet_pton(AF_INET, host, address) == 1;
+}
+
+struct curl_slist *seer_site_resolve(const char *text) {
+  char *host = NULL, *port = NULL;
+  struct curl_slist *entries = NULL;
+  CURLU *url = curl_url();
+  if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+      curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+      curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ==
+          CURLUE_OK &&
+      !is_address(host))
+    entries = look_up(host, port);
+  curl_free(host);
+  curl_free(port);
+  curl_url_cleanup(url);
+  return entries;
 }

@@ -18,13 +18,6 @@ typedef struct claimed {
   uint32_t epoch;
 } claimed;
 
-/* How many transfers are in flight, and since when there are none. Only the
-   thread knows them; a fork's child begins anew. */
-typedef struct progress {
-  int in_flight;
-  int64_t idle_since;
-} progress;
-
 /* Stays here for ever: the process is ending, and libcurl must not be
    entered any more. With the lock held. */
 static void park(void) {
@@ -34,15 +27,24 @@ static void park(void) {
     seer_wait(SEER_NEVER);
 }
 
-/* From here to end_work the thread may be inside libcurl, and no fork
+/* From here to end_work the caller may be inside libcurl, and no fork
    happens. With the lock held. */
 static void begin_work(void) {
-  while (seer_process.starting || (seer_process.forking > 0))
+  while (seer_process.forking > 0)
+    seer_wait(SEER_NEVER);
+  seer_process.working = true;
+  seer_process.kicked = false;
+}
+
+/* The same for the thread, which a caller in the middle of a step may keep
+   waiting. */
+static void begin_turn(void) {
+  while (seer_process.starting || seer_process.stepping ||
+         seer_process.forking > 0)
     seer_wait(SEER_NEVER);
   if (seer_process.stopping)
     park();
-  seer_process.working = true;
-  seer_process.kicked = false;
+  begin_work();
 }
 
 static void end_work(void) {
@@ -156,31 +158,30 @@ static int settle_finished(void) {
 }
 
 /* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. */
-static int work(progress *loop) {
+   claimed or settled. With the lock held and work begun; gives the lock
+   up. */
+static int work(void) {
   claimed claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
   int claims_made, settled = 0;
-  seer_lock();
-  begin_work();
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
   seer_state_bury(&dead);
-  loop->in_flight += start_transfers(claims, claims_made);
-  if (loop->in_flight > 0) {
+  seer_process.in_flight += start_transfers(claims, claims_made);
+  if (seer_process.in_flight > 0) {
     seer_http_perform(seer_process.http);
     settled = settle_finished();
-    loop->in_flight -= settled;
-    loop->idle_since = seer_clock_now();
+    seer_process.in_flight -= settled;
+    seer_process.idle_since = seer_clock_now();
   }
   return claims_made + settled;
 }
 
 /* Closes the connections when none was used for a while: a server closes
    its end sooner or later, and half-closed sockets would stay. */
-static void close_idle(progress *loop) {
-  if (loop->in_flight > 0 || seer_process.http == NULL ||
-      seer_clock_now() - loop->idle_since < IDLE_TIMEOUT)
+static void close_idle(void) {
+  if (seer_process.in_flight > 0 || seer_process.http == NULL ||
+      seer_clock_now() - seer_process.idle_since < IDLE_TIMEOUT)
     return;
   seer_http_free(seer_process.http);
   seer_process.http = NULL;
@@ -210,46 +211,66 @@ static int64_t next_time(int64_t now) {
   return next;
 }
 
-/* Milliseconds to poll; -1: for ever. */
-static int poll_timeout(const progress *loop, int64_t next, int64_t now) {
-  int64_t idle = loop->idle_since + IDLE_TIMEOUT;
-  if (seer_process.http != NULL && loop->in_flight == 0 && idle < next)
+/* With the lock held: until when to poll. */
+static int64_t poll_until(int64_t now) {
+  int64_t next = next_time(now);
+  int64_t idle = seer_clock_after(seer_process.idle_since, IDLE_TIMEOUT);
+  if (seer_process.http != NULL && seer_process.in_flight == 0 && idle < next)
     next = idle;
-  if (next == SEER_NEVER)
-    return -1;
-  if (next <= now)
-    return 0;
-  return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
+  return next;
 }
 
-/* True if the alarm rang. libcurl bounds its own wait by its timers. */
-static bool poll_for(const progress *loop, int alarm, int timeout) {
-  if (loop->in_flight == 0)
-    return seer_alarm_wait(alarm, timeout);
-  return seer_http_poll(seer_process.http, alarm,
-                        timeout < 0 ? INT_MAX : timeout);
+/* Milliseconds to poll; -1: for ever. */
+static int poll_timeout(int64_t until, int64_t now) {
+  if (until == SEER_NEVER)
+    return -1;
+  if (until <= now)
+    return 0;
+  return until - now < INT_MAX ? (int)(until - now) : INT_MAX;
+}
+
+/* Polls, and clears the alarm if it rang. libcurl bounds its own wait by its
+   timers. */
+static void poll_for(int alarm, int timeout) {
+  bool rang;
+  if (seer_process.in_flight == 0)
+    rang = seer_alarm_wait(alarm, timeout);
+  else
+    rang = seer_http_poll(seer_process.http, alarm,
+                          timeout < 0 ? INT_MAX : timeout);
+  if (rang)
+    seer_alarm_clear(alarm);
+}
+
+/* With the lock held: falls asleep, unless there is something to do
+   already. */
+static bool begin_sleep(void) {
+  end_work();
+  seer_process.sleeping = !seer_process.kicked && !seer_process.stopping;
+  return seer_process.sleeping;
+}
+
+static void end_sleep(void) {
+  seer_lock();
+  seer_process.sleeping = false;
+  seer_unlock();
 }
 
 /* Sleeps until something moves. Forks may happen meanwhile. */
-static void rest(progress *loop) {
-  int64_t now = seer_clock_now();
-  int timeout, alarm;
+static void rest(void) {
+  int64_t now = seer_clock_now(), until;
+  int alarm;
   bool sleep;
-  close_idle(loop);
+  close_idle();
   seer_lock();
-  end_work();
-  timeout = poll_timeout(loop, next_time(now), now);
-  sleep = !seer_process.kicked && !seer_process.stopping;
-  seer_process.sleeping = sleep;
+  until = poll_until(now);
+  sleep = begin_sleep();
   alarm = seer_process.alarm;
   seer_unlock();
   if (!sleep)
     return;
-  if (poll_for(loop, alarm, timeout))
-    seer_alarm_clear(alarm);
-  seer_lock();
-  seer_process.sleeping = false;
-  seer_unlock();
+  poll_for(alarm, poll_timeout(until, now));
+  end_sleep();
 }
 
 static void yield_to_forks(void) {
@@ -259,11 +280,78 @@ static void yield_to_forks(void) {
 }
 
 void seer_loop_run(void) {
-  progress loop = {0, 0};
   for (;;) {
-    if (work(&loop) > 0)
+    seer_lock();
+    begin_turn();
+    if (work() > 0)
       yield_to_forks();
     else
-      rest(&loop);
+      rest();
   }
+}
+
+/*
+** Steps of callers.
+*/
+
+/* With the lock held: whether nobody else sends. */
+static bool is_free(void) {
+  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
+         !seer_process.stepping && !seer_process.stopping;
+}
+
+/* Waits for the network, or for another thread's event, until `deadline`;
+   false if nothing can happen before. */
+static bool wait_for_network(int64_t deadline) {
+  int64_t now = seer_clock_now(), until;
+  int alarm;
+  bool sleep, futile;
+  close_idle();
+  seer_lock();
+  until = next_time(now);
+  futile = seer_process.in_flight == 0 && until > deadline;
+  sleep = begin_sleep() && !futile;
+  alarm = seer_process.alarm;
+  seer_unlock();
+  if (sleep)
+    poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
+  end_sleep();
+  return !futile;
+}
+
+static seer_step step(int64_t deadline) {
+  seer_signals before;
+  int done;
+  seer_signals_block(&before);
+  seer_lock();
+  begin_work();
+  done = work();
+  seer_signals_restore(&before);
+  if (done > 0) {
+    yield_to_forks();
+    return SEER_STEP_MADE;
+  }
+  return wait_for_network(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
+}
+
+seer_step seer_loop_step(int64_t deadline) {
+  seer_signals before;
+  seer_step made;
+  bool mine;
+  seer_lock();
+  mine = is_free();
+  if (mine)
+    seer_process.stepping = true;
+  seer_unlock();
+  if (!mine)
+    return SEER_STEP_ELSEWHERE;
+  seer_state_open_alarm();
+  seer_pipe_block(&before);
+  made = step(deadline);
+  seer_pipe_restore(&before);
+  seer_lock();
+  seer_process.stepping = false;
+  seer_wake();
+  seer_unlock();
+  return made;
 }

@@ -1,6 +1,7 @@
 #include "process.h"
 
 #include "clock.h"
+#include "loop.h"
 #include "state.h"
 #include "thread.h"
 
@@ -108,15 +109,11 @@ static void begin_exit(int64_t now) {
   }
 }
 
-static bool has_thread(void) {
-  return seer_process.phase == SEER_PHASE_RUNNING || seer_process.starting;
-}
-
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
   int64_t began = seer_process.exit_began;
-  if (queue->pending == 0 || endpoint->hopeless || !has_thread())
+  if (queue->pending == 0 || endpoint->hopeless)
     return began;
   if (!seer_site_connected(queue->site, began) &&
       queue->exit_deadline > began + CONNECT_AT_EXIT)
@@ -137,10 +134,18 @@ static int64_t all_worth_until(void) {
   return until;
 }
 
+/* With the lock held, which is given up meanwhile. Where there is no thread,
+   this one does its work. */
 static void wait_for_delivery(void) {
   int64_t until;
-  while ((until = all_worth_until()) > seer_clock_now())
-    seer_wait(until);
+  while ((until = all_worth_until()) > seer_clock_now()) {
+    seer_step step;
+    seer_unlock();
+    step = seer_loop_step(until);
+    seer_lock();
+    if (step != SEER_STEP_MADE)
+      seer_wait(until);
+  }
 }
 
 /* With the lock held: the thread leaves libcurl for good. What it is in the
@@ -174,13 +179,17 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
   if ((endpoint->level > 0 || waits_to_retry(queue)) &&
       queue->last_error[0] != '\0')
     why = queue->last_error;
-  else if (!has_thread())
-    why = "no thread could be started";
   else if (endpoint->hopeless)
     why = "the rate limit allows no more in time";
   else if (!seer_site_connected(queue->site, seer_process.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);
+}
+
+/* With the lock held: whether nobody is inside libcurl any more. */
+static bool is_still(void) {
+  return seer_process.parked ||
+         (seer_process.phase == SEER_PHASE_NONE && !seer_process.stepping);
 }
 
 /* With the lock held: what was not delivered is dropped and counted. The
@@ -198,19 +207,24 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
         told += queue->pending;
       }
       seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
-      while (seer_process.parked && queue->flying != NULL)
+      while (is_still() && queue->flying != NULL)
         seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
     }
   return told;
 }
 
-static int64_t count_pending(void) {
+/* Also finds out whether some client with undelivered events wants a
+   thread. */
+static int64_t count_pending(bool *wants_thread) {
   int64_t pending = 0;
+  *wants_thread = false;
   for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next)
+         queue = queue->next) {
       pending += queue->pending;
+      *wants_thread |= queue->pending > 0 && queue->settings.thread;
+    }
   return pending;
 }
 
@@ -218,15 +232,15 @@ static void at_exit(void) {
   seer_dead dead = SEER_NO_DEAD;
   char reason[200] = "";
   int64_t lost;
-  bool ring = false, pending;
+  bool ring = false, pending, wants_thread;
   seer_lock();
-  pending = count_pending() > 0;
+  pending = count_pending(&wants_thread) > 0;
   if (pending) {
     begin_exit(seer_clock_now());
     ring = seer_state_kick();
   }
   seer_unlock();
-  if (pending)
+  if (pending && wants_thread)
     seer_state_start();
   if (ring)
     seer_alarm_ring(seer_process.alarm);

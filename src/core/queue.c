@@ -310,8 +310,10 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   int64_t size = (int64_t)seer_event_size(event);
   if (queue->closed)
     return SEER_QUEUE_CLOSED;
-  if (!make_room(queue, size, now, dead))
+  if (!make_room(queue, size, now, dead)) {
+    queue->refused++;
     return SEER_QUEUE_FULL;
+  }
   event->expires = seer_clock_after(now, queue->settings.max_age);
   event->generation = queue->generation;
   queue->events++;
@@ -461,7 +463,7 @@ void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
   while (queue->flying != NULL)
     seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
   seer_queue_forget_notices(queue, dead);
-  queue->accepted = queue->delivered = queue->rejected = 0;
+  queue->accepted = queue->delivered = queue->rejected = queue->refused = 0;
   memset(queue->dropped_by, 0, sizeof queue->dropped_by);
   memset(queue->drops_told, 0, sizeof queue->drops_told);
   queue->last_error[0] = '\0';

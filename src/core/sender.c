@@ -1,6 +1,7 @@
 #include "sender.h"
 
 #include "clock.h"
+#include "loop.h"
 #include "process.h"
 #include "state.h"
 #include "thread.h"
@@ -51,14 +52,17 @@ static void begin_waiting(seer_request *request, int64_t now) {
   request->give_up = seer_clock_after(now, request->timeout);
 }
 
+/* With the lock held: whether a thread is to be started for this client. */
+static bool wants_thread(const seer_queue *queue, int64_t now) {
+  return queue->settings.thread && seer_state_wants_thread(now);
+}
+
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   int64_t now = seer_clock_now();
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
   bool ring = false, start;
   int alarm;
-  if (event->request != NULL && !seer_state_start())
-    return SEER_NO_THREAD;
   seer_lock();
   if (event->request != NULL)
     begin_waiting(event->request, now);
@@ -69,7 +73,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   if (dead.events != NULL ||
       (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
     ring = seer_state_kick();
-  start = result == SEER_ACCEPTED && seer_state_wants_thread(now);
+  start = result == SEER_ACCEPTED && wants_thread(queue, now);
   alarm = seer_process.alarm;
   seer_unlock();
   if (ring)
@@ -78,6 +82,27 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
     seer_state_start();
   seer_state_bury(&dead);
   return result;
+}
+
+/* With the lock held, which is given up meanwhile: waits for some change,
+   until `deadline`. A thread that was refused before is asked for again;
+   without one, the caller does its work. */
+static void wait_for_change(const seer_queue *queue, int64_t deadline) {
+  seer_step step;
+  if (wants_thread(queue, seer_clock_now())) {
+    seer_unlock();
+    seer_state_start();
+    seer_lock();
+    return;
+  }
+  if (seer_process.phase == SEER_PHASE_NONE && !seer_process.starting) {
+    seer_unlock();
+    step = seer_loop_step(deadline);
+    seer_lock();
+    if (step == SEER_STEP_MADE)
+      return;
+  }
+  seer_wait(deadline);
 }
 
 bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
@@ -95,10 +120,28 @@ static void cancel(seer_queue *queue, seer_request *request) {
   seer_queue_cancel(queue, request);
 }
 
+/* With the lock held: whether the caller must see to it that the request is
+   sent. */
+static bool must_step(void) {
+  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
+}
+
+/* With the lock held, which is given up meanwhile: what can be done for a
+   request without waiting. */
+static void step_once(void) {
+  if (!must_step())
+    return;
+  seer_unlock();
+  seer_loop_step(0);
+  seer_lock();
+}
+
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline) {
   bool settled;
   seer_lock();
+  if (!request->settled && queue != NULL && deadline == 0)
+    step_once();
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
     if (now >= request->give_up)
@@ -106,7 +149,8 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
     else if (now >= deadline)
       break;
     else
-      seer_wait(request->give_up < deadline ? request->give_up : deadline);
+      wait_for_change(queue, request->give_up < deadline ? request->give_up
+                                                         : deadline);
   }
   settled = request->settled;
   seer_unlock();
@@ -151,22 +195,6 @@ void seer_request_abandon(seer_queue *queue, seer_request *request) {
     seer_request_free(request);
 }
 
-/* With the lock held, which is given up meanwhile: waits for some change,
-   until `deadline`. A thread that was refused before is asked for again. */
-static void wait_for_change(int64_t deadline) {
-  bool without =
-      seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
-  if (seer_state_wants_thread(seer_clock_now())) {
-    seer_unlock();
-    seer_state_start();
-    seer_lock();
-  } else if (without && seer_process.start_again < deadline) {
-    seer_wait(seer_process.start_again);
-  } else {
-    seer_wait(deadline);
-  }
-}
-
 bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout);
   bool settled;
@@ -174,10 +202,21 @@ bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
   queue->generation++;
   queue->before_flush = queue->pending;
   while (queue->before_flush > 0 && seer_clock_now() < deadline)
-    wait_for_change(deadline);
+    wait_for_change(queue, deadline);
   settled = queue->before_flush == 0;
   seer_unlock();
   return settled;
+}
+
+int64_t seer_sender_pump(seer_queue *queue, int64_t timeout) {
+  int64_t deadline = seer_clock_after(seer_clock_now(), timeout), pending;
+  while (seer_loop_step(deadline) == SEER_STEP_MADE &&
+         seer_clock_now() < deadline)
+    ;
+  seer_lock();
+  pending = queue->pending;
+  seer_unlock();
+  return pending;
 }
 
 void seer_sender_close(seer_queue *queue) {
@@ -206,6 +245,7 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   stats->dropped = seer_queue_dropped(queue);
   stats->pending = queue->pending;
   memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
+  stats->refused = queue->refused;
   stats->missed = queue->notices.missed;
   stats->retry_in = queue->endpoint->paused_until > now
                         ? queue->endpoint->paused_until - now

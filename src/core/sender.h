@@ -2,7 +2,9 @@
 #define SEER_SENDER_H
 
 /*
- * The one background thread of the process, and what clients ask of it.
+ * What clients ask of the one background thread of the process. Where there
+ * is none, because the system grants none or the client wants none, those
+ * who wait for something do its work meanwhile.
  *
  * A client owns a queue and speaks to the sender through the functions
  * below. All of them take the process-wide lock, hold it for a few pointer
@@ -22,10 +24,9 @@ typedef struct seer_endpoint seer_endpoint;
 typedef struct seer_site seer_site;
 
 typedef enum seer_submitted {
-  SEER_ACCEPTED,     /* the queue has taken the event */
-  SEER_QUEUE_FULL,   /* max_queue_events or max_queue_bytes */
-  SEER_QUEUE_CLOSED, /* close was called, or the process is exiting */
-  SEER_NO_THREAD     /* a waited-for request, and no thread to send it */
+  SEER_ACCEPTED,    /* the queue has taken the event */
+  SEER_QUEUE_FULL,  /* max_queue_events or max_queue_bytes */
+  SEER_QUEUE_CLOSED /* close was called, or the process is exiting */
 } seer_submitted;
 
 /* Why an event left a queue without an answer: index into dropped_by. */
@@ -52,6 +53,7 @@ typedef enum seer_settlement {
 typedef struct seer_stats {
   int64_t accepted, delivered, rejected, dropped, pending;
   int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
+  int64_t refused;                /* not accepted: the queue was full */
   int64_t missed;                 /* notices for the callbacks */
   int64_t retry_in;               /* ms until the next try; -1: not held */
   char last_error[200];           /* "": none yet */
@@ -91,7 +93,8 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
    without waiting); true if it is settled, so that `request->outcome` can be
    read. When even its retries must be over, or its first attempt could not
    begin within its timeout, it is cancelled with SEER_FAILURE_TIMEOUT.
-   Without a queue, which is one that is gone, nothing is waited for. */
+   Without a queue, which is one that is gone, nothing is waited for. Without
+   a thread, one step of sending is made even if `deadline` is 0. */
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline);
 
@@ -105,6 +108,10 @@ void seer_request_abandon(seer_queue *queue, seer_request *request);
 /* Waits until all that was accepted before the call is settled; false if
    `timeout` ms were not enough. */
 bool seer_sender_flush(seer_queue *queue, int64_t timeout);
+
+/* Where there is no thread, sends what can be sent in `timeout` ms, at least
+   what needs no waiting. Returns how many events of the queue are left. */
+int64_t seer_sender_pump(seer_queue *queue, int64_t timeout);
 
 /* Refuses further events; what is queued is still sent. */
 void seer_sender_close(seer_queue *queue);

@@ -25,6 +25,7 @@ typedef struct seer_settings {
   int64_t max_age;             /* an older event is dropped */
   int64_t drop_oldest;         /* when full: 1 displace, 0 reject */
   int64_t wait;                /* 1: calls wait for the answer */
+  int64_t thread;              /* 0: start none for this client */
   int64_t enabled;             /* 0: accept and discard everything */
   int64_t test_mode;           /* 1: keep requests, open no socket */
   int64_t http_version;        /* 1 or 2; 0: the better one */

@@ -20,14 +20,26 @@ bool seer_state_kick(void) {
 
 bool seer_state_wants_thread(int64_t now) {
   return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
-         now >= seer_process.start_again;
+         !seer_process.stepping && now >= seer_process.start_again;
+}
+
+void seer_state_open_alarm(void) {
+  int alarm;
+  seer_lock();
+  alarm = seer_process.alarm;
+  seer_unlock();
+  if (alarm >= 0)
+    return;
+  alarm = seer_alarm_open();
+  seer_lock();
+  seer_process.alarm = alarm;
+  seer_unlock();
 }
 
 /* Without the lock: opening and starting may take their time. */
-static bool start(int *alarm) {
-  if (*alarm < 0)
-    *alarm = seer_alarm_open();
-  return *alarm >= 0 && seer_thread_start(seer_loop_run);
+static bool start(void) {
+  seer_state_open_alarm();
+  return seer_process.alarm >= 0 && seer_thread_start(seer_loop_run);
 }
 
 bool seer_state_start(void) {
@@ -35,14 +47,12 @@ bool seer_state_start(void) {
   bool running;
   seer_lock();
   if (seer_state_wants_thread(now)) {
-    int alarm = seer_process.alarm;
     bool started;
     seer_process.starting = true;
     seer_unlock();
-    started = start(&alarm);
+    started = start();
     seer_lock();
     seer_process.starting = false;
-    seer_process.alarm = alarm;
     if (started && seer_process.phase == SEER_PHASE_NONE)
       seer_process.phase = SEER_PHASE_RUNNING; /* else it is to stop */
     seer_process.start_again = seer_clock_after(now, START_AGAIN);

@@ -25,12 +25,15 @@ typedef struct seer_state {
   int alarm;             /* wakes the thread; -1: not opened */
   bool sleeping;         /* the thread polls and wants to be woken */
   bool kicked;           /* there may be something new to claim */
-  bool working;          /* the thread may be inside libcurl */
+  bool working;          /* somebody may be inside libcurl */
+  bool stepping;         /* a caller does what a thread would */
   int forking;           /* threads that wait to fork: do not begin work */
   bool stopping, parked; /* the thread is to stop for good; it has */
   bool exiting;
   int64_t exit_began, exit_deadline;
-  seer_http *http; /* the thread's; others touch it only in a fork's child */
+  seer_http *http;    /* of whoever sends; and in a fork's child */
+  int in_flight;      /* likewise: transfers... */
+  int64_t idle_since; /* ...and since when there were none */
 } seer_state;
 
 extern seer_state seer_process;
@@ -42,6 +45,10 @@ bool seer_state_kick(void);
 /* With the lock held: whether there is no thread, nobody is starting it, and
    it is time to try. */
 bool seer_state_wants_thread(int64_t now);
+
+/* Opens the alarm unless it is open. Without the lock, by whoever is starting
+   or stepping; without an alarm there is merely no waking. */
+void seer_state_open_alarm(void);
 
 /* Starts the thread unless it runs; without the lock. False if there is
    none, and none can be had now. */

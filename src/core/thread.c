@@ -96,6 +96,37 @@ bool seer_thread_start(void (*run)(void)) {
   return started;
 }
 
+void seer_signals_block(seer_signals *signals) {
+  sigset_t blocked;
+  all_signals(&blocked);
+  pthread_sigmask(SIG_BLOCK, &blocked, &signals->before);
+}
+
+void seer_signals_restore(const seer_signals *signals) {
+  pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+}
+
+void seer_pipe_block(seer_signals *signals) {
+  sigset_t pipe_signal, pending;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  sigpending(&pending);
+  signals->pipe_pending = sigismember(&pending, SIGPIPE) != 0;
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, &signals->before);
+}
+
+void seer_pipe_restore(const seer_signals *signals) {
+  struct timespec no_time = {0, 0};
+  sigset_t pipe_signal;
+  int saved = errno;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  if (!signals->pipe_pending)
+    sigtimedwait(&pipe_signal, NULL, &no_time);
+  pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+  errno = saved;
+}
+
 int seer_alarm_open(void) {
   return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
@@ -128,21 +159,14 @@ static bool is_network_socket(int fd) {
 
 void seer_write_quietly(int fd, const char *bytes, size_t length) {
   struct pollfd writable = {fd, POLLOUT, 0};
-  struct timespec no_time = {0, 0};
-  sigset_t pipe_signal, pending, before;
+  seer_signals before;
   int saved = errno;
-  if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT) ||
-      is_network_socket(fd)) {
-    errno = saved;
-    return;
+  if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT) &&
+      !is_network_socket(fd)) {
+    seer_pipe_block(&before);
+    if (write(fd, bytes, length) < 0)
+      errno = saved; /* nobody is there to read it */
+    seer_pipe_restore(&before);
   }
-  sigemptyset(&pipe_signal);
-  sigaddset(&pipe_signal, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  if (write(fd, bytes, length) < 0 && errno == EPIPE &&
-      !sigismember(&pending, SIGPIPE))
-    sigtimedwait(&pipe_signal, NULL, &no_time);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = saved;
 }

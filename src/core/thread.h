@@ -10,6 +10,7 @@
  * order of locks to get wrong, and a fork finds everything consistent.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,19 @@ void seer_wake(void);
 /* Starts a detached thread with every signal blocked, except those that a
    crash raises. False if the system refuses. */
 bool seer_thread_start(void (*run)(void));
+
+/* Signals on the caller's thread: held back, all of them but those of a
+   crash, or SIGPIPE alone; and as before again. A SIGPIPE that came meanwhile
+   is not for the host. */
+typedef struct seer_signals {
+  sigset_t before;
+  bool pipe_pending;
+} seer_signals;
+
+void seer_signals_block(seer_signals *signals);
+void seer_signals_restore(const seer_signals *signals);
+void seer_pipe_block(seer_signals *signals);
+void seer_pipe_restore(const seer_signals *signals);
 
 /* Runs `task` once, whichever thread asks first; others wait for it. */
 void seer_once(void (*task)(void));
