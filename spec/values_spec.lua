@@ -3,12 +3,18 @@
 local exchange = require "spec.support.exchange"
 local rows = require "spec.support.rows"
 local seerstack = require "seerstack"
+local shell = require "dev.shell"
 
 -- It stands in wrong values, and in no message about them.
 local SECRET = "s3cr3t"
 
 local PEM = "-----BEGIN CERTIFICATE-----\n" .. SECRET
   .. "\n-----END CERTIFICATE-----\n"
+local CERTIFICATES = os.tmpname()
+
+setup(function() shell.write(CERTIFICATES, PEM) end)
+
+teardown(function() os.remove(CERTIFICATES) end)
 
 -- Nothing listens there, and nothing is sent.
 local function new(options)
@@ -138,6 +144,7 @@ local CLIENT = {
     { false, "string expected, got boolean" },
     { "/nonexistent", "cannot be read: No such file or directory" },
     { ".", "cannot be read: Is a directory" }, { "" },
+    { "/dev/null", "there is no certificate in the file" },
     { "/dev/null\0" .. SECRET, "the path has a control character" },
   },
   ca_blob = {
@@ -153,6 +160,7 @@ local CLIENT = {
     { false, "'1.1' or '2' expected, got boolean" },
   },
   enabled = FLAG,
+  thread = FLAG,
   test_mode = FLAG,
 }
 
@@ -316,7 +324,7 @@ describe("a request", function()
 end)
 
 describe("ca_file and ca_blob", function()
-  local both = { ca_file = "/dev/null", ca_blob = PEM }
+  local both = { ca_file = CERTIFICATES, ca_blob = PEM }
 
   it("cannot be given both", function()
     local client = new()
@@ -331,9 +339,9 @@ describe("ca_file and ca_blob", function()
   end)
 
   it("may each take the other's place in with_options", function()
-    local client = new { ca_file = "/dev/null" }
+    local client = new { ca_file = CERTIFICATES }
     client:with_options({ ca_blob = PEM })
-      :with_options({ ca_file = "/dev/null" }):close()
+      :with_options({ ca_file = CERTIFICATES }):close()
   end)
 end)
 
@@ -341,7 +349,7 @@ describe("an option", function()
   it("may have each value that it is for", function()
     for name, values in pairs {
       log_level = { "off", "error", "warn", "info", "debug" },
-      http_version = { "1.1", "2" }, ca_file = { "/dev/null" },
+      http_version = { "1.1", "2" }, ca_file = { CERTIFICATES },
       ca_blob = { PEM, "# a comment\n" .. PEM .. PEM },
       proxy = {
         false, "a.example", "a.example:3128", "http://a.example",

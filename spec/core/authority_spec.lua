@@ -92,10 +92,18 @@ describe("ca_file", function()
     assert_distrusts(new { ca_file = stranger .. "/cert.pem" })
   end)
 
-  it("that holds none lets nobody be trusted", function()
+  it("raises when it holds none", function()
     local path = directory .. "/none.pem"
     shell.write(path, "no certificate\n")
-    assert_distrusts(new { ca_file = path })
+    assert_raises("ca_file", { ca_file = path, base_url = api.tls_url })
+  end)
+
+  it("is read when the client is made, and may be gone then", function()
+    local path = directory .. "/gone.pem"
+    shell.write(path, shell.read(api.ca_file))
+    local client = new { ca_file = path }
+    os.remove(path)
+    assert_trusts(client)
   end)
 
   it("raises when it cannot be read", function()
