@@ -175,6 +175,7 @@ int seer_callbacks_run(lua_State *L, int self) {
   if (client->calling ||
       !(client->has[SEER_KEPT_LOGGER] || client->has[SEER_KEPT_ON_ERROR]))
     return 0;
+  seer_result_let_hooks(L);
   lua_pushcfunction(L, run);
   lua_pushvalue(L, self);
   client->calling = true;

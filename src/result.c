@@ -26,8 +26,10 @@ static void new_metatable(lua_State *L) {
   lua_pop(L, 1);
 }
 
-void seer_result_open(lua_State *L) {
-  new_metatable(L);
+/* Makes a decoder for the registry. lua-cjson takes the decimal point from
+   the locale that holds then, so one of before os.setlocale reads no
+   fractions. */
+static int make_decoder(lua_State *L) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "cjson");
   lua_call(L, 1, 1);
@@ -39,6 +41,12 @@ void seer_result_open(lua_State *L) {
   lua_getfield(L, -1, "decode");
   lua_setfield(L, LUA_REGISTRYINDEX, DECODE);
   lua_pop(L, 2);
+  return 0;
+}
+
+void seer_result_open(lua_State *L) {
+  new_metatable(L);
+  make_decoder(L);
 }
 
 /*
@@ -174,13 +182,37 @@ static void push_headers(lua_State *L, const seer_outcome *outcome) {
 ** Bodies.
 */
 
-bool seer_result_decode(lua_State *L, const char *text, size_t length) {
+static bool decode(lua_State *L, const char *text, size_t length) {
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
   lua_pushlstring(L, text, length);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK)
     return true;
   lua_pop(L, 1);
   return false;
+}
+
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/* A hook that a signal has set, such as the interpreter's for Ctrl-C, raises
+   its error at the next call: outside of pcall, or nobody would hear of it. */
+void seer_result_let_hooks(lua_State *L) {
+  lua_pushcfunction(L, nothing);
+  lua_call(L, 0, 0);
+}
+
+bool seer_result_decode(lua_State *L, const char *text, size_t length) {
+  seer_result_let_hooks(L);
+  if (decode(L, text, length))
+    return true;
+  lua_pushcfunction(L, make_decoder);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    return false;
+  }
+  return decode(L, text, length);
 }
 
 static bool has_body(const seer_outcome *outcome) {

@@ -36,6 +36,10 @@ int seer_result_drop(lua_State *L, const char *message, const char *path);
 int seer_result_push(lua_State *L, const seer_outcome *outcome,
                      const char *path);
 
+/* Lets a hook run that a signal has set, before anything is done under
+   pcall. */
+void seer_result_let_hooks(lua_State *L);
+
 /* Pushes the value of a JSON text; false, and nothing pushed, if it is
    none. [-0, +(0|1)] */
 bool seer_result_decode(lua_State *L, const char *text, size_t length);

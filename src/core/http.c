@@ -245,6 +245,8 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   flight *f = take_flight(http);
   if (f == NULL)
     return NULL;
+  if (sending->threadless && !sending->site->resolved)
+    seer_site_look_up(sending->site);
   reset_flight(f, sending);
   if (set_site(http, f, sending->site) && set_request(f)) {
     set_body(f, sending->event);

@@ -131,6 +131,7 @@ typedef struct seer_sending {
   int64_t timeout;         /* ms, of the attempt */
   int64_t connect_timeout; /* ms */
   bool thorough;           /* somebody will read all of the answer */
+  bool threadless; /* libcurl's resolver will be refused a thread, too */
 } seer_sending;
 
 /* Starts to send. NULL without memory. */

@@ -278,6 +278,13 @@ static uint64_t next_serial(void) {
   return serial;
 }
 
+void seer_site_look_up(seer_site *site) {
+  const char *url = site->proxy[0] != '\0' ? site->proxy : site->base_url;
+  curl_slist_free_all(site->addresses);
+  site->resolved = true;
+  site->addresses = seer_site_resolve(url);
+}
+
 seer_site *seer_site_new(const seer_site_options *options) {
   seer_site *site = calloc(1, sizeof *site);
   if (site == NULL)
@@ -287,13 +294,14 @@ seer_site *seer_site_new(const seer_site_options *options) {
   site->http_given = options->http_version;
   site->http_version = http_version(options->http_version);
   site->resolve = options->resolve;
-  if (options->resolve)
-    site->addresses = seer_site_resolve(options->base_url);
   site->api_key = copy(options->api_key);
   if (site->api_key != NULL && set_urls(site, options) &&
       set_headers(site, options) && set_proxy(site, options) &&
-      set_authorities(site, options) && add_secrets(site))
+      set_authorities(site, options) && add_secrets(site)) {
+    if (site->resolve)
+      seer_site_look_up(site);
     return site;
+  }
   seer_site_free(site);
   return NULL;
 }

@@ -26,7 +26,8 @@ struct seer_site {
   char *headers;       /* a block: the client's over the SDK's */
   char *given_headers; /* the client's alone */
   char *query;         /* a block */
-  bool resolve;
+  bool resolve;        /* when it is made */
+  bool resolved;       /* whether that was tried */
   struct curl_slist *addresses; /* of the host, as libcurl takes them */
   struct curl_slist *list;      /* of `headers` */
   char *api_key;
@@ -44,6 +45,10 @@ struct seer_site {
 /* A block: what every request says, unless somebody has put another line
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
+
+/* Looks up the host that it connects to, its proxy's or its own, for
+   CURLOPT_RESOLVE. While it is made, or by the one who sends. */
+void seer_site_look_up(seer_site *site);
 
 /* The addresses of the URL's host for CURLOPT_RESOLVE, to be freed with
    curl_slist_free_all; NULL if the host is an address itself, or nobody knows

@@ -16,6 +16,7 @@ typedef struct claimed {
   seer_queue *queue;
   seer_event *event;
   uint32_t epoch;
+  bool threadless; /* a caller sends it */
 } claimed;
 
 /* Stays here for ever: the process is ending, and libcurl must not be
@@ -59,6 +60,7 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
   claim->queue = queue;
   claim->event = event;
   claim->epoch = endpoint->epoch;
+  claim->threadless = seer_process.phase == SEER_PHASE_NONE;
 }
 
 /* With the lock held: what may be sent now, at most BATCH events. */
@@ -90,6 +92,7 @@ static seer_sending make_sending(const claimed *claim) {
   else if (event->special != NULL && event->special->timeout > 0)
     sending.timeout = event->special->timeout;
   sending.connect_timeout = settings->connect_timeout;
+  sending.threadless = claim->threadless;
   sending.thorough = event->request != NULL || settings->has_on_error ||
                      settings->log_level >= SEER_DEBUG;
   return sending;
@@ -295,7 +298,7 @@ void seer_loop_run(void) {
 */
 
 /* With the lock held: whether nobody else sends. */
-static bool is_free(void) {
+bool seer_loop_is_free(void) {
   return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
          !seer_process.stepping && !seer_process.stopping;
 }
@@ -339,7 +342,7 @@ seer_step seer_loop_step(int64_t deadline) {
   seer_step made;
   bool mine;
   seer_lock();
-  mine = is_free();
+  mine = seer_loop_is_free();
   if (mine)
     seer_process.stepping = true;
   seer_unlock();

@@ -7,6 +7,7 @@
  * none, callers who want something sent do, a step at a time.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
@@ -19,6 +20,9 @@ typedef enum seer_step {
   SEER_STEP_IDLE,     /* there is nothing to do before the deadline */
   SEER_STEP_ELSEWHERE /* another thread does it, or the process is ending */
 } seer_step;
+
+/* With the lock held: whether nobody else sends. */
+bool seer_loop_is_free(void);
 
 /* One step on the caller's thread, which waits for the network until
    `deadline` at most. Signals are held back while it works, but not while it

@@ -134,6 +134,12 @@ static int64_t all_worth_until(void) {
   return until;
 }
 
+/* With the lock held, which is given up meanwhile. */
+static void wait_while_worth(int64_t until) {
+  if (all_worth_until() >= until)
+    seer_wait(until);
+}
+
 /* With the lock held, which is given up meanwhile. Where there is no thread,
    this one does its work. */
 static void wait_for_delivery(void) {
@@ -143,8 +149,11 @@ static void wait_for_delivery(void) {
     seer_unlock();
     step = seer_loop_step(until);
     seer_lock();
-    if (step != SEER_STEP_MADE)
-      seer_wait(until);
+    /* The step may have found that the rest is hopeless, and who was stepping
+       elsewhere may have finished meanwhile. */
+    if (step == SEER_STEP_IDLE ||
+        (step == SEER_STEP_ELSEWHERE && !seer_loop_is_free()))
+      wait_while_worth(until);
   }
 }
 

@@ -99,8 +99,9 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
     seer_unlock();
     step = seer_loop_step(deadline);
     seer_lock();
-    if (step == SEER_STEP_MADE)
-      return;
+    if (step == SEER_STEP_MADE ||
+        (step == SEER_STEP_ELSEWHERE && seer_loop_is_free()))
+      return; /* who was stepping has finished meanwhile */
   }
   seer_wait(deadline);
 }
