@@ -292,41 +292,65 @@ true
   end)
 
   describe("where threads are refused", function()
-    local function run_refused(refused, code)
-      return run(code, exchange.ok, {
-        LD_PRELOAD = preload "threads", SEER_THREADS_REFUSED = refused,
+    local function run_refused(code, handler)
+      return run(code .. [[
+        assert(client:stats().sender == "none")
+      ]], handler or exchange.ok, {
+        LD_PRELOAD = preload "threads", SEER_THREADS_REFUSED = 1000,
       })
     end
 
-    it("is given APIConnectionError at once instead of a future", function()
-      local output = run_refused(1000, [[
-        for _, options in ipairs { { future = true }, { wait = true } } do
-          local future, message, err = client.events.capture(
-            { name = "a.b" }, options)
-          print(future, message, err.name)
-        end
-        print(client:stats().sender, client:stats().accepted == 0)
+    it("sends while it waits for them", function()
+      assert.equal("seerstack.future (pending)\ntrue\ntrue\n", run_refused [[
+        local future = ask "a.b"
+        print(future)
+        ask "forgotten"
+        print(future:get().success)
+        assert(client:flush(10))
+        print(client:stats().delivered == 2)
       ]])
-      local line = "nil\tno thread could be started to send the request"
-        .. "\tAPIConnectionError\n"
-      assert.equal(line .. line .. "none\ttrue\n", output)
-      assert.equal(0, #x.requests)
+      assert.equal(2, #x.requests)
     end)
 
-    it("is given one when a thread is granted later", function()
-      assert.equal("nil\ntrue\n", run_refused(1, [[
-        local socket = require "socket"
+    it("sends while it asks whether they are done", function()
+      assert.equal("true\n", run_refused [[
+        local future, socket = ask "a.b", require "socket"
         local deadline = socket.gettime() + 10
-        local event, options = { name = "a.b" }, { future = true }
-        local future = client.events.capture(event, options)
-        print(future)
-        while not future and socket.gettime() < deadline do
-          socket.sleep(0.02)
-          future = client.events.capture(event, options)
+        while not future:done() do
+          assert(socket.gettime() < deadline)
+          socket.sleep(0.005)
         end
-        print(future:get().success)
-      ]]))
+        print(future:get(0).success)
+      ]])
       assert.equal(1, #x.requests)
+    end)
+
+    it("sends at its end what it has not asked for", function()
+      run_refused [[
+        kept = ask "kept"
+        ask "forgotten"
+      ]]
+      assert.equal(2, #x.requests)
+    end)
+
+    it("comes to the end of a loop on done without an answer", function()
+      assert.equal("APITimeoutError\nTimeoutError\nAPITimeoutError\n",
+        run_refused([[
+          local function ask_hastily(timeout)
+            return assert(client.events.capture({ name = "a.b" },
+              { future = true, timeout = timeout, max_retries = 0 }))
+          end
+          local future, socket = ask_hastily(0.3), require "socket"
+          local deadline = socket.gettime() + 10
+          while not future:done() do
+            assert(socket.gettime() < deadline)
+            socket.sleep(0.005)
+          end
+          print(select(3, future:get(0)).name)
+          future = ask_hastily(1)
+          print(select(3, future:get(0.01)).name)
+          print(select(3, future:get()).name)
+        ]], function() return "hold" end))
     end)
   end)
 end)

@@ -17,6 +17,7 @@ describe("the module", function()
     assert.same({
       new = "function", configure = "function", capture = "function",
       identify = "function", post = "function", poll = "function",
+      pump = "function",
       flush = "function", close = "function", stats = "function",
       default = "function", array = "function", null = "userdata",
       _VERSION = "string",

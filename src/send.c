@@ -88,9 +88,32 @@ static void read_arguments(call *c) {
   read_options(c);
 }
 
+/* The bytes that a dot takes in a path, plain or percent-encoded; 0 if there
+   is none. */
+static size_t dot_length(const char *path) {
+  if (path[0] == '.')
+    return 1;
+  return path[0] == '%' && path[1] == '2' && (path[2] | 32) == 'e' ? 3 : 0;
+}
+
+/* Whether a path has a segment "." or "..", which URLs do not keep. */
+static bool has_dots(const char *path) {
+  for (; *path == '/'; path += strcspn(path, "/?")) {
+    const char *end = ++path;
+    end += dot_length(end);
+    if (end == path)
+      continue;
+    end += dot_length(end);
+    if (*end == '/' || *end == '?' || *end == '\0')
+      return true;
+  }
+  return false;
+}
+
 /* Whether a path leads to somewhere below the base URL. */
 static bool is_relative(lua_State *L, const char *path) {
-  if (strlen(path) != lua_rawlen(L, 1) || path[0] != '/' || path[1] == '/')
+  if (strlen(path) != lua_rawlen(L, 1) || path[0] != '/' || path[1] == '/' ||
+      has_dots(path))
     return false;
   for (; *path != '\0'; path++)
     if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
@@ -371,7 +394,7 @@ int seer_send(lua_State *L, int self, seer_kind kind) {
         c.path);
   if (kind == SEER_POST && !is_relative(L, c.path)) {
     lua_pushliteral(L, "path: must begin with one \"/\", and have no space, "
-                       "control character, \"#\" or \"\\\"");
+                       "control character, \"#\", \"\\\" or segment \"..\"");
     return seer_result_fail(L, "ValidationError");
   }
   if (!c.client->settings.enabled)

@@ -75,7 +75,8 @@ typedef struct seer_request {
   bool cancelled;    /* settled by the waiter: send it no more */
   bool future;       /* the waiter may never ask */
   bool asked;        /* the waiter has seen the outcome */
-  seer_event *event; /* of a future that has failed, for on_error */
+  seer_event *event; /* of a future that has failed, for on_error... */
+  uint32_t forks;    /* ...of this process: the queue's, when it failed */
   seer_outcome outcome;
 } seer_request;
 

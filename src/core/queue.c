@@ -253,6 +253,7 @@ static void bury(seer_queue *queue, seer_event *event,
     give_up(queue, event, settlement, dead);
   } else if (request->future) {
     request->event = event; /* it may yet be abandoned */
+    request->forks = queue->forks;
   } else {
     add_dead(event, dead);
   }
@@ -463,6 +464,7 @@ void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
   while (queue->flying != NULL)
     seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
   seer_queue_forget_notices(queue, dead);
+  queue->forks++;
   queue->accepted = queue->delivered = queue->rejected = queue->refused = 0;
   memset(queue->dropped_by, 0, sizeof queue->dropped_by);
   memset(queue->drops_told, 0, sizeof queue->drops_told);

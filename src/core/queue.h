@@ -61,6 +61,7 @@ struct seer_queue {
   int64_t accepted, delivered, rejected, pending;
   int64_t refused; /* not accepted, for want of room */
   int64_t dropped_by[SEER_DROPS];
+  uint32_t forks;       /* times that it came into a child */
   uint32_t generation;  /* number of flushes so far */
   int64_t before_flush; /* pending events of earlier generations */
   int64_t exit_deadline;

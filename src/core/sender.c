@@ -172,7 +172,8 @@ void seer_request_release(seer_request *request) {
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
                              seer_dead *dead) {
   seer_event *event = request->event;
-  if (queue == NULL || event == NULL || request->asked)
+  if (queue == NULL || event == NULL || request->asked ||
+      request->forks != queue->forks)
     return false;
   request->event = NULL;
   event->request = request;
