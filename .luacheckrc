@@ -5,6 +5,15 @@ exclude_files = { "build/" }
 files["spec"] = { std = "+busted" }
 files["dev/service.lua"] = { std = "ngx_lua" }
 files["dev/judge.lua"] = { std = "ngx_lua" }
+files["examples/nginx"] = { std = "ngx_lua" }
+files["examples/love"] = { std = "min+love" }
+files["examples/neovim"] = { read_globals = { "vim" } }
+files["examples/haproxy"] = { read_globals = { "core" } }
+files["examples/lighttpd"] = { read_globals = { "lighty" } }
+files["examples/apache"] = {
+  read_globals = { "apache2" }, globals = { "capture" },
+}
+files["examples/relay/relay.lua"] = { std = "ngx_lua" }
 
 -- Declarations for the language server: bodies are empty, types are long.
 files["library"] = { ignore = { "212", "241", "631" } }

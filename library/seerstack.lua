@@ -222,8 +222,8 @@ seerstack.null = nil
 ---@field [string] any
 
 ---@class seerstack.Http
----Absent in a client that is not enabled.
----@field status? integer
+---204 in a client that is not enabled, 200 in test mode.
+---@field status integer
 ---Names are in lower case; the values of a repeated one are joined by ", ".
 ---@field headers table<string, string>
 

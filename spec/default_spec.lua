@@ -153,7 +153,8 @@ describe("without a key, the module's functions", function()
     for _, key in ipairs { false, "", " \n" } do
       local output, errors = run(CALLS, { key = key, url = api.url })
       assert_all_fail(MISSING, output)
-      assert.equal("seerstack: warn: nothing is sent: " .. MISSING .. "\n", errors)
+      assert.equal("seerstack: warn: nothing is sent: " .. MISSING .. "\n",
+        errors)
     end
   end)
 

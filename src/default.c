@@ -3,9 +3,11 @@
 #include "client.h"
 #include "compat.h"
 #include "core/tell.h"
+#include "merge.h"
 #include "options.h"
 #include "result.h"
 #include "send.h"
+#include "values.h"
 
 /* The registry's: nil at first, then configure's table, then the client. */
 #define DEFAULT "seerstack.default"
@@ -74,15 +76,19 @@ static int get_default(lua_State *L) {
   return get(L) ? 1 : 3;
 }
 
-/* Copies the table at index 1 by raw access: what was checked stays. */
+/* Pushes a copy of the options at index 1, with all that is within: what was
+   checked stays so. A file may be gone at the first use. */
 static void push_copy(lua_State *L) {
-  lua_newtable(L);
+  if (!seer_merge_copy(L, 1))
+    seer_options_misuse(L, 1, "configure");
+  if (!seer_options_get(L, -1, "ca_file"))
+    return;
+  if (!seer_value_push_file(L, lua_tostring(L, -1)))
+    seer_options_misuse(L, 1, "configure");
+  lua_setfield(L, -3, "ca_blob"); /* copy, ca_file */
   lua_pushnil(L);
-  while (lua_next(L, 1)) { /* copy, key, value */
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2); /* copy, key, key, value */
-    lua_rawset(L, -4);
-  }
+  lua_setfield(L, -3, "ca_file");
+  lua_pop(L, 1);
 }
 
 static int configure(lua_State *L) {

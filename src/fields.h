@@ -18,6 +18,11 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Bytes of a block, at most: few servers take more, and libcurl's HTTP/2 does
+   not. */
+#define SEER_HEADERS_MOST 16384
+#define SEER_QUERY_MOST 8192
+
 typedef enum seer_fields {
   SEER_FIELDS_HEADERS, /* names are the same in whatever case */
   SEER_FIELDS_QUERY

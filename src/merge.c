@@ -173,10 +173,9 @@ bool seer_merge_copy(lua_State *L, int index) {
 ** Events.
 */
 
-/* True if the table at `index` is marked as an array, or has keys, and only
-   those of one. */
-static bool is_list(lua_State *L, int index) {
+bool seer_merge_is_list(lua_State *L, int index) {
   size_t length = lua_rawlen(L, index), count = 0;
+  index = lua_absindex(L, index);
   if (seer_marks_has(seer_encode_marks(L), L, index))
     return true;
   if (length == 0)
@@ -193,7 +192,7 @@ static bool is_wrong(lua_State *L, int index) {
   if (type == LUA_TLIGHTUSERDATA)
     return lua_touserdata(L, index) != NULL;
   if (type == LUA_TTABLE)
-    return is_list(L, index);
+    return seer_merge_is_list(L, index);
   return type != LUA_TNIL;
 }
 

@@ -27,6 +27,10 @@ void seer_merge_fields(lua_State *L, int under, int over);
    false. [-0, +1] */
 bool seer_merge_copy(lua_State *L, int index);
 
+/* True if the table at `index` is marked as an array, or has keys, and only
+   those of one. [-0, +0] */
+bool seer_merge_is_list(lua_State *L, int index);
+
 /* Pushes the event at `event` with the fields of the table at `extra` (or
    nil) over it. The tables called `named` ("data", "attributes"; NULL:
    none) are merged key by key, with the one at `defaults` (or nil) lowest;

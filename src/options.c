@@ -284,28 +284,38 @@ static bool checked_environment(lua_State *L, const char *option,
   return false;
 }
 
-static void drop_slash(lua_State *L) {
+/* Pushes a string that has been checked before; raises if it is none any
+   more, as a finalizer may bring about. */
+static bool push_string(lua_State *L, int index, const char *name) {
+  if (!seer_options_get(L, index, name))
+    return false;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "the options have changed while they were read");
+  return true;
+}
+
+static void drop_slashes(lua_State *L) {
   size_t length;
   const char *url = lua_tolstring(L, -1, &length);
-  if (url[length - 1] == '/') {
-    lua_pushlstring(L, url, length - 1);
-    lua_remove(L, -2);
-  }
+  while (length > 0 && url[length - 1] == '/')
+    length--;
+  lua_pushlstring(L, url, length);
+  lua_remove(L, -2);
 }
 
 static bool push_url(lua_State *L, int index) {
-  if (!seer_options_get(L, index, "base_url")) {
+  if (!push_string(L, index, "base_url")) {
     if (!push_environment(L, "SEERSTACK_BASE_URL"))
       lua_pushliteral(L, DEFAULT_URL);
     else if (!checked_environment(L, "base_url", URL, "SEERSTACK_BASE_URL"))
       return false;
   }
-  drop_slash(L);
+  drop_slashes(L);
   return true;
 }
 
 static bool push_key(lua_State *L, int index, bool needs_key) {
-  if (seer_options_get(L, index, "api_key"))
+  if (push_string(L, index, "api_key"))
     return true;
   if (push_environment(L, "SEERSTACK_API_KEY"))
     return checked_environment(L, "api_key", KEY, "SEERSTACK_API_KEY");

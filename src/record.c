@@ -57,7 +57,7 @@ static void add_header(lua_State *L, const char *line) {
   if (strcmp(value, ":") == 0)
     return;
   push_lower(L, line, length);
-  lua_pushstring(L, *value == ';' ? "" : value + 2);
+  lua_pushstring(L, strncmp(value, ": ", 2) == 0 ? value + 2 : "");
   lua_rawset(L, -3);
 }
 
@@ -89,6 +89,8 @@ static void push_request(lua_State *L, const seer_event *event,
   lua_setfield(L, -2, "json");
 }
 
+/* The request comes first: while it is made, a finalizer may add another, or
+   take the list away. */
 void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
   int64_t first, last;
@@ -96,13 +98,16 @@ void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_http_preview(client->site, holder->event, &holder->scratch);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
+  push_request(L, holder->event, &holder->scratch);
   push_list(L, self);
   list = lua_gettop(L);
+  lua_insert(L, -2); /* list, request */
+  list--;
   first = get_number(L, list, "first");
   last = get_number(L, list, "last") + 1;
   seer_pushint64(L, last);
-  push_request(L, holder->event, &holder->scratch);
-  lua_rawset(L, list);
+  lua_insert(L, -2);
+  lua_rawset(L, list); /* list[last] = request */
   set_number(L, list, "last", last);
   if (last - first >= client->settings.max_queue_events) {
     seer_pushint64(L, first);

@@ -15,6 +15,8 @@
 
 #include <stdio.h>
 
+#define PATH_MOST 8192 /* bytes */
+
 /* A call on its way. The indices are of the Lua stack. */
 typedef struct call {
   lua_State *L;
@@ -112,8 +114,8 @@ static bool has_dots(const char *path) {
 
 /* Whether a path leads to somewhere below the base URL. */
 static bool is_relative(lua_State *L, const char *path) {
-  if (strlen(path) != lua_rawlen(L, 1) || path[0] != '/' || path[1] == '/' ||
-      has_dots(path))
+  if (strlen(path) != lua_rawlen(L, 1) || strlen(path) > PATH_MOST ||
+      path[0] != '/' || path[1] == '/' || has_dots(path))
     return false;
   for (; *path != '\0'; path++)
     if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
@@ -393,7 +395,8 @@ int seer_send(lua_State *L, int self, seer_kind kind) {
         L, "before_send cannot send with the client that has called it",
         c.path);
   if (kind == SEER_POST && !is_relative(L, c.path)) {
-    lua_pushliteral(L, "path: must begin with one \"/\", and have no space, "
+    lua_pushliteral(L, "path: must have at most 8192 bytes, begin with one "
+                       "\"/\", have no space, "
                        "control character, \"#\", \"\\\" or segment \"..\"");
     return seer_result_fail(L, "ValidationError");
   }

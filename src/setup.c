@@ -35,8 +35,10 @@ void seer_setup_kept(lua_State *L, int self, int options, int from) {
     push_kept(L, options, from, i);
     client->has[kept_options[i].what] = lua_toboolean(L, -1);
     if (lua_istable(L, -1)) {
-      seer_merge_fields(L, lua_gettop(L), 0);
-      lua_replace(L, -2);
+      lua_pushnil(L);
+      seer_merge_fields(L, -2, -1); /* a copy */
+      lua_replace(L, -3);
+      lua_pop(L, 1);
     }
     seer_client_keep(L, self, kept_options[i].what);
   }
@@ -53,6 +55,8 @@ static const char *push_block(lua_State *L, int options, const char *name,
                               seer_block_kind kind, const char *under) {
   seer_holder *holder;
   const char *over = NULL;
+  size_t most =
+      kind == SEER_BLOCK_HEADERS ? SEER_HEADERS_MOST : SEER_QUERY_MOST;
   int top = lua_gettop(L);
   if (seer_options_get(L, options, name)) {
     over = seer_fields_push_checked(
@@ -63,6 +67,9 @@ static const char *push_block(lua_State *L, int options, const char *name,
   seer_block_merge(&holder->scratch, kind, under, over);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
+  if (holder->scratch.length > most)
+    luaL_error(L, "option '%s': more than %d bytes with those of the client",
+               name, (int)most);
   lua_pushlstring(L, holder->scratch.data, holder->scratch.length);
   seer_holder_release(holder);
   lua_replace(L, top + 1);

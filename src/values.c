@@ -5,6 +5,7 @@
 #include "core/tell.h"
 #include "fields.h"
 #include "holder.h"
+#include "merge.h"
 
 #include <errno.h>
 #include <math.h>
@@ -155,11 +156,25 @@ static bool check_table(lua_State *L) {
   return lua_istable(L, -1) || unexpected(L, "table");
 }
 
-static bool check_fields(lua_State *L, seer_fields kind) {
+static bool check_named(lua_State *L) {
+  if (!check_table(L))
+    return false;
+  if (!seer_merge_is_list(L, -1))
+    return true;
+  lua_pushliteral(L, "a table of named values expected, got an array");
+  return false;
+}
+
+static bool check_fields(lua_State *L, seer_fields kind, int most) {
+  size_t length;
   if (!check_table(L) || !seer_fields_push(L, -1, kind))
     return false;
+  length = lua_rawlen(L, -1);
   lua_pop(L, 1);
-  return true;
+  if (length <= (size_t)most)
+    return true;
+  lua_pushfstring(L, "more than %d bytes", most);
+  return false;
 }
 
 /*
@@ -316,11 +331,11 @@ bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
   case CALL:
     return read_call(L, place);
   case TABLE:
-    return check_table(L);
+    return check_named(L);
   case HEAD:
-    return check_fields(L, SEER_FIELDS_HEADERS);
+    return check_fields(L, SEER_FIELDS_HEADERS, SEER_HEADERS_MOST);
   case QUERY:
-    return check_fields(L, SEER_FIELDS_QUERY);
+    return check_fields(L, SEER_FIELDS_QUERY, SEER_QUERY_MOST);
   default:
     return read_string(L, kind);
   }

@@ -28,7 +28,7 @@ typedef enum seer_value {
   HTTP,  /* its version: "1.1" is 1, "2" is 2 */
   LEVEL, /* the name of a seer_level */
   CALL,  /* a function, or false for none; stored as 1 or 0, if at all */
-  TABLE, /* a table; this and what follows is not stored */
+  TABLE, /* a table, no array; this and what follows is not stored */
   HEAD,  /* a table of headers, see fields.h */
   QUERY, /* a table of query parameters */
   KEY,   /* a string that an HTTP header can carry */

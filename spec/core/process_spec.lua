@@ -233,8 +233,8 @@ describe("at exit", function()
 
     it("says why, and tells of the first trouble once at most", function()
       local stderr = capture(url, 1).stderr
-      assert.matches("seerstack: error: 1 event was not delivered before exit: "
-        .. "Failed to connect to [^\n]*\n$", stderr)
+      assert.matches("seerstack: error: 1 event was not delivered "
+        .. "before exit: Failed to connect to [^\n]*\n$", stderr)
       local _, lines = stderr:gsub("\n", "")
       assert.is_true(lines <= 2)
     end)
@@ -384,7 +384,8 @@ describe("at exit", function()
   it("tells what failed last, not of the rate limit", function()
     server:config { fail_status = 500 }
     local result = capture(server.url, 1, "exit_timeout = 1")
-    assert.matches("^seerstack: error: 1 event was not delivered before exit: 500 ",
+    assert.matches(
+      "^seerstack: error: 1 event was not delivered before exit: 500 ",
       result.stderr:match("[^\n]+\n$"))
     result = capture(server.url, 300, "rate_limit = 100, exit_timeout = 1")
     assert.equal(300, told_lost(result))

@@ -115,7 +115,8 @@ describe("a process", function()
         assert(client.events.capture { name = "a.b" })
       ]])
     ]==]):wait()
-    assert.matches("^seerstack: error: 11 events were not delivered", result.stderr)
+    assert.matches("^seerstack: error: 11 events were not delivered",
+      result.stderr)
     assert_keys_differ(19)
   end)
 

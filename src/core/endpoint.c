@@ -361,6 +361,15 @@ static void fail(seer_endpoint *endpoint, const seer_settings *settings,
   back_off(endpoint, settings, attempt, now);
 }
 
+/* Whether the service takes events: it took this one, or refused it for what
+   it is. */
+static bool shows_that_it_works(const seer_attempt *attempt) {
+  if (attempt->verdict == SEER_DELIVERED)
+    return true;
+  return attempt->verdict == SEER_REJECTED && !attempt->waited &&
+         !seer_retry_concerns_endpoint(attempt->answer->status);
+}
+
 int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                             const seer_settings *settings,
                             const seer_attempt *attempt, int64_t now) {
@@ -368,12 +377,11 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
   bool wait_less = attempt->exiting && answer->unreachable;
   int64_t max = attempt->waited ? settings->max_waited_delay
                                 : settings->max_queued_delay;
-  if (attempt->verdict == SEER_DELIVERED ||
-      (attempt->verdict == SEER_REJECTED && !attempt->waited))
+  if (shows_that_it_works(attempt))
     succeed(endpoint, attempt);
   else if (attempt->verdict == SEER_PAUSE)
     back_off(endpoint, settings, attempt, now);
-  else if (!attempt->waited)
+  else if (attempt->verdict == SEER_RETRY && !attempt->waited)
     fail(endpoint, settings, attempt, now);
   return seer_clock_after(
       now, wait_less ? EXIT_RETRY

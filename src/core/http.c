@@ -15,6 +15,8 @@
 #error "libcurl 7.87 or newer is needed"
 #endif
 
+#define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
+
 /* A transfer as the rest of the core sees it, and what libcurl needs. */
 typedef struct flight {
   seer_transfer transfer; /* the first member: see flight_of */
@@ -172,7 +174,7 @@ static bool set_site(seer_http *http, flight *f, const seer_site *site) {
     curl_easy_reset(easy); /* nothing of another site may stay */
     set_permanent(http, f);
   }
-  f->prepared_for = 0;
+  f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, site->http_version);
   if (site->http_version == CURL_HTTP_VERSION_2TLS) /* as HTTP/2 wants it; and
        libcurl does not reuse a connection that was opened without it */
@@ -373,6 +375,8 @@ seer_transfer *seer_http_finished(seer_http *http) {
     disconnected(f);
     f->transfer.redirected =
         seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
+    if (code != CURLE_OK)
+      f->incoming.cut = true; /* a secret may have broken off with it */
     if (f->incoming.status != 0)
       conclude_answer(f, refusal);
     else

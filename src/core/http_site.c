@@ -36,6 +36,8 @@ static char *copy_block(const char *block) {
    key, four of a login and four secret headers at most. */
 static bool add_secret(seer_site *site, const char *secret) {
   char **place = site->secrets;
+  if (strlen(secret) < SEER_SITE_LEAST_SECRET)
+    return true;
   while (*place != NULL)
     place++;
   return (*place = copy(secret)) != NULL;
@@ -61,18 +63,33 @@ static char *base64(const char *text) {
   return coded;
 }
 
-/* "bob:secret" as it stands in the URL, what that means, and what of it goes
-   over the wire. */
+/* What goes over the wire of a login. */
+static bool add_coded(seer_site *site, const char *login) {
+  const char *colon = strchr(login, ':') != NULL ? "" : ":";
+  char *text = malloc(strlen(login) + 2), *coded = NULL;
+  bool added;
+  if (text != NULL) {
+    strcpy(text, login);
+    strcat(text, colon);
+    coded = base64(text);
+  }
+  added = coded != NULL && add_secret(site, coded);
+  free(text);
+  free(coded);
+  return added;
+}
+
+/* "bob:secret" as it stands in the URL, what that means, and the password. A
+   short name alone is none of it: it stands in too many places. */
 static bool add_login(seer_site *site, const char *login) {
   char *meant = curl_easy_unescape(NULL, login, 0, NULL);
   const char *colon = meant != NULL ? strchr(meant, ':') : NULL;
-  char *coded = meant != NULL ? base64(meant) : NULL;
-  bool added = coded != NULL && add_secret(site, login) &&
-               add_secret(site, meant) && add_secret(site, coded) &&
-               (colon == NULL || strlen(colon + 1) < SEER_SITE_LEAST_SECRET ||
-                add_secret(site, colon + 1));
+  bool added = meant != NULL && add_coded(site, meant);
+  if (added && (colon != NULL || strlen(meant) >= 2 * SEER_SITE_LEAST_SECRET))
+    added = add_secret(site, login) && add_secret(site, meant);
+  if (added && colon != NULL)
+    added = add_secret(site, colon + 1);
   curl_free(meant);
-  free(coded);
   return added;
 }
 
@@ -94,8 +111,7 @@ static bool add_header_secrets(seer_site *site) {
   const char *line = site->given_headers;
   for (; *line != '\0'; line = seer_block_next(line)) {
     const char *secret = seer_block_secret(line);
-    if (secret != NULL && strlen(secret) >= SEER_SITE_LEAST_SECRET &&
-        !add_secret(site, secret))
+    if (secret != NULL && !add_secret(site, secret))
       return false;
   }
   return true;
@@ -279,10 +295,11 @@ static uint64_t next_serial(void) {
 }
 
 void seer_site_look_up(seer_site *site) {
-  const char *url = site->proxy[0] != '\0' ? site->proxy : site->base_url;
   curl_slist_free_all(site->addresses);
   site->resolved = true;
-  site->addresses = seer_site_resolve(url);
+  site->addresses = seer_site_resolve(NULL, site->base_url, false);
+  if (*site->proxy != '\0')
+    site->addresses = seer_site_resolve(site->addresses, site->proxy, true);
 }
 
 seer_site *seer_site_new(const seer_site_options *options) {

@@ -46,14 +46,15 @@ struct seer_site {
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
 
-/* Looks up the host that it connects to, its proxy's or its own, for
+/* Looks up the hosts that it may connect to, its own and its proxy's, for
    CURLOPT_RESOLVE. While it is made, or by the one who sends. */
 void seer_site_look_up(seer_site *site);
 
-/* The addresses of the URL's host for CURLOPT_RESOLVE, to be freed with
-   curl_slist_free_all; NULL if the host is an address itself, or nobody knows
-   any. Waits for the resolver. */
-struct curl_slist *seer_site_resolve(const char *url);
+/* The list with the addresses of the URL's host, unless that is an address
+   itself, or nobody knows any. The scheme may be missing, as in a proxy's.
+   Waits for the resolver. */
+struct curl_slist *seer_site_resolve(struct curl_slist *list, const char *url,
+                                     bool of_proxy);
 
 /* Appends a path and, when the block has any, the parameters of a query. */
 void seer_site_write_path(seer_buffer *out, const char *path,

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define PROXY_PORT "1080" /* libcurl's, where none is given */
+
 /* libcurl takes "http:///name" for a host called so. */
 static bool has_host(const char *text) {
   const char *slashes = strstr(text, "://");
@@ -114,22 +116,23 @@ static void append_address(char *entry, size_t size,
   snprintf(entry + length, size - length, format, separator, address);
 }
 
-/* "host:port:address,address" */
-static struct curl_slist *look_up(const char *host, const char *port) {
+/* Adds "host:port:address,address" to the list. */
+static struct curl_slist *look_up(struct curl_slist *list, const char *host,
+                                  const char *port) {
   struct addrinfo hints, *found = NULL;
-  struct curl_slist *entries = NULL;
+  struct curl_slist *longer = NULL;
   char entry[1024];
   memset(&hints, 0, sizeof hints);
   hints.ai_socktype = SOCK_STREAM;
   if (getaddrinfo(host, NULL, &hints, &found) != 0)
-    return NULL;
+    return list;
   snprintf(entry, sizeof entry, "%s:%s:", host, port);
   for (const struct addrinfo *a = found; a != NULL; a = a->ai_next)
     append_address(entry, sizeof entry, a);
   if (entry[strlen(entry) - 1] != ':')
-    entries = curl_slist_append(NULL, entry);
+    longer = curl_slist_append(list, entry);
   freeaddrinfo(found);
-  return entries;
+  return longer != NULL ? longer : list;
 }
 
 static bool is_address(const char *host) {
@@ -137,18 +140,35 @@ static bool is_address(const char *host) {
   return *host == '[' || inet_pton(AF_INET, host, address) == 1;
 }
 
-struct curl_slist *seer_site_resolve(const char *text) {
+/* The port that libcurl takes where none is given: that of the scheme, but
+   1080 for a proxy, unless it is one of https. */
+static bool get_port(CURLU *url, bool of_proxy, char **port) {
+  char *scheme = NULL;
+  bool usual;
+  if (curl_url_get(url, CURLUPART_PORT, port, 0) == CURLUE_OK)
+    return true;
+  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+  usual = !of_proxy || (scheme != NULL && strcmp(scheme, "https") == 0);
+  curl_free(scheme);
+  if (usual)
+    return curl_url_get(url, CURLUPART_PORT, port, CURLU_DEFAULT_PORT) ==
+           CURLUE_OK;
+  *port = NULL; /* curl_free takes it */
+  return true;
+}
+
+struct curl_slist *seer_site_resolve(struct curl_slist *list, const char *text,
+                                     bool of_proxy) {
+  static const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
   char *host = NULL, *port = NULL;
-  struct curl_slist *entries = NULL;
   CURLU *url = curl_url();
-  if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+  if (url != NULL &&
+      curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK &&
       curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ==
-          CURLUE_OK &&
-      !is_address(host))
-    entries = look_up(host, port);
+      get_port(url, of_proxy, &port) && !is_address(host))
+    list = look_up(list, host, port != NULL ? port : PROXY_PORT);
   curl_free(host);
   curl_free(port);
   curl_url_cleanup(url);
-  return entries;
+  return list;
 }

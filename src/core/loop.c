@@ -340,7 +340,7 @@ static seer_step step(int64_t deadline) {
 seer_step seer_loop_step(int64_t deadline) {
   seer_signals before;
   seer_step made;
-  bool mine;
+  bool mine, wanted;
   seer_lock();
   mine = seer_loop_is_free();
   if (mine)
@@ -354,7 +354,11 @@ seer_step seer_loop_step(int64_t deadline) {
   seer_pipe_restore(&before);
   seer_lock();
   seer_process.stepping = false;
+  wanted = seer_process.thread_wanted && !seer_process.stopping;
+  seer_process.thread_wanted = false;
   seer_wake();
   seer_unlock();
+  if (wanted)
+    seer_state_start();
   return made;
 }

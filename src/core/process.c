@@ -157,21 +157,28 @@ static void wait_for_delivery(void) {
   }
 }
 
-/* With the lock held: the thread leaves libcurl for good. What it is in the
-   middle of is over in a moment, or it does not matter any more. */
+/* With the lock held: whether nobody is inside libcurl any more. */
+static bool is_still(void) {
+  return seer_process.parked ||
+         (seer_process.phase == SEER_PHASE_NONE && !seer_process.stepping);
+}
+
+/* With the lock held: the thread, or who does its work, leaves libcurl for
+   good. What it is in the middle of is over in a moment, or it does not
+   matter any more. */
 static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
   bool ring;
   int alarm = seer_process.alarm;
   seer_process.stopping = true; /* also for one that is being started */
-  if (seer_process.phase != SEER_PHASE_RUNNING)
+  if (is_still())
     return;
   ring = seer_state_kick();
   seer_unlock();
   if (ring)
     seer_alarm_ring(alarm);
   seer_lock();
-  while (!seer_process.parked && seer_clock_now() < deadline)
+  while (!is_still() && seer_clock_now() < deadline)
     seer_wait(deadline);
 }
 
@@ -193,12 +200,6 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
   else if (!seer_site_connected(queue->site, seer_process.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);
-}
-
-/* With the lock held: whether nobody is inside libcurl any more. */
-static bool is_still(void) {
-  return seer_process.parked ||
-         (seer_process.phase == SEER_PHASE_NONE && !seer_process.stepping);
 }
 
 /* With the lock held: what was not delivered is dropped and counted. The

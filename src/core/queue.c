@@ -247,9 +247,10 @@ static void bury(seer_queue *queue, seer_event *event,
     count(queue, settlement);
     count_generation(queue, event->generation);
   }
-  if (cancelled || !is_given_up(queue, settlement)) {
+  bool left = !waited || event->request != NULL; /* nobody waits any more */
+  if (!is_given_up(queue, settlement) || (cancelled && left)) {
     add_dead(event, dead);
-  } else if (!waited || event->request != NULL) {
+  } else if (left) {
     give_up(queue, event, settlement, dead);
   } else if (request->future) {
     request->event = event; /* it may yet be abandoned */

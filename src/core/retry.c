@@ -11,9 +11,7 @@ bool seer_retry_is_success(int status) {
   return status >= 200 && status < 300;
 }
 
-/* Answers that speak of the service or of the client's configuration, not
-   of the event. */
-static bool concerns_endpoint(int status) {
+bool seer_retry_concerns_endpoint(int status) {
   switch (status) {
   case 401:
   case 402:
@@ -57,7 +55,7 @@ static seer_verdict judge_queued(const seer_answer *answer, bool last,
     return answer->should_retry == 1 ? SEER_RETRY : SEER_REJECTED;
   if (own_path && concerns_path(answer->status))
     return SEER_REJECTED;
-  if (concerns_endpoint(answer->status))
+  if (seer_retry_concerns_endpoint(answer->status))
     return SEER_PAUSE;
   if (answer->status == 408 || answer->status >= 500)
     return SEER_RETRY;

@@ -37,6 +37,10 @@ typedef struct seer_asked {
 
 #define SEER_NO_RETRY_AFTER (-1)
 
+/* True for an answer that speaks of the service or of the configuration of the
+   client, not of the event. */
+bool seer_retry_concerns_endpoint(int status);
+
 /* True for a 2xx. */
 bool seer_retry_is_success(int status);
 

@@ -54,6 +54,8 @@ static void begin_waiting(seer_request *request, int64_t now) {
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
+  if (queue->settings.thread && seer_process.stepping)
+    seer_process.thread_wanted = true; /* when the step is over */
   return queue->settings.thread && seer_state_wants_thread(now);
 }
 
@@ -61,16 +63,18 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   int64_t now = seer_clock_now();
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
+  const seer_event *next;
   bool ring = false, start;
   int alarm;
   seer_lock();
+  next = queue->line[SEER_QUEUED].head;
   if (event->request != NULL)
     begin_waiting(event->request, now);
   result = seer_process.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
   /* What was settled to make room may have let another go. */
-  if (dead.events != NULL ||
+  if (queue->line[SEER_QUEUED].head != next ||
       (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
     ring = seer_state_kick();
   start = result == SEER_ACCEPTED && wants_thread(queue, now);

@@ -27,6 +27,7 @@ typedef struct seer_state {
   bool kicked;           /* there may be something new to claim */
   bool working;          /* somebody may be inside libcurl */
   bool stepping;         /* a caller does what a thread would */
+  bool thread_wanted;    /* a thread is to be started after the step */
   int forking;           /* threads that wait to fork: do not begin work */
   bool stopping, parked; /* the thread is to stop for good; it has */
   bool exiting;

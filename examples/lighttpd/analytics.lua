@@ -1,0 +1,19 @@
+-- An event for each answer that lighttpd gives; see lighttpd.conf.
+
+-- Where seerstack.so is, if it is not where `make install LUA=5.4` puts it.
+-- package.cpath = "/opt/lua/?.so;" .. package.cpath
+
+-- lighttpd runs this file for each answer, so it makes no client: the default
+-- one is made at the first event and stays. The key is in the environment.
+local seerstack = require "seerstack"
+
+local request = lighty.r
+seerstack.capture {
+  name = "page.requested",
+  data = {
+    method = request.req_attr["request.method"],
+    path = request.req_attr["uri.path"],
+    status = request.req_item["http_status"],
+  },
+}
+return 0 -- lighttpd goes on as it would have

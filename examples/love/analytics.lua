@@ -1,0 +1,36 @@
+-- The events of the game. Copy this file into the game's directory, and
+-- beside it seerstack.so, built with `make LUA=luajit`, and cjson.so where
+-- the system has no lua-cjson.
+
+local seerstack = require "seerstack"
+
+-- All that is in here, players can read. So a game never contains the API's
+-- key: it sends to a relay of yours, which has it, see examples/relay.
+local client = seerstack.new {
+  base_url = "https://relay.example.com:8443/events",
+  api_key = "the relay's secret", -- any text if it has none
+  rate_limit = 300,               -- events a minute, of this player
+  exit_timeout = 0.9,             -- seconds that quitting may take longer
+}
+
+-- A player is a random number that stays with the saved games.
+local function player_id()
+  local id = love.filesystem.read "player"
+  if not id then
+    id = ("player-%08x%08x"):format(love.math.random(0, 2^32 - 1),
+      love.math.random(0, 2^32 - 1))
+    love.filesystem.write("player", id)
+  end
+  return id
+end
+
+local player = player_id()
+local analytics = {}
+
+-- Costs some microseconds and never waits: call it in any frame. Returns
+-- true, or nil and a message when the event cannot be taken.
+function analytics.capture(name, data)
+  return client.events.capture { name = name, user_id = player, data = data }
+end
+
+return analytics

@@ -1,0 +1,68 @@
+-- What nginx.conf calls: takes a game's events and sends them with the
+-- server's key.
+
+local cjson = require "cjson.safe"
+local seerstack = require "seerstack"
+
+-- What games give in the place of a key. It is in each copy of the game, so
+-- it keeps out those who have none. Unset: anybody may send.
+local SECRET = os.getenv "RELAY_SECRET"
+
+local client = seerstack.new {
+  rate_limit = math.floor(1000 / ngx.worker.count()), -- a worker's share
+}
+
+-- Only these, whatever else the key may be good for.
+local SEND = {
+  ["/events/capture"] = client.events.capture,
+  ["/events/identify"] = client.users.identify,
+}
+
+local relay = {}
+
+local function answer(status, content)
+  ngx.status = status
+  ngx.header["Content-Type"] = "application/json"
+  ngx.print(cjson.encode(content))
+  return ngx.exit(ngx.OK)
+end
+
+-- The SDK in the game names each event, so that the API takes it once, even
+-- if it is sent twice.
+local function idempotency_key()
+  local key = ngx.var.http_idempotency_key or ""
+  return #key <= 64 and key:match "^[%w-]+$" or nil
+end
+
+-- 202 says that the event waits here, in memory.
+local function send_on(send, event)
+  local ok, message, err = send(event,
+    { idempotency_key = idempotency_key() })
+  if ok then
+    return answer(202, { success = true })
+  elseif err.name == "ValidationError" then
+    return answer(400, { error = message })
+  end
+  ngx.header["Retry-After"] = 5 -- the queue is full
+  return answer(503, { error = message })
+end
+
+function relay.take()
+  local send = SEND[ngx.var.uri]
+  if not send then
+    return answer(404, { error = "Not found" })
+  elseif ngx.req.get_method() ~= "POST" then
+    return answer(405, { error = "Method not allowed" })
+  elseif SECRET and ngx.var.http_authorization ~= "Bearer " .. SECRET then
+    return answer(401, { error = "Wrong secret" })
+  end
+  ngx.req.read_body()
+  local event = cjson.decode(ngx.req.get_body_data() or "")
+  if type(event) ~= "table" then
+    return answer(400, { error = "The body must be a JSON object" })
+  end
+  -- Anybody can have made this up: here is the place to look at it.
+  return send_on(send, event)
+end
+
+return relay

@@ -1,0 +1,172 @@
+local socket = require "socket"
+local host = require "spec.support.host"
+local shell = require "dev.shell"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+for _, mpm in ipairs { "event", "prefork" } do
+describe("Apache, " .. mpm, function()
+  local api
+
+  before_each(function()
+    api = standin.start { key = host.key() }
+  end)
+
+  after_each(function()
+    host.clean_up()
+    api:stop()
+  end)
+
+  -- The example, on a free port. Options: scope of the Lua states; more lines
+  -- of configuration. It has answered one request, which gives an event.
+  local function run(options)
+    options = options or {}
+    local directory, port = host.directory("apache"), host.free_ports(1)[1]
+    local script = host.copy("apache/analytics.lua", directory, {
+      ["rate_limit = 100"] = "rate_limit = false",
+    })
+    local configuration = host.copy("apache/apache2.conf", directory, {
+      ["mpm_event"] = "mpm_" .. mpm,
+      ["127.0.0.1:8080"] = "127.0.0.1:" .. port,
+      ["ServerRoot /etc/apache2"] = "ServerRoot " .. directory,
+      ["/run/apache2"] = directory,
+      ["/var/log/apache2"] = directory,
+      ["/var/www/html"] = directory .. "/html",
+      ["# LuaPackageCPath /opt/lua/?.so"] =
+        "LuaPackageCPath " .. host.cpath(directory, "5.3"),
+      ["LuaScope thread"] = "LuaScope " .. (options.scope or "thread"),
+      ["/etc/apache2/analytics.lua"] = script,
+    })
+    shell.write(configuration, shell.read(configuration)
+      .. "CustomLog access.log %s\n" .. (options.more or ""))
+    assert.equal(0, shell.run("mkdir " .. directory .. "/html"))
+    shell.write(directory .. "/html/index.html", "Hello\n")
+    local command = "apache2 -f " .. configuration
+    local started = host.start {
+      command = command .. " -D FOREGROUND",
+      env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
+    }
+    started.command = command
+    started.port = port
+    started.url = "http://127.0.0.1:" .. port .. "/index.html"
+    started.log = directory .. "/error.log"
+    started.access_log = directory .. "/access.log"
+    host.ready(started, started.url)
+    return started
+  end
+
+  -- A child of prefork serves one connection at a time, and there are five.
+  local function load(url, requests)
+    return (host.load(url, requests, 4))
+  end
+
+  -- A request has its answer before it is logged. A graceful stop lets it go
+  -- on, the other kind ends it, and what was not captured cannot arrive.
+  local function wait_for_log(started, requests)
+    wait.until_(function()
+      local log = shell.read(started.access_log)
+      return select(2, log:gsub("\n", "")) == requests
+    end, 20)
+  end
+
+  -- As apachectl does: "graceful-stop", "stop" or "graceful".
+  local function control(started, verb)
+    assert.equal(0, shell.run(started.command .. " -k " .. verb))
+  end
+
+  -- The parent ends after its children.
+  local function stop(started, verb)
+    control(started, verb)
+    local result = started:wait(30)
+    assert.equal(0, result.status)
+    assert.same({}, host.processes(started))
+    return shell.read(started.log) .. result.stderr
+  end
+
+  -- Nothing went wrong, and all that was answered has arrived.
+  local function check(log, expected)
+    assert.is_nil(log:find("seerstack", 1, true))
+    assert.is_nil(log:find("sending a SIGKILL", 1, true))
+    assert.same(expected, host.arrived(api))
+  end
+
+  it("delivers an event for each request at graceful-stop", function()
+    local started = run()
+    assert.equal(300, load(started.url, 300))
+    assert.equal(0, load(started.url .. ".none", 20))
+    check(stop(started, "graceful-stop"),
+      { ["/index.html"] = 301, ["/index.html.none"] = 20 })
+  end)
+
+  it("delivers all at graceful-stop when the API is slow", function()
+    local started = run()
+    api:config { delay = 1 }
+    assert.equal(40, load(started.url, 40))
+    check(stop(started, "graceful-stop"), { ["/index.html"] = 41 })
+  end)
+
+  it("delivers all that was logged at stop, also slowly", function()
+    local started = run()
+    assert.equal(300, load(started.url, 300))
+    wait.until_(function() return api:count() == 301 end, 20)
+    api:config { delay = 1 }
+    assert.equal(40, load(started.url, 40))
+    wait_for_log(started, 341)
+    check(stop(started, "stop"), { ["/index.html"] = 341 })
+  end)
+
+  it("delivers all with a Lua state for each request", function()
+    local started = run { scope = "once" }
+    assert.equal(300, load(started.url, 300))
+    check(stop(started, "graceful-stop"), { ["/index.html"] = 301 })
+  end)
+
+  it("delivers while it runs, from children that come and go", function()
+    local started = run { more = "MaxConnectionsPerChild 5\n" }
+    for _ = 1, 10 do -- curl uses its connections again
+      assert.equal(20, load(started.url, 20))
+    end
+    wait.until_(function() return api:count() == 201 end, 20)
+    check(stop(started, "graceful-stop"), { ["/index.html"] = 201 })
+  end)
+
+  it("delivers all over graceful restarts", function()
+    local started = run()
+    for i = 1, 5 do
+      assert.equal(100, load(started.url, 100))
+      control(started, "graceful")
+      wait.until_(function()
+        local log = shell.read(started.log)
+        return select(2, log:gsub("resuming normal operations", "")) == i + 1
+      end, 20)
+    end
+    assert.equal(100, load(started.url, 100))
+    check(stop(started, "graceful-stop"), { ["/index.html"] = 601 })
+  end)
+
+  it("captures nothing of Apache's own requests", function()
+    local started = run()
+    local connection = assert(socket.connect("127.0.0.1", started.port))
+    assert(connection:send("OPTIONS * HTTP/1.0\r\n\r\n"))
+    assert.matches("^HTTP/1.1 200 ", connection:receive("*a"))
+    connection:close()
+    wait_for_log(started, 2)
+    check(stop(started, "graceful-stop"), { ["/index.html"] = 1 })
+  end)
+
+  -- Apache kills children that have not ended 9 seconds after `stop`.
+  it("tells what it could not deliver before it would be killed", function()
+    local started = run()
+    wait.until_(function() return api:count() == 1 end)
+    api:config { delay = 60 }
+    assert.equal(30, load(started.url, 30))
+    wait_for_log(started, 31)
+    local log, lost = stop(started, "stop"), 0
+    for count in log:gmatch("seerstack: error: (%d+) events? w") do
+      lost = lost + count
+    end
+    assert.equal(30, lost)
+    assert.is_nil(log:find("sending a SIGKILL", 1, true))
+  end)
+end)
+end

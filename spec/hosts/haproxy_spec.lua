@@ -1,0 +1,221 @@
+local host = require "spec.support.host"
+local shell = require "dev.shell"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+describe("HAProxy", function()
+  local api
+
+  before_each(function()
+    api = standin.start { key = host.key() }
+  end)
+
+  after_each(function()
+    host.clean_up()
+    api:stop()
+  end)
+
+  -- The example, on a free port. Options: load, the word that loads Lua; lua,
+  -- changes of the Lua file, and more, what is appended to it; ca_file;
+  -- base_url; arguments, of HAProxy.
+  local function start(options)
+    options = options or {}
+    local directory, port = host.directory("haproxy"), host.free_ports(1)[1]
+    local script = host.copy("haproxy/analytics.lua", directory, options.lua)
+    shell.write(script, host.replace(shell.read(script), {
+      ["/etc/ssl/certs/ca-certificates.crt"] = options.ca_file or api.ca_file,
+    }) .. (options.more or ""))
+    local configuration = host.copy("haproxy/haproxy.cfg", directory, {
+      ["# lua-prepend-path /opt/lua/?.so cpath"] =
+        "lua-prepend-path " .. host.cpath(directory, "5.3") .. " cpath",
+      ["lua-load /etc/haproxy/analytics.lua"] =
+        (options.load or "lua-load") .. " " .. script,
+      ["127.0.0.1:8080"] = "127.0.0.1:" .. port,
+    })
+    local started = host.start {
+      command = ("haproxy %s -f %s")
+        :format(options.arguments or "-db", configuration),
+      env = {
+        SEERSTACK_API_KEY = api.key,
+        SEERSTACK_BASE_URL = options.base_url or api.url,
+      },
+    }
+    started.url = "http://127.0.0.1:" .. port .. "/"
+    return started
+  end
+
+  -- The same, once it has answered a request, which gives an event.
+  local function run(options)
+    local started = start(options)
+    host.ready(started, started.url)
+    return started
+  end
+
+  -- What a process is allowed, and who it is.
+  local function status(pid, field)
+    return shell.read("/proc/" .. pid .. "/status")
+      :match("\n" .. field .. ":%s+(%S+)")
+  end
+
+  local function stop(started, signal)
+    started:kill(signal)
+    return started:wait(30)
+  end
+
+  for _, load in ipairs { "lua-load", "lua-load-per-thread" } do
+    it("delivers all at SIGUSR1 with " .. load, function()
+      local started = run { load = load }
+      assert.equal(300, (host.load(started.url, 300)))
+      local result = stop(started, "USR1")
+      assert.equal(0, result.status)
+      assert.same({ ["/"] = 301 }, host.arrived(api))
+      assert.is_nil(result.stderr:find("seerstack", 1, true))
+    end)
+  end
+
+  it("captures in every thread with lua-load-per-thread", function()
+    local started = run {
+      load = "lua-load-per-thread",
+      lua = { ["path ="] = "thread = core.thread, path =" },
+    }
+    local requests = 1
+    wait.until_(function()
+      requests = requests + host.load(started.url, 50, 16)
+      local seen = {}
+      for _, event in ipairs(api:events()) do
+        seen[event.body:match('"thread":(%d+)')] = true
+      end
+      return seen["1"] and seen["2"]
+    end, 20)
+    assert.equal(0, stop(started, "USR1").status)
+    assert.same({ ["/"] = requests }, host.arrived(api))
+  end)
+
+  it("delivers as a user who may start no thread, before any stop",
+    function()
+      local started = run()
+      local pid = started:pid()
+      local limits = shell.read("/proc/" .. pid .. "/limits")
+      assert.equal("0", limits:match("Max processes%s+(%d+)"))
+      assert.equal(shell.output("id -u haproxy"), status(pid, "Uid"))
+      assert.equal(300, (host.load(started.url, 300)))
+      wait.until_(function() return api:count() == 301 end, 20)
+      assert.equal("2", status(pid, "Threads"))
+      assert.equal(0, stop(started, "USR1").status)
+      assert.same({ ["/"] = 301 }, host.arrived(api))
+    end)
+
+  it("delivers over TLS from a chroot, with ca_blob", function()
+    local started = run { base_url = api.tls_url }
+    assert.equal("/var/lib/haproxy",
+      shell.output("readlink /proc/" .. started:pid() .. "/root"))
+    assert.equal(200, (host.load(started.url, 200)))
+    wait.until_(function() return api:count() == 201 end, 20)
+    assert.equal(200, (host.load(started.url, 200)))
+    local result = stop(started, "USR1")
+    assert.equal(0, result.status)
+    assert.same({ ["/"] = 401 }, host.arrived(api))
+    assert.equal("", (result.stderr:gsub("%[WARNING%][^\n]*stopped[^\n]*\n",
+      "")))
+  end)
+
+  it("does not trust an API that ca_blob does not vouch for", function()
+    local started = run {
+      base_url = api.tls_url,
+      ca_file = "/etc/ssl/certs/ca-certificates.crt",
+    }
+    assert.equal(20, (host.load(started.url, 20)))
+    wait.until_(function()
+      return started:stderr():find("seerstack: warn: ", 1, true)
+    end, 20)
+    local result = stop(started, "USR1")
+    assert.equal(0, result.status)
+    assert.equal(0, api:count())
+    assert.is_truthy(result.stderr:find(
+      "seerstack: error: 21 events were not delivered before exit", 1, true))
+  end)
+
+  -- Half of the API's delay is far more than any answer takes, and less than
+  -- one that waited for the API could.
+  it("answers while the API is slow, and delivers at SIGUSR1", function()
+    local started = run {
+      lua = { ["max_in_flight = 2"] = "max_in_flight = 20" },
+    }
+    api:config { delay = 2 }
+    local count, slowest = host.load(started.url, 40)
+    assert.equal(40, count)
+    assert.is_true(slowest < 1)
+    assert.equal(0, stop(started, "USR1").status)
+    assert.same({ ["/"] = 41 }, host.arrived(api))
+  end)
+
+  -- Each request is answered after its own event was, which HAProxy's two
+  -- threads could do for two at a time if they waited.
+  it("lets a request wait for a future without holding up others",
+    function()
+      local started = run {
+        lua = {
+          ["max_in_flight = 2"] = "max_in_flight = 20",
+          ['"capture", {'] = '"other", {',
+        },
+        more = [[
+          core.register_action("capture", { "http-req" }, function(txn)
+            local future = client.events.capture(
+              { name = "page.requested", data = { path = txn.f:path() } },
+              { future = true })
+            while not future:done() do
+              core.msleep(5)
+            end
+            assert(future:get())
+          end)
+        ]],
+      }
+      api:config { delay = 1 }
+      local count, slowest = host.load(started.url, 16, 16)
+      assert.equal(16, count)
+      assert.is_true(slowest < 8)
+      assert.same({ ["/"] = 17 }, host.arrived(api))
+      assert.equal(0, stop(started, "USR1").status)
+    end)
+
+  -- No guarantee, but what the manual says.
+  it("is killed by SIGTERM, with what it holds", function()
+    local started = run()
+    assert.equal(100, (host.load(started.url, 100)))
+    wait.until_(function() return api:count() == 101 end, 20)
+    api:config { delay = 60 }
+    assert.equal(100, (host.load(started.url, 100)))
+    assert.equal(15, stop(started, "TERM").signal)
+    assert.is_true(api:count() <= 101 + 2)
+  end)
+
+  it("delivers from each worker of a master, over reloads", function()
+    local started = run { arguments = "-W -db" }
+    -- The youngest one.
+    local function worker()
+      return started:stderr():match(".*New worker %((%d+)%) forked")
+    end
+    for _ = 1, 5 do
+      local before = worker()
+      assert.equal(100, (host.load(started.url, 100)))
+      started:kill("USR2")
+      wait.until_(function() return worker() ~= before end, 20)
+      wait.until_(function() return not shell.alive(before) end, 20)
+    end
+    assert.equal(100, (host.load(started.url, 100)))
+    assert.equal(0, stop(started, "USR1").status)
+    assert.same({ ["/"] = 601 }, host.arrived(api))
+  end)
+
+  it("delivers as a daemon", function()
+    local started = start { arguments = "-D" }
+    assert.equal(0, started:wait(20).status)
+    wait.until_(function() return host.get(started.url) == 200 end, 20)
+    local pids = host.processes(started)
+    assert.equal(1, #pids)
+    assert.equal(300, (host.load(started.url, 300)))
+    assert.equal(0, shell.run("kill -USR1 " .. pids[1]))
+    wait.until_(function() return not shell.alive(pids[1]) end, 20)
+    assert.same({ ["/"] = 301 }, host.arrived(api))
+  end)
+end)

@@ -1,0 +1,436 @@
+local cjson = require "cjson"
+local host = require "spec.support.host"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local socket = require "socket"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+-- Appended to the example's main.lua: runs code of the spec in a frame.
+-- `frame` counts from 1, over restarts too.
+local HARNESS = [=[
+
+local directory = os.getenv "SPEC_DIRECTORY"
+local frame, update = 0, love.update
+local function save(name, text)
+  local file = assert(io.open(directory .. "/" .. name, "w"))
+  file:write(text)
+  file:close()
+end
+local life = io.open(directory .. "/life")
+if life then
+  frame = tonumber(life:read "*a")
+  life:close()
+end
+-- Ends this life of the game; the next one goes on counting.
+local function quit(how)
+  save("life", tostring(frame))
+  love.event.quit(how)
+end
+-- Milliseconds: the median, 90 %, 99 %, 99.9 %, and the slowest.
+local function describe(seconds)
+  table.sort(seconds)
+  local parts = {}
+  for _, share in ipairs { 0.5, 0.9, 0.99, 0.999, 1 } do
+    local one = seconds[math.ceil(share * #seconds)] or 0
+    parts[#parts + 1] = ("%.3f"):format(one * 1000)
+  end
+  return table.concat(parts, " ")
+end
+local frames, captures, last = {}, {}, nil
+local function capture(name, data)
+  local begun = love.timer.getTime()
+  assert(analytics.capture(name, data))
+  captures[#captures + 1] = love.timer.getTime() - begun
+end
+local function describe_all()
+  save("frames", describe(frames))
+  save("captures", describe(captures))
+end
+local function finish()
+  describe_all()
+  quit()
+end
+function love.update(dt)
+  local now = love.timer.getTime()
+  frames[#frames + 1] = last and now - last
+  last = now
+  frame = frame + 1
+  update(dt)
+  --[[code]]
+end
+]=]
+
+local server, screen, display
+
+setup(function()
+  server = standin.start { keepalive_timeout = 600 }
+  screen = script.start {
+    interpreter = "bash", timeout = 600,
+    code = "exec Xvfb -displayfd 1 -screen 0 800x600x24 -nolisten tcp\n",
+  }
+  display = wait.until_(function()
+    assert(not screen:done(), screen:stderr())
+    return screen:stdout():match("^(%d+)\n")
+  end, 20, 0.02, "the X server")
+end)
+
+teardown(function()
+  server:stop()
+  screen:kill("KILL")
+  screen:wait(10)
+end)
+
+-- Starts the example's game with `code` in each frame. Options: url, env,
+-- changes (of analytics.lua), command.
+local function play(code, options)
+  options = options or {}
+  local directory = host.directory "love"
+  local changes = {
+    ["https://relay.example.com:8443/events"] = options.url or server.url,
+    ["the relay's secret"] = server.key,
+  }
+  for piece, replacement in pairs(options.changes or {}) do
+    changes[piece] = replacement
+  end
+  local files = directory .. "/game"
+  assert(shell.run(shell.join { "mkdir", files }) == 0)
+  host.copy("love/analytics.lua", files, changes)
+  host.copy("love/conf.lua", files,
+    { ["t.window.vsync = 1"] = "t.window.vsync = 0" })
+  local main = host.copy("love/main.lua", files)
+  shell.write(main, shell.read(main)
+    .. host.replace(HARNESS, { ["--[[code]]"] = code })
+      :gsub("%f[%u]URL%f[%U]", ("%q"):format(server.url))
+      :gsub("%f[%u]KEY%f[%U]", ("%q"):format(server.key)))
+  assert(shell.run(shell.join { "cp",
+    host.root .. "/build/luajit/seerstack.so", files }) == 0)
+  local env = {
+    DISPLAY = ":" .. display, SPEC_DIRECTORY = directory,
+    XDG_DATA_HOME = directory, XDG_RUNTIME_DIR = directory, HOME = directory,
+    ALSOFT_DRIVERS = "null", LUA_PATH = false, LUA_CPATH = false,
+  }
+  for name, value in pairs(options.env or {}) do
+    env[name] = value
+  end
+  local game = host.start {
+    command = options.command or "love game", directory = directory,
+    env = env, timeout = 120,
+  }
+  game.home = directory
+  return game
+end
+
+-- What a game has saved in its directory.
+local function saved(game, name)
+  return shell.read(game.home .. "/" .. name)
+end
+
+local UNLIMITED = {
+  ["rate_limit = 300"] = "rate_limit = false",
+  ["exit_timeout = 0.9"] = "exit_timeout = 20",
+}
+
+-- The `data.i` of the events with a name, each of which must be there once.
+local function count_distinct(name, events)
+  local seen, distinct = {}, 0
+  for _, event in ipairs(events) do
+    local body = cjson.decode(event.body)
+    if body.name == name then
+      assert.is_nil(seen[body.data.i], "twice")
+      seen[body.data.i] = true
+      distinct = distinct + 1
+    end
+  end
+  return distinct
+end
+
+describe("a game of 10,000 frames that captures an event in each", function()
+  local FRAMES = 10000
+  local events, games = {}, {}
+
+  -- Side by side, so that all have the same machine.
+  setup(function()
+    server:reset()
+    local function start(name, code)
+      games[name] = play(code:gsub("FRAMES", FRAMES):gsub("NAME", name),
+        { changes = UNLIMITED })
+    end
+    start("without", "if frame == FRAMES then finish() end")
+    start("quit", [[
+      capture("NAME", { i = frame })
+      if frame == FRAMES then finish() end
+    ]])
+    start("restart", [[
+      capture("NAME", { i = frame })
+      if frame == FRAMES / 2 then
+        quit "restart"
+      elseif frame == FRAMES then
+        finish()
+      end
+    ]])
+    start("exit", [[
+      capture("NAME", { i = frame })
+      if frame == FRAMES then
+        describe_all()
+        os.exit(3)
+      end
+    ]])
+    for name, game in pairs(games) do
+      games[name].result = game:wait()
+      games[name].frames = saved(game, "frames")
+      games[name].captures = saved(game, "captures")
+    end
+    events = server:events()
+    host.clean_up()
+  end)
+
+  local function check(name, status)
+    assert.not_matches("seerstack", games[name].result.stderr, 1, true)
+    assert.equal(status, games[name].result.status)
+    assert.equal(FRAMES, count_distinct(name, events))
+  end
+
+  it("delivers all that left by love.event.quit", function()
+    check("quit", 0)
+  end)
+
+  it("delivers all of both lives after quit(\"restart\")", function()
+    check("restart", 0)
+  end)
+
+  it("delivers all that left by os.exit", function()
+    check("exit", 3)
+  end)
+
+  -- The medians of a run differ by some percent; what waits for the network
+  -- or for a disk would make them differ by a factor.
+  it("has the frames of one that captures nothing", function()
+    local function numbers(text)
+      local list = {}
+      for number in text:gmatch("%S+") do
+        list[#list + 1] = tonumber(number)
+      end
+      return list
+    end
+    local without, with = games.without.frames, games.quit.frames
+    print("LÖVE, ms (median, 90 %, 99 %, 99.9 %, slowest):"
+      .. "\n  frames without " .. without .. "\n  frames with    " .. with
+      .. "\n  captures       " .. games.quit.captures)
+    without, with = numbers(without), numbers(with)
+    assert.is_true(with[1] < 1.5 * without[1])
+    assert.is_true(with[3] < 3 * without[3])
+    assert.is_true(numbers(games.quit.captures)[1] < 0.1 * without[1])
+  end)
+end)
+
+describe("a game", function()
+  before_each(function()
+    server:reset()
+  end)
+
+  after_each(host.clean_up)
+
+  -- `name` was captured `count` times and arrived as often.
+  local function assert_received(count, name)
+    assert.equal(count, count_distinct(name or "n", server:events()))
+  end
+
+  local function line_of(game, line)
+    wait.until_(function()
+      assert(not game:done(), game:stderr())
+      return game:stdout():find(line, 1, true)
+    end, 30, 0.02, line)
+  end
+
+  it("runs as the example stands, and its player stays the same", function()
+    local game = play([[
+      if frame == 10 then
+        love.mousepressed(ball.x, ball.y)
+        quit "restart"
+      elseif frame == 20 then
+        love.keypressed "escape"
+      end
+    ]])
+    assert.equal(0, game:wait().status)
+    assert.equal("", game:stderr())
+    local names, players = {}, {}
+    for _, event in ipairs(server:events()) do
+      local body = cjson.decode(event.body)
+      names[#names + 1] = body.name
+      players[body.user_id] = true
+    end
+    table.sort(names)
+    assert.same({ "ball.caught", "game.left", "game.left", "game.started",
+      "game.started" }, names)
+    assert.matches("^player%-%x+$", (next(players)))
+    assert.is_nil(next(players, (next(players))))
+  end)
+
+  -- SDL makes both of them what closing the window is.
+  for _, signal in ipairs { "TERM", "INT" } do
+    it("delivers all when it is ended by SIG" .. signal, function()
+      local game = play([[
+        if frame <= 100 then
+          capture("n", { i = frame })
+        elseif frame == 101 then
+          print "captured"
+          io.stdout:flush()
+        end
+      ]], { changes = UNLIMITED })
+      line_of(game, "captured")
+      game:kill(signal)
+      assert.equal(0, game:wait().status)
+      assert_received(100)
+    end)
+  end
+
+  it("delivers all when it failed, and its blue screen is closed", function()
+    local game = play([[
+      capture("n", { i = frame })
+      if frame == 100 then
+        print "failing"
+        io.stdout:flush()
+        error "the game's own"
+      end
+    ]], { changes = UNLIMITED })
+    line_of(game, "failing")
+    game:kill "TERM"
+    local result = game:wait()
+    assert.matches("the game's own", result.stdout)
+    assert.equal(1, result.status)
+    assert_received(100)
+  end)
+
+  it("delivers without a thread, when it pumps once a frame", function()
+    local game = play([[
+      if frame == 1 then
+        local options = { thread = false, rate_limit = false, api_key = KEY,
+          base_url = URL, exit_timeout = 20 }
+        pumped = require "seerstack".new(options)
+      end
+      if frame <= 1000 then
+        assert(pumped.events.capture { name = "n", data = { i = frame } })
+      end
+      local left = pumped:pump()
+      if frame > 1000 and left == 0 then
+        assert(pumped:stats().sender == "none")
+        finish()
+      end
+    ]], { changes = { ["api_key ="] = "enabled = false, api_key =" } })
+    assert.equal(0, game:wait().status)
+    assert_received(1000)
+  end)
+
+  it("delivers what its love.threads capture", function()
+    local game = play([[
+      if frame == 1 then
+        threads = {}
+        for i = 1, 4 do
+          threads[i] = love.thread.newThread [==[
+            local number, url, key = ...
+            require "love.timer"
+            local client = require "seerstack".new {
+              base_url = url, api_key = key, rate_limit = false,
+              thread = number > 2, exit_timeout = 20,
+            }
+            for i = 1, 200 do
+              assert(client.events.capture {
+                name = "thread" .. number, data = { i = i },
+              })
+              if i % 50 == 0 then assert(client:flush(20)) end
+            end
+          ]==]
+          threads[i]:start(i, URL, KEY)
+        end
+      end
+      local running = 0
+      for _, thread in ipairs(threads) do
+        assert(not thread:getError(), thread:getError())
+        running = running + (thread:isRunning() and 1 or 0)
+      end
+      if running == 0 then finish() end
+    ]])
+    assert.equal(0, game:wait().status)
+    for number = 1, 4 do
+      assert_received(200, "thread" .. number)
+    end
+  end)
+
+  describe("quits in less than a second and says what is lost", function()
+    local sockets
+
+    before_each(function()
+      sockets = {}
+    end)
+
+    after_each(function()
+      for _, one in ipairs(sockets) do
+        one:close()
+      end
+    end)
+
+    local function keep(one)
+      sockets[#sockets + 1] = one
+      return one
+    end
+
+    local function url_of(bound)
+      local _, port = bound:getsockname()
+      return "http://127.0.0.1:" .. port, port
+    end
+
+    -- Seconds from love.event.quit to the end of the process, with 202
+    -- events left. LÖVE's own part is in it.
+    local function seconds_to_quit(url)
+      local game = play([[
+        if frame == 60 then
+          for i = 1, 200 do capture("n", { i = i }) end
+          save("quitting", ("%.6f"):format(require "socket".gettime()))
+          quit()
+        end
+      ]], {
+        url = url,
+        command = "bash -c 'love game; echo $EPOCHREALTIME >ended'",
+        env = { LC_ALL = "C" },
+      })
+      assert.matches("error: 202 events were not delivered before exit",
+        game:wait().stderr)
+      return tonumber(saved(game, "ended")) - tonumber(saved(game, "quitting"))
+    end
+
+    -- The example's exit_timeout leaves a tenth of a second to LÖVE and the
+    -- machine, which others use as well: so the best of three counts.
+    local function check(url)
+      local best = math.huge
+      for _ = 1, 3 do
+        if best >= 1 then
+          best = math.min(best, seconds_to_quit(url))
+        end
+      end
+      print(("LÖVE quits in %.3f s"):format(best))
+      assert.is_true(best < 1)
+    end
+
+    it("when the API refuses connections", function()
+      local bound = keep(assert(socket.tcp()))
+      assert(bound:bind("127.0.0.1", 0))
+      check((url_of(bound)))
+    end)
+
+    it("when the API takes connections and never answers", function()
+      check((url_of(keep(assert(socket.bind("127.0.0.1", 0, 128))))))
+    end)
+
+    it("when the network swallows all packets", function()
+      -- A queue of one connection that nobody accepts: the system drops the
+      -- packets of all further ones.
+      local url, port = url_of(keep(assert(socket.bind("127.0.0.1", 0, 0))))
+      keep(assert(socket.connect("127.0.0.1", port)))
+      local second = keep(socket.tcp())
+      second:settimeout(0.1)
+      assert.same({ nil, "timeout" }, { second:connect("127.0.0.1", port) })
+      check(url)
+    end)
+  end)
+end)

@@ -1,0 +1,60 @@
+-- examples/nginx under load: when nginx has stopped, what was captured has
+-- arrived, to the last event.
+
+local count = require "spec.support.nginx_count"
+local nginx = require "spec.support.nginx"
+local standin = require "dev.standin"
+
+describe("nginx under load", function()
+  local api, load
+
+  before_each(function()
+    api = standin.start { keep = false }
+    load = nil
+  end)
+
+  after_each(function()
+    if load and not load:done() then
+      load:kill()
+      load:wait()
+    end
+    nginx.clean_up()
+    api:stop()
+  end)
+
+  -- A queue that can be delivered in time on a slow machine, too.
+  local function start(queue)
+    local server = count.start {
+      api = api,
+      client = "exit_timeout = 30, max_queue_events = " .. queue .. ",",
+    }
+    load = count.load(server, "/count")
+    return server
+  end
+
+  it("loses nothing in 20 reloads and QUIT", function()
+    local server = start(2000)
+    for number = 1, 20 do
+      server:reload()
+      count.wait_for(server, load, number * 100)
+    end
+    server:stop()
+    assert.equal("", server:problems())
+    local counts = count.final(server)
+    assert.equal(count.sum(counts, "begun"), count.returned(counts))
+    assert.equal(count.sum(counts, "true"), count.sum(counts, "accepted"))
+    assert.equal(count.sum(counts, "true"), api:count())
+  end)
+
+  it("counts in stats() what a full queue refuses", function()
+    api:config { delay = 0.05 }
+    local server = start(20)
+    count.wait_for(server, load, 2000)
+    server:stop()
+    local counts = count.final(server)
+    assert.is_true(count.sum(counts, "QueueFullError") > 0)
+    assert.equal(count.sum(counts, "true"), api:count())
+    assert.equal(count.sum(counts, "QueueFullError"),
+      count.sum(counts, "refused"))
+  end)
+end)

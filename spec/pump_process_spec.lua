@@ -1,0 +1,314 @@
+local cjson = require "cjson"
+local process = require "spec.support.process"
+local script = require "spec.support.script"
+local servers = require "spec.support.server"
+local socket = require "socket"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+-- capture(first, last, client) captures numbered events; tell(...) prints a
+-- line at once; stay() keeps the process there until it is killed.
+local PREAMBLE = [[
+  local seerstack = require "seerstack"
+  local client = seerstack.new { thread = false, %s }
+  local function capture(first, last, other)
+    for i = first, last do
+      assert((other or client).events.capture {
+        name = "a.b", data = { i = i },
+      })
+    end
+  end
+  local function tell(...)
+    print(...)
+    io.stdout:flush()
+  end
+  local function stay() while true do end end
+]]
+
+describe("a process without a thread", function()
+  local server, children
+
+  setup(function()
+    server = standin.start()
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  before_each(function()
+    server:config {
+      delay = false, fail_status = false, fail_count = false,
+      key = "sk_test_standin",
+    }
+    server:reset()
+    children = {}
+  end)
+
+  after_each(function()
+    for _, child in ipairs(children) do
+      if not child:done() then
+        child:kill("KILL")
+        child:wait(5)
+      end
+    end
+  end)
+
+  local function start(options, code, env, prefix)
+    local all = {
+      LUA_PATH = package.path,
+      LUA_CPATH = package.cpath,
+      SEERSTACK_BASE_URL = server.url,
+      SEERSTACK_API_KEY = "sk_test_standin",
+    }
+    for name, value in pairs(env or {}) do
+      all[name] = value
+    end
+    local child = script.start {
+      code = PREAMBLE:format(options) .. code, env = all, timeout = 25,
+      prefix = prefix,
+    }
+    children[#children + 1] = child
+    return child
+  end
+
+  local function run(...)
+    local result = start(...):wait()
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    return result
+  end
+
+  -- Each of the numbers 1 to `count` once, each under a key of its own.
+  local function assert_received(count)
+    local numbers, keys = {}, {}
+    for _, event in ipairs(server:events()) do
+      local number = cjson.decode(event.body).data.i
+      local key = event.headers["idempotency-key"]
+      assert.is_nil(numbers[number], "received twice")
+      assert.is_nil(keys[key], "a key was used twice")
+      numbers[number], keys[key] = true, true
+    end
+    for i = 1, count do
+      assert.is_true(numbers[i], i .. " of " .. count)
+    end
+    assert.equal(count, server:count())
+  end
+
+  local function wait_for_line(child, line)
+    wait.until_(function()
+      return ("\n" .. child:stdout()):find("\n" .. line .. "\n", 1, true)
+    end, 10, 0.005, line)
+  end
+
+  it("has none while it sends, nor before, nor after", function()
+    server:config { delay = 0.5 }
+    local child = start("", [[
+      tell "before"
+      capture(1, 20)
+      assert(client:flush(20))
+      tell "after"
+      stay()
+    ]])
+    wait_for_line(child, "before")
+    assert.same({}, process.threads(child:pid()))
+    wait.until_(function() return server:status().requests > 0 end, 10)
+    assert.same({}, process.threads(child:pid()))
+    assert.is_true(#process.tcp_sockets(child:pid()) > 0)
+    wait_for_line(child, "after")
+    assert.same({}, process.threads(child:pid()))
+    assert_received(20)
+  end)
+
+  describe("delivers 900 events, once each, at its end", function()
+    local function check(ending, status)
+      local result = start("exit_timeout = 15", "capture(1, 900)\n"
+        .. (ending or "")):wait()
+      assert.equal(status or 0, result.status)
+      assert.is_true(result.seconds < 12)
+      assert_received(900)
+      return result.stderr
+    end
+
+    it("when the script just ends", function()
+      assert.equal("", check())
+    end)
+
+    it("when it ends by an error", function()
+      assert.matches("the script's own", check('error "the script\'s own"', 1))
+    end)
+
+    it("by os.exit(3), and keeps the exit code", function()
+      assert.equal("", check("os.exit(3)", 3))
+    end)
+
+    it("by os.exit(0, true), which closes the state where Lua can", function()
+      assert.equal("", check("os.exit(0, true)"))
+    end)
+
+    it("when the client was collected before", function()
+      assert.equal("", check("client = nil collectgarbage() "
+        .. "collectgarbage()"))
+    end)
+
+    it("when some are in flight, and some delivered", function()
+      assert.equal("", check("while client:pump() > 500 do end"))
+    end)
+  end)
+
+  it("delivers 5,000 events at its end without a rate limit", function()
+    run("rate_limit = false, exit_timeout = 20", "capture(1, 5000)")
+    assert_received(5000)
+  end)
+
+  it("delivers what is on the default client", function()
+    run("", [[
+      seerstack.configure { thread = false }
+      for i = 1, 40 do
+        assert(seerstack.capture { name = "a.b", data = { i = i } })
+      end
+      while seerstack.pump() > 20 do end
+      assert(seerstack.stats().sender == "none")
+    ]])
+    assert_received(40)
+  end)
+
+  describe("ends in time", function()
+    local function lost(result)
+      return tonumber(result.stderr:match("error: (%d+) events? w%l+ not "
+        .. "delivered before exit: "))
+    end
+
+    it("when the rate limit holds the rest too long", function()
+      local result = start("rate_limit = 100", "capture(1, 300)"):wait()
+      assert.equal(205, lost(result))
+      assert.matches("the rate limit allows no more", result.stderr)
+      assert.is_true(result.seconds < 5)
+      assert_received(95)
+    end)
+
+    it("when nobody listens", function()
+      local bound = assert(socket.tcp())
+      assert(bound:bind("127.0.0.1", 0))
+      local _, port = bound:getsockname()
+      local result = start("", "capture(1, 50)",
+        { SEERSTACK_BASE_URL = "http://127.0.0.1:" .. port }):wait()
+      bound:close()
+      assert.equal(50, lost(result))
+      assert.is_true(result.seconds < 2)
+    end)
+
+    it("when the key is wrong", function()
+      server:config { key = "sk_test_other" }
+      local result = start("", "capture(1, 20)"):wait()
+      assert.equal(20, lost(result))
+      assert.matches("before exit: 401 ", result.stderr)
+      assert.is_true(result.seconds < 6)
+    end)
+
+    it("when it is not to wait at all", function()
+      server:config { delay = 10 }
+      local result = start("exit_timeout = 0", "capture(1, 5)"):wait()
+      assert.equal(5, lost(result))
+      assert.is_true(result.seconds < 2)
+    end)
+
+    it("when the server never answers", function()
+      local silent = servers.new()
+      local child = start("exit_timeout = 1", "capture(1, 7)",
+        { SEERSTACK_BASE_URL = silent.url })
+      assert(silent:serve {
+        handler = function() return "hold" end,
+        until_ = function() return child:done() end,
+        deadline = 20,
+      })
+      silent:close()
+      local result = child:wait()
+      assert.equal(7, lost(result))
+      assert.equal(7, #silent.requests)
+      assert.is_true(result.seconds >= 1 and result.seconds < 6)
+    end)
+  end)
+
+  describe("gets one from a client that has nothing against it", function()
+    it("which then sends for the others, too", function()
+      server:config { delay = 0.3 }
+      local child = start("", [[
+        capture(1, 20)
+        client:pump() -- begins
+        capture(21, 30, seerstack.new())
+        assert(client:stats().sender == "running")
+        while client:stats().pending > 0 do end
+        assert(client:pump(20) == 0)
+        tell "delivered"
+        stay()
+      ]])
+      wait_for_line(child, "delivered")
+      assert.equal(1, #process.threads(child:pid()))
+      wait.until_(function() return server:count() == 30 end, 10)
+      assert_received(30)
+    end)
+
+    it("also when that came first", function()
+      local child = start("", [[
+        capture(1, 10, seerstack.new())
+        capture(11, 30)
+        while client:stats().pending > 0 do client:pump() end
+        tell "delivered"
+        stay()
+      ]])
+      wait_for_line(child, "delivered")
+      assert.equal(1, #process.threads(child:pid()))
+      wait.until_(function() return server:count() == 30 end, 10)
+      assert_received(30)
+    end)
+  end)
+
+  describe("that forks", function()
+    it("delivers what it has queued itself, and the child its own", function()
+      run("", [[
+        local native = require "seer_spec_native"
+        capture(1, 20)
+        local pid = native.fork()
+        if pid == 0 then
+          assert(client:stats().accepted == 0 and client:pump(20) == 0)
+          capture(41, 60)
+          os.exit(0)
+        end
+        capture(21, 40)
+        assert(native.wait(pid) == 0)
+      ]])
+      assert_received(60)
+    end)
+
+    it("goes on with what is in flight, of which the child has nothing",
+      function()
+        server:config { delay = 0.3 }
+        run("", [[
+          local native = require "seer_spec_native"
+          local future = client.events.capture(
+            { name = "a.b", data = { i = 1 } }, { future = true })
+          capture(2, 20)
+          client:pump(0.1) -- 16 are in flight now
+          local pid = native.fork()
+          if pid == 0 then
+            assert(select(3, future:get()).name == "ClosedError")
+            assert(client:stats().pending == 0)
+            local sockets = io.popen("ls -l /proc/" .. native.pid() .. "/fd")
+            local listing = sockets:read("*a")
+            local own = io.open("/proc/self/net/tcp"):read("*a")
+            for inode in listing:gmatch("socket:%[(%d+)%]") do
+              assert(not own:find(" " .. inode .. " ", 1, true), listing)
+            end
+            capture(21, 30)
+            assert(client:flush(20))
+            os.exit(0)
+          end
+          assert(native.wait(pid) == 0)
+          assert(future:get(20).success)
+          assert(client:flush(20))
+        ]])
+        assert_received(30)
+      end)
+  end)
+end)

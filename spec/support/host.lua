@@ -1,0 +1,215 @@
+-- What the specs of hosts share. A host is a program of the system's that
+-- runs in a directory of its own, from copies of the files that users copy.
+
+local cjson = require "cjson"
+local http = require "socket.http"
+local ltn12 = require "ltn12"
+local socket = require "socket"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local wait = require "spec.support.wait"
+
+local host = {}
+
+host.root = shell.output("pwd")
+
+-- What host.clean_up removes and ends.
+local directories, running = {}, {}
+
+-- Below the ports that the system gives to outgoing connections, of which
+-- there are many while a host is under load.
+local function bind_somewhere()
+  local range = shell.read("/proc/sys/net/ipv4/ip_local_port_range") or ""
+  local lowest = tonumber(range:match("^%d+")) or 32768
+  for _ = 1, 100 do
+    local port = lowest > 20000 and math.random(10000, lowest - 1) or 0
+    local listener = socket.bind("127.0.0.1", port)
+    if listener then
+      return listener
+    end
+  end
+  error("there is no free port", 0)
+end
+
+-- A list of free ports of the loopback interface; all are held before one is
+-- given up, so they differ.
+function host.free_ports(count)
+  local sockets, ports = {}, {}
+  for i = 1, count do
+    sockets[i] = bind_somewhere()
+    local _, port = sockets[i]:getsockname()
+    ports[i] = tonumber(port)
+  end
+  for _, one in ipairs(sockets) do
+    one:close()
+  end
+  return ports
+end
+
+-- A key that no other spec uses: where ports are used again, a host of another
+-- may still send to what is another API by now.
+function host.key()
+  return "sk_test_"
+    .. shell.output("od -An -N8 -tx8 /dev/urandom"):match("%x+")
+end
+
+-- A directory that every user may read.
+function host.directory(name)
+  local directory = shell.temporary_directory("host-" .. name)
+  directories[#directories + 1] = directory
+  assert(shell.run("chmod 755 " .. shell.quote(directory)) == 0)
+  return directory
+end
+
+-- What to append to package.cpath for a Lua, such as "5.3": the module is
+-- copied, since an unprivileged user may not be let into the repository.
+function host.cpath(directory, lua)
+  local module = ("%s/build/%s/seerstack.so"):format(host.root, lua)
+  assert(shell.run(shell.join { "install", "-D", "-m", "755", module,
+    ("%s/lua-%s/seerstack.so"):format(directory, lua) }) == 0)
+  return ("%s/lua-%s/?.so"):format(directory, lua)
+end
+
+-- A text with pieces replaced, { [piece] = replacement }. Each piece has to
+-- be there: an example that has changed must not pass untested.
+function host.replace(text, changes)
+  for piece, replacement in pairs(changes or {}) do
+    local pattern = piece:gsub("%p", "%%%0")
+    local count
+    text, count = text:gsub(pattern, (replacement:gsub("%%", "%%%%")))
+    if count == 0 then
+      error("there is no '" .. piece .. "' in the example", 2)
+    end
+  end
+  return text
+end
+
+-- Copies a file of examples/ into a directory and returns its path there.
+function host.copy(example, directory, changes)
+  local text = assert(shell.read(host.root .. "/examples/" .. example),
+    example)
+  local path = directory .. "/" .. example:match("[^/]*$")
+  shell.write(path, host.replace(text, changes))
+  assert(shell.run("chmod 644 " .. shell.quote(path)) == 0)
+  return path
+end
+
+-- Starts a host in the foreground, as script.start does with these options:
+--   command   words of the shell that the host replaces
+--   env, directory, timeout
+-- It has a session of its own, since some hosts send signals to their group.
+-- The variable SEER_HOST names all its processes, also those whose parent
+-- has ended.
+function host.start(options)
+  local env = {
+    SEER_HOST = shell.temporary_directory("host-mark"),
+    -- These speak of the Lua that runs the specs.
+    LUA_PATH = false, LUA_CPATH = false, LUA_INIT = false,
+  }
+  directories[#directories + 1] = env.SEER_HOST
+  for name, value in pairs(options.env or {}) do
+    env[name] = value
+  end
+  local started = script.start {
+    interpreter = "bash",
+    code = "exec setsid " .. options.command .. "\n",
+    directory = options.directory,
+    env = env,
+    timeout = options.timeout or 60,
+  }
+  started.mark = env.SEER_HOST
+  running[#running + 1] = started
+  return started
+end
+
+-- The ids of a host's processes.
+function host.processes(started)
+  local pids = {}
+  local found = shell.output("grep -slaF SEER_HOST=" .. started.mark
+    .. " /proc/[0-9]*/environ")
+  for pid in found:gmatch("%d+") do
+    pids[#pids + 1] = tonumber(pid)
+  end
+  return pids
+end
+
+local function end_processes(started)
+  wait.until_(function()
+    local pids = host.processes(started)
+    if #pids > 0 then
+      shell.run("kill -KILL " .. table.concat(pids, " ") .. " 2>/dev/null")
+    end
+    return #pids == 0 and started:done()
+  end, 10, 0.02, "the end of a host's processes")
+end
+
+-- To be called after each spec: ends what still runs and removes what it
+-- left.
+function host.clean_up()
+  local started = table.remove(running)
+  while started do
+    end_processes(started)
+    started = table.remove(running)
+  end
+  while #directories > 0 do
+    shell.remove(table.remove(directories))
+  end
+end
+
+-- One GET; the status and the body, or nil.
+function host.get(url)
+  local chunks = {}
+  local ok, status = http.request {
+    url = url,
+    sink = ltn12.sink.table(chunks),
+    create = function()
+      local connection = socket.tcp()
+      connection:settimeout(10)
+      return connection
+    end,
+  }
+  return ok and status, table.concat(chunks)
+end
+
+-- Waits until a URL answers 200, and returns the body.
+function host.ready(started, url)
+  local status, body
+  wait.until_(function()
+    assert(not started:done(), started:stderr())
+    status, body = host.get(url)
+    return status == 200
+  end, 20, 0.02, url)
+  return body
+end
+
+-- Sends GETs, each with a query of its own ("?1", "?2", ...), over several
+-- connections at a time. Returns how many were answered with 200, and the
+-- seconds that the slowest took.
+function host.load(url, requests, connections)
+  local answers = shell.output(shell.join { "curl", "-s", "-Z",
+    "--no-progress-meter", "--parallel-max", tostring(connections or 8),
+    "-w", "%{http_code} %{time_total}\n", "-o", "/dev/null",
+    ("%s?[1-%d]"):format(url, requests) } .. " 2>/dev/null")
+  local count, slowest = 0, 0
+  for status, seconds in answers:gmatch("(%d+) (%S+)") do
+    count = count + (status == "200" and 1 or 0)
+    slowest = math.max(slowest, tonumber(seconds))
+  end
+  return count, slowest
+end
+
+-- How many events of each path (`data.path`) have arrived at an API; raises
+-- when one has arrived twice.
+function host.arrived(api)
+  local keys, by_path = {}, {}
+  for _, event in ipairs(api:events()) do
+    local key = event.headers["idempotency-key"]
+    local path = cjson.decode(event.body).data.path
+    assert(not keys[key], "an event has arrived twice")
+    keys[key] = true
+    by_path[path] = (by_path[path] or 0) + 1
+  end
+  return by_path
+end
+
+return host
