@@ -73,6 +73,20 @@ describe("client:captured", function()
     assert.equal("Bearer ***", captured().headers.authorization)
   end)
 
+  it("survives a key that stands across a header's name and value",
+    function()
+      client = new { api_key = "t: S" } -- "User-Agent: Seerstack"
+      client.events.capture { name = "a.b" }
+      local headers = captured().headers
+      assert.equal(36, #headers["idempotency-key"])
+      headers["idempotency-key"] = nil
+      assert.same({
+        accept = "application/json", authorization = "Bearer ***",
+        ["content-type"] = "application/json",
+        ["user-agen***eerstack/lua " .. seerstack._VERSION] = "",
+      }, headers)
+    end)
+
   it("returns what the real client sends", function()
     local options = {
       headers = { ["X-A"] = "request", ["X-C"] = 5, Accept = false },

@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local script = require "spec.support.script"
+local shell = require "dev.shell"
 local standin = require "dev.standin"
 
 local MISSING = "the environment variable SEERSTACK_API_KEY is missing or "
@@ -218,6 +219,42 @@ describe("configure", function()
       options.wait, options.nonsense = "x", 1
       print(seerstack.capture { name = "a.b" }.success)
     ]])
+  end)
+
+  it("reads ca_file at once: the file may then be gone", function()
+    local copy = os.tmpname()
+    shell.write(copy, shell.read(api.ca_file))
+    local output = run(([[
+      local path = %q
+      seerstack.configure { ca_file = path, base_url = %q }
+      assert(os.remove(path))
+      local answer, message = seerstack.capture({ name = "a.b" },
+        { wait = true, max_retries = 0 })
+      print(answer and answer.success or message)
+    ]]):format(copy, api.tls_url), { key = api.key })
+    assert.equal("true\n", output)
+    assert.equal(1, api:count())
+  end)
+
+  it("keeps what was in its tables", function()
+    run_well [[
+      local options = {
+        headers = { ["X-A"] = "given" }, query = { q = "given" },
+        default_data = { key = { "given" } }, test_mode = true,
+      }
+      seerstack.configure(options)
+      options.headers["X-A"] = {}
+      options.headers["X-B"] = "late"
+      options.query.q = "late"
+      options.default_data.key[1] = "late"
+      options.default_data.more = print
+      assert(seerstack.capture { name = "a.b" })
+      local request = seerstack.default():captured()[1]
+      assert(request.headers["x-a"] == "given")
+      assert(request.headers["x-b"] == nil)
+      assert(request.query == "q=given")
+      assert(request.json:find('"data":{"key":["given"]}', 1, true))
+    ]]
   end)
 
   it("may be called again before the first use: the last one counts",

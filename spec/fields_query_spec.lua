@@ -286,4 +286,31 @@ describe("a table of query parameters", function()
     end
     assert.same({}, client:captured())
   end)
+
+  it("has 8192 bytes at most, as they are encoded", function()
+    local client = seerstack.new { test_mode = true }
+    assert(client.events.capture(EVENT, { query = { a = ("v"):rep(8000) } }))
+    assert.equal("a=" .. ("v"):rep(8000), client:captured()[1].query)
+    for _, query in ipairs {
+      { a = ("v"):rep(4200), b = ("v"):rep(4200) }, { a = ("v"):rep(8193) },
+      { [("a"):rep(8193)] = 1 }, { a = ("\255"):rep(2800) },
+    } do
+      local options = { query = query }
+      for place, call in pairs {
+        ["#1 to 'new'"] = function() return seerstack.new(options) end,
+        ["#1 to 'with_options'"] = function()
+          return client:with_options(options)
+        end,
+        ["#2 to 'identify'"] = function()
+          return client.users.identify({ user_id = "u" }, options)
+        end,
+      } do
+        local ok, message = pcall(call)
+        assert.is_false(ok)
+        assert.is_truthy(message:find("bad argument " .. place
+          .. " (option 'query': more than 8192 bytes)", 1, true), message)
+      end
+    end
+    assert.same({}, client:captured())
+  end)
 end)

@@ -353,6 +353,45 @@ describe("a table of headers", function()
     assert.same({}, client:captured())
     assert.equal(0, client:stats().accepted)
   end)
+
+  it("has 16384 bytes at most", function()
+    local client = seerstack.new { test_mode = true }
+    local half, long = ("v"):rep(8000), ("v"):rep(8300)
+    assert(client.events.capture(EVENT, { headers = { A = half, B = half } }))
+    client = client:with_options { headers = { A = half, B = half } }
+    assert(client.events.capture(EVENT))
+    assert.equal(1, #client:captured())
+    for place, call in pairs {
+      ["#1 to 'new'"] = seerstack.new,
+      ["#1 to 'configure'"] = seerstack.configure,
+      ["#1 to 'with_options'"] = function(options)
+        return client:with_options(options)
+      end,
+      ["#2 to 'capture'"] = function(options)
+        return client.events.capture(EVENT, options)
+      end,
+      ["#3 to 'post'"] = function(options)
+        return client:post("/x", nil, options)
+      end,
+    } do
+      for _, headers in ipairs {
+        { A = long, B = long }, { A = ("v"):rep(16385) },
+        { [("A"):rep(16385)] = "v" },
+      } do
+        assert_refused(place, "more than 16384 bytes", call,
+          { headers = headers })
+      end
+    end
+    assert.same({}, client:captured())
+    local ok, message = pcall(client.with_options, client,
+      { headers = { C = half } })
+    assert.is_false(ok)
+    assert.matches("option 'headers': more than 16384 bytes with those of the "
+      .. "client", message, 1, true)
+    client = client:with_options { headers = { A = false, C = half } }
+    assert(client.events.capture(EVENT))
+    assert.equal(half, client:captured()[1].headers.c)
+  end)
 end)
 
 describe("neither Expect nor Transfer-Encoding", function()

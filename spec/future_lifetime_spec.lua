@@ -131,6 +131,83 @@ describe("a future that is collected unasked", function()
     assert.is_nil(future)
   end)
 
+  -- So that nothing of it stays on the stack of who asks.
+  local function is_done(kept)
+    return kept[1]:done()
+  end
+
+  -- The time of a future is up while another request has the only place:
+  -- nobody has asked, but whether it is done.
+  local function let_one_time_out(heard)
+    x.client = x:new {
+      log_level = "off", max_in_flight = 1,
+      on_error = function(err, event)
+        heard[#heard + 1] = err.name .. " " .. event.name
+      end,
+    }
+    x:capture "in the way"
+    x:serve_requests(1, function() return "hold" end)
+    local kept = { ask("late", { timeout = 0.1, max_retries = 0 }) }
+    wait.until_(function() return is_done(kept) end)
+    assert.equal(1, exchange.adds_up(x.client).rejected)
+    return kept
+  end
+
+  local function let_the_other_go()
+    local peer = x.server.connections[1]
+    peer:respond(exchange.ok())
+    peer.busy = false
+    x:settle()
+    x:capture "after"
+    x:settle()
+    assert.same({ "in the way", "after" }, x:names())
+  end
+
+  it("leaves it to on_error that the time was up", function()
+    local heard = {}
+    local kept = let_one_time_out(heard)
+    let_the_other_go()
+    assert.is_true(is_done(kept))
+    assert.equal(0, x.client:poll())
+    kept[1] = nil
+    collect()
+    assert.equal(1, x.client:poll())
+    assert.same({ "APITimeoutError late" }, heard)
+    collect()
+    assert.equal(0, x.client:poll())
+    assert.equal(1, exchange.adds_up(x.client).rejected)
+  end)
+
+  it("leaves it also when it goes before its request", function()
+    local heard = {}
+    let_one_time_out(heard)[1] = nil
+    collect()
+    let_the_other_go()
+    wait.until_(function() return x.client:poll() == 1 end)
+    assert.same({ "APITimeoutError late" }, heard)
+    assert.equal(0, x.client:poll())
+    assert.equal(1, exchange.adds_up(x.client).rejected)
+  end)
+
+  it("tells nobody that the time was up when that was asked for", function()
+    local heard = {}
+    for _, early in ipairs { false, true } do
+      local kept = let_one_time_out(heard)
+      assert_error("APITimeoutError", kept[1]:get(0))
+      if early then
+        kept[1] = nil
+        collect()
+      end
+      let_the_other_go()
+      kept[1] = nil
+      collect()
+      assert.equal(0, x.client:poll())
+      assert.same({}, heard)
+      x:close()
+      x = exchange.open { log_level = "off" }
+    end
+  end)
+
   it("lets get of another one run on_error", function()
     local heard = {}
     x.client = x:new {

@@ -25,7 +25,7 @@ describe("the level", function()
         return seerstack.new(options)
       end
       assert(new {}.events.capture({ name = "a" }, { wait = true }))
-      new { base_url = "http://a.invalid" }.events.capture { name = "b" }
+      new { base_url = "http://192.0.2.1" }.events.capture { name = "b" }
     ]]):format(options or "") })
     local found = {}
     for line in result.stderr:gmatch "[^\n]+" do

@@ -222,6 +222,38 @@ describe("on_error", function()
     assert.equal(0, x.client:poll())
   end)
 
+  it("is told, and what waited for that user's event is sent at once",
+    function()
+      -- In a program of its own, where nothing else wakes the sender.
+      local result = x:child({ code = [[
+        local socket = require "socket"
+        local client = require "seerstack".new {
+          overflow = "drop_oldest", max_queue_events = 2, exit_timeout = 0,
+          initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
+          on_error = function(_, event) print(event.name) end,
+        }
+        local function wait_for(condition)
+          local deadline = socket.gettime() + 10
+          while not condition() and socket.gettime() < deadline do
+            socket.sleep(0.01)
+          end
+        end
+        client.users.identify { user_id = "u", name = "displaced" }
+        wait_for(function() return client:stats().last_error end)
+        socket.sleep(0.1) -- the sender is done with it
+        client.users.identify { user_id = "u", name = "behind" }
+        socket.sleep(0.1)
+        client.events.capture { name = "c" }
+        wait_for(function() return client:stats().pending == 0 end)
+        client:poll()
+        print(client:stats().delivered == 2)
+      ]] }, exchange.sequence { { 500 } })
+      assert.equal("displaced\ntrue\n", result.stdout)
+      local names = x:names()
+      table.sort(names)
+      assert.same({ "behind", "c", "displaced" }, names)
+    end)
+
   it("is not told of what is kept", function()
     for _, answer in ipairs {
       { 401 }, { 402 }, { 403 }, { 404 }, { 405 }, { 407 }, { 421 }, { 425 },

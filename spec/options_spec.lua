@@ -333,7 +333,7 @@ describe("base_url", function()
     assert_refused("base_url", {}, "string expected, got table")
   end)
 
-  it("loses its trailing slash", function()
+  it("loses its trailing slashes", function()
     local function shown(url)
       return tostring(seerstack.new(with { base_url = url }))
     end
@@ -341,6 +341,8 @@ describe("base_url", function()
       shown("http://127.0.0.1:1/"))
     assert.equal("seerstack.client (http://127.0.0.1:1/a)",
       shown("http://127.0.0.1:1/a/"))
+    assert.equal("seerstack.client (http://127.0.0.1:1/a)",
+      shown("http://127.0.0.1:1/a///"))
     assert.equal("seerstack.client (http://127.0.0.1:1/a)",
       shown("http://127.0.0.1:1/a"))
   end)

@@ -180,6 +180,8 @@ describe("the path of a post", function()
       "/", "/x", "/x/", "/a/b-c_d.e~f", "/a//b", "/a;b=c", "/a,b", "/%2F%20",
       "/a%00", "/@evil.com", "/:80", "/a:b@c", "/http://evil/", "/x?", "/?x",
       "/x?page=2", "/x?q=a%20b&r=/c?d", "/x?y=//evil", "/'\"<>{}|^`",
+      "/...", "/.a", "/..a/b", "/a..b", "/a./b..", "/%2e%2e%2e", "/%2Ea",
+      "/x?/../y", "/" .. ("x"):rep(8000),
     }
     for _, base in ipairs { "", "/", "/v1", "/v1/", "/a%20b/c" } do
       local key = exchange.key()
@@ -198,18 +200,6 @@ describe("the path of a post", function()
         assert.equal("Bearer " .. key, request.headers.authorization)
         assert.equal(x.url, "http://" .. request.headers.host)
       end
-    end
-  end)
-
-  it("is not followed upwards, out of the base URL", function()
-    x.client = exchange.client(x.url .. "/base", { log_level = "off" })
-    for _, path in ipairs { "/../x", "/a/../../x", "/..", "/%2e%2e/x" } do
-      local accepted, _, err = x.client:post(path)
-      assert.is_true(accepted or err.name == "ValidationError", path)
-    end
-    x:settle()
-    for _, request in ipairs(x.requests) do
-      assert.equal("/base/", request.target:sub(1, 6))
     end
   end)
 
@@ -232,6 +222,9 @@ describe("the path of a post", function()
   it("is refused when it does not begin with one slash, or cannot be sent",
     function()
       for _, path in ipairs {
+        "/../x", "/a/../../x", "/..", "/a/..", "/../", "/%2e%2e/x", "/%2E./x",
+        "/.%2e", "/.", "/./x", "/a/./b", "/a/%2e/b", "/..?x", "/a//../b",
+        "/" .. ("x"):rep(8192), "/x?" .. ("y"):rep(8192),
         "", "x", "evil", "x/y", "?x", "#x", "@evil.com", ":80/", ".evil.com",
         "-", "http://evil/", "https://evil", "//evil", "///evil", "//",
         "\\evil", "\\\\evil", "/\\evil", "/a\\b", "/a b", " /a", "/a ",

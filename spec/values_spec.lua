@@ -65,6 +65,9 @@ local TABLE = {
   { false, "table expected, got boolean" },
   { print, "table expected, got function" },
   { seerstack.null, "table expected, got userdata" },
+  { { 1, 2 }, "a table of named values expected, got an array" },
+  { seerstack.array {}, "a table of named values expected, got an array" },
+  { { {} } },
 }
 
 local FIELDS = {

@@ -282,8 +282,8 @@ describe("callbacks", function()
 end)
 
 describe("a client and its client", function()
-  it("share the pacing", function()
-    local parent = use { rate_limit = 20 }
+  local function assert_pacing_is_shared(url)
+    local parent = use { rate_limit = 20, base_url = url }
     local child = parent:with_options {}
     local other = x:new { rate_limit = 20, log_level = "off" }
     for i = 1, 15 do
@@ -299,6 +299,15 @@ describe("a client and its client", function()
     end
     settle { other }
     assert.equal(11, pending { parent, child })
+  end
+
+  it("share the pacing", function()
+    assert_pacing_is_shared(x.url)
+  end)
+
+  it("share it though the base URL ends in slashes", function()
+    assert_pacing_is_shared(x.url .. "//")
+    assert.equal("/capture", x.requests[1].target)
   end)
 
   it("each compare it with their own limit", function()

@@ -1,4 +1,5 @@
 local exchange = require "spec.support.exchange"
+local socket = require "socket"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
@@ -242,6 +243,35 @@ describe("an endpoint", function()
       local gap = x.requests[first + 4].time - x.requests[first + 1].time
       assert.is_true(gap >= 0.599, gap)
     end
+  end)
+
+  it("backs off further though posts between are refused for their paths",
+    function()
+      x.client = x:new {
+        max_in_flight = 1, initial_retry_delay = 0.02, max_retry_delay = 40,
+        log_level = "off",
+      }
+      for i = 1, 60 do
+        x.client:post("/x", { i = i })
+        x:capture("n" .. i)
+      end
+      x:serve(function() return 403 end, function()
+        local last = x.requests[#x.requests]
+        return last and socket.gettime() > last.time + 1
+      end, 60)
+      local stats = exchange.adds_up(x.client)
+      assert.is_true(stats.rejected > 0)
+      assert.is_true(stats.rejected < 30, stats.rejected .. " rejected")
+      assert.is_true(#x.requests - stats.rejected < 30)
+    end)
+
+  it("recovers when a post is refused for its content", function()
+    x.client = x:new { max_in_flight = 4, log_level = "off" }
+    x.client:post("/x", {})
+    x:settle(exchange.sequence { { 401 }, { 422 } })
+    assert.equal(1, exchange.adds_up(x.client).rejected)
+    x:capture_many(4) -- which go side by side again
+    x:serve(hold, function() return count_held() == 4 end)
   end)
 
   it("counts what fails together as one step of backing off", function()

@@ -24,7 +24,7 @@ describe("lighttpd", function()
         ("package.cpath = %q"):format(host.cpath(directory, "5.4") .. ";"),
     })
     local configuration = host.copy("lighttpd/lighttpd.conf", directory, {
-      ["8080"] = tostring(port),
+      ["server.port = 8080"] = "server.port = " .. port,
       ["/var/www/html"] = directory,
       ["/var/log/lighttpd"] = directory .. "/log",
       ["/etc/lighttpd/analytics.lua"] = script,

@@ -123,6 +123,7 @@ static void disconnected(flight *f) {
   f->connected = false;
   seer_lock();
   f->site->connected--;
+  f->site->connected_at = seer_clock_now(); /* until now it was */
   seer_unlock();
 }
 

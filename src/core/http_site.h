@@ -38,8 +38,8 @@ struct seer_site {
   long http_version;                /* as libcurl names it */
   int http_given;                   /* as it was given */
   char *secrets[SEER_SITE_SECRETS]; /* to be masked; NULL after the last */
-  int connected; /* transfers whose connection is established */
-  int64_t connected_at;
+  int connected;        /* transfers whose connection is established */
+  int64_t connected_at; /* when one was last, or began to be */
 };
 
 /* A block: what every request says, unless somebody has put another line

@@ -243,7 +243,8 @@ static void at_exit(void) {
   char reason[200] = "";
   int64_t lost;
   bool ring = false, pending, wants_thread;
-  seer_lock();
+  if (!seer_lock_soon())
+    return;
   pending = count_pending(&wants_thread) > 0;
   if (pending) {
     begin_exit(seer_clock_now());

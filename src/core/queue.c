@@ -248,7 +248,8 @@ static void bury(seer_queue *queue, seer_event *event,
     count_generation(queue, event->generation);
   }
   bool left = !waited || event->request != NULL; /* nobody waits any more */
-  if (!is_given_up(queue, settlement) || (cancelled && left)) {
+  bool heard = cancelled && left && (!request->future || request->asked);
+  if (!is_given_up(queue, settlement) || heard) {
     add_dead(event, dead);
   } else if (left) {
     give_up(queue, event, settlement, dead);

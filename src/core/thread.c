@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LOCK_ATTEMPTS 500 /* a millisecond apart */
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed; /* on the monotonic clock */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -29,6 +31,16 @@ void seer_once(void (*task)(void)) {
 
 void seer_lock(void) {
   pthread_mutex_lock(&lock);
+}
+
+bool seer_lock_soon(void) {
+  struct timespec pause = {0, 1000000};
+  for (int i = 0; i < LOCK_ATTEMPTS; i++) {
+    if (pthread_mutex_trylock(&lock) == 0)
+      return true;
+    nanosleep(&pause, NULL);
+  }
+  return false;
 }
 
 void seer_unlock(void) {

@@ -20,6 +20,11 @@
 void seer_lock(void);
 void seer_unlock(void);
 
+/* As seer_lock, but gives up, and returns false, if that takes longer than
+   anybody holds it: then it is the caller who does, and has been interrupted
+   by a signal whose handler ends the process. */
+bool seer_lock_soon(void);
+
 /* With the lock held: gives it up until seer_wake is called or `deadline`
    (monotonic ms, or SEER_NEVER) is reached, then has it again. May return
    early: callers test their condition in a loop. */

@@ -1,0 +1,149 @@
+-- Parts of secrets: what breaks off in the middle of one is not shown, and
+-- what is too short for a secret is no reason to change an answer.
+
+local exchange = require "spec.support.exchange"
+local mime = require "mime"
+
+local x
+
+before_each(function()
+  x = exchange.open()
+end)
+
+after_each(function()
+  x:close()
+end)
+
+-- What a waited-for event gives, with a proxy where there is one.
+local function ask(options, handler)
+  options.log_level, options.max_retries = "off", 0
+  x.client = x:new(options)
+  local future = assert(x.client.events.capture({ name = "a" },
+    { future = true }))
+  x:serve(handler, function() return future:done() end)
+  return future:get(0)
+end
+
+describe("an answer that breaks off within a key", function()
+  -- A program that shows all it hears, and tells the rest at debug.
+  local PROGRAM = [[
+    local client = require "seerstack".new {
+      log_level = "debug", max_retries = 0, exit_timeout = 0, timeout = 0.5,
+      initial_retry_delay = 40, max_retry_delay = 40, rate_limit = false,
+    }
+    local answer, message, err = client.events.capture({ name = "waited" },
+      { wait = true })
+    assert(not answer and err.status == 401)
+    print(message)
+    print(err.message)
+    print(type(err.body) == "table" and err.body.error or err.body)
+    assert(client.events.capture { name = "queued" })
+    repeat until client:stats().last_error
+    print(client:stats().last_error)
+  ]]
+
+  -- Answers with a text that more should come behind.
+  local ENDS = {
+    ["is closed"] = function(text)
+      return function(_, peer)
+        peer:send("HTTP/1.1 401 No\r\nContent-Length: 500\r\n\r\n" .. text)
+        return "close"
+      end
+    end,
+    ["is closed within a chunk"] = function(text)
+      return function(_, peer)
+        peer:send("HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+          .. ("%x\r\n"):format(#text + 9) .. text)
+        return "close"
+      end
+    end,
+    ["stalls"] = function(text)
+      return function()
+        return "raw", "HTTP/1.1 401 No\r\nContent-Length: 500\r\n\r\n" .. text
+      end
+    end,
+  }
+
+  for how, make in pairs(ENDS) do
+    it("shows no part of it when the connection " .. how, function()
+      for _, length in ipairs { #x.key - 1, #x.key - 8 } do
+        local part = x.key:sub(1, length)
+        local result = x:child({ code = PROGRAM },
+          make('{"error":"not the key ' .. part))
+        for _, text in ipairs { result.stdout, result.stderr } do
+          assert.is_nil(text:find(x.key:sub(1, 12), 1, true), text)
+        end
+        local _, shown = result.stdout:gsub("not the key %*%*%*", "")
+        assert.equal(4, shown, result.stdout)
+        assert.matches("not the key ***", result.stderr, 1, true)
+      end
+    end)
+  end
+
+  it("shows what is like the beginning of a key when it is whole", function()
+    local part = x.key:sub(1, -2)
+    local _, _, err = ask({ api_key = x.key }, function()
+      return 401, nil, '{"error":"not the key ' .. part .. '"}'
+    end)
+    assert.equal("not the key " .. part, err.body.error)
+  end)
+end)
+
+describe("a good answer", function()
+  local GOOD = '{"success":true,"user_id":"user_1"}'
+
+  local function good()
+    return 200, nil, GOOD
+  end
+
+  local function through(login)
+    return { proxy = "http://" .. login .. "@" .. x.url:match "//(.*)" }
+  end
+
+  it("arrives as it is though a key is short", function()
+    for _, key in ipairs { "s", "us", "use", "_1" } do
+      assert.same({ success = true, user_id = "user_1" },
+        (ask({ api_key = key }, good)))
+      assert.equal("Bearer " .. key,
+        x.requests[#x.requests].headers.authorization)
+    end
+  end)
+
+  it("arrives as it is though a proxy's user has a short name", function()
+    for _, login in ipairs { "user", "u", "user:", "user:1" } do
+      assert.same({ success = true, user_id = "user_1" },
+        (ask(through(login), good)))
+      local name = login:find(":", 1, true) and login or login .. ":"
+      assert.equal("Basic " .. mime.b64(name),
+        x.requests[#x.requests].headers["proxy-authorization"])
+    end
+  end)
+
+  it("shows no login of a proxy, plain or coded", function()
+    for login, secrets in pairs {
+      ["user:hush"] = { "user:hush", "hush", mime.b64 "user:hush" },
+      ["user:hush%2Fword"] = {
+        "user:hush/word", "hush/word", "user:hush%2Fword",
+        mime.b64 "user:hush/word",
+      },
+      ["user"] = { mime.b64 "user:" },
+      ["a_token_as_name"] = { "a_token_as_name", mime.b64 "a_token_as_name:" },
+    } do
+      for _, secret in ipairs(secrets) do
+        local answer = ask(through(login), function()
+          return 200, nil, '{"a":"<' .. secret .. '>","user_id":"user_1"}'
+        end)
+        local masked = secret:find("^user:h") and not secret:find("%%")
+          and answer.a == "<user:***>" and answer.a or "<***>"
+        assert.same({ a = masked, user_id = "user_1" }, answer)
+      end
+    end
+  end)
+
+  it("shows no key of four bytes or more", function()
+    local answer = ask({ api_key = "hush" }, function()
+      return 200, nil, '{"a":"hush","b":"hus"}'
+    end)
+    assert.same({ a = "***", b = "hus" }, answer)
+  end)
+end)
