@@ -38,11 +38,6 @@ void seer_client_keep(lua_State *L, int self, seer_kept what) {
 ** Results.
 */
 
-static int fail_closed(lua_State *L) {
-  lua_pushliteral(L, "client is closed");
-  return seer_result_fail(L, "ClosedError");
-}
-
 static int fail_flush(lua_State *L, const seer_stats *stats, int64_t timeout) {
   char message[120];
   snprintf(message, sizeof(message),
@@ -61,7 +56,7 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
                         int64_t timeout) {
   seer_stats stats;
   if (!flushed && client->queue == NULL)
-    return fail_closed(L); /* a callback has finalized the client */
+    return seer_result_closed(L); /* a callback has finalized the client */
   if (!flushed) {
     seer_sender_stats(client->queue, &stats);
     flushed = stats.pending == 0;
@@ -78,7 +73,7 @@ int seer_client_flush(lua_State *L, int self) {
       seer_options_timeout(L, 1, "flush", client->settings.exit_timeout);
   bool flushed;
   if (client->queue == NULL)
-    return fail_closed(L);
+    return seer_result_closed(L);
   flushed = seer_sender_flush(client->queue, timeout);
   seer_callbacks_run(L, self);
   return push_flushed(L, client, flushed, timeout);
@@ -109,7 +104,7 @@ int seer_client_pump(lua_State *L, int self) {
   seer_client *client = lua_touserdata(L, self);
   int64_t timeout = seer_options_timeout(L, 1, "pump", 0), pending;
   if (client->queue == NULL)
-    return fail_closed(L);
+    return seer_result_closed(L);
   pending = seer_sender_pump(client->queue, timeout);
   seer_callbacks_run(L, self);
   seer_pushint64(L, pending);
@@ -155,7 +150,7 @@ int seer_client_stats(lua_State *L, int self) {
   seer_client *client = lua_touserdata(L, self);
   seer_stats stats;
   if (client->queue == NULL)
-    return fail_closed(L);
+    return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
   push_stats(L, &stats);
   return 1;
@@ -404,7 +399,7 @@ static int with_options(lua_State *L) {
   move_self(L);
   client = lua_touserdata(L, SELF);
   if (client->site == NULL)
-    return fail_closed(L);
+    return seer_result_closed(L);
   seer_options_table(L, 1, "with_options");
   settings = client->settings;
   seer_options_overrides(L, 1, "with_options", &settings);

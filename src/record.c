@@ -39,16 +39,6 @@ static void push_list(lua_State *L, int self) {
   seer_client_keep(L, self, SEER_KEPT_CAPTURED);
 }
 
-static void push_lower(lua_State *L, const char *text, size_t length) {
-  luaL_Buffer buffer;
-  luaL_buffinit(L, &buffer);
-  for (size_t i = 0; i < length; i++)
-    luaL_addchar(&buffer, text[i] >= 'A' && text[i] <= 'Z'
-                              ? (char)(text[i] - 'A' + 'a')
-                              : text[i]);
-  luaL_pushresult(&buffer);
-}
-
 /* Adds a line to the table on the top: "Name: value", or "Name;" without a
    value. "Name:" is not sent. */
 static void add_header(lua_State *L, const char *line) {
@@ -56,7 +46,7 @@ static void add_header(lua_State *L, const char *line) {
   const char *value = line + length;
   if (strcmp(value, ":") == 0)
     return;
-  push_lower(L, line, length);
+  seer_result_push_lower(L, line, length);
   lua_pushstring(L, strncmp(value, ": ", 2) == 0 ? value + 2 : "");
   lua_rawset(L, -3);
 }

@@ -71,6 +71,11 @@ int seer_result_fail(lua_State *L, const char *name) {
   return 3;
 }
 
+int seer_result_closed(lua_State *L) {
+  lua_pushliteral(L, "client is closed");
+  return seer_result_fail(L, "ClosedError");
+}
+
 int seer_result_drop(lua_State *L, const char *message, const char *path) {
   lua_pushstring(L, message);
   seer_result_fail(L, "DroppedError");
@@ -120,7 +125,7 @@ static const char *name_of(const seer_outcome *outcome) {
 ** repeated one are joined by ", ".
 */
 
-static void push_lower(lua_State *L, const char *text, size_t length) {
+void seer_result_push_lower(lua_State *L, const char *text, size_t length) {
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
   for (size_t i = 0; i < length; i++)
@@ -133,7 +138,7 @@ static void push_lower(lua_State *L, const char *text, size_t length) {
 /* Adds a field to the table on the top. */
 static void add_header(lua_State *L, const char *name, size_t name_length,
                        const char *value, size_t value_length) {
-  push_lower(L, name, name_length);
+  seer_result_push_lower(L, name, name_length);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3); /* headers, name, the value so far */
   if (lua_isnil(L, -1)) {

@@ -25,6 +25,12 @@ void seer_result_open(lua_State *L);
    the caller to return. [-1, +3] */
 int seer_result_fail(lua_State *L, const char *name);
 
+/* The same for a client that is closed. [-0, +3] */
+int seer_result_closed(lua_State *L);
+
+/* Pushes the name of a header in lower case. [-0, +1] */
+void seer_result_push_lower(lua_State *L, const char *text, size_t length);
+
 /* The same for an event that was dropped: pushes nil, message, err with
    the name DroppedError and the path. [-0, +3] */
 int seer_result_drop(lua_State *L, const char *message, const char *path);

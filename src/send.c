@@ -39,11 +39,6 @@ static bool is_answered(const call *c) {
 ** Failures. Each returns the number of results.
 */
 
-static int fail_closed(lua_State *L) {
-  lua_pushliteral(L, "client is closed");
-  return seer_result_fail(L, "ClosedError");
-}
-
 static int fail_full(lua_State *L, const seer_settings *settings) {
   char message[120];
   snprintf(message, sizeof(message),
@@ -57,7 +52,7 @@ static int fail_full(lua_State *L, const seer_settings *settings) {
 static int fail_submitted(const call *c, seer_submitted submitted) {
   if (submitted == SEER_QUEUE_FULL)
     return fail_full(c->L, &c->client->settings);
-  return fail_closed(c->L);
+  return seer_result_closed(c->L);
 }
 
 /*
@@ -242,7 +237,7 @@ static int push_answer(const call *c, int status, const char *body) {
 
 static int discard(const call *c) {
   if (!seer_sender_account(c->client->queue, SEER_SETTLED_DISABLED))
-    return fail_closed(c->L);
+    return seer_result_closed(c->L);
   return push_answer(c, 204, "");
 }
 
@@ -346,7 +341,7 @@ static int keep_record(const call *c) {
     return seer_result_fail(L, "ValidationError");
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
-    return fail_closed(L);
+    return seer_result_closed(L);
   seer_record_add(L, c->self, holder);
   seer_holder_release(holder);
   return push_answer(c, 200, "{\"success\":true}");
@@ -361,7 +356,7 @@ static int drop(const call *c, seer_filtered filtered) {
   lua_State *L = c->L;
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_BEFORE_SEND))
-    return fail_closed(L);
+    return seer_result_closed(L);
   if (filtered == SEER_FILTERED_FAILURE || is_answered(c))
     return seer_result_drop(L, lua_tostring(L, -1), c->path);
   lua_pushboolean(L, 1);
@@ -389,7 +384,7 @@ int seer_send(lua_State *L, int self, seer_kind kind) {
   lua_settop(L, SEER_SEND_SELF);
   read_arguments(&c);
   if (c.client->closed)
-    return fail_closed(L);
+    return seer_result_closed(L);
   if (c.client->filtering)
     return seer_result_drop(
         L, "before_send cannot send with the client that has called it",
