@@ -43,7 +43,7 @@ SPEC_LIBRARIES = $(patsubst spec/support/%.c,$(BUILD)/seer_spec_%.so, \
 $(BUILD)/seer_spec_%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \
-		$(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
+		-pthread $(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
 
 specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
 

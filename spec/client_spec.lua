@@ -373,8 +373,7 @@ describe("wait", function()
   end)
 
   it("ends with APIConnectionError when nobody listens", function()
-    local gone = server.new()
-    gone:close()
+    local gone = server.refusing()
     local client = seerstack.new {
       api_key = "sk_test_gone", base_url = gone.url, exit_timeout = 0,
     }
@@ -644,6 +643,10 @@ describe("a client", function()
         client.users.identify(event)
       end
     end
+    local jit = rawget(_G, "jit") -- its traces are garbage, too
+    if jit then
+      jit.off()
+    end
     collect()
     collectgarbage "stop"
     send(10) -- a collection shrinks the stack, which grows again here
@@ -651,8 +654,11 @@ describe("a client", function()
     send(100)
     local after = collectgarbage "count"
     collectgarbage "restart"
-    assert.is_true(after - before < 1, after - before .. " KiB")
+    if jit then
+      jit.on()
+    end
     assert.is_true(client:close(10))
+    assert.is_true(after - before < 1, after - before .. " KiB")
   end)
 
   it("is kept alive by its namespaces", function()

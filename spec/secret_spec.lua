@@ -124,9 +124,9 @@ local SECTIONS = [[
     send(new { timeout = 0.05, max_age = 0.01 }, "keep hold")
     send(new { max_age = 0.01 }, "keep reset")
     send(new { max_age = 0.01 }, "keep garbage")
-    local bound = socket.bind("127.0.0.1", 0)
+    local bound = socket.tcp() -- and not listening
+    bound:bind("127.0.0.1", 0)
     local _, port = bound:getsockname()
-    bound:close()
     send(new { base_url = "http://127.0.0.1:" .. port, max_age = 0.01 },
       "keep refused")
   end)

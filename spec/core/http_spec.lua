@@ -409,15 +409,13 @@ describe("a proxy", function()
 
   it("in HTTP_PROXY is not used: a CGI script's client can set it",
     function()
-      local gone = server.new()
-      gone:close()
+      local gone = server.refusing()
       assert.equal("response\n", (run(x.url, { HTTP_PROXY = gone.url })))
       assert.equal("/capture", x.requests[1].target)
     end)
 
   it("is not used for a host in no_proxy", function()
-    local gone = server.new()
-    gone:close()
+    local gone = server.refusing()
     for _, name in ipairs { "no_proxy", "NO_PROXY" } do
       for _, hosts in ipairs { "127.0.0.1", "a.example,127.0.0.1", "*" } do
         assert.equal("response\n", (run(x.url, {
@@ -432,8 +430,7 @@ describe("a proxy", function()
   end)
 
   it("of the other scheme is not used", function()
-    local gone = server.new()
-    gone:close()
+    local gone = server.refusing()
     assert.equal("response\n", (run(x.url, {
       https_proxy = gone.url, HTTPS_PROXY = gone.url,
     })))

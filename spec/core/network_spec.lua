@@ -61,9 +61,7 @@ end
 
 -- A proxy that nobody listens at.
 local function gone()
-  local closed = server.new()
-  closed:close()
-  return closed.url
+  return server.refusing().url
 end
 
 describe("an http proxy", function()

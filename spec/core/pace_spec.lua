@@ -270,8 +270,7 @@ describe("a waited-for request", function()
     end)
 
   it("leaves no trace in the log when its connection is refused", function()
-    local gone = server.new()
-    gone:close()
+    local gone = server.refusing()
     local client = exchange.client(gone.url, { rate_limit = 2 })
     for _ = 1, 5 do
       local _, _, err = client.events.capture({ name = "a.b" },

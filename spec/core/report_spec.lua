@@ -167,9 +167,9 @@ describe("trouble", function()
       for _, status in ipairs { 401, 429, 500, 400 } do
         run(client, "s" .. status)
       end
-      local bound = socket.bind("127.0.0.1", 0)
+      local bound = socket.tcp() -- and not listening
+      bound:bind("127.0.0.1", 0)
       local _, port = bound:getsockname()
-      bound:close()
       try(new { base_url = "http://127.0.0.1:" .. port })
       os.exit(0, true)
     ]]

@@ -121,8 +121,7 @@ describe("a queued event", function()
   end)
 
   it("is kept while nobody listens", function()
-    local gone = server.new()
-    gone:close()
+    local gone = server.refusing()
     local client = exchange.client(gone.url,
       { max_age = 0.5, log_level = "off" })
     assert.is_true(client.events.capture { name = "a.b" })
@@ -665,8 +664,7 @@ describe("a waited-for request", function()
   end)
 
   it("is retried when nobody listens", function()
-    local gone = server.new()
-    gone:close()
+    local gone = server.refusing()
     local lost = exchange.client(gone.url,
       { initial_retry_delay = 0.1, log_level = "off" })
     for retries = 0, 2 do

@@ -1,10 +1,12 @@
 /* What specs of processes need and Lua lacks: fork, the environment, and
-   Lua states within a process. A module of the specs alone. */
+   Lua states and threads within a process. A module of the specs alone. */
 
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -78,11 +80,35 @@ static int native_states(lua_State *L) {
   return 0;
 }
 
+/* A thread with a state of its own, in which it runs code; an error in that
+   ends the process. */
+static void *run_thread(void *code) {
+  lua_State *other = luaL_newstate();
+  luaL_openlibs(other);
+  if (luaL_loadstring(other, code) || lua_pcall(other, 0, 0, 0)) {
+    fprintf(stderr, "%s\n", lua_tostring(other, -1));
+    _exit(1);
+  }
+  lua_close(other);
+  free(code);
+  return NULL;
+}
+
+/* thread(code): starts a thread, which nobody waits for */
+static int native_thread(lua_State *L) {
+  pthread_t thread;
+  char *code = strdup(luaL_checkstring(L, 1));
+  if (code == NULL || pthread_create(&thread, NULL, run_thread, code))
+    return luaL_error(L, "no thread");
+  pthread_detach(thread);
+  return 0;
+}
+
 __attribute__((visibility("default"))) int
 luaopen_seer_spec_native(lua_State *L);
 
 int luaopen_seer_spec_native(lua_State *L) {
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
   lua_pushcfunction(L, native_fork);
   lua_setfield(L, -2, "fork");
   lua_pushcfunction(L, native_wait);
@@ -95,5 +121,7 @@ int luaopen_seer_spec_native(lua_State *L) {
   lua_setfield(L, -2, "setenv");
   lua_pushcfunction(L, native_states);
   lua_setfield(L, -2, "states");
+  lua_pushcfunction(L, native_thread);
+  lua_setfield(L, -2, "thread");
   return 1;
 }

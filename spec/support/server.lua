@@ -26,6 +26,18 @@ function server.new()
   }, server)
 end
 
+local refusing = {} -- never collected
+
+-- A port that refuses connections: bound, so that nobody else gets it, but
+-- nobody listens.
+function server.refusing()
+  local bound = assert(socket.tcp())
+  assert(bound:bind("127.0.0.1", 0))
+  refusing[#refusing + 1] = bound
+  local _, port = bound:getsockname()
+  return { port = tonumber(port), url = "http://127.0.0.1:" .. port }
+end
+
 local function accept_one(self)
   local peer, problem = self.listener:accept()
   if not peer then

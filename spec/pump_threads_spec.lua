@@ -1,0 +1,103 @@
+-- Lua states in several threads of a process, one of which sends for itself.
+
+local exchange = require "spec.support.exchange"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local standin = require "dev.standin"
+local wait = require "spec.support.wait"
+
+local function environment(url, key, more)
+  local env = {
+    SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = key,
+    LUA_PATH = package.path, LUA_CPATH = package.cpath,
+  }
+  for name, value in pairs(more or {}) do
+    env[name] = value
+  end
+  return env
+end
+
+describe("a client that wants a thread", function()
+  local x, directory
+
+  before_each(function()
+    x = exchange.open { enabled = false }
+    directory = shell.temporary_directory "threads"
+  end)
+
+  after_each(function()
+    x:close()
+    shell.remove(directory)
+  end)
+
+  -- The first request stays unanswered until the other client has captured.
+  it("gets one when its event came while another made a step", function()
+    local arrived = directory .. "/arrived"
+    local child = script.start {
+      code = [[
+        local native = require "seer_spec_native"
+        local seerstack = require "seerstack"
+        local socket = require "socket"
+        native.thread [=[
+          local client = require "seerstack".new { thread = false }
+          assert(client.events.capture({ name = "own" }, { wait = true }))
+          require "socket".sleep(60) -- it does nothing more
+        ]=]
+        local client = seerstack.new { exit_timeout = 0 }
+        local deadline = socket.gettime() + 20
+        while not io.open(os.getenv "ARRIVED") do
+          assert(socket.gettime() < deadline, "nothing arrives")
+          socket.sleep(0.005)
+        end
+        assert(client.events.capture { name = "other" })
+        print "captured"
+        io.stdout:flush()
+        while client:stats().delivered == 0 do
+          assert(socket.gettime() < deadline, "nothing is sent")
+          socket.sleep(0.005)
+        end
+      ]],
+      env = environment(x.url, x.key, { ARRIVED = arrived }),
+    }
+    x:serve(function(request)
+      if exchange.body_of(request).name == "own" then
+        shell.write(arrived, "")
+        wait.until_(function() return child:stdout() ~= "" end, 20)
+      end
+      return exchange.ok()
+    end, function() return child:done() end, 30)
+    local result = child:wait()
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.same({ "own", "other" }, x:names())
+  end)
+end)
+
+describe("a process that ends while another thread pumps", function()
+  it("ends well", function()
+    local api = standin.start()
+    finally(function() api:stop() end)
+    for _ = 1, 15 do
+      local result = script.run {
+        code = [[
+          require "seer_spec_native".thread [=[
+            local client = require "seerstack".new {
+              thread = false, rate_limit = false, exit_timeout = 0.2,
+              log_level = "off",
+            }
+            while true do
+              client.events.capture { name = "a" }
+              client:pump(0.01)
+            end
+          ]=]
+          require "socket".sleep(math.random() / 10)
+          os.exit(0)
+        ]],
+        env = environment(api.tls_url, api.key,
+          { SSL_CERT_FILE = api.ca_file }),
+      }
+      assert.equal("", result.stderr)
+      assert.equal(0, result.status)
+    end
+  end)
+end)
