@@ -73,7 +73,7 @@ local function use(options, env)
     seerstack.configure { %s }
     assert(seerstack.capture { name = "a.b" })
     assert(seerstack.flush(10) and client:flush(10) and client:poll() == 0)
-    local pipe = io.popen "ls -l /proc/$PPID/fd"
+    local pipe = io.popen "ls -l /proc/$PPID/fd 2>/dev/null"
     print(client:stats().sender, select(2, pipe:read("*a"):gsub("socket:",
       "")))
     pipe:close()
