@@ -70,7 +70,7 @@ static bool is_forbidden(const char *text, size_t length) {
 
 /* The name at `index`. One that no header has is not quoted: it may be a
    whole header, with its value. */
-static bool check_name(lua_State *L, int index, seer_fields kind) {
+static bool check_name(lua_State *L, int index, seer_block_kind kind) {
   size_t length;
   const char *text;
   if (lua_type(L, index) != LUA_TSTRING) {
@@ -81,9 +81,9 @@ static bool check_name(lua_State *L, int index, seer_fields kind) {
   text = lua_tolstring(L, index, &length);
   if (length == 0)
     lua_pushliteral(L, "a name is empty");
-  else if (kind == SEER_FIELDS_HEADERS && strspn(text, TOKEN) != length)
+  else if (kind == SEER_BLOCK_HEADERS && strspn(text, TOKEN) != length)
     lua_pushliteral(L, "a name has a character that no header's name has");
-  else if (kind == SEER_FIELDS_HEADERS && is_forbidden(text, length))
+  else if (kind == SEER_BLOCK_HEADERS && is_forbidden(text, length))
     lua_pushfstring(L, "'%s' cannot be given", text);
   else
     return true;
@@ -92,7 +92,7 @@ static bool check_name(lua_State *L, int index, seer_fields kind) {
 
 /* Pushes a list of the names in the table at `fields`, which keeps them in
    existence whatever a finalizer does to that table. */
-static bool push_list(lua_State *L, int fields, seer_fields kind) {
+static bool push_list(lua_State *L, int fields, seer_block_kind kind) {
   int list = lua_gettop(L) + 1;
   int count = 0;
   lua_newtable(L);
@@ -129,8 +129,8 @@ static bool check_distinct(lua_State *L, const name *names, int count) {
 }
 
 /* Sorts the names; false if two headers are the same. */
-static bool sort(lua_State *L, name *names, int count, seer_fields kind) {
-  bool headers = kind == SEER_FIELDS_HEADERS;
+static bool sort(lua_State *L, name *names, int count, seer_block_kind kind) {
+  bool headers = kind == SEER_BLOCK_HEADERS;
   qsort(names, (size_t)count, sizeof(*names), headers ? by_header : by_bytes);
   return !headers || check_distinct(L, names, count);
 }
@@ -250,7 +250,7 @@ static bool push_parameter(lua_State *L, const name *called) {
 
 /* Pushes a list of lines, one for each name. */
 static bool push_lines(lua_State *L, int fields, const name *names, int count,
-                       seer_fields kind) {
+                       seer_block_kind kind) {
   int lines = lua_gettop(L) + 1;
   lua_createtable(L, count, 0);
   for (int i = 0; i < count; i++) {
@@ -258,8 +258,8 @@ static bool push_lines(lua_State *L, int fields, const name *names, int count,
     lua_rawget(L, fields);
     if (!push_text(L, -1, names[i].text))
       return false;
-    if (!(kind == SEER_FIELDS_HEADERS ? push_header(L, &names[i])
-                                      : push_parameter(L, &names[i])))
+    if (!(kind == SEER_BLOCK_HEADERS ? push_header(L, &names[i])
+                                     : push_parameter(L, &names[i])))
       return false;
     lua_rawseti(L, lines, i + 1);
     lua_settop(L, lines);
@@ -283,7 +283,7 @@ static void push_block(lua_State *L, int count) {
 }
 
 /* Leaves the block, or a message, on the top of other things. */
-static bool read_fields(lua_State *L, int fields, seer_fields kind) {
+static bool read_fields(lua_State *L, int fields, seer_block_kind kind) {
   name *names;
   int count;
   if (!push_list(L, fields, kind))
@@ -297,7 +297,7 @@ static bool read_fields(lua_State *L, int fields, seer_fields kind) {
   return true;
 }
 
-bool seer_fields_push(lua_State *L, int index, seer_fields kind) {
+bool seer_fields_push(lua_State *L, int index, seer_block_kind kind) {
   int top = lua_gettop(L);
   bool right;
   luaL_checkstack(L, 2 * LUA_MINSTACK, "too many calls");
@@ -308,7 +308,7 @@ bool seer_fields_push(lua_State *L, int index, seer_fields kind) {
 }
 
 const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_fields kind) {
+                                     seer_block_kind kind) {
   if (!lua_istable(L, index) || !seer_fields_push(L, index, kind))
     luaL_error(L, "the options have changed while they were read");
   return lua_tostring(L, -1);

@@ -13,6 +13,8 @@
  * numbers, and quoted in no message: they may be secrets.
  */
 
+#include "core/block.h"
+
 #include <lua.h>
 #include <stdbool.h>
 
@@ -23,19 +25,14 @@
 #define SEER_HEADERS_MOST 16384
 #define SEER_QUERY_MOST 8192
 
-typedef enum seer_fields {
-  SEER_FIELDS_HEADERS, /* names are the same in whatever case */
-  SEER_FIELDS_QUERY
-} seer_fields;
-
 /* Pushes the block of the table at `index`, which is read by raw access; or
    pushes what is wrong with it and returns false. [-0, +1] */
-bool seer_fields_push(lua_State *L, int index, seer_fields kind);
+bool seer_fields_push(lua_State *L, int index, seer_block_kind kind);
 
 /* Pushes the block of a value that has been checked before; raises if it is
    right no more, as a finalizer may bring about. [-0, +1] */
 const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_fields kind);
+                                     seer_block_kind kind);
 
 #pragma GCC visibility pop
 

@@ -1,6 +1,7 @@
 #include "result.h"
 
 #include "compat.h"
+#include "core/ascii.h"
 
 #include <stdio.h>
 
@@ -129,9 +130,7 @@ void seer_result_push_lower(lua_State *L, const char *text, size_t length) {
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
   for (size_t i = 0; i < length; i++)
-    luaL_addchar(&buffer, text[i] >= 'A' && text[i] <= 'Z'
-                              ? (char)(text[i] - 'A' + 'a')
-                              : text[i]);
+    luaL_addchar(&buffer, seer_lower(text[i]));
   luaL_pushresult(&buffer);
 }
 

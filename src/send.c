@@ -121,7 +121,7 @@ static bool is_relative(lua_State *L, const char *path) {
 /* Leaves a block on the stack, where it stays as long as it is needed. The
    options have been checked. */
 static const char *push_block(const call *c, const char *name,
-                              seer_fields kind) {
+                              seer_block_kind kind) {
   lua_State *L = c->L;
   if (!seer_options_get(L, c->options, name))
     return NULL;
@@ -139,8 +139,8 @@ static void read_special(call *c) {
   special->path = c->kind == SEER_POST ? c->path : NULL;
   special->headers = special->query = special->key = NULL;
   if (lua_istable(c->L, c->options)) {
-    special->headers = push_block(c, "headers", SEER_FIELDS_HEADERS);
-    special->query = push_block(c, "query", SEER_FIELDS_QUERY);
+    special->headers = push_block(c, "headers", SEER_BLOCK_HEADERS);
+    special->query = push_block(c, "query", SEER_BLOCK_QUERY);
     if (seer_options_get(c->L, c->options, "idempotency_key"))
       special->key = lua_tostring(c->L, -1);
   }

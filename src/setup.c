@@ -58,11 +58,8 @@ static const char *push_block(lua_State *L, int options, const char *name,
   size_t most =
       kind == SEER_BLOCK_HEADERS ? SEER_HEADERS_MOST : SEER_QUERY_MOST;
   int top = lua_gettop(L);
-  if (seer_options_get(L, options, name)) {
-    over = seer_fields_push_checked(
-        L, lua_gettop(L),
-        kind == SEER_BLOCK_HEADERS ? SEER_FIELDS_HEADERS : SEER_FIELDS_QUERY);
-  }
+  if (seer_options_get(L, options, name))
+    over = seer_fields_push_checked(L, lua_gettop(L), kind);
   holder = seer_holder_push(L, SIZE_MAX / 2);
   seer_block_merge(&holder->scratch, kind, under, over);
   if (holder->scratch.error)

@@ -165,7 +165,7 @@ static bool check_named(lua_State *L) {
   return false;
 }
 
-static bool check_fields(lua_State *L, seer_fields kind, int most) {
+static bool check_fields(lua_State *L, seer_block_kind kind, int most) {
   size_t length;
   if (!check_table(L) || !seer_fields_push(L, -1, kind))
     return false;
@@ -333,9 +333,9 @@ bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
   case TABLE:
     return check_named(L);
   case HEAD:
-    return check_fields(L, SEER_FIELDS_HEADERS, SEER_HEADERS_MOST);
+    return check_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
   case QUERY:
-    return check_fields(L, SEER_FIELDS_QUERY, SEER_QUERY_MOST);
+    return check_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
   default:
     return read_string(L, kind);
   }

@@ -1,15 +1,12 @@
 #include "block.h"
 
-static const char *const ends[] = {":;", "="};
+#include "ascii.h"
 
-/* Whatever the locale makes of letters. */
-static char lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
-}
+static const char *const ends[] = {":;", "="};
 
 static bool same_text(const char *one, const char *other, size_t length) {
   for (size_t i = 0; i < length; i++)
-    if (lower(one[i]) != lower(other[i]))
+    if (seer_lower(one[i]) != seer_lower(other[i]))
       return false;
   return true;
 }
@@ -20,10 +17,6 @@ static size_t name_length(seer_block_kind kind, const char *line) {
 
 const char *seer_block_next(const char *line) {
   return line + strlen(line) + 1;
-}
-
-bool seer_block_is_empty(const char *block) {
-  return block == NULL || *block == '\0';
 }
 
 size_t seer_block_size(const char *block) {

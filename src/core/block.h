@@ -26,9 +26,6 @@ typedef enum seer_block_kind {
    empty line is the end. */
 const char *seer_block_next(const char *line);
 
-/* True if the block has no lines. */
-bool seer_block_is_empty(const char *block);
-
 /* Bytes that the block occupies, with all its zeros; 0 for NULL. */
 size_t seer_block_size(const char *block);
 

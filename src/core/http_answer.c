@@ -1,5 +1,6 @@
 #include "http_answer.h"
 
+#include "ascii.h"
 #include "clock.h"
 #include "http.h"
 
@@ -62,14 +63,10 @@ bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length) {
   return in->body_bytes <= SEER_HTTP_BODY_LIMIT;
 }
 
-static char lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
-}
-
 /* The bytes after "name:" if the line begins so, whatever its case. */
 static const char *match(const char *line, const char *end, const char *name) {
   for (; *name != '\0'; name++, line++)
-    if (line == end || lower(*line) != *name)
+    if (line == end || seer_lower(*line) != *name)
       return NULL;
   return line < end && *line == ':' ? line + 1 : NULL;
 }

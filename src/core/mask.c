@@ -1,10 +1,8 @@
 #include "mask.h"
 
-#include <string.h>
+#include "ascii.h"
 
-static char lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
-}
+#include <string.h>
 
 /* How many bytes the escape at `at` takes if it is one of JSON's and means
    `byte`; 0 if it does not, -1 if the text ends within it. */
@@ -20,7 +18,7 @@ static int match_escape(const char *at, const char *end, char byte) {
   for (int i = 0; i < 4; i++) {
     if (at + i == end)
       return -1;
-    if (lower(at[i]) != code[i])
+    if (seer_lower(at[i]) != code[i])
       return 0;
   }
   return 6;

@@ -33,11 +33,12 @@ static seer_trouble_kind kind_of(const seer_answer *answer,
 }
 
 static void write_text(char *text, size_t size, const seer_report *report,
-                       const seer_transfer *transfer, const char *url) {
+                       const seer_transfer *transfer) {
   static const char *const whats[SEER_TROUBLES] = {
       "no answer from",  "trouble at",        "refused by",
       "rate limited by", "event rejected by", "delivering again to"};
   const char *what = whats[report->kind];
+  const char *url = transfer->endpoint->base_url;
   if (report->level == SEER_INFO)
     snprintf(text, size, "%s %s", what, url);
   else
@@ -69,8 +70,7 @@ seer_report seer_report_prepare(const seer_transfer *transfer,
                   settings->log_level >= (int64_t)report.level;
   if (!report.wanted || !settings->has_logger)
     return report;
-  write_text(text, sizeof text, &report, transfer,
-             transfer->endpoint->base_url);
+  write_text(text, sizeof text, &report, transfer);
   report.message = seer_message_new(report.level, text);
   return report;
 }
@@ -120,7 +120,7 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
   free(report->message);
   if (!report->told)
     return;
-  write_text(text, sizeof text, report, transfer, report->endpoint->base_url);
+  write_text(text, sizeof text, report, transfer);
   seer_tell_again(report->level, report->untold, text);
   seer_endpoint_release(report->endpoint, NULL);
 }

@@ -88,6 +88,11 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   return result;
 }
 
+/* With the lock held: whether nobody sends unless a caller does. */
+static bool must_step(void) {
+  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
+}
+
 /* With the lock held, which is given up meanwhile: waits for some change,
    until `deadline`. A thread that was refused before is asked for again;
    without one, the caller does its work. */
@@ -99,7 +104,7 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
     seer_lock();
     return;
   }
-  if (seer_process.phase == SEER_PHASE_NONE && !seer_process.starting) {
+  if (must_step()) {
     seer_unlock();
     step = seer_loop_step(deadline);
     seer_lock();
@@ -123,12 +128,6 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
 static void cancel(seer_queue *queue, seer_request *request) {
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
   seer_queue_cancel(queue, request);
-}
-
-/* With the lock held: whether the caller must see to it that the request is
-   sent. */
-static bool must_step(void) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
 }
 
 /* With the lock held, which is given up meanwhile: what can be done for a
