@@ -199,7 +199,7 @@ static int client_stats(lua_State *L) {
 
 static int client_post(lua_State *L) {
   move_self(L);
-  return seer_send(L, SELF, SEER_POST);
+  return seer_send(L, lua_touserdata(L, SELF), SELF, SEER_POST);
 }
 
 static int client_captured(lua_State *L) {
@@ -214,12 +214,13 @@ static int client_leave(lua_State *L) {
   return client_close(L);
 }
 
-/* The functions of `client.events` and `client.users`. Upvalues: the client
-   and that table, which a call with a colon passes as the first argument. */
+/* The functions of `client.events` and `client.users`, with the client as
+   upvalue. A call with a colon passes that table as the first argument. */
 static int send(lua_State *L, seer_kind kind) {
-  if (lua_rawequal(L, 1, lua_upvalueindex(2)))
+  seer_client *client = lua_touserdata(L, lua_upvalueindex(1));
+  if (lua_topointer(L, 1) == client->spaces[kind])
     lua_remove(L, 1);
-  return seer_send(L, lua_upvalueindex(1), kind);
+  return seer_send(L, client, lua_upvalueindex(1), kind);
 }
 
 static int capture(lua_State *L) {
@@ -280,15 +281,18 @@ static seer_client *push_empty(lua_State *L, const seer_settings *settings) {
 }
 
 /* members[space] = { [name] = function }; the client is on the top, the
-   table of its members below. */
-static void add_space(lua_State *L, const char *space, const char *name,
-                      lua_CFunction function) {
+   table of its members below. Returns the identity of that table, which
+   lives as long as the client. */
+static const void *add_space(lua_State *L, const char *space, const char *name,
+                             lua_CFunction function) {
+  const void *identity;
   lua_createtable(L, 0, 1); /* members, client, space */
+  identity = lua_topointer(L, -1);
   lua_pushvalue(L, -2);
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, function, 2);
+  lua_pushcclosure(L, function, 1);
   lua_setfield(L, -2, name);
   lua_setfield(L, -3, space);
+  return identity;
 }
 
 static int with_options(lua_State *L);
@@ -306,11 +310,12 @@ static void add_members(lua_State *L) {
       {"with_options", with_options   },
       {NULL,           NULL           }
   };
+  seer_client *client = lua_touserdata(L, -1);
   lua_createtable(L, 0, 10);
   luaL_setfuncs(L, methods, 0);
   lua_insert(L, -2); /* members, client */
-  add_space(L, "events", "capture", capture);
-  add_space(L, "users", "identify", identify);
+  client->spaces[SEER_CAPTURE] = add_space(L, "events", "capture", capture);
+  client->spaces[SEER_IDENTIFY] = add_space(L, "users", "identify", identify);
   lua_insert(L, -2); /* client, members */
   lua_setuservalue(L, -2);
 }

@@ -14,6 +14,7 @@
  * or as an upvalue.
  */
 
+#include "core/clock.h"
 #include "core/sender.h"
 #include "encode.h"
 
@@ -34,12 +35,14 @@ typedef enum seer_kept {
 } seer_kept;
 
 typedef struct seer_client {
+  const void *spaces[2];   /* client.events and client.users, to be known */
   seer_queue *queue;       /* NULL until it is made and when it is given up */
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;
   seer_settings settings;
   const seer_marks *marks;
   seer_buffer scratch; /* for the JSON of one event */
+  seer_stamp stamp;    /* for its timestamp */
   bool building;       /* the scratch is in use */
   bool closed;
   bool filtering;      /* before_send is running */

@@ -40,16 +40,22 @@ static bool get(lua_State *L) {
   return true;
 }
 
+static int send(lua_State *L, seer_kind kind) {
+  if (!get(L))
+    return 3;
+  return seer_send(L, lua_touserdata(L, SEER_SEND_SELF), SEER_SEND_SELF, kind);
+}
+
 static int capture(lua_State *L) {
-  return get(L) ? seer_send(L, SEER_SEND_SELF, SEER_CAPTURE) : 3;
+  return send(L, SEER_CAPTURE);
 }
 
 static int identify(lua_State *L) {
-  return get(L) ? seer_send(L, SEER_SEND_SELF, SEER_IDENTIFY) : 3;
+  return send(L, SEER_IDENTIFY);
 }
 
 static int post(lua_State *L) {
-  return get(L) ? seer_send(L, SEER_SEND_SELF, SEER_POST) : 3;
+  return send(L, SEER_POST);
 }
 
 static int flush(lua_State *L) {

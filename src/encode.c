@@ -125,7 +125,7 @@ static bool write_string_key(walk *w, int at) {
   lua_State *L = w->L;
   size_t length;
   const char *text = lua_tolstring(L, at + 1, &length);
-  if (seer_number_spelled(L, text, length)) {
+  if (seer_number_may_be(text) && seer_number_spelled(L, text, length)) {
     lua_rawget(L, at);
     if (!lua_isnil(L, -1))
       return fail_key(w, at, "the keys %s and \"%s\" collide", text);
@@ -145,10 +145,10 @@ static bool write_number_key(walk *w, int at) {
   return true;
 }
 
-/* Writes the field in turn, and takes its value from the stack. */
-static bool write_field(walk *w, int at) {
+/* Writes the field in turn, whose key is of this type, and takes its value
+   from the stack. */
+static bool write_field(walk *w, int at, int type) {
   lua_State *L = w->L;
-  int type = lua_type(L, at + 1);
   bool written;
   if (type == LUA_TSTRING)
     written = write_string_key(w, at);
@@ -165,15 +165,18 @@ static bool write_field(walk *w, int at) {
   return !w->out->error;
 }
 
-/* Writes an object from the field in turn on, which is its first. */
-static bool write_object(walk *w, int at) {
-  char separator = '{';
-  do {
-    seer_buffer_byte(w->out, separator);
-    if (!write_field(w, at))
+/* Writes an object from the field in turn on, which is its first and has a
+   key of this type. */
+static bool write_object(walk *w, int at, int type) {
+  lua_State *L = w->L;
+  seer_buffer_byte(w->out, '{');
+  if (!write_field(w, at, type))
+    return false;
+  while (lua_next(L, at)) {
+    seer_buffer_byte(w->out, ',');
+    if (!write_field(w, at, lua_type(L, at + 1)))
       return false;
-    separator = ',';
-  } while (lua_next(w->L, at));
+  }
   seer_buffer_byte(w->out, '}');
   return true;
 }
@@ -208,14 +211,16 @@ static bool write_sequence(walk *w, int at) {
 
 static bool write_unmarked(walk *w, int at, bool may_be_array) {
   lua_State *L = w->L;
+  int type;
   lua_pushnil(L);
   if (!lua_next(L, at)) {
     seer_json_literal(w->out, "{}");
     return true;
   }
-  if (may_be_array && lua_type(L, at + 1) == LUA_TNUMBER)
+  type = lua_type(L, at + 1);
+  if (may_be_array && type == LUA_TNUMBER)
     return write_sequence(w, at);
-  return write_object(w, at);
+  return write_object(w, at, type);
 }
 
 static bool write_table(walk *w, int at) {
@@ -298,7 +303,7 @@ static bool write_value(walk *w, int at) {
 ** Beginning and end.
 */
 
-static bool begin(walk *w, lua_State *L, const seer_marks *marks,
+static void begin(walk *w, lua_State *L, const seer_marks *marks,
                   seer_buffer *out) {
   w->L = L;
   w->out = out;
@@ -306,11 +311,6 @@ static bool begin(walk *w, lua_State *L, const seer_marks *marks,
   w->ahead = 0;
   w->depth = 0;
   w->problem[0] = '\0';
-  /* A key and a value for each level, and a few for what is looked up. */
-  if (lua_checkstack(L, 2 * SEER_ENCODE_DEPTH + LUA_MINSTACK))
-    return true;
-  lua_pushliteral(L, "stack overflow");
-  return false;
 }
 
 bool seer_encode_check(lua_State *L, const seer_buffer *out) {
@@ -332,12 +332,14 @@ bool seer_encode_check(lua_State *L, const seer_buffer *out) {
    the table at `at` are the first of its path. */
 static bool finish(walk *w, int top, int at, const char *field) {
   lua_State *L = w->L;
-  if (w->problem[0] != '\0' && !w->out->error)
-    seer_path_message(L, field, at + 1, w->problem);
-  else if (seer_encode_check(L, w->out)) {
+  if (w->problem[0] == '\0' && !w->out->error) {
     lua_settop(L, top);
     return true;
   }
+  if (!w->out->error)
+    seer_path_message(L, field, at + 1, w->problem);
+  else
+    seer_encode_check(L, w->out);
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
   return false;
@@ -365,7 +367,7 @@ static bool write_others(walk *w, int at, const char *const *skip) {
       continue;
     }
     seer_buffer_byte(w->out, ',');
-    if (!write_field(w, at))
+    if (!write_field(w, at, lua_type(L, at + 1)))
       return false;
   }
   return true;
@@ -375,9 +377,7 @@ bool seer_encode(lua_State *L, int index, const seer_marks *marks,
                  seer_buffer *out, const char *field) {
   walk w;
   int top = lua_gettop(L);
-  index = lua_absindex(L, index);
-  if (!begin(&w, L, marks, out))
-    return false;
+  begin(&w, L, marks, out);
   lua_pushvalue(L, index);
   write_value(&w, top + 1);
   return finish(&w, top, top + 1, field);
@@ -387,9 +387,7 @@ bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
                         seer_buffer *out, const char *const *skip) {
   walk w;
   int top = lua_gettop(L);
-  index = lua_absindex(L, index);
-  if (!begin(&w, L, marks, out))
-    return false;
+  begin(&w, L, marks, out);
   lua_pushvalue(L, index);
   write_others(&w, top + 1, skip);
   return finish(&w, top, top + 1, NULL);

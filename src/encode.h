@@ -19,6 +19,10 @@
 
 #define SEER_ENCODE_DEPTH 100 /* levels of tables */
 
+/* The room on the stack that encoding needs and callers provide: a key and a
+   value for each level, and a few for what is looked up. */
+#define SEER_ENCODE_STACK (2 * SEER_ENCODE_DEPTH + LUA_MINSTACK)
+
 /* What marks a table as an array, or stands for one, in this Lua state. */
 typedef struct seer_marks seer_marks;
 
@@ -29,8 +33,9 @@ void seer_encode_open(lua_State *L);
 /* The marks of this state; they live as long as it does. [-0, +0] */
 const seer_marks *seer_encode_marks(lua_State *L);
 
-/* Appends the value at `index`, called `field` in messages. On failure
-   pushes the message and returns false; a failure of `out` counts.
+/* Appends the value at `index`, which is not relative to the top and called
+   `field` in messages. On failure pushes the message and returns false; a
+   failure of `out` counts.
    [-0, +(0|1)] */
 bool seer_encode(lua_State *L, int index, const seer_marks *marks,
                  seer_buffer *out, const char *field);

@@ -12,7 +12,8 @@
 
 #define FIELDS 4
 
-/* The known fields of each kind, in the order in which they are sent. */
+/* The known fields of each kind, in the order in which they are sent. No two
+   of a kind begin with the same letter. */
 static const char *const names[][FIELDS + 1] = {
     {"name",    "user_id", "timestamp", "data",       NULL}, /* capture */
     {"user_id", "email",   "name",      "attributes", NULL}  /* identify */
@@ -23,9 +24,10 @@ static const char *const names[][FIELDS + 1] = {
 typedef struct builder {
   lua_State *L;
   const seer_marks *marks;
+  seer_stamp *stamp;
   seer_buffer *out;
   int event;        /* index of the caller's table */
-  int fields;       /* index of the first known field's value */
+  int at[FIELDS];   /* indices of the known fields' values; 0: absent */
   const char *user; /* NULL: none is given */
   size_t user_length;
   char digits[SEER_NUMBER_LENGTH]; /* of a `user` that was a number */
@@ -41,9 +43,9 @@ static bool fail_field(builder *b, const char *name, const char *problem) {
   return false;
 }
 
-/* True if the value at `index` is absent, or NULL as JSON's null is. */
+/* True if a field is absent, or NULL as JSON's null is. */
 static bool is_null(lua_State *L, int index) {
-  int type = lua_type(L, index);
+  int type = index != 0 ? lua_type(L, index) : LUA_TNIL;
   return type == LUA_TNIL ||
          (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == NULL);
 }
@@ -56,29 +58,30 @@ static bool is_null(lua_State *L, int index) {
 static int place(lua_State *L, int index, const char *const *list) {
   const char *key;
   size_t length;
-  int i;
   if (lua_type(L, index) != LUA_TSTRING)
     return -1;
   key = lua_tolstring(L, index, &length);
-  for (i = 0; i < FIELDS; i++)
-    if (list[i][0] == key[0] && strcmp(list[i], key) == 0 &&
-        strlen(list[i]) == length)
-      return i;
+  for (int i = 0; i < FIELDS; i++)
+    if (list[i][0] == key[0])
+      return strlen(list[i]) == length && memcmp(list[i], key, length) == 0
+                 ? i
+                 : -1;
   return -1;
 }
 
-/* Spreads the known fields on the stack; true if there are others. One pass
+/* Leaves the known fields on the stack; true if there are others. One pass
    over the table: to ask for each field by its name would make strings. */
 static bool spread(builder *b, const char *const *list) {
   lua_State *L = b->L;
   bool others = false;
-  int known;
-  lua_settop(L, b->fields - 1 + FIELDS);
+  int key = lua_gettop(L) + 1;
   lua_pushnil(L);
   while (lua_next(L, b->event)) {
-    known = place(L, -2, list);
+    int known = place(L, key, list);
     if (known >= 0) {
-      lua_replace(L, b->fields + known);
+      b->at[known] = key + 1;
+      lua_pushvalue(L, key); /* above the value, which stays */
+      key += 2;
     } else {
       others = true;
       lua_pop(L, 1);
@@ -140,18 +143,21 @@ static void write_string(builder *b, int index) {
 }
 
 static bool write_name(builder *b, int index) {
-  if (lua_type(b->L, index) != LUA_TSTRING || lua_rawlen(b->L, index) == 0)
+  const char *name = NULL;
+  size_t length = 0;
+  if (index != 0 && lua_type(b->L, index) == LUA_TSTRING)
+    name = lua_tolstring(b->L, index, &length);
+  if (length == 0)
     return fail(b, "name: a non-empty string is required");
   seer_json_literal(b->out, "{\"name\":");
-  write_string(b, index);
+  seer_json_string(b->out, name, length);
   return true;
 }
 
 static void write_time(builder *b, int64_t wall) {
-  char text[SEER_ISO8601_LENGTH + 1];
-  seer_clock_iso8601(wall, text);
   seer_buffer_byte(b->out, '"');
-  seer_buffer_append(b->out, text, SEER_ISO8601_LENGTH);
+  seer_buffer_append(b->out, seer_clock_stamp(b->stamp, wall),
+                     SEER_ISO8601_LENGTH);
   seer_buffer_byte(b->out, '"');
 }
 
@@ -167,12 +173,15 @@ static bool to_wall(lua_Number seconds, int64_t *wall) {
 
 static bool write_timestamp(builder *b, int index) {
   lua_State *L = b->L;
-  int type = lua_type(L, index);
+  int type;
   int64_t wall;
   seer_json_literal(b->out, KEY("timestamp"));
-  if (is_null(L, index))
+  if (is_null(L, index)) {
     write_time(b, seer_clock_wall());
-  else if (type == LUA_TNUMBER && to_wall(lua_tonumber(L, index), &wall))
+    return true;
+  }
+  type = lua_type(L, index);
+  if (type == LUA_TNUMBER && to_wall(lua_tonumber(L, index), &wall))
     write_time(b, wall);
   else if (type == LUA_TSTRING && lua_rawlen(L, index) > 0)
     write_string(b, index);
@@ -185,7 +194,7 @@ static bool write_timestamp(builder *b, int index) {
 static bool write_text(builder *b, int index, const char *name,
                        const char *key) {
   lua_State *L = b->L;
-  if (lua_isnil(L, index))
+  if (index == 0)
     return true;
   seer_buffer_append(b->out, key, strlen(key));
   if (is_null(L, index))
@@ -199,17 +208,18 @@ static bool write_text(builder *b, int index, const char *name,
 
 /* A table of named values: data and attributes. */
 static bool write_named(builder *b, int index, const char *name,
-                        const char *key) {
+                        const char *key, size_t key_length) {
   lua_State *L = b->L;
   size_t start;
-  if (is_null(L, index))
-    return true;
-  if (!lua_istable(L, index)) {
+  int type = index != 0 ? lua_type(L, index) : LUA_TNIL;
+  if (type != LUA_TTABLE) {
+    if (is_null(L, index))
+      return true;
     lua_pushfstring(L, "%s: must be a table, got %s", name,
-                    lua_typename(L, lua_type(L, index)));
+                    lua_typename(L, type));
     return false;
   }
-  seer_buffer_append(b->out, key, strlen(key));
+  seer_buffer_append(b->out, key, key_length);
   start = b->out->length;
   if (!seer_encode(L, index, b->marks, b->out, name))
     return false;
@@ -219,29 +229,32 @@ static bool write_named(builder *b, int index, const char *name,
   return true;
 }
 
+#define NAMED(name) name, KEY(name), sizeof(KEY(name)) - 1
+
 static bool write_capture(builder *b) {
-  int name = b->fields, user = name + 1, timestamp = name + 2;
-  if (!write_name(b, name))
+  const int *at = b->at;
+  if (!write_name(b, at[0]))
     return false;
-  if (!is_null(b->L, user)) {
-    if (!read_user(b, user))
+  if (!is_null(b->L, at[1])) {
+    if (!read_user(b, at[1]))
       return false;
     seer_json_literal(b->out, KEY("user_id"));
     seer_json_string(b->out, b->user, b->user_length);
   }
-  return write_timestamp(b, timestamp) &&
-         write_named(b, timestamp + 1, "data", KEY("data"));
+  return write_timestamp(b, at[2]) && write_named(b, at[3], NAMED("data"));
 }
 
 static bool write_identify(builder *b) {
-  int user = b->fields, email = user + 1, name = user + 2;
-  if (!read_user(b, user))
+  const int *at = b->at;
+  if (at[0] == 0)
+    return fail_user(b);
+  if (!read_user(b, at[0]))
     return false;
   seer_json_literal(b->out, "{\"user_id\":");
   seer_json_string(b->out, b->user, b->user_length);
-  return write_text(b, email, "email", KEY("email")) &&
-         write_text(b, name, "name", KEY("name")) &&
-         write_named(b, name + 1, "attributes", KEY("attributes"));
+  return write_text(b, at[1], "email", KEY("email")) &&
+         write_text(b, at[2], "name", KEY("name")) &&
+         write_named(b, at[3], NAMED("attributes"));
 }
 
 /* Nothing at all, or any table. */
@@ -277,19 +290,22 @@ static seer_event *make(builder *b, seer_kind kind,
 }
 
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
-                             const seer_marks *marks, seer_buffer *scratch,
+                             const seer_building *with,
                              const seer_special *special) {
+  builder b = {.L = L,
+               .marks = with->marks,
+               .stamp = with->stamp,
+               .out = with->scratch,
+               .event = index};
   seer_event *event = NULL;
-  builder b = {.L = L, .marks = marks, .out = scratch};
   int top = lua_gettop(L);
-  b.event = lua_absindex(L, index);
-  b.fields = top + 1;
-  lua_pushnil(L); /* the place of a message */
-  seer_buffer_reset(scratch, SCRATCH_KEPT);
-  if (write_body(&b, kind))
+  seer_buffer_reset(b.out, SCRATCH_KEPT);
+  if (!lua_checkstack(L, 2 * FIELDS + SEER_ENCODE_STACK))
+    lua_pushliteral(L, "stack overflow");
+  else if (write_body(&b, kind))
     event = make(&b, kind, special);
-  if (event == NULL)
-    lua_replace(L, b.fields); /* the message */
-  lua_settop(L, event == NULL ? b.fields : top);
+  if (event == NULL && lua_gettop(L) > ++top)
+    lua_replace(L, top); /* the message */
+  lua_settop(L, top);
   return event;
 }

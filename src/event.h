@@ -7,19 +7,27 @@
  */
 
 #include "core/buffer.h"
+#include "core/clock.h"
 #include "core/event.h"
 #include "encode.h"
 
 #pragma GCC visibility push(hidden)
 
-/* Builds the event that the table at `index` describes (for a post, also
-   nil: no body), with `scratch` (the client's, reset first) for its JSON and
-   `special`, which may be NULL, for what it has of its own. On success returns
-   an event that the caller must hand on or free before anything can raise;
-   else pushes the message, which begins with the field's name, and returns
-   NULL. [-0, +(0|1)] */
+/* What it takes to build an event. */
+typedef struct seer_building {
+  const seer_marks *marks;
+  seer_stamp *stamp;
+  seer_buffer *scratch; /* for its JSON; reset first */
+} seer_building;
+
+/* Builds the event that the table at `index`, which is not relative to the
+   top, describes (for a post, also nil: no body). `special`, which may be
+   NULL, is what it has of its own. On success returns an event that the
+   caller must hand on or free before anything can raise; else pushes the
+   message, which begins with the field's name, and returns NULL.
+   [-0, +(0|1)] */
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
-                             const seer_marks *marks, seer_buffer *scratch,
+                             const seer_building *with,
                              const seer_special *special);
 
 #pragma GCC visibility pop

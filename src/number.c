@@ -61,9 +61,7 @@ static bool is_spelled(lua_State *L, const char *text, size_t length) {
 
 bool seer_number_spelled(lua_State *L, const char *text, size_t length) {
   char copy[SEER_NUMBER_LENGTH + POINT_LENGTH];
-  if (length == 0 || length > SEER_NUMBER_LENGTH)
-    return false;
-  if (text[0] != '-' && (text[0] < '0' || text[0] > '9'))
+  if (length == 0 || length > SEER_NUMBER_LENGTH || !seer_number_may_be(text))
     return false;
   if (!localized(copy, sizeof(copy), text, length))
     return false;

@@ -20,6 +20,11 @@
 /* Appends the number at `index`, which must be one. [-0, +0] */
 void seer_number_write(lua_State *L, int index, seer_buffer *out);
 
+/* False if no number's spelling begins as the text does. */
+static inline bool seer_number_may_be(const char *text) {
+  return *text == '-' || (*text >= '0' && *text <= '9');
+}
+
 /* If the bytes at `text` are how some number is spelled, pushes that number
    and returns true. Makes no string. [-0, +(0|1)] */
 bool seer_number_spelled(lua_State *L, const char *text, size_t length);

@@ -93,6 +93,7 @@ static void misuse_option(lua_State *L, int argument, const char *function,
 void seer_options_table(lua_State *L, int argument, const char *function) {
   if (lua_type(L, argument) == LUA_TTABLE)
     return;
+  lua_settop(L, argument); /* one that is not there is nil */
   lua_pushfstring(L, "table expected, got %s", luaL_typename(L, argument));
   seer_options_misuse(L, argument, function);
 }

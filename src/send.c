@@ -24,6 +24,7 @@ typedef struct call {
   int self;
   int event;   /* the event, or the body of a post */
   int options; /* of the request */
+  bool has_options;
   seer_kind kind;
   const char *function, *path;
   seer_request_options chosen;
@@ -61,10 +62,10 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
 
 static void read_options(call *c) {
   c->chosen.wait = c->client->settings.wait;
-  c->chosen.future = 0;
-  c->chosen.timeout = 0;
   c->chosen.max_retries = -1;
-  seer_options_request(c->L, c->options, c->function, &c->chosen);
+  c->has_options = !lua_isnoneornil(c->L, c->options);
+  if (c->has_options)
+    seer_options_request(c->L, c->options, c->function, &c->chosen);
 }
 
 static void read_arguments(call *c) {
@@ -72,6 +73,8 @@ static void read_arguments(call *c) {
   static const char *const functions[] = {"capture", "identify", "post"};
   static const char *const paths[] = {"/capture", "/identify"};
   bool posts = c->kind == SEER_POST;
+  if (posts)
+    lua_settop(L, SEER_SEND_SELF);
   c->function = functions[c->kind];
   c->event = posts ? 2 : 1;
   c->options = posts ? 3 : 2;
@@ -138,7 +141,7 @@ static void read_special(call *c) {
   special->max_retries = c->chosen.max_retries;
   special->path = c->kind == SEER_POST ? c->path : NULL;
   special->headers = special->query = special->key = NULL;
-  if (lua_istable(c->L, c->options)) {
+  if (c->has_options) {
     special->headers = push_block(c, "headers", SEER_BLOCK_HEADERS);
     special->query = push_block(c, "query", SEER_BLOCK_QUERY);
     if (seer_options_get(c->L, c->options, "idempotency_key"))
@@ -175,7 +178,8 @@ static bool lay_over(call *c) {
   lua_State *L = c->L;
   bool has_defaults =
       c->kind != SEER_POST && c->client->has[defaults[c->kind]];
-  bool has_extra = seer_options_get(L, c->options, "extra_body");
+  bool has_extra =
+      c->has_options && seer_options_get(L, c->options, "extra_body");
   if (!has_defaults && !has_extra)
     return true;
   if (has_extra && c->kind == SEER_POST && is_array(c)) {
@@ -254,12 +258,13 @@ static seer_event *build(const call *c) {
   const seer_special *special = c->is_special ? &c->special : NULL;
   size_t ceiling = (size_t)client->settings.max_event_bytes;
   seer_event *event;
-  if (client->building)
-    return seer_event_build(L, c->event, c->kind, client->marks,
-                            &seer_holder_push(L, ceiling)->scratch, special);
+  seer_building with = {client->marks, &client->stamp, &client->scratch};
+  if (client->building) {
+    with.scratch = &seer_holder_push(L, ceiling)->scratch;
+    return seer_event_build(L, c->event, c->kind, &with, special);
+  }
   client->building = true;
-  event = seer_event_build(L, c->event, c->kind, client->marks,
-                           &client->scratch, special);
+  event = seer_event_build(L, c->event, c->kind, &with, special);
   client->building = false;
   return event;
 }
@@ -339,6 +344,7 @@ static int keep_record(const call *c) {
   holder->event = build(c);
   if (holder->event == NULL)
     return seer_result_fail(L, "ValidationError");
+  holder->event->id = seer_id_new();
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
     return seer_result_closed(L);
@@ -378,14 +384,12 @@ static int filter_and_send(const call *c) {
   return is_answered(c) ? send_answered(c) : send_queued(c);
 }
 
-int seer_send(lua_State *L, int self, seer_kind kind) {
-  call c = {.L = L, .self = self, .kind = kind};
-  c.client = lua_touserdata(L, self);
-  lua_settop(L, SEER_SEND_SELF);
+int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
+  call c = {.L = L, .client = client, .self = self, .kind = kind};
   read_arguments(&c);
-  if (c.client->closed)
+  if (client->closed)
     return seer_result_closed(L);
-  if (c.client->filtering)
+  if (client->filtering)
     return seer_result_drop(
         L, "before_send cannot send with the client that has called it",
         c.path);
@@ -395,9 +399,10 @@ int seer_send(lua_State *L, int self, seer_kind kind) {
                        "control character, \"#\", \"\\\" or segment \"..\"");
     return seer_result_fail(L, "ValidationError");
   }
-  if (!c.client->settings.enabled)
+  if (!client->settings.enabled)
     return discard(&c);
-  read_special(&c);
+  if (c.has_options || kind == SEER_POST)
+    read_special(&c);
   if (!lay_over(&c))
     return seer_result_fail(L, "ValidationError");
   return filter_and_send(&c);

@@ -13,6 +13,10 @@ int64_t seer_clock_now(void) {
   return milliseconds(CLOCK_MONOTONIC);
 }
 
+int64_t seer_clock_coarse(void) {
+  return milliseconds(CLOCK_MONOTONIC_COARSE);
+}
+
 int64_t seer_clock_wall(void) {
   return milliseconds(CLOCK_REALTIME);
 }
@@ -76,6 +80,19 @@ void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]) {
   text = put_digits(text, of_day % 1000, 3);
   *text++ = 'Z';
   *text = '\0';
+}
+
+#define FRACTION 20 /* where its digits are in the text */
+
+const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall) {
+  int64_t second = wall / 1000 + 1;
+  if (stamp->second != second) {
+    seer_clock_iso8601(wall, stamp->text);
+    stamp->second = second;
+  } else {
+    put_digits(stamp->text + FRACTION, (int)(wall % 1000), 3);
+  }
+  return stamp->text;
 }
 
 /* A reader of an HTTP date: what is left, and whether all went well. */

@@ -24,6 +24,11 @@
 /* Monotonic milliseconds; the origin means nothing. */
 int64_t seer_clock_now(void);
 
+/* The same, read at a fraction of the price, and behind by that much at
+   most. */
+#define SEER_CLOCK_COARSENESS 10
+int64_t seer_clock_coarse(void);
+
 /* Milliseconds since 1970-01-01T00:00:00Z. */
 int64_t seer_clock_wall(void);
 
@@ -33,6 +38,16 @@ int64_t seer_clock_after(int64_t now, int64_t delay);
 /* Writes "2025-01-04T12:00:00.000Z" and a zero for a wall time from 0 to
    SEER_CLOCK_LAST. */
 void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]);
+
+/* A text that is written often: most times share their second with the one
+   before. All zeros to begin with. */
+typedef struct seer_stamp {
+  int64_t second; /* of the text, + 1; 0: there is none */
+  char text[SEER_ISO8601_LENGTH + 1];
+} seer_stamp;
+
+/* The same text as seer_clock_iso8601's, in `stamp`. */
+const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall);
 
 /* Reads an HTTP date (RFC 9110: "Sun, 06 Nov 1994 08:49:37 GMT", and the
    two obsolete forms) into wall milliseconds; false if it is none. The

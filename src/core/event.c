@@ -8,15 +8,6 @@
 /* What glibc's and musl's malloc add to an allocation, about. */
 #define ALLOCATOR_SHARE 8
 
-static size_t align(size_t offset) {
-  return (offset + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
-}
-
-/* Where the parts of the allocation begin, and its size. */
-typedef struct layout {
-  size_t turn, special, strings, size;
-} layout;
-
 static size_t text_size(const char *text) {
   return text != NULL ? strlen(text) + 1 : 0;
 }
@@ -26,16 +17,24 @@ static size_t strings_size(const seer_special *special) {
          seer_block_size(special->query) + text_size(special->key);
 }
 
-static layout lay_out(size_t length, bool has_turn,
-                      const seer_special *special) {
-  layout where;
-  where.turn = align(offsetof(seer_event, body) + length);
-  where.special = where.turn + (has_turn ? sizeof(seer_turn) : 0);
-  where.strings = where.special + (special != NULL ? sizeof(seer_special) : 0);
-  where.size = where.strings + (special != NULL ? strings_size(special) : 0);
-  if (where.size < sizeof(seer_event))
-    where.size = sizeof(seer_event);
-  return where;
+/* Where what is special begins. */
+static size_t special_offset(const seer_event *event) {
+  return seer_event_parts(event) +
+         (event->parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
+}
+
+static size_t size_with_parts(const seer_event *event,
+                              const seer_special *special) {
+  size_t size = special_offset(event);
+  if (special != NULL)
+    size += sizeof(seer_special) + strings_size(special);
+  return size;
+}
+
+/* The bytes that an event without parts has, as most are. */
+static size_t plain_size(size_t length) {
+  size_t size = offsetof(seer_event, body) + length;
+  return size < sizeof(seer_event) ? sizeof(seer_event) : size;
 }
 
 /* Moves a string into the allocation, at `*room`, which moves on. */
@@ -58,29 +57,38 @@ static void put_special(seer_special *mine, const seer_special *special,
   mine->key = put(&room, special->key, text_size(special->key));
 }
 
+static void put_turn(seer_turn *turn, const char *user, size_t length) {
+  memset(turn, 0, sizeof *turn);
+  turn->user = seer_id_hash(user, length);
+}
+
 seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special) {
-  layout where = lay_out(length, user != NULL, special);
-  seer_event *event = malloc(where.size);
+  seer_event header = {.length = (uint32_t)length, .kind = (uint8_t)kind};
+  seer_event *event;
+  header.parts = (uint8_t)((user != NULL ? SEER_PART_TURN : 0) |
+                           (special != NULL ? SEER_PART_SPECIAL : 0));
+  event = malloc(header.parts != 0 ? size_with_parts(&header, special)
+                                   : plain_size(length));
   if (event == NULL)
     return NULL;
-  memset(event, 0, sizeof *event);
-  event->id = seer_id_new();
-  event->length = (uint32_t)length;
-  event->kind = (uint8_t)kind;
+  *event = header;
   if (length > 0)
     memcpy(event->body, body, length);
-  if (user != NULL) {
-    event->turn = (seer_turn *)(void *)((char *)event + where.turn);
-    memset(event->turn, 0, sizeof *event->turn);
-    event->turn->user = seer_id_hash(user, user_length);
-  }
+  if (user != NULL)
+    put_turn(seer_event_turn(event), user, user_length);
   if (special != NULL) {
-    event->special = (seer_special *)(void *)((char *)event + where.special);
-    put_special(event->special, special, (char *)event + where.strings);
+    seer_special *mine = (void *)((char *)event + special_offset(event));
+    put_special(mine, special, (char *)(mine + 1));
   }
   return event;
+}
+
+const seer_special *seer_event_special(const seer_event *event) {
+  if (!(event->parts & SEER_PART_SPECIAL))
+    return NULL;
+  return (const void *)((const char *)event + special_offset(event));
 }
 
 void seer_event_free(seer_event *event) {
@@ -89,12 +97,15 @@ void seer_event_free(seer_event *event) {
 
 const char *seer_event_path(const seer_event *event) {
   static const char *const paths[] = {"/capture", "/identify"};
-  return event->kind == SEER_POST ? event->special->path : paths[event->kind];
+  return event->kind == SEER_POST ? seer_event_special(event)->path
+                                  : paths[event->kind];
 }
 
 size_t seer_event_size(const seer_event *event) {
-  return lay_out(event->length, event->turn != NULL, event->special).size +
-         ALLOCATOR_SHARE;
+  size_t size = event->parts != 0
+                    ? size_with_parts(event, seer_event_special(event))
+                    : plain_size(event->length);
+  return size + ALLOCATOR_SHARE;
 }
 
 seer_request *seer_request_new(int64_t timeout, int64_t max_retries) {

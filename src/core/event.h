@@ -7,8 +7,10 @@
  *
  * An event is one allocation: this header, the JSON body, for an identify
  * the record that keeps it in order, and what the request has of its own.
- * Everything but the links is fixed when it is made, so every attempt sends
- * the same bytes under the same Idempotency-Key.
+ * Everything but the links is fixed once it is submitted, so every attempt
+ * sends the same bytes under the same Idempotency-Key. The header is small,
+ * for many events may be queued; the parts behind the body have no pointer
+ * to them, but a function.
  */
 
 #include "id.h"
@@ -90,29 +92,47 @@ typedef struct seer_turn {
   seer_event *previous, *next; /* at the front only: those followed */
 } seer_turn;
 
+#define SEER_PART_TURN 1
+#define SEER_PART_SPECIAL 2
+
 struct seer_event {
   seer_event *next;      /* in a list, or the next sibling in a heap */
   seer_event *child;     /* first child in a heap */
   seer_request *request; /* NULL: nobody waits for it */
-  seer_turn *turn;       /* NULL: not an identify */
-  seer_special *special; /* NULL: nothing */
   int64_t expires;       /* monotonic ms */
   int64_t due;           /* monotonic ms; while it is delayed */
-  seer_id id;            /* its Idempotency-Key */
+  seer_id id;            /* its Idempotency-Key; drawn at submission */
   uint32_t length;       /* of the body */
   uint32_t generation;   /* of flushes, when it was accepted */
   uint16_t attempts;     /* made so far */
   uint8_t kind;          /* a seer_kind */
   uint8_t lost;          /* once given up: the seer_settlement */
+  uint8_t parts;         /* SEER_PART_...: what is behind the body */
   char body[];           /* JSON; not terminated by a zero */
 };
 
-/* A new event with a copy of the body and an id of its own; NULL without
+/* Where the parts begin: behind the body, aligned. */
+static inline size_t seer_event_parts(const seer_event *event) {
+  size_t end = offsetof(seer_event, body) + event->length;
+  return (end + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
+}
+
+/* A new event with a copy of the body, without an id yet; NULL without
    memory. `user` (with its length) is an identify's user_id, else NULL;
    `special` may be NULL. */
 seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special);
+
+/* An identify's place in the order; NULL for others. */
+static inline seer_turn *seer_event_turn(seer_event *event) {
+  return event->parts & SEER_PART_TURN
+             ? (seer_turn *)(void *)((char *)event + seer_event_parts(event))
+             : NULL;
+}
+
+/* What the request has of its own, or NULL. */
+const seer_special *seer_event_special(const seer_event *event);
 
 /* Frees the event; its request, if any, must be released before. */
 void seer_event_free(seer_event *event);

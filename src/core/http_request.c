@@ -30,7 +30,7 @@ void seer_outgoing_clear(seer_outgoing *out) {
 
 static void write_key(seer_outgoing *out) {
   static const char name[] = "Idempotency-Key: ";
-  const seer_special *special = out->event->special;
+  const seer_special *special = seer_event_special(out->event);
   char *value = out->key + sizeof name - 1;
   memcpy(out->key, name, sizeof name);
   if (special != NULL && special->key != NULL)
@@ -70,7 +70,7 @@ static const char *write_url(seer_outgoing *out, const seer_special *special) {
 }
 
 const char *seer_outgoing_url(seer_outgoing *out) {
-  const seer_special *special = out->event->special;
+  const seer_special *special = seer_event_special(out->event);
   if (out->url != NULL)
     return out->url;
   if (special == NULL || (special->path == NULL && special->query == NULL))
@@ -111,7 +111,7 @@ static struct curl_slist *link_lines(seer_outgoing *out) {
 }
 
 static struct curl_slist *list_own(seer_outgoing *out) {
-  const seer_special *special = out->event->special;
+  const seer_special *special = seer_event_special(out->event);
   const char *over = special != NULL ? special->headers : NULL;
   seer_buffer_reset(&out->lines, KEPT);
   if (out->foreign)
@@ -137,7 +137,7 @@ static struct curl_slist *list_shared(seer_outgoing *out) {
 }
 
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
-  const seer_special *special = out->event->special;
+  const seer_special *special = seer_event_special(out->event);
   if (out->foreign || out->get ||
       (special != NULL && special->headers != NULL))
     out->list = list_own(out);
@@ -148,7 +148,7 @@ struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
 
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
                           bool cut) {
-  const seer_special *special = out->event->special;
+  const seer_special *special = seer_event_special(out->event);
   const char *line = special != NULL ? special->headers : NULL;
   length = seer_site_mask(out->site, text, length, cut);
   for (; line != NULL && *line != '\0'; line = seer_block_next(line)) {

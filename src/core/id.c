@@ -57,12 +57,18 @@ static void seed(void) {
   seeded = true;
 }
 
-seer_id seer_id_new(void) {
+seer_id seer_id_next(void) {
   seer_id id;
-  seer_lock();
   seed();
   id.high = next_number();
   id.low = next_number();
+  return id;
+}
+
+seer_id seer_id_new(void) {
+  seer_id id;
+  seer_lock();
+  id = seer_id_next();
   seer_unlock();
   return id;
 }

@@ -22,6 +22,9 @@ typedef struct seer_id {
 /* A new identity. Safe on any thread. */
 seer_id seer_id_new(void);
 
+/* The same, with the lock held. */
+seer_id seer_id_next(void);
+
 /* The identity as a version 4 UUID, and a zero. */
 void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]);
 

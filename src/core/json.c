@@ -196,21 +196,41 @@ static uint64_t zeros(uint64_t word) {
   return (word - EACH(0x01)) & ~word;
 }
 
-/* True if the eight bytes at `at` are printable ASCII that needs no
-   backslash. */
-static bool is_plain(bytes_at at) {
-  uint64_t word;
-  memcpy(&word, at, sizeof(word));
+/* True if eight bytes are printable ASCII that needs no backslash. */
+static bool is_plain(uint64_t word) {
   return ((word | (word - EACH(0x20)) | zeros(word ^ EACH('"')) |
            zeros(word ^ EACH('\\'))) &
           EACH(0x80)) == 0;
+}
+
+static uint64_t eight_at(bytes_at at) {
+  uint64_t word;
+  memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+static uint64_t four_at(bytes_at at) {
+  uint32_t word;
+  memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+/* The same of any number of bytes but one, two and three; those of a word
+   may be looked at twice. */
+static bool are_plain(bytes_at at, bytes_at end) {
+  if (end - at < 8)
+    return end - at >= 4 && is_plain(four_at(at) | four_at(end - 4) << 32);
+  for (; end - at > 8; at += 8)
+    if (!is_plain(eight_at(at)))
+      return false;
+  return is_plain(eight_at(end - 8));
 }
 
 /* Where the bytes that are copied as they are end. */
 static bytes_at skip_copied(bytes_at at, bytes_at end) {
   while (at < end) {
     int length = 1;
-    if (end - at >= 8 && is_plain(at))
+    if (end - at >= 8 && is_plain(eight_at(at)))
       length = 8;
     else if (escapes[*at] == X)
       length = character(at, end);
@@ -235,13 +255,18 @@ static bytes_at replaced(seer_buffer *out, bytes_at at, bytes_at end) {
 
 void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
   bytes_at at = (bytes_at)bytes, end = at + length;
-  bytes_at run = skip_copied(at, end);
+  bytes_at run = are_plain(at, end) ? end : skip_copied(at, end);
   char *room = seer_buffer_reserve(out, length + 2); /* the least it takes */
   if (room == NULL)
     return;
   *room++ = '"';
   memcpy(room, at, (size_t)(run - at));
   out->length += (size_t)(run - at) + 1;
+  if (run == end) {
+    room[length] = '"';
+    out->length++;
+    return;
+  }
   while (run < end && !out->error) {
     at = replaced(out, run, end);
     run = skip_copied(at, end);

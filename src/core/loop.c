@@ -83,14 +83,15 @@ static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
 static seer_sending make_sending(const claimed *claim) {
   const seer_settings *settings = &claim->queue->settings;
   seer_event *event = claim->event;
+  const seer_special *special = seer_event_special(event);
   seer_sending sending;
   sending.site = claim->queue->site;
   sending.event = event;
   sending.timeout = settings->timeout;
   if (event->request != NULL)
     sending.timeout = event->request->timeout;
-  else if (event->special != NULL && event->special->timeout > 0)
-    sending.timeout = event->special->timeout;
+  else if (special != NULL && special->timeout > 0)
+    sending.timeout = special->timeout;
   sending.connect_timeout = settings->connect_timeout;
   sending.threadless = claim->threadless;
   sending.thorough = event->request != NULL || settings->has_on_error ||

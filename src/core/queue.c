@@ -269,7 +269,7 @@ static void bury(seer_queue *queue, seer_event *event,
 
 static void settle(seer_queue *queue, seer_event *event,
                    seer_settlement settlement, seer_dead *dead) {
-  if (event->turn != NULL) {
+  if (event->parts & SEER_PART_TURN) {
     seer_event *next = seer_turns_leave(&queue->turns, event);
     if (next != NULL)
       prepend(line_of(queue, next), next);
@@ -317,7 +317,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     queue->refused++;
     return SEER_QUEUE_FULL;
   }
-  event->expires = seer_clock_after(now, queue->settings.max_age);
+  event->expires =
+      seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings.max_age);
   event->generation = queue->generation;
   queue->events++;
   queue->bytes += size;
@@ -327,7 +328,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     event->request->generation = event->generation;
     hold(queue, event, 1);
   }
-  if (event->turn == NULL || seer_turns_enter(&queue->turns, event))
+  if (!(event->parts & SEER_PART_TURN) ||
+      seer_turns_enter(&queue->turns, event))
     append(line_of(queue, event), event);
   return SEER_ACCEPTED;
 }

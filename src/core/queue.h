@@ -90,11 +90,19 @@ typedef struct seer_dead {
     }                                                                         \
   }
 
+/* True if there is nothing to free and nothing to tell. */
+static inline bool seer_dead_is_empty(const seer_dead *dead) {
+  return dead->events == NULL && dead->messages == NULL &&
+         dead->queues == NULL && dead->dropped_by[SEER_DROP_EXPIRED] == 0 &&
+         dead->dropped_by[SEER_DROP_DISPLACED] == 0;
+}
+
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, seer_site *site,
                      seer_lines *lines);
 
-/* Takes an event. With drop_oldest, displaces as many as it must. */
+/* Takes an event. With drop_oldest, displaces as many as it must. `now` may
+   be a coarse one. */
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead);
 

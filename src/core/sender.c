@@ -60,7 +60,9 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 }
 
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
-  int64_t now = seer_clock_now();
+  /* Reading the exact time would be a good part of what this costs. */
+  int64_t now =
+      event->request != NULL ? seer_clock_now() : seer_clock_coarse();
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
   const seer_event *next;
@@ -73,6 +75,8 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   result = seer_process.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
+  if (result == SEER_ACCEPTED)
+    event->id = seer_id_next();
   /* What was settled to make room may have let another go. */
   if (queue->line[SEER_QUEUED].head != next ||
       (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
@@ -84,7 +88,8 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
     seer_alarm_ring(alarm);
   if (start)
     seer_state_start();
-  seer_state_bury(&dead);
+  if (!seer_dead_is_empty(&dead))
+    seer_state_bury(&dead);
   return result;
 }
 

@@ -56,7 +56,7 @@ typedef struct conclusion {
 
 static seer_attempt make_attempt(const seer_transfer *transfer) {
   const seer_event *event = transfer->event;
-  const seer_special *special = event->special;
+  const seer_special *special = seer_event_special(event);
   seer_attempt attempt;
   seer_asked asked;
   asked.attempts = event->attempts;

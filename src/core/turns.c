@@ -1,11 +1,16 @@
 #include "turns.h"
 
+/* Only events that have one come here. */
+static seer_turn *turn_of(seer_event *event) {
+  return seer_event_turn(event);
+}
+
 /* The link that points, or would point, to the front of this user. At depth
    n the tree branches by bit n of the hash. */
 static seer_event **find(seer_turns *turns, uint64_t user) {
   seer_event **link = &turns->fronts;
-  for (int bit = 0; *link != NULL && (*link)->turn->user != user; bit++)
-    link = &(*link)->turn->child[user >> bit & 1];
+  for (int bit = 0; *link != NULL && turn_of(*link)->user != user; bit++)
+    link = &turn_of(*link)->child[user >> bit & 1];
   return link;
 }
 
@@ -13,7 +18,7 @@ static seer_event **find(seer_turns *turns, uint64_t user) {
    stand for its ancestor: they share the bits that lead there. */
 static seer_event **find_leaf(seer_event **link) {
   for (;;) {
-    seer_turn *turn = (*link)->turn;
+    seer_turn *turn = turn_of(*link);
     if (turn->child[0] != NULL)
       link = &turn->child[0];
     else if (turn->child[1] != NULL)
@@ -24,8 +29,8 @@ static seer_event **find_leaf(seer_event **link) {
 }
 
 static void substitute(seer_event **link, seer_event *event) {
-  event->turn->child[0] = (*link)->turn->child[0];
-  event->turn->child[1] = (*link)->turn->child[1];
+  turn_of(event)->child[0] = turn_of(*link)->child[0];
+  turn_of(event)->child[1] = turn_of(*link)->child[1];
   *link = event;
 }
 
@@ -37,50 +42,50 @@ static void remove_node(seer_event **link) {
 }
 
 static void list_followed(seer_turns *turns, seer_event *front) {
-  front->turn->previous = NULL;
-  front->turn->next = turns->followed;
+  turn_of(front)->previous = NULL;
+  turn_of(front)->next = turns->followed;
   if (turns->followed != NULL)
-    turns->followed->turn->previous = front;
+    turn_of(turns->followed)->previous = front;
   turns->followed = front;
 }
 
 static void unlist_followed(seer_turns *turns, seer_event *front) {
-  seer_turn *turn = front->turn;
+  seer_turn *turn = turn_of(front);
   if (turn->previous != NULL)
-    turn->previous->turn->next = turn->next;
+    turn_of(turn->previous)->next = turn->next;
   else
     turns->followed = turn->next;
   if (turn->next != NULL)
-    turn->next->turn->previous = turn->previous;
+    turn_of(turn->next)->previous = turn->previous;
 }
 
 bool seer_turns_enter(seer_turns *turns, seer_event *event) {
-  seer_event **link = find(turns, event->turn->user), *front = *link;
+  seer_event **link = find(turns, turn_of(event)->user), *front = *link;
   if (front == NULL) {
     *link = event;
     return true;
   }
-  if (front->turn->follower == NULL) {
-    front->turn->follower = event;
+  if (turn_of(front)->follower == NULL) {
+    turn_of(front)->follower = event;
     list_followed(turns, front);
   } else {
-    front->turn->last->turn->follower = event;
+    turn_of(turn_of(front)->last)->follower = event;
   }
-  front->turn->last = event;
+  turn_of(front)->last = event;
   return false;
 }
 
 seer_event *seer_turns_leave(seer_turns *turns, seer_event *event) {
-  seer_event **link = find(turns, event->turn->user);
-  seer_event *follower = event->turn->follower;
+  seer_event **link = find(turns, turn_of(event)->user);
+  seer_event *follower = turn_of(event)->follower;
   if (follower == NULL) {
     remove_node(link);
     return NULL;
   }
   unlist_followed(turns, event);
   substitute(link, follower);
-  if (follower->turn->follower != NULL) {
-    follower->turn->last = event->turn->last;
+  if (turn_of(follower)->follower != NULL) {
+    turn_of(follower)->last = turn_of(event)->last;
     list_followed(turns, follower);
   }
   return follower;
@@ -89,22 +94,22 @@ seer_event *seer_turns_leave(seer_turns *turns, seer_event *event) {
 /* Takes the follower of `before` out of the chain of `front`. */
 static seer_event *unchain(seer_turns *turns, seer_event *front,
                            seer_event *before) {
-  seer_event *taken = before->turn->follower;
-  before->turn->follower = taken->turn->follower;
-  if (front->turn->last == taken)
-    front->turn->last = before;
-  if (front->turn->follower == NULL)
+  seer_event *taken = turn_of(before)->follower;
+  turn_of(before)->follower = turn_of(taken)->follower;
+  if (turn_of(front)->last == taken)
+    turn_of(front)->last = before;
+  if (turn_of(front)->follower == NULL)
     unlist_followed(turns, front);
-  taken->turn->follower = NULL;
+  turn_of(taken)->follower = NULL;
   return taken;
 }
 
 seer_event *seer_turns_take(seer_turns *turns) {
   for (seer_event *front = turns->followed; front != NULL;
-       front = front->turn->next)
-    for (seer_event *event = front; event->turn->follower != NULL;
-         event = event->turn->follower)
-      if (event->turn->follower->request == NULL)
+       front = turn_of(front)->next)
+    for (seer_event *event = front; turn_of(event)->follower != NULL;
+         event = turn_of(event)->follower)
+      if (turn_of(event)->follower->request == NULL)
         return unchain(turns, front, event);
   return NULL;
 }
