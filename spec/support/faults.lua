@@ -1,0 +1,473 @@
+-- Faults of a network and of a server, one per line of a table, and what
+-- becomes of events that meet them:
+--
+--   { "what the server does", fault, queued, waited, options }
+--
+-- `fault(peer, listener)` serves one connection (spec/support/faulty.lua), and
+-- again while it returns "keep". `queued` is what becomes of queued events
+-- while the fault lasts: "delivered", "rejected", or "again": kept, and
+-- delivered when it has gone. `waited` is what a waited-for request gets:
+-- "response" or the name of the error. `options` are the client's.
+--
+-- All lines of a table run side by side, each of them four times: queued;
+-- queued without a time limit, to see that `capture` waits for nothing;
+-- waited for in another interpreter; and pumped in another interpreter. In
+-- each of them, whatever the line: nobody crashes or hangs, the counts add up
+-- at every look, what was accepted arrives once the fault has gone, each
+-- attempt at an event has the same key and the same body, and in the end no
+-- descriptor is open that was not before.
+
+local busted = require "busted"
+local cjson = require "cjson"
+local exchange = require "spec.support.exchange"
+local luassert = require "luassert"
+local faulty = require "spec.support.faulty"
+local process = require "spec.support.process"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local socket = require "socket"
+
+local faults = {}
+
+local EVENTS = 3     -- of each client, before the fault is seen
+local MORE = 20      -- during it
+local SIDE_BY_SIDE = 24
+local HANG = tonumber(os.getenv "HANG" or 100)     -- seconds for a table
+local TEXT = ("x"):rep(200)
+
+faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+  .. 'Content-Length: 16\r\n\r\n{"success":true}'
+
+-- A fault that answers each request with some bytes, and then does one of
+-- "close" (the default), "reset", "hold" and "keep".
+function faults.answer(bytes, after)
+  return function(peer)
+    if not peer:request() or not peer:send(bytes) then
+      return
+    elseif after == "hold" then
+      peer:hold()
+    elseif after == "reset" then
+      peer:close "reset"
+    end
+    return after
+  end
+end
+
+local function heal_and_serve(peer)
+  while true do
+    local request = peer:request()
+    if not request then
+      return
+    end
+    request.healthy = true
+    peer:send(faults.OK)
+  end
+end
+
+local function listen(net, line)
+  local listener = net:listen(function(peer, listener)
+    local again = line.prepare == nil or line.prepare(peer, listener)
+    while again and listener.faulty do
+      listener.begun = true
+      again = line[2](peer, listener) == "keep"
+    end
+    if again then
+      heal_and_serve(peer)
+    end
+  end, line.scheme, line.host)
+  listener.faulty = true
+  if line.refuses then
+    listener:refuse()
+    listener.begun = true
+  end
+  return listener
+end
+
+local function heal(listener)
+  listener.faulty = false
+  listener:accept_again()
+end
+
+local function options_of(line, more)
+  local all = { log_level = "off", max_in_flight = 4, timeout = 20 }
+  for _, source in ipairs { line[5] or {}, more or {} } do
+    for name, value in pairs(source) do
+      all[name] = value
+    end
+  end
+  return all
+end
+
+local function capture(client, count)
+  for i = 1, count do
+    assert(client.events.capture {
+      name = "n" .. i, data = { i = client:stats().accepted, text = TEXT },
+    })
+  end
+end
+
+local function fail(what, ...)
+  error(what:format(...), 0)
+end
+
+-- Waits as a coroutine, and looks at the counts whenever it does.
+local function await(run, what, condition)
+  run.what = what
+  while true do
+    local stats = run.client and exchange.adds_up(run.client)
+    if run.listener.problem then
+      fail("the server: %s", run.listener.problem)
+    elseif condition(stats) then
+      return stats
+    end
+    coroutine.yield()
+  end
+end
+
+-- One key has one body, one body one key.
+local function check_requests(listener, accepted, healthy)
+  local body_of, key_of, arrived = {}, {}, 0
+  for _, request in ipairs(listener.requests) do
+    local key, body = request.key, request.body
+    body_of[key], key_of[body] = body_of[key] or body, key_of[body] or key
+    if body_of[key] ~= body or key_of[body] ~= key then
+      fail("an attempt differs: %s %s", key, body)
+    end
+  end
+  local seen = {}
+  for _, request in ipairs(listener.requests) do
+    if (request.healthy or not healthy) and not seen[request.key] then
+      seen[request.key], arrived = true, arrived + 1
+    end
+  end
+  if arrived < accepted then
+    fail("%d of %d events have arrived", arrived, accepted)
+  end
+end
+
+local EXPECTED = {
+  delivered = function(stats) return stats.pending == 0 end,
+  rejected = function(stats) return stats.pending == 0 end,
+  again = function(stats) return stats.last_error end,
+}
+
+local function check_outcome(stats, expected)
+  local counted = expected == "again" and "pending" or expected
+  if stats[counted] ~= stats.accepted then
+    fail("not %s: %s", expected, cjson.encode(stats))
+  end
+end
+
+-- Queued events, with the limits of the line.
+local function run_queued(run, line)
+  capture(run.client, EVENTS)
+  local stats = await(run, line[3], EXPECTED[line[3]])
+  check_outcome(stats, line[3])
+  heal(run.listener)
+  stats = await(run, "recovery", EXPECTED.delivered)
+  check_outcome(stats, line[3] == "rejected" and "rejected" or "delivered")
+  if line[3] == "again" then
+    check_requests(run.listener, EVENTS, true)
+  elseif not line.unread then
+    check_requests(run.listener, EVENTS, false)
+  end
+end
+
+-- Queued events with no limit to an attempt: while the fault lasts, nobody
+-- steps the server, so who waited for it would wait for ever.
+local function run_captures(run)
+  capture(run.client, 1)
+  await(run, "the fault", function() return run.listener.begun end)
+  capture(run.client, MORE)
+  local stats = exchange.adds_up(run.client)
+  if stats.accepted ~= MORE + 1 or stats.dropped ~= 0 then
+    fail("not accepted: %s", cjson.encode(stats))
+  end
+  heal(run.listener)
+  run.listener:cut "reset"
+  stats = await(run, "recovery", EXPECTED.delivered)
+  if stats.delivered + stats.rejected ~= MORE + 1 then
+    fail("lost: %s", cjson.encode(stats))
+  end
+end
+
+local function start(net, line, f, more)
+  local run = { line = line, listener = listen(net, line) }
+  run.client = exchange.client(run.listener.url, options_of(line, more))
+  run.routine = coroutine.create(function() f(run, line) end)
+  return run
+end
+
+-- Takes its step; true once it has ended.
+local function step(run, problems)
+  local ok, problem = coroutine.resume(run.routine)
+  if coroutine.status(run.routine) ~= "dead" then
+    return false
+  elseif not ok then
+    problems[#problems + 1] = problem
+  end
+  run.client:close(0)
+  return true
+end
+
+-- The programs of the other interpreters. They are given the lines as JSON.
+
+local COMMON = [[
+local cjson = require "cjson"
+local seerstack = require "seerstack"
+local lines = cjson.decode(io.read "*a")
+local function new(line, more)
+  for name, value in pairs(more) do
+    line.options[name] = value
+  end
+  return seerstack.new(line.options)
+end
+local function look(client)
+  local s = client:stats()
+  assert(s.accepted == s.delivered + s.rejected + s.dropped + s.pending)
+  return s
+end
+local function say(...)
+  print(...)
+  io.stdout:flush()
+end
+]]
+
+local WAIT = COMMON .. [[
+for i, line in ipairs(lines) do
+  local client = new(line, { max_retries = 0 })
+  local response, _, err = client.events.capture({ name = "n" },
+    { wait = true })
+  local stats = look(client)
+  local good = response or (err.status or 0) >= 200 and err.status < 300
+  say(i, stats.accepted == 1
+    and stats[good and "delivered" or "rejected"] == 1
+    and (response and "response" or err.name) or "miscounted")
+end
+]]
+
+local PUMP = COMMON .. [[
+local clients, left = {}, #lines
+for i, line in ipairs(lines) do
+  clients[i] = new(line, { thread = false })
+  for j = 1, EVENTS do
+    assert(clients[i].events.capture { name = "n" .. j, data = { j = j } })
+  end
+end
+local seen, ended = {}, {}
+while left > 0 do
+  for i, client in ipairs(clients) do
+    client:pump(i == 1 and 0.01 or 0)
+    local stats = look(client)
+    if not seen[i] and (stats.last_error or stats.pending == 0) then
+      seen[i] = true
+      say("seen", i)
+    elseif seen[i] and not ended[i] and stats.pending == 0 then
+      ended[i], left = true, left - 1
+      say("ended", i, stats.delivered, stats.rejected)
+    end
+  end
+end
+]]
+
+local children = 0
+
+local function start_child(code, lines, listeners)
+  local given = {}
+  for i, line in ipairs(lines) do
+    children = children + 1
+    given[i] = { options = options_of(line, {
+      base_url = listeners[i].url, api_key = "sk_child_" .. children,
+      initial_retry_delay = 0.02, max_retry_delay = 0.1, exit_timeout = 0,
+      rate_limit = false,
+    }) }
+  end
+  return script.start {
+    code = code:gsub("EVENTS", EVENTS), stdin = cjson.encode(given),
+    env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
+    timeout = HANG,
+  }
+end
+
+-- What a child is to say of its lines, and what it says.
+local function start_children(net, lines)
+  local waits, pumps, by_mode = {}, {}, { wait = {}, pump = {} }
+  for i, line in ipairs(lines) do
+    if line[4] then
+      waits[#waits + 1], by_mode.wait[#waits + 1] = line, listen(net, line)
+      waits[#waits].index = i
+    end
+    if not line.unpumped then
+      pumps[#pumps + 1], by_mode.pump[#pumps + 1] = line, listen(net, line)
+      pumps[#pumps].index = i
+    end
+  end
+  return {
+    { lines = waits, listeners = by_mode.wait, mode = "waited for",
+      child = start_child(WAIT, waits, by_mode.wait) },
+    { lines = pumps, listeners = by_mode.pump, mode = "pumped",
+      child = start_child(PUMP, pumps, by_mode.pump) },
+  }
+end
+
+local function heal_pumped(family)
+  family.healed = family.healed or {}
+  for number in family.child:stdout():gmatch "seen\t(%d+)\n" do
+    if not family.healed[number] then
+      family.healed[number] = true
+      heal(family.listeners[tonumber(number)])
+    end
+  end
+end
+
+local function judge_waited(family, i, line, out)
+  local got = ("\n" .. out):match("\n" .. i .. "\t(%w+)\n")
+  if got ~= line[4] then
+    return ("waited for: %s"):format(got or "nothing, " .. out)
+  end
+  return family.listeners[i].problem
+end
+
+local function judge_pumped(family, i, line, out)
+  local delivered, rejected =
+    out:match("ended\t" .. i .. "\t(%d+)\t(%d+)\n")
+  local expected = line[3] == "rejected" and rejected or delivered
+  if tonumber(expected) ~= EVENTS then
+    return ("pumped: %s delivered, %s rejected"):format(delivered, rejected)
+  elseif line[3] ~= "rejected" and not line.unread then
+    local ok, problem = pcall(check_requests, family.listeners[i], EVENTS,
+      line[3] == "again")
+    return not ok and "pumped: " .. problem or family.listeners[i].problem
+  end
+end
+
+local function judge_child(family, problems)
+  local result = family.child:wait()
+  local judge = family.mode == "pumped" and judge_pumped or judge_waited
+  for i, line in ipairs(family.lines) do
+    local list = problems[line.index]
+    list[#list + 1] = judge(family, i, line, result.stdout)
+  end
+  if result.status ~= 0 or result.stderr ~= "" then
+    return ("%s: status %d: %s"):format(family.mode, result.status,
+      result.stderr)
+  end
+end
+
+local function steps_children(families)
+  local running = false
+  for _, family in ipairs(families) do
+    if family.mode == "pumped" then
+      heal_pumped(family)
+    end
+    running = not family.child:done() or running
+  end
+  return running
+end
+
+local function each_run(lines)
+  local list = {}
+  for i, line in ipairs(lines) do
+    list[#list + 1] = { i, run_queued }
+    list[#list + 1] = { i, run_captures, { timeout = 3600 } }
+  end
+  return list
+end
+
+-- Runs all of them; the problems of each line, and what is wrong besides.
+local function run_all(net, lines)
+  local problems, active, waiting = {}, {}, each_run(lines)
+  for i = 1, #lines do
+    problems[i] = {}
+  end
+  local families = start_children(net, lines)
+  local deadline, next_run = socket.gettime() + HANG, 1
+  while next_run <= #waiting or #active > 0 or steps_children(families) do
+    while #active < SIDE_BY_SIDE and waiting[next_run] do
+      local entry = waiting[next_run]
+      local run = start(net, lines[entry[1]], entry[2], entry[3])
+      run.problems = problems[entry[1]]
+      active[#active + 1], next_run = run, next_run + 1
+    end
+    net:step()
+    for i = #active, 1, -1 do
+      if step(active[i], active[i].problems) then
+        net:remove(table.remove(active, i).listener)
+      end
+    end
+    if socket.gettime() > deadline then
+      for _, run in ipairs(active) do
+        run.problems[#run.problems + 1] = "hangs, waiting for "
+          .. tostring(run.what) .. ": " .. cjson.encode(run.client:stats())
+      end
+      break
+    end
+  end
+  local others = {}
+  for _, family in ipairs(families) do
+    others[#others + 1] = judge_child(family, problems)
+  end
+  return problems, others
+end
+
+local function count_descriptors()
+  local count = 0
+  for _ in pairs(process.descriptors(shell.own_pid())) do
+    count = count + 1
+  end
+  return count
+end
+
+-- One request over a connection that ends with it. libcurl looks for dead
+-- connections when it needs one.
+local function breathe(net)
+  local listener = net:listen(faults.answer(
+    faults.OK:gsub("\r\n", "\r\nConnection: close\r\n", 1)))
+  local client = exchange.client(listener.url)
+  capture(client, 1)
+  net:serve(function() return client:stats().pending == 0 end, 10)
+  client:close(0)
+  net:remove(listener)
+end
+
+-- Waits until the process has no more descriptors than it had.
+local function count_left(net, before)
+  local deadline, count = socket.gettime() + 30, nil
+  repeat
+    breathe(net)
+    count = count_descriptors()
+  until count <= before or socket.gettime() > deadline
+  return count - before
+end
+
+-- Describes a table of faults: a spec for each line, and two for the whole.
+function faults.describe(title, lines)
+  local it, same = busted.it, luassert.same
+  busted.describe(title, function()
+    local problems, others, left
+
+    busted.setup(function()
+      local net = faulty.new()
+      breathe(net)
+      local before = count_descriptors()
+      problems, others = run_all(net, lines)
+      net:close()
+      left = count_left(net, before)
+    end)
+
+    for i, line in ipairs(lines) do
+      it(line[1] .. ": " .. line[3] .. ", " .. (line[4] or "not waited for"),
+        function() same({}, problems[i]) end)
+    end
+
+    it("ends no interpreter, and makes none say anything", function()
+      same({}, others)
+    end)
+
+    it("leaves no descriptor behind", function()
+      same(0, left)
+    end)
+  end)
+end
+
+return faults
