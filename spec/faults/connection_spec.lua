@@ -1,10 +1,15 @@
 -- What happens to connections on the way.
 
+local exchange = require "spec.support.exchange"
 local faults = require "spec.support.faults"
+local faulty = require "spec.support.faulty"
+local socket = require "socket"
 
 local answer = faults.answer
 
--- For faults that only the client's patience ends.
+-- For faults that only the client's patience ends; and for those of which it
+-- has to see something before.
+local PATIENT = { timeout = 3 }
 local BRIEF = { timeout = 0.4, connect_timeout = 0.4 }
 
 local OK = faults.OK
@@ -33,6 +38,20 @@ local function drip(bytes, seconds, size)
   end
 end
 
+-- Answers a large request after its head, and reads so much more of it in
+-- a second.
+local function early(bytes, rate)
+  return function(peer)
+    peer.slow = true
+    peer:read_slowly(600, 600)
+    peer:send(bytes)
+    peer:read_slowly(rate, 1e9)
+  end
+end
+
+local LARGE = { max_event_bytes = 4e6, max_queue_bytes = 1e8, timeout = 3 }
+local SIZE = 3e6
+
 -- The first request of each connection goes well.
 local function after_one(f)
   return function(peer)
@@ -44,7 +63,10 @@ local function after_one(f)
 end
 
 faults.describe("a connection", {
-  { "is refused", nil, "again", "APIConnectionError", refuses = true },
+  { "is refused", nil, "again", "APIConnectionError",
+    state = "refuse" },
+  { "is never accepted", nil, "again", "APITimeoutError", BRIEF,
+    state = "deafen" },
   { "is closed at once", read_then(0, "close"), "again",
     "APIConnectionError" },
   { "is reset at once", read_then(0, "reset"), "again",
@@ -74,7 +96,7 @@ faults.describe("a connection", {
   { "is reset after the status line",
     answer("HTTP/1.1 200 OK\r\n", "reset"), "delivered", "response" },
   { "is silent after the status line",
-    answer("HTTP/1.1 200 OK\r\n", "hold"), "delivered", "response", BRIEF },
+    answer("HTTP/1.1 200 OK\r\n", "hold"), "delivered", "response", PATIENT },
   { "ends after the head", answer(HEAD), "delivered", "response" },
   { "is reset after the head", answer(HEAD, "reset"), "delivered",
     "response" },
@@ -83,7 +105,7 @@ faults.describe("a connection", {
   { "is reset in the midst of the body", answer(HEAD .. '{"succ', "reset"),
     "delivered", "APIStatusError" },
   { "stalls in the midst of the body", answer(HEAD .. '{"succ', "hold"),
-    "delivered", "APIStatusError", BRIEF },
+    "delivered", "APIStatusError", PATIENT },
   { "ends in the midst of an error's body",
     answer 'HTTP/1.1 400 Bad\r\nContent-Length: 50\r\n\r\n{"err',
     "rejected", "BadRequestError" },
@@ -92,12 +114,12 @@ faults.describe("a connection", {
     "again", "InternalServerError" },
   { "brings the status line a byte a second",
     drip("HTTP/1.1 200 OK\r\n", 1), "again", "APITimeoutError",
-    { timeout = 2.5 } },
+    { timeout = 1.5 } },
   { "brings the body a byte a second", function(peer)
       peer:request()
-      peer:send(HEAD)
-      peer:drip('{"success":true}', 1)
-    end, "delivered", "APIStatusError", { timeout = 2.5 } },
+      peer:send(HEAD .. "{")
+      peer:drip('"success":true}', 1)
+    end, "delivered", "APIStatusError", PATIENT },
   { "brings the answer slowly, but in time", drip(OK, 0.01, 4), "delivered",
     "response" },
   { "is closed when the next request goes out", after_one(function(peer)
@@ -112,6 +134,27 @@ faults.describe("a connection", {
   { "is reset as soon as it has answered", after_one(function(peer)
       peer:close "reset"
     end), "delivered", "response" },
+  { "takes the request a byte a second", early("", 1), "again",
+    "APITimeoutError", { timeout = 1.5, max_event_bytes = 4e6 },
+    size = SIZE },
+  { "brings 413 while the body is sent, and takes it", early(
+      "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 1e9), "rejected",
+    "APIStatusError", LARGE, size = SIZE, unread = true },
+  { "brings 413 while the body is sent, and takes no more of it", early(
+      "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 0), "rejected",
+    "APIStatusError", LARGE, size = SIZE, unread = true },
+  { "brings 503 while the body is sent, and takes no more of it", early(
+      "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", 0), "again",
+    "InternalServerError", LARGE, size = SIZE },
+  { "brings 200 while the body is sent, and takes it", early(OK, 1e9),
+    "delivered", "response", LARGE, size = SIZE, unread = true },
+  { "brings 200 while the body is sent, and takes no more of it",
+    early(OK, 0), "delivered", "response", LARGE, size = SIZE,
+    unread = true },
+  { "is closed while the body is sent", read_then(5000, "close"), "again",
+    "APIConnectionError", LARGE, size = SIZE },
+  { "is reset while the body is sent", read_then(5000, "reset"), "again",
+    "APIConnectionError", LARGE, size = SIZE },
   { "is half closed by the server, which still answers", function(peer)
       peer:request()
       peer:send(HEAD)
@@ -124,3 +167,30 @@ faults.describe("a connection", {
       peer:hold()
     end, "again", "APIConnectionError" },
 })
+
+describe("a network that comes and goes once a second", function()
+  it("loses nothing, and holds no capture", function()
+    local net = faulty.new()
+    local listener = net:listen(faults.serve)
+    local client = exchange.client(listener.url, { log_level = "off" })
+    local begun, number, there = socket.gettime(), 0, true
+    net:serve(function()
+      local second = math.floor(socket.gettime() - begun)
+      if there ~= (second % 2 == 0) then
+        there = not there
+        listener[there and "accept_again" or "refuse"](listener)
+        listener:cut "reset"
+      end
+      number = number + 1
+      assert(client.events.capture { name = "n" .. number })
+      exchange.adds_up(client)
+      return second >= 4
+    end)
+    net:serve(function() return client:stats().pending == 0 end)
+    local stats = exchange.adds_up(client)
+    net:close()
+    assert.equal(number, stats.delivered)
+    assert.is_string(stats.last_error)
+    faults.check_requests(listener, number, true)
+  end)
+end)

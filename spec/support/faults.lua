@@ -7,7 +7,10 @@
 -- again while it returns "keep". `queued` is what becomes of queued events
 -- while the fault lasts: "delivered", "rejected", or "again": kept, and
 -- delivered when it has gone. `waited` is what a waited-for request gets:
--- "response" or the name of the error. `options` are the client's.
+-- "response" or the name of the error. `options` are the client's. Fields of
+-- a line: `size` of its events, in bytes; `state` of the port, "refuse" or
+-- "deafen"; `unread`: the fault does not read the requests, so nobody knows
+-- what has arrived; `unpumped`.
 --
 -- All lines of a table run side by side, each of them four times: queued;
 -- queued without a time limit, to see that `capture` waits for nothing;
@@ -32,8 +35,8 @@ local faults = {}
 local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
 local SIDE_BY_SIDE = 24
-local HANG = tonumber(os.getenv "HANG" or 100)     -- seconds for a table
-local TEXT = ("x"):rep(200)
+local WAITERS = 4
+local HANG = 100     -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
   .. 'Content-Length: 16\r\n\r\n{"success":true}'
@@ -53,7 +56,8 @@ function faults.answer(bytes, after)
   end
 end
 
-local function heal_and_serve(peer)
+-- Serves a connection well.
+function faults.serve(peer)
   while true do
     local request = peer:request()
     if not request then
@@ -72,12 +76,12 @@ local function listen(net, line)
       again = line[2](peer, listener) == "keep"
     end
     if again then
-      heal_and_serve(peer)
+      faults.serve(peer)
     end
   end, line.scheme, line.host)
   listener.faulty = true
-  if line.refuses then
-    listener:refuse()
+  if line.state then
+    listener[line.state](listener)
     listener.begun = true
   end
   return listener
@@ -98,11 +102,11 @@ local function options_of(line, more)
   return all
 end
 
-local function capture(client, count)
+local function capture(client, count, size)
   for i = 1, count do
-    assert(client.events.capture {
-      name = "n" .. i, data = { i = client:stats().accepted, text = TEXT },
-    })
+    assert(client.events.capture { name = "n" .. i, data = {
+      i = client:stats().accepted, text = ("x"):rep(size or 200),
+    } })
   end
 end
 
@@ -124,8 +128,10 @@ local function await(run, what, condition)
   end
 end
 
--- One key has one body, one body one key.
-local function check_requests(listener, accepted, healthy)
+-- Of the requests of a listener, one key has one body, one body one key, and
+-- so many events are among them; among those that were answered well, if
+-- `healthy`.
+function faults.check_requests(listener, accepted, healthy)
   local body_of, key_of, arrived = {}, {}, 0
   for _, request in ipairs(listener.requests) do
     local key, body = request.key, request.body
@@ -160,23 +166,23 @@ end
 
 -- Queued events, with the limits of the line.
 local function run_queued(run, line)
-  capture(run.client, EVENTS)
+  capture(run.client, EVENTS, line.size)
   local stats = await(run, line[3], EXPECTED[line[3]])
   check_outcome(stats, line[3])
   heal(run.listener)
   stats = await(run, "recovery", EXPECTED.delivered)
   check_outcome(stats, line[3] == "rejected" and "rejected" or "delivered")
   if line[3] == "again" then
-    check_requests(run.listener, EVENTS, true)
+    faults.check_requests(run.listener, EVENTS, true)
   elseif not line.unread then
-    check_requests(run.listener, EVENTS, false)
+    faults.check_requests(run.listener, EVENTS, false)
   end
 end
 
 -- Queued events with no limit to an attempt: while the fault lasts, nobody
 -- steps the server, so who waited for it would wait for ever.
-local function run_captures(run)
-  capture(run.client, 1)
+local function run_captures(run, line)
+  capture(run.client, 1, line.size)
   await(run, "the fault", function() return run.listener.begun end)
   capture(run.client, MORE)
   local stats = exchange.adds_up(run.client)
@@ -236,8 +242,8 @@ end
 local WAIT = COMMON .. [[
 for i, line in ipairs(lines) do
   local client = new(line, { max_retries = 0 })
-  local response, _, err = client.events.capture({ name = "n" },
-    { wait = true })
+  local response, _, err = client.events.capture(
+    { name = "n", data = { text = ("x"):rep(line.size) } }, { wait = true })
   local stats = look(client)
   local good = response or (err.status or 0) >= 200 and err.status < 300
   say(i, stats.accepted == 1
@@ -251,7 +257,9 @@ local clients, left = {}, #lines
 for i, line in ipairs(lines) do
   clients[i] = new(line, { thread = false })
   for j = 1, EVENTS do
-    assert(clients[i].events.capture { name = "n" .. j, data = { j = j } })
+    assert(clients[i].events.capture {
+      name = "n" .. j, data = { j = j, text = ("x"):rep(line.size) },
+    })
   end
 end
 local seen, ended = {}, {}
@@ -276,7 +284,7 @@ local function start_child(code, lines, listeners)
   local given = {}
   for i, line in ipairs(lines) do
     children = children + 1
-    given[i] = { options = options_of(line, {
+    given[i] = { size = line.size or 0, options = options_of(line, {
       base_url = listeners[i].url, api_key = "sk_child_" .. children,
       initial_retry_delay = 0.02, max_retry_delay = 0.1, exit_timeout = 0,
       rate_limit = false,
@@ -289,25 +297,32 @@ local function start_child(code, lines, listeners)
   }
 end
 
--- What a child is to say of its lines, and what it says.
+local function add_line(family, net, line, i)
+  local number = #family.lines + 1
+  family.lines[number], family.listeners[number] = line, listen(net, line)
+  line.index = i
+end
+
+-- Who waits does so for one line after the other, so several do.
 local function start_children(net, lines)
-  local waits, pumps, by_mode = {}, {}, { wait = {}, pump = {} }
+  local families = {}
+  for i = 1, 1 + WAITERS do
+    families[i] = { lines = {}, listeners = {},
+      mode = i == 1 and "pumped" or "waited for" }
+  end
   for i, line in ipairs(lines) do
     if line[4] then
-      waits[#waits + 1], by_mode.wait[#waits + 1] = line, listen(net, line)
-      waits[#waits].index = i
+      add_line(families[2 + i % WAITERS], net, line, i)
     end
     if not line.unpumped then
-      pumps[#pumps + 1], by_mode.pump[#pumps + 1] = line, listen(net, line)
-      pumps[#pumps].index = i
+      add_line(families[1], net, line, i)
     end
   end
-  return {
-    { lines = waits, listeners = by_mode.wait, mode = "waited for",
-      child = start_child(WAIT, waits, by_mode.wait) },
-    { lines = pumps, listeners = by_mode.pump, mode = "pumped",
-      child = start_child(PUMP, pumps, by_mode.pump) },
-  }
+  for i, family in ipairs(families) do
+    family.child = start_child(i == 1 and PUMP or WAIT, family.lines,
+      family.listeners)
+  end
+  return families
 end
 
 local function heal_pumped(family)
@@ -335,7 +350,7 @@ local function judge_pumped(family, i, line, out)
   if tonumber(expected) ~= EVENTS then
     return ("pumped: %s delivered, %s rejected"):format(delivered, rejected)
   elseif line[3] ~= "rejected" and not line.unread then
-    local ok, problem = pcall(check_requests, family.listeners[i], EVENTS,
+    local ok, problem = pcall(faults.check_requests, family.listeners[i], EVENTS,
       line[3] == "again")
     return not ok and "pumped: " .. problem or family.listeners[i].problem
   end

@@ -20,10 +20,10 @@ function faulty.new()
   return setmetatable({ listeners = {}, peers = {} }, faulty)
 end
 
-local function bind(port)
-  local listener = assert(socket.bind(HOST, port or 0, 128))
-  listener:settimeout(0)
-  return listener
+local function bind(port, backlog)
+  local bound = assert(socket.bind(HOST, port or 0, backlog or 128))
+  bound:settimeout(0)
+  return bound
 end
 
 local listener = {}
@@ -48,16 +48,33 @@ function faulty:listen(serve, scheme, host)
   return self_
 end
 
--- Refuses connections from now on, or accepts them again.
+-- Refuses connections from now on, lets them wait for an answer that the
+-- system does not give, or accepts them again.
+
+function listener:deafen()
+  self.socket:close()
+  self.socket = nil
+  self.deaf = bind(self.port, 0)
+  self.filler = assert(socket.connect(HOST, self.port))
+end
+
+-- The port stays bound, or somebody else would get it.
 function listener:refuse()
   if self.socket then
     self.socket:close()
-    self.socket = nil
+    self.socket, self.bound = nil, assert(socket.tcp4())
+    self.bound:setoption("reuseaddr", true)
+    assert(self.bound:bind(HOST, self.port))
   end
 end
 
 function listener:accept_again()
-  self.socket = self.socket or bind(self.port)
+  if self.bound then
+    assert(self.bound:listen(128))
+    self.bound:settimeout(0)
+  end
+  self.socket = self.socket or self.deaf or self.bound
+  self.deaf, self.bound = nil, nil
 end
 
 -- Ends all its connections, with a reset when told so.
@@ -121,6 +138,23 @@ function peer:read(count)
   local bytes = self.input:sub(1, count)
   self.input = self.input:sub(count + 1)
   return bytes
+end
+
+-- Reads for itself, so many bytes a second; 0: none, until the client is gone
+-- or `most` are read. For a peer that is `slow`.
+function peer:read_slowly(rate, most)
+  local begun, count = socket.gettime(), 0
+  self:wait(function()
+    local due = math.min((socket.gettime() - begun + 1) * rate - count,
+      65536, most - count)
+    local data, problem, partial
+    if due >= 1 then
+      data, problem, partial = self.socket:receive(math.floor(due))
+      count = count + #(data or partial)
+    end
+    self.ended = problem == "closed"
+    return self.ended or count >= most
+  end)
 end
 
 -- The head of a request, after which its body waits; nil at the end.
@@ -234,11 +268,12 @@ end
 -- A connection that is `slow` reads for itself.
 local function move(one)
   if one.open and not one.handshaking then
-    if not one.ended and not one.slow then
+    if one.begun and not one.ended and not one.slow then
       fill(one)
     end
     drain(one)
   end
+  one.begun = true
   local ok, problem = coroutine.resume(one.run, one, one.listener)
   if not ok and problem ~= GONE then
     one.listener.problem = one.listener.problem or problem
@@ -290,8 +325,13 @@ end
 
 -- Closes a listener and its connections, for good.
 function faulty:remove(owner)
-  owner:refuse()
+  owner:accept_again()
+  owner.socket:close()
+  owner.socket = nil
   owner:cut()
+  if owner.filler then
+    owner.filler:close()
+  end
   for i, other in ipairs(self.listeners) do
     if other == owner then
       table.remove(self.listeners, i)
