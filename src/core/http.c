@@ -15,6 +15,11 @@
 #error "libcurl 7.87 or newer is needed"
 #endif
 
+/* From this version on a handle forgets its last answer's headers. Before, if
+   an answer begins with a line that continues a header, libcurl writes to the
+   last header of the answer before, which it has freed. */
+#define REUSABLE 0x080101
+
 #define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
 
 /* A transfer as the rest of the core sees it, and what libcurl needs. */
@@ -26,9 +31,11 @@ typedef struct flight {
   seer_outgoing outgoing;
   seer_incoming incoming;
   int64_t began, deadline;
+  long connect_timeout;
   bool thorough;  /* all of the answer will be read */
   bool connected; /* counted in site->connected */
   bool got;       /* its handle was used for a GET */
+  bool used;      /* its handle was used at all */
   char error[CURL_ERROR_SIZE];
   struct flight *next; /* among the idle */
 } flight;
@@ -38,6 +45,7 @@ struct seer_http {
   flight *idle;
   int *sockets; /* open now */
   size_t socket_count, socket_room;
+  bool reuses;            /* handles can be used again */
   struct seer_http *next; /* among the abandoned */
 };
 
@@ -200,10 +208,14 @@ static bool set_request(flight *f) {
          curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
-static void set_body(flight *f, const seer_event *event) {
+static void set_method(flight *f) {
+  const seer_event *event = f->transfer.event;
+  if (f->outgoing.get != f->got)
+    curl_easy_setopt(f->easy, f->outgoing.get ? CURLOPT_HTTPGET : CURLOPT_POST,
+                     1L);
+  f->got = f->outgoing.get;
   if (f->got)
-    curl_easy_setopt(f->easy, CURLOPT_POST, 1L);
-  f->got = false;
+    return;
   curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                    (curl_off_t)event->length);
   curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, (const char *)event->body);
@@ -232,6 +244,23 @@ static flight *take_flight(seer_http *http) {
   return f;
 }
 
+/* Takes another handle where one cannot be used twice. The connections stay:
+   they are the multi handle's. */
+static bool renew(seer_http *http, flight *f) {
+  CURL *fresh;
+  if (!f->used || http->reuses)
+    return true;
+  fresh = curl_easy_init();
+  if (fresh == NULL)
+    return false;
+  curl_easy_cleanup(f->easy);
+  f->easy = fresh;
+  f->used = f->got = false;
+  f->prepared_for = 0;
+  set_permanent(http, f);
+  return true;
+}
+
 static void reset_flight(flight *f, const seer_sending *sending) {
   memset(&f->transfer, 0, sizeof f->transfer);
   f->transfer.event = sending->event;
@@ -244,6 +273,15 @@ static void reset_flight(flight *f, const seer_sending *sending) {
   seer_incoming_reset(&f->incoming, sending->thorough);
 }
 
+static bool launch(seer_http *http, flight *f) {
+  if (!renew(http, f) || !set_site(http, f, f->site) || !set_request(f))
+    return false;
+  set_method(f);
+  curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, f->connect_timeout);
+  f->used = true;
+  return curl_multi_add_handle(http->multi, f->easy) == CURLM_OK;
+}
+
 seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   flight *f = take_flight(http);
   if (f == NULL)
@@ -251,13 +289,9 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   if (sending->threadless && !sending->site->resolved)
     seer_site_look_up(sending->site);
   reset_flight(f, sending);
-  if (set_site(http, f, sending->site) && set_request(f)) {
-    set_body(f, sending->event);
-    curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)sending->connect_timeout);
-    if (curl_multi_add_handle(http->multi, f->easy) == CURLM_OK)
-      return &f->transfer;
-  }
+  f->connect_timeout = (long)sending->connect_timeout;
+  if (launch(http, f))
+    return &f->transfer;
   seer_http_recycle(http, &f->transfer);
   return NULL;
 }
@@ -271,12 +305,7 @@ void seer_http_perform(seer_http *http) {
 bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   flight *f = flight_of(transfer);
   seer_outgoing_redirect(&f->outgoing);
-  if (f->outgoing.get && !f->got) {
-    curl_easy_setopt(f->easy, CURLOPT_HTTPGET, 1L);
-    f->got = true;
-  }
-  if (!set_request(f) ||
-      curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
+  if (!launch(http, f))
     return false;
   transfer->sent = 0;
   transfer->redirected = false;
@@ -414,6 +443,7 @@ seer_http *seer_http_new(void) {
   seer_http *http = calloc(1, sizeof *http);
   if (http == NULL)
     return NULL;
+  http->reuses = curl_version_info(CURLVERSION_NOW)->version_num >= REUSABLE;
   http->multi = curl_multi_init();
   if (http->multi == NULL) {
     free(http);
