@@ -10,7 +10,9 @@
 -- "response" or the name of the error. `options` are the client's. Fields of
 -- a line: `size` of its events, in bytes; `state` of the port, "refuse" or
 -- "deafen"; `unread`: the fault does not read the requests, so nobody knows
--- what has arrived; `unpumped`.
+-- what has arrived; `unpumped`. With `context`, one of LuaSec, the server
+-- speaks TLS when the fault is gone, and before the fault if it is `inside`;
+-- `serve` does so well in another way than HTTP/1.1.
 --
 -- All lines of a table run side by side, each of them four times: queued;
 -- queued without a time limit, to see that `capture` waits for nothing;
@@ -36,7 +38,7 @@ local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
 local SIDE_BY_SIDE = 24
 local WAITERS = 4
-local HANG = 100     -- seconds for a table
+local HANG = tonumber(os.getenv "HANG" or 100)     -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
   .. 'Content-Length: 16\r\n\r\n{"success":true}'
@@ -68,17 +70,28 @@ function faults.serve(peer)
   end
 end
 
+-- The same, one request for each connection. libcurl 7 does not see that a
+-- connection has ended when the server has said goodbye in TLS.
+function faults.serve_once(peer)
+  local request = peer:request()
+  if request then
+    request.healthy = true
+    peer:send((faults.OK:gsub("\r\n", "\r\nConnection: close\r\n", 1)))
+  end
+end
+
 local function listen(net, line)
   local listener = net:listen(function(peer, listener)
-    local again = line.prepare == nil or line.prepare(peer, listener)
+    local tls = line.context and (line.inside or not listener.faulty)
+    local again = not tls or peer:secure(line.context)
     while again and listener.faulty do
       listener.begun = true
       again = line[2](peer, listener) == "keep"
     end
     if again then
-      faults.serve(peer)
+      (line.serve or faults.serve)(peer)
     end
-  end, line.scheme, line.host)
+  end, line.context and "https", line.context and "localhost")
   listener.faulty = true
   if line.state then
     listener[line.state](listener)
@@ -390,7 +403,7 @@ local function each_run(lines)
 end
 
 -- Runs all of them; the problems of each line, and what is wrong besides.
-local function run_all(net, lines)
+local function run_all(net, lines, behind)
   local problems, active, waiting = {}, {}, each_run(lines)
   for i = 1, #lines do
     problems[i] = {}
@@ -405,6 +418,9 @@ local function run_all(net, lines)
       active[#active + 1], next_run = run, next_run + 1
     end
     net:step()
+    if behind then
+      behind:step()
+    end
     for i = #active, 1, -1 do
       if step(active[i], active[i].problems) then
         net:remove(table.remove(active, i).listener)
@@ -436,8 +452,7 @@ end
 -- One request over a connection that ends with it. libcurl looks for dead
 -- connections when it needs one.
 local function breathe(net)
-  local listener = net:listen(faults.answer(
-    faults.OK:gsub("\r\n", "\r\nConnection: close\r\n", 1)))
+  local listener = net:listen(faults.serve_once)
   local client = exchange.client(listener.url)
   capture(client, 1)
   net:serve(function() return client:stats().pending == 0 end, 10)
@@ -456,7 +471,8 @@ local function count_left(net, before)
 end
 
 -- Describes a table of faults: a spec for each line, and two for the whole.
-function faults.describe(title, lines)
+-- The servers of `behind`, if any, work meanwhile.
+function faults.describe(title, lines, behind)
   local it, same = busted.it, luassert.same
   busted.describe(title, function()
     local problems, others, left
@@ -465,8 +481,11 @@ function faults.describe(title, lines)
       local net = faulty.new()
       breathe(net)
       local before = count_descriptors()
-      problems, others = run_all(net, lines)
+      problems, others = run_all(net, lines, behind)
       net:close()
+      for _, listener in ipairs(behind and behind.listeners or {}) do
+        listener:cut()
+      end
       left = count_left(net, before)
     end)
 

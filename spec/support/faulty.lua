@@ -213,14 +213,17 @@ function peer:finish()
   self.socket:shutdown("send")
 end
 
--- Closes, with a reset if `how` is "reset".
+-- Closes, with a reset if `how` is "reset" and this is no TLS.
 function peer:close(how)
   if self.open then
     self.open = false
-    if how == "reset" then
+    if how == "reset" and not self.secured then
       self.socket:setoption("linger", { on = true, timeout = 0 })
     end
     self.socket:close()
+    if self.far then
+      self.far:close()
+    end
   end
 end
 
@@ -238,6 +241,46 @@ function peer:secure(context)
   end)
   self.handshaking = false
   return not problem or problem == "wantread"
+end
+
+-- Passes all on to another port of this machine. What comes back is cut into
+-- records of TLS, and edit(kind, record) returns what to send of each, and
+-- true to end there.
+function peer:relay(port, edit)
+  local far = assert(socket.connect(HOST, port))
+  local back, ended = "", false
+  far:settimeout(0)
+  self.far = far
+
+  local function next_record()
+    local high, low = back:byte(4, 5)
+    local size = low and 5 + high * 256 + low
+    if not size or #back < size then
+      return nil
+    end
+    local record = back:sub(1, size)
+    back = back:sub(size + 1)
+    return record
+  end
+
+  self:wait(function()
+    if self.input ~= "" then
+      far:send(self.input)
+      self.input = ""
+    end
+    local data, problem, partial = far:receive(65536)
+    back = back .. (data or partial)
+    for record in next_record do
+      local bytes
+      bytes, ended = edit(record:byte(), record)
+      self.output, self.sent = self.output:sub(self.sent + 1) .. bytes, 0
+      if ended then
+        return true
+      end
+    end
+    return problem == "closed" or self.ended
+  end)
+  self:send ""
 end
 
 local function fill(one)
