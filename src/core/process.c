@@ -13,7 +13,7 @@
 
 #define CONNECT_AT_EXIT 2000 /* ms to establish any connection in */
 #define NGINX_TERMINATE 900  /* ms: its master kills after a second */
-#define PARK_TIMEOUT 500     /* ms for the thread to leave libcurl */
+#define PARK_TIMEOUT 10000   /* ms for the thread to leave libcurl */
 
 /* Keeps the module mapped for good: lua_close unmaps C modules, and the
    thread, the fork and exit handlers are code of this one. */
@@ -164,8 +164,9 @@ static bool is_still(void) {
 }
 
 /* With the lock held: the thread, or who does its work, leaves libcurl for
-   good. What it is in the middle of is over in a moment, or it does not
-   matter any more. */
+   good. What it is in the middle of is over in a moment; many TLS connections
+   that begin on a busy machine may take a second. It must not be left there:
+   what OpenSSL works with is gone after the exit handlers. */
 static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
   bool ring;

@@ -1,0 +1,42 @@
+-- What would end a process badly if it caught the thread at a bad time.
+
+local preload = require "spec.support.preload"
+local script = require "spec.support.script"
+local server = require "spec.support.server"
+
+describe("a process that ends", function()
+  local scripted
+
+  before_each(function() scripted = server.new() end)
+  after_each(function() scripted:close() end)
+
+  -- The libraries clean up after themselves then: what OpenSSL works with is
+  -- gone while somebody may still be in it.
+  it("does not leave the thread within the TLS library", function()
+    local result = script.run {
+      code = [[
+        local seerstack = require "seerstack"
+        local client = seerstack.new { exit_timeout = 0, log_level = "off" }
+        assert(client.events.capture { name = "a.b" })
+        local function is_preparing()
+          local file = assert(io.open "/proc/self/fdinfo/1")
+          local position = file:read "*a":match "pos:%s*(%d+)"
+          file:close()
+          return tonumber(position) > 0
+        end
+        while not is_preparing() do
+          require "socket".sleep(0.01)
+        end
+      ]],
+      env = {
+        SEERSTACK_API_KEY = "k",
+        SEERSTACK_BASE_URL = "https://127.0.0.1:" .. scripted.port,
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        LD_PRELOAD = preload "slow_tls", SEER_SLOW_TLS = 1500,
+      },
+    }
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.equal("preparing\n", result.stdout)
+  end)
+end)
