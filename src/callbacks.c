@@ -94,12 +94,12 @@ static void set_number(lua_State *L, const char *name, int64_t number) {
 }
 
 /* Pushes the arguments of logger. */
-static void push_message(lua_State *L, const seer_client *client,
-                         const seer_message *message) {
+static void push_message(lua_State *L, const seer_holder *holder) {
+  const seer_message *message = holder->message;
   lua_pushstring(L, seer_level_names[message->level]);
   lua_pushstring(L, message->text);
   lua_createtable(L, 0, 4);
-  lua_pushstring(L, seer_endpoint_url(client->endpoint));
+  lua_pushstring(L, seer_endpoint_url(holder->endpoint));
   lua_setfield(L, -2, "url");
   set_number(L, "status", message->status);
   set_number(L, "attempt", message->attempt);
@@ -114,8 +114,9 @@ static bool call_logger(lua_State *L, int self, seer_holder *holder) {
   holder->message = seer_sender_next_message(client->queue);
   if (holder->message == NULL)
     return false;
+  seer_client_hold(client, holder);
   seer_client_get(L, self, SEER_KEPT_LOGGER);
-  push_message(L, client, holder->message);
+  push_message(L, holder);
   seer_holder_release(holder);
   if (lua_pcall(L, 3, 0, 0) != LUA_OK)
     tell_failure(L, client, "logger", &trouble);

@@ -34,6 +34,15 @@ void seer_client_keep(lua_State *L, int self, seer_kept what) {
   lua_pop(L, 1);
 }
 
+bool seer_client_hold(const seer_client *client, seer_holder *holder) {
+  if (client->endpoint == NULL)
+    return false;
+  holder->endpoint = client->endpoint;
+  holder->site = client->site;
+  seer_endpoint_refer(holder->endpoint, holder->site);
+  return true;
+}
+
 /*
 ** Results.
 */
@@ -242,10 +251,11 @@ static int client_index(lua_State *L) {
 
 static int client_tostring(lua_State *L) {
   seer_client *client = luaL_checkudata(L, 1, METATABLE);
+  seer_holder *holder = seer_holder_push(L, 1);
+  bool open = seer_client_hold(client, holder);
   lua_pushfstring(L, METATABLE " (%s)",
-                  client->endpoint != NULL
-                      ? seer_endpoint_url(client->endpoint)
-                      : "closed");
+                  open ? seer_endpoint_url(holder->endpoint) : "closed");
+  seer_holder_release(holder);
   return 1;
 }
 
@@ -401,6 +411,7 @@ static int with_options(lua_State *L) {
   const seer_client *client;
   seer_settings settings;
   seer_site_options site;
+  seer_holder *holder;
   move_self(L);
   client = lua_touserdata(L, SELF);
   if (client->site == NULL)
@@ -408,11 +419,15 @@ static int with_options(lua_State *L) {
   seer_options_table(L, 1, "with_options");
   settings = client->settings;
   seer_options_overrides(L, 1, "with_options", &settings);
-  seer_site_get_options(client->site, &site);
+  holder = seer_holder_push(L, 1);
+  if (!seer_client_hold(client, holder))
+    return seer_result_closed(L);
+  seer_site_get_options(holder->site, &site);
   if (needs_key(&settings) && *site.api_key == '\0')
     return luaL_error(L, "bad argument #1 to 'with_options' (the client has "
                          "no key)");
   make(L, &settings, 1, SELF, &site);
+  seer_holder_release(holder);
   return 1;
 }
 

@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/sender.h"
 #include "encode.h"
+#include "holder.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -60,6 +61,10 @@ int seer_client_new(lua_State *L);
    nil; raises if they are wrong. If the environment is at fault, pushes a
    message instead and returns false. [-0, +1] */
 bool seer_client_push(lua_State *L, int argument, const char *function);
+
+/* Has the holder keep what the client sends to, its URL and the like, for a
+   finalizer may end the client whenever Lua allocates; false if one has. */
+bool seer_client_hold(const seer_client *client, seer_holder *holder);
 
 /* The client at `index`, or NULL if it is something else. [-0, +0] */
 seer_client *seer_client_test(lua_State *L, int index);

@@ -12,6 +12,8 @@ seer_holder *seer_holder_push(lua_State *L, size_t ceiling) {
   holder->request = NULL;
   holder->event = NULL;
   holder->message = NULL;
+  holder->endpoint = NULL;
+  holder->site = NULL;
   seer_buffer_init(&holder->scratch, ceiling);
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
@@ -23,7 +25,11 @@ void seer_holder_release(seer_holder *holder) {
     seer_request_release(holder->request);
   if (holder->event != NULL)
     seer_sender_free_lost(holder->event);
+  if (holder->endpoint != NULL)
+    seer_endpoint_release(holder->endpoint, holder->site);
   free(holder->message);
+  holder->endpoint = NULL;
+  holder->site = NULL;
   holder->request = NULL;
   holder->event = NULL;
   holder->message = NULL;

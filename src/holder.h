@@ -7,6 +7,7 @@
  */
 
 #include "core/buffer.h"
+#include "core/endpoint.h"
 #include "core/event.h"
 #include "core/notice.h"
 
@@ -18,6 +19,8 @@ typedef struct seer_holder {
   seer_request *request; /* a reference */
   seer_event *event;
   seer_message *message;
+  seer_endpoint *endpoint; /* these two by reference */
+  seer_site *site;
   seer_buffer scratch;
 } seer_holder;
 

@@ -3,6 +3,8 @@
 local offer = require "spec.support.offer"
 local seerstack = require "seerstack"
 
+local jit = rawget(_G, "jit")
+
 local DEEP = ": more than 100 levels of tables"
 local LARGE = "event too large: more than 1048576 bytes (max_event_bytes)"
 

@@ -114,6 +114,13 @@ seer_endpoint *seer_endpoint_get(const seer_site_options *options,
   return found;
 }
 
+void seer_endpoint_refer(seer_endpoint *endpoint, seer_site *site) {
+  seer_lock();
+  endpoint->references++;
+  seer_site_refer(site);
+  seer_unlock();
+}
+
 void seer_endpoint_release(seer_endpoint *endpoint, seer_site *site) {
   int64_t now = seer_clock_now();
   seer_endpoint *idle;

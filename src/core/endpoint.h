@@ -55,6 +55,9 @@ typedef struct seer_attempt {
 seer_endpoint *seer_endpoint_get(const seer_site_options *options,
                                  seer_site **site);
 
+/* One more reference to both. */
+void seer_endpoint_refer(seer_endpoint *endpoint, seer_site *site);
+
 /* Gives a reference back, and one to the site, which may be NULL. Takes the
    lock. An endpoint outlives its last reference until its pacing log is
    empty. */

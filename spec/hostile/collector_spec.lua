@@ -1,0 +1,155 @@
+-- The collector at every moment at which it can run, and what finalizers do
+-- then.
+
+local script = require "spec.support.script"
+local standin = require "dev.standin"
+
+describe("the collector", function()
+  local api
+
+  setup(function() api = standin.start() end)
+  teardown(function() api:stop() end)
+  before_each(function() api:reset() end)
+
+  -- All that the module does, in one program.
+  local SCENARIO = [=[
+    local hungry = ...
+    local seerstack = require "seerstack"
+    local long = ("x\255\n"):rep(500) -- by a buffer that gives up at once
+    hungry(true)
+    local url, key = os.getenv "SEERSTACK_BASE_URL",
+      os.getenv "SEERSTACK_API_KEY"
+    local told, failed = 0, 0
+    local client = seerstack.new {
+      api_key = key, base_url = url, rate_limit = false,
+      headers = { ["X-A"] = "b", ["X-C"] = 7 },
+      query = { a = 1 }, default_data = { d = { 1 } },
+      default_attributes = { plan = "p" }, log_level = "debug",
+      logger = function(level, message, fields)
+        told = told + 1
+        assert(level .. message .. fields.url)
+      end,
+      on_error = function(err, event, body)
+        failed = failed + 1
+        assert(err.name == "BadRequestError", err.name)
+        assert(event.data ~= nil and #body > 0)
+      end,
+      before_send = function(event)
+        event.extra = { #tostring(event) > 0 }
+        return event
+      end,
+    }
+    local deep = { "end" }
+    for i = 1, 50 do
+      deep = { deep, k = i, [i + 0.5] = "f", ["1e5" .. i] = false }
+    end
+    local shapes = {
+      {}, { a = 1 }, { v = { 1, 2, 3 } }, { v = deep },
+      { v = seerstack.array {} }, { v = seerstack.null, w = 0.1 },
+      { v = long, [7] = 1, [-2.5] = { {} } },
+      { v = { 1, 2, { 3, [5] = 1 }, x = true } },
+    }
+    for i = 1, 3 do
+      for j, data in ipairs(shapes) do
+        assert(client.events.capture {
+          name = "e" .. i .. "." .. j, user_id = 7 * j, data = data,
+          timestamp = j % 2 == 0 and 1e9 + 0.5 or nil, other = { j },
+        })
+      end
+      assert(client.users.identify {
+        user_id = "u", email = "e", name = "n", attributes = { i = i },
+      })
+    end
+    for _, data in ipairs { { f = print }, { [true] = 1 }, { v = { print } },
+      { [1] = 1, ["1"] = 2 } } do
+      local ok, message, err = client.events.capture {
+        name = "x", data = data,
+      }
+      assert(ok == nil and message == err.message and tostring(err))
+      assert(err.name == "ValidationError")
+    end
+    assert(not pcall(seerstack.new, { flushat = 1 }))
+    assert(not pcall(client.events.capture, 1))
+    local response, http = assert(client.events.capture({ name = "w" },
+      { wait = true, headers = { ["X-B"] = "c" }, query = { q = 1 },
+        extra_body = { data = { more = {} } } }))
+    assert(response.success and http.status == 200 and http.headers.date)
+    local future = client:post("/capture", { name = "f" }, { future = true })
+    assert(tostring(future) and (future:done() or true))
+    assert(future:get(60).success)
+    local nothing, message, err = client:post("/none", { 1 },
+      { wait = true, max_retries = 0 })
+    assert(nothing == nil and err.status == 404 and err.headers, message)
+    assert(client.events.capture { name = "bad", timestamp = "no time" })
+    assert(client:flush(60))
+    local other = client:with_options { default_data = { o = 1 } }
+    assert(other.events.capture { name = "other" })
+    assert(other:close(60))
+    client:poll()
+    assert(told > 0, "nothing was told")
+    assert(failed == 1, "on_error was called " .. failed .. " times")
+    local stats = client:stats()
+    assert(stats.accepted == 31 and stats.pending == 0 and
+      stats.delivered == 29 and stats.rejected == 2,
+      stats.accepted .. " " .. stats.delivered .. " " .. stats.rejected)
+    local test = seerstack.new { test_mode = true }
+    assert(test.events.capture { name = "x", data = shapes[4] })
+    assert(test:captured()[1].body.data.v)
+    seerstack.configure { api_key = key, base_url = url, headers = { A = 1 } }
+    assert(seerstack.capture { name = "default" })
+    assert(seerstack.identify { user_id = 1 })
+    assert(seerstack.flush(60) and seerstack.stats().delivered == 2)
+    local abandoned = seerstack.new { api_key = key, base_url = url }
+    assert(abandoned.events.capture({ name = "a" }, { future = true }))
+    abandoned.events.capture { name = "b" }
+    abandoned = nil
+    collectgarbage()
+    assert(seerstack.close(60) and client:close(60))
+  ]=]
+
+  local function run(code)
+    local result = script.run {
+      code = code,
+      env = {
+        SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
+        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+      },
+      timeout = 300,
+    }
+    assert.equal("", (result.stderr:gsub("seerstack: [^\n]*\n", "")))
+    assert.equal(0, result.status)
+    return result
+  end
+
+  -- In Lua 5.1 there is no memory for a state whose allocator has none at
+  -- once, in 5.2 none for its finalizers; there the collector is made to run
+  -- whenever it looks whether to.
+  if _VERSION < "Lua 5.3" then
+    it("may run whenever it may", function()
+      local result = run("((loadstring or load) [==[" .. SCENARIO .. [=[]==])(function()
+        collectgarbage("setstepmul", 10000000)
+        collectgarbage("setpause", 0)
+        collectgarbage()
+      end)
+      print "well"]=])
+      assert.equal("well\n", result.stdout)
+      assert.equal(34, api:count())
+    end)
+  else
+    it("may run at every allocation", function()
+      local result = run("print(require 'seer_spec_starved'.run [==["
+        .. SCENARIO .. "]==])")
+      assert.is_true(tonumber(result.stdout) > 2000, result.stdout)
+      assert.equal(34, api:count())
+    end)
+  end
+
+  for _, deed in ipairs { "finalizes", "closes", "captures", "polls" } do
+    it("may run a finalizer that " .. deed .. " at any step of a call",
+      function()
+        local result = run("print(require 'spec.support.attack'('" .. deed
+          .. "'))")
+        assert.is_true(tonumber(result.stdout) > 300, result.stdout)
+      end)
+  end
+end)
