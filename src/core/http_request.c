@@ -200,13 +200,18 @@ static bool same_part(CURLU *one, CURLU *other, CURLUPart part) {
   return same;
 }
 
-static bool has_scheme(CURLU *url, const char *name) {
+/* The scheme of a URL is "http" or "https": which; -1 if it is another one, or
+   there is no memory to tell. */
+static int is_secure(CURLU *url) {
   char *scheme = NULL;
-  bool equal;
+  int secure = -1;
   curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  equal = scheme != NULL && strcmp(scheme, name) == 0;
+  if (scheme != NULL && strcmp(scheme, "https") == 0)
+    secure = 1;
+  else if (scheme != NULL && strcmp(scheme, "http") == 0)
+    secure = 0;
   curl_free(scheme);
-  return equal;
+  return secure;
 }
 
 static bool same_origin(CURLU *one, CURLU *other) {
@@ -219,14 +224,18 @@ static bool same_origin(CURLU *one, CURLU *other) {
 static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
                            const char *location, bool *leaves) {
   const char *current = seer_outgoing_url(out);
+  int before, after;
   if (from == NULL || to == NULL || current == NULL ||
       curl_url_set(from, CURLUPART_URL, current, 0) != CURLUE_OK ||
       curl_url_set(to, CURLUPART_URL, current, 0) != CURLUE_OK ||
       curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER) !=
-          CURLUE_OK ||
-      !(has_scheme(to, "http") || has_scheme(to, "https")))
+          CURLUE_OK)
     return "redirect to what is no http or https URL";
-  if (has_scheme(from, "https") && has_scheme(to, "http"))
+  before = is_secure(from);
+  after = is_secure(to);
+  if (after < 0)
+    return "redirect to what is no http or https URL";
+  if (before != 0 && after == 0)
     return "redirect from https to http refused";
   *leaves = !same_origin(from, to);
   curl_free(out->next_url);

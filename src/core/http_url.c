@@ -18,9 +18,9 @@ static bool has_host(const char *text) {
 static const char *check_parts(CURLU *url, const char *text) {
   char *scheme = NULL;
   const char *fault = NULL;
-  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  if (scheme == NULL ||
-      (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+  if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+    return "out of memory"; /* an URL that was accepted has one */
+  if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
     fault = "an http or https URL expected";
   else if (strpbrk(text, "?#") != NULL)
     fault = "a base URL has no query or fragment";
@@ -78,21 +78,36 @@ static bool is_proxy_scheme(const char *scheme) {
   return false;
 }
 
+static const char *fault_of_scheme(CURLU *url) {
+  char *scheme = NULL;
+  bool known;
+  if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+    return "out of memory";
+  known = is_proxy_scheme(scheme);
+  curl_free(scheme);
+  return known ? NULL
+               : "a proxy's scheme is http, https, socks4, socks4a, socks5 "
+                 "or socks5h";
+}
+
 /* As libcurl reads it: a scheme and a port may be missing. */
 const char *seer_http_check_proxy(const char *text) {
   static const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
-  const char *fault = "not the URL of a proxy";
-  char *scheme = NULL;
+  const char *fault = NULL;
   CURLU *url = curl_url();
-  if (url != NULL &&
-      curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK)
-    fault = NULL;
-  if (fault == NULL && strstr(text, "://") != NULL &&
-      curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-      !is_proxy_scheme(scheme))
-    fault = "a proxy's scheme is http, https, socks4, socks4a, socks5 or "
-            "socks5h";
-  curl_free(scheme);
+  if (url == NULL)
+    return "out of memory";
+  switch (curl_url_set(url, CURLUPART_URL, text, flags)) {
+  case CURLUE_OK:
+    if (strstr(text, "://") != NULL)
+      fault = fault_of_scheme(url);
+    break;
+  case CURLUE_OUT_OF_MEMORY:
+    fault = "out of memory";
+    break;
+  default:
+    fault = "not the URL of a proxy";
+  }
   curl_url_cleanup(url);
   return fault;
 }
