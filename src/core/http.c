@@ -135,63 +135,58 @@ static void disconnected(flight *f) {
   seer_unlock();
 }
 
+/* Sets an option of the handle `easy`; false if libcurl refuses. */
+#define SET(option, value)                                                    \
+  (curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
+
 /* What is the same for every request of a handle. */
-static void set_permanent(seer_http *http, flight *f) {
+static bool set_permanent(seer_http *http, flight *f) {
   CURL *easy = f->easy;
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, f);
-  curl_easy_setopt(easy, CURLOPT_POST, 1L);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, f->error);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
-  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
-  curl_easy_setopt(easy, CURLOPT_PREREQDATA, f);
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* join no resolver */
+  return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+         SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
+         SET(PROTOCOLS_STR, "http,https") &&
+         SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(ERRORBUFFER, f->error) &&
+         SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, f) &&
+         SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
+         SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
+         SET(OPENSOCKETFUNCTION, open_socket) && SET(OPENSOCKETDATA, http) &&
+         SET(CLOSESOCKETFUNCTION, close_socket) &&
+         SET(CLOSESOCKETDATA, http) &&
+         SET(QUICK_EXIT, 1L); /* join no resolver */
 }
 
 static bool set_authorities(CURL *easy, const seer_site *site) {
   struct curl_blob blob = {site->ca_blob, 0, CURL_BLOB_COPY};
   if (site->ca_file == NULL && site->ca_blob == NULL)
     return true;
-  curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* these, and no others */
-  curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+  if (!SET(CAPATH, NULL) || !SET(PROXY_CAPATH, NULL))
+    return false; /* these, and no others */
   if (site->ca_blob == NULL)
-    return curl_easy_setopt(easy, CURLOPT_CAINFO, site->ca_file) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, site->ca_file) ==
-               CURLE_OK;
+    return SET(CAINFO, site->ca_file) && SET(PROXY_CAINFO, site->ca_file);
   blob.len = strlen(site->ca_blob);
-  return curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO_BLOB, &blob) == CURLE_OK;
+  return SET(CAINFO_BLOB, &blob) && SET(PROXY_CAINFO_BLOB, &blob);
+}
+
+/* HTTP/2 wants TLS 1.2; and libcurl does not reuse a connection that was
+   opened without asking for it. */
+static bool set_version(CURL *easy, const seer_site *site) {
+  return SET(HTTP_VERSION, site->http_version) &&
+         (site->http_version != CURL_HTTP_VERSION_2TLS ||
+          SET(SSLVERSION, CURL_SSLVERSION_TLSv1_2));
 }
 
 /* What is the same for every request to a site. */
 static bool set_site(seer_http *http, flight *f, const seer_site *site) {
   CURL *easy = f->easy;
+  bool used = f->prepared_for != 0;
   if (f->prepared_for == site->serial)
     return true;
-  if (f->prepared_for != 0) {
-    curl_easy_reset(easy); /* nothing of another site may stay */
-    set_permanent(http, f);
-  }
   f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, site->http_version);
-  if (site->http_version == CURL_HTTP_VERSION_2TLS) /* as HTTP/2 wants it; and
-       libcurl does not reuse a connection that was opened without it */
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-  curl_easy_setopt(easy, CURLOPT_RESOLVE, site->addresses);
-  if (curl_easy_setopt(easy, CURLOPT_PROXY, site->proxy) != CURLE_OK ||
-      curl_easy_setopt(easy, CURLOPT_NOPROXY, site->no_proxy) != CURLE_OK ||
-      !set_authorities(easy, site))
+  if (used)
+    curl_easy_reset(easy); /* nothing of another site may stay */
+  if ((used && !set_permanent(http, f)) || !set_version(easy, site) ||
+      !SET(RESOLVE, site->addresses) || !SET(PROXY, site->proxy) ||
+      !SET(NOPROXY, site->no_proxy) || !set_authorities(easy, site))
     return false;
   f->prepared_for = site->serial;
   return true;
@@ -199,26 +194,25 @@ static bool set_site(seer_http *http, flight *f, const seer_site *site) {
 
 /* Makes the handle send what `outgoing` says. */
 static bool set_request(flight *f) {
+  CURL *easy = f->easy;
   int64_t left = f->deadline - seer_clock_now();
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
   const char *url = seer_outgoing_url(&f->outgoing);
-  curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, (long)(left > 0 ? left : 1));
-  curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, headers);
   return headers != NULL && url != NULL &&
-         curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
+         SET(TIMEOUT_MS, (long)(left > 0 ? left : 1)) &&
+         SET(HTTPHEADER, headers) && SET(URL, url);
 }
 
-static void set_method(flight *f) {
+static bool set_method(flight *f) {
   const seer_event *event = f->transfer.event;
-  if (f->outgoing.get != f->got)
-    curl_easy_setopt(f->easy, f->outgoing.get ? CURLOPT_HTTPGET : CURLOPT_POST,
-                     1L);
-  f->got = f->outgoing.get;
-  if (f->got)
-    return;
-  curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                   (curl_off_t)event->length);
-  curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, (const char *)event->body);
+  CURL *easy = f->easy;
+  bool get = f->outgoing.get, changed = get != f->got;
+  f->got = get; /* even if libcurl refuses: then it is to be set again */
+  if (get)
+    return !changed || SET(HTTPGET, 1L);
+  return (!changed || SET(POST, 1L)) &&
+         SET(POSTFIELDSIZE_LARGE, (curl_off_t)event->length) &&
+         SET(POSTFIELDS, (const char *)event->body);
 }
 
 static flight *new_flight(seer_http *http) {
@@ -228,12 +222,11 @@ static flight *new_flight(seer_http *http) {
   seer_incoming_init(&f->incoming);
   seer_outgoing_init(&f->outgoing);
   f->easy = curl_easy_init();
-  if (f->easy == NULL) {
-    free(f);
-    return NULL;
-  }
-  set_permanent(http, f);
-  return f;
+  if (f->easy != NULL && set_permanent(http, f))
+    return f;
+  curl_easy_cleanup(f->easy);
+  free(f);
+  return NULL;
 }
 
 static flight *take_flight(seer_http *http) {
@@ -256,8 +249,10 @@ static bool renew(seer_http *http, flight *f) {
   curl_easy_cleanup(f->easy);
   f->easy = fresh;
   f->used = f->got = false;
+  f->prepared_for = UNKNOWN_SITE; /* until all that is permanent is set */
+  if (!set_permanent(http, f))
+    return false;
   f->prepared_for = 0;
-  set_permanent(http, f);
   return true;
 }
 
@@ -274,12 +269,14 @@ static void reset_flight(flight *f, const seer_sending *sending) {
 }
 
 static bool launch(seer_http *http, flight *f) {
-  if (!renew(http, f) || !set_site(http, f, f->site) || !set_request(f))
+  CURL *easy;
+  if (!renew(http, f))
     return false;
-  set_method(f);
-  curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, f->connect_timeout);
+  easy = f->easy;
   f->used = true;
-  return curl_multi_add_handle(http->multi, f->easy) == CURLM_OK;
+  return set_site(http, f, f->site) && set_request(f) && set_method(f) &&
+         SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
+         curl_multi_add_handle(http->multi, easy) == CURLM_OK;
 }
 
 seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
@@ -298,7 +295,8 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
 
 void seer_http_perform(seer_http *http) {
   int running;
-  curl_multi_perform(http->multi, &running);
+  if (curl_multi_perform(http->multi, &running) != CURLM_OK)
+    seer_pause();
 }
 
 /* The rest of the attempt's time is what it has. */
@@ -435,7 +433,8 @@ void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
 
 bool seer_http_poll(seer_http *http, int alarm, int timeout) {
   struct curl_waitfd waited = {alarm, CURL_WAIT_POLLIN, 0};
-  curl_multi_poll(http->multi, &waited, 1, timeout, NULL);
+  if (curl_multi_poll(http->multi, &waited, 1, timeout, NULL) != CURLM_OK)
+    seer_pause();
   return waited.revents != 0;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define LOCK_ATTEMPTS 500 /* a millisecond apart */
+#define PAUSE 10          /* ms */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed; /* on the monotonic clock */
@@ -156,9 +157,17 @@ void seer_alarm_clear(int alarm) {
     return; /* it did not ring */
 }
 
+void seer_pause(void) {
+  struct timespec pause = {0, PAUSE * 1000000L};
+  nanosleep(&pause, NULL);
+}
+
 bool seer_alarm_wait(int alarm, int timeout) {
   struct pollfd waited = {alarm, POLLIN, 0};
-  return poll(&waited, 1, timeout) == 1;
+  int ready = poll(&waited, 1, timeout);
+  if (ready < 0 && errno != EINTR)
+    seer_pause();
+  return ready == 1;
 }
 
 static bool is_network_socket(int fd) {

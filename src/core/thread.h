@@ -66,8 +66,12 @@ void seer_alarm_ring(int alarm);
 void seer_alarm_clear(int alarm);
 
 /* Polls the alarm alone, up to `timeout` ms (-1: for ever); true if it
-   rang. */
+   rang. Pauses when the system refuses to poll. */
 bool seer_alarm_wait(int alarm, int timeout);
+
+/* For when nothing else can be waited for: some milliseconds, so that trying
+   again does not take a whole processor. */
+void seer_pause(void);
 
 /* Writes to a descriptor that may be a broken pipe, without a SIGPIPE for
    the host, and without waiting where the reader is stuck. */
