@@ -165,11 +165,29 @@ void seer_settle(seer_transfer *transfer) {
   free_outcome(&end.outcome);
 }
 
+/* With the lock held: whether somebody waits for the event who has waited for
+   as many attempts as were wanted. */
+static bool is_last_attempt(const seer_event *event) {
+  return event->request != NULL &&
+         event->attempts > event->request->max_retries;
+}
+
 void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
                         seer_event *event) {
-  int64_t now = seer_clock_now();
+  int64_t now = seer_clock_now(), due = now + UNSENT_DELAY;
+  seer_request *request = event->request;
+  seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  seer_endpoint_landed(endpoint, event->request != NULL, 0, now);
-  seer_queue_release(queue, event, now + UNSENT_DELAY, now);
+  seer_endpoint_landed(endpoint, request != NULL, 0, now);
+  if (is_last_attempt(event)) {
+    if (!request->settled)
+      request->outcome.failure = SEER_FAILURE_NOMEM;
+    seer_queue_done(queue, event, SEER_SETTLED_REJECTED, &dead);
+  } else {
+    if (request != NULL)
+      request->give_up = seer_clock_after(due, request->timeout);
+    seer_queue_release(queue, event, due, now);
+  }
   seer_unlock();
+  seer_state_bury(&dead);
 }

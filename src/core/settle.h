@@ -15,7 +15,8 @@
 void seer_settle(seer_transfer *transfer);
 
 /* A claimed event could not be sent for want of memory: it is put back for
-   a while. Takes the lock. */
+   a while, or rejected if somebody has waited for its last attempt. Takes
+   the lock. */
 void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
                         seer_event *event);
 
