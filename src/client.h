@@ -42,9 +42,9 @@ typedef struct seer_client {
   seer_site *site;
   seer_settings settings;
   const seer_marks *marks;
-  seer_buffer scratch; /* for the JSON of one event */
-  seer_stamp stamp;    /* for its timestamp */
-  bool building;       /* the scratch is in use */
+  seer_buffer scratch;  /* for the JSON of one event */
+  seer_stamp stamp;     /* for its timestamp */
+  const char *building; /* frame of who uses the scratch; NULL: nobody */
   bool closed;
   bool filtering;      /* before_send is running */
   bool calling;        /* the other callbacks are running */

@@ -251,21 +251,24 @@ static int discard(const call *c) {
 */
 
 /* While an event is built, the collector may run a finalizer that captures
-   another with the same client: that one gets a scratch of its own. */
+   another with the same client: that one gets a scratch of its own. Its frame
+   lies below that of the first on the stack; if it does not, the first was
+   ended by an error of Lua's. */
 static seer_event *build(const call *c) {
   lua_State *L = c->L;
   seer_client *client = c->client;
   const seer_special *special = c->is_special ? &c->special : NULL;
   size_t ceiling = (size_t)client->settings.max_event_bytes;
+  const char *frame = __builtin_frame_address(0);
   seer_event *event;
   seer_building with = {client->marks, &client->stamp, &client->scratch};
-  if (client->building) {
+  if (client->building != NULL && frame < client->building) {
     with.scratch = &seer_holder_push(L, ceiling)->scratch;
     return seer_event_build(L, c->event, c->kind, &with, special);
   }
-  client->building = true;
+  client->building = frame;
   event = seer_event_build(L, c->event, c->kind, &with, special);
-  client->building = false;
+  client->building = NULL;
   return event;
 }
 
