@@ -4,6 +4,7 @@
 
 LUA ?= 5.4
 LUAS = 5.1 5.2 5.3 5.4 luajit
+TORTURE_LUAS = $(if $(filter file,$(origin LUAS)),5.4,$(LUAS))
 
 LUA_PACKAGE_luajit = luajit
 LUA_PACKAGE = $(or $(LUA_PACKAGE_$(LUA)),lua$(LUA))
@@ -47,6 +48,19 @@ $(BUILD)/seer_spec_%.so: spec/support/%.c
 
 specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
 
+# The program that makes calls fail. What it defines takes the place of the C
+# library's and libcurl's, so it exports it, and nothing is built in.
+LUA_LIBS := $(shell pkg-config --libs $(LUA_PACKAGE) 2>/dev/null)
+TORTURE_SOURCES := $(sort $(wildcard spec/torture/*.c))
+
+$(BUILD)/torture/host: $(TORTURE_SOURCES) spec/torture/torture.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-builtin -pthread -rdynamic \
+		-Wall -Wextra -Wshadow -Wstrict-prototypes $(LUA_CFLAGS) \
+		$(CURL_CFLAGS) -o $@ $(TORTURE_SOURCES) $(LUA_LIBS) -ldl
+
+torture-ready: $(BUILD)/torture/host specs-ready
+
 all-lua: # the module for every Lua
 	@for lua in $(LUAS); do $(MAKE) --no-print-directory LUA=$$lua || exit; done
 
@@ -88,6 +102,14 @@ test-asan test-tsan: test-%: deps # the same, under a sanitizer
 	@$(QUIETLY) $(SANITIZED) specs-ready
 	@LUAS=5.4 SANITIZER=$* CC="$(CC)" dev/test.sh $(SPEC)
 
+torture: deps # make every call fail in turn; LUAS, SCENARIO, CLASS, MODE, N
+	@for lua in $(TORTURE_LUAS); do \
+		$(QUIETLY) LUA=$$lua torture-ready || exit; done
+	@LUAS="$(TORTURE_LUAS)" lua5.4 spec/torture/run.lua
+
+torture-sample: # the same in a minute: a few of them
+	@$(SUBMAKE) torture SAMPLE=yes
+
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror $$(find src -name '*.[ch]')
@@ -116,5 +138,5 @@ help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
 .PHONY: specs-ready all-lua deps quickstart run-quickstart test test-hosts test-asan \
-	test-tsan lint \
+	test-tsan torture torture-sample torture-ready lint \
 	standin install clean help

@@ -1,0 +1,338 @@
+#include "torture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SLOTS 32
+#define PATIENCE 20 /* seconds until a run counts as hanging... */
+#define LONGER 100  /* ...with a clock that is right */
+#define MISSES 3    /* runs that end before their n, until there is no more */
+#define SHOWN 20    /* bad runs that are told of at length */
+
+/* One run at a time. */
+typedef struct slot {
+  pid_t pid; /* 0: free */
+  torture_job job;
+  torture_record *record;
+  int output; /* what it writes on the standard error */
+  time_t began;
+  bool hung;
+} slot;
+
+typedef struct tally {
+  long most, injected, tried, raised, failed, fine, slow, foreign, bad;
+  long leaks; /* of others than ours and libcurl */
+  int misses;
+} tally;
+
+static slot slots[SLOTS];
+static tally sum;
+static void (*run)(const torture_job *);
+static long alone = -1; /* the leaks of others when nothing fails */
+
+/*
+** Starting.
+*/
+
+static void start(slot *s, const torture_job *job, long n, int speed) {
+  static long serial;
+  s->job = *job;
+  s->job.speed = speed;
+  snprintf(s->job.name, sizeof s->job.name, "%ld-%ld", (long)getpid(),
+           ++serial);
+  memset(s->record, 0, sizeof *s->record);
+  s->record->n = n;
+  s->hung = false;
+  s->began = time(NULL);
+  if (ftruncate(s->output, 0) != 0 || lseek(s->output, 0, SEEK_SET) != 0)
+    abort();
+  fflush(stdout);
+  s->pid = fork();
+  if (s->pid != 0)
+    return;
+  setpgid(0, 0);
+  dup2(s->output, 2);
+  torture_run = s->record;
+  torture_plan(job->kinds, job->modules, job->mode, n);
+  run(&s->job);
+  exit(0);
+}
+
+static void open_slots(int count) {
+  for (int i = 0; i < count; i++) {
+    slots[i].record =
+        mmap(NULL, sizeof(torture_record), PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    slots[i].output = memfd_create("output", MFD_CLOEXEC);
+    if (slots[i].record == MAP_FAILED || slots[i].output < 0)
+      abort();
+  }
+}
+
+/*
+** Judging.
+*/
+
+static bool is_reached(const slot *s) {
+  return s->record->injected > 0;
+}
+
+static void complain(slot *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void complain(slot *s, const char *format, ...) {
+  size_t length = strlen(s->record->bad);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(s->record->bad + length, sizeof s->record->bad - length, format,
+            arguments);
+  va_end(arguments);
+}
+
+/* What the server has seen must agree with what the module has counted. */
+static void compare(slot *s) {
+  long taken, mixed;
+  if (!torture_ask(&s->job, &taken, &mixed))
+    complain(s, "the server does not answer\n");
+  else if (mixed > 0)
+    complain(s, "%ld requests had something of another client\n", mixed);
+  else if (taken < s->record->delivered)
+    complain(s, "%ld events count as delivered, the server has %ld\n",
+             s->record->delivered, taken);
+}
+
+static void judge(slot *s, int status) {
+  torture_record *record = s->record;
+  if (s->hung)
+    complain(s, "check: hung after \"%s\"\n", record->stage);
+  else if (WIFSIGNALED(status))
+    complain(s, "crashed with signal %d, after \"%s\"\n", WTERMSIG(status),
+             record->stage);
+  else if (WEXITSTATUS(status) != 0)
+    complain(s, "ended with status %d, after \"%s\"\n", WEXITSTATUS(status),
+             record->stage);
+  else if (!record->ended)
+    complain(s, "ended before its end, after \"%s\"\n", record->stage);
+  else
+    compare(s);
+}
+
+/* What goes wrong in other people's libraries when there is no memory: the
+   library, and words of the report by which it is known. */
+static const char *excuse(const slot *s) {
+  static const struct {
+    const char *bad, *where, *why;
+  } known[] = {
+      {"ended with status 255", "cjson.so",
+       "lua-cjson ends the process when it gets no memory"},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strstr(s->record->bad, known[i].bad) != NULL &&
+        (strstr(s->record->where, known[i].where) != NULL ||
+         strcmp(s->record->by, "json") == 0))
+      return known[i].why;
+  return NULL;
+}
+
+/*
+** Telling.
+*/
+
+static void show_output(const slot *s) {
+  char text[1500];
+  off_t end = lseek(s->output, 0, SEEK_END);
+  off_t start = end > 1400 ? end - 1400 : 0;
+  ssize_t got = pread(s->output, text, sizeof text - 1, start);
+  if (got <= 0)
+    return;
+  text[got] = '\0';
+  printf("  standard error:\n%s\n", text);
+}
+
+/* Frames of the module get their lines of the source. */
+static void show_where(const slot *s) {
+  char *text = s->record->where;
+  for (char *line = strtok(text, "\n"); line != NULL;
+       line = strtok(NULL, "\n")) {
+    unsigned long offset;
+    char command[400];
+    puts(line);
+    if (sscanf(line, "    seerstack.so+%lx", &offset) != 1)
+      continue;
+    snprintf(command, sizeof command,
+             "addr2line -fpse '%s' 0x%lx 2>/dev/null | sed 's/^/        /'",
+             getenv("TORTURE_MODULE"), offset - 1);
+    fflush(stdout);
+    if (system(command) != 0)
+      continue;
+  }
+}
+
+static void show(const slot *s, const char *what) {
+  const torture_job *job = &s->job;
+  printf("%s: %s\n  again: make torture LUAS=%s SCENARIO=%s CLASS=%s "
+         "MODE=%s N=%ld\n",
+         what, s->record->bad, getenv("TORTURE_LUA"), job->scenario,
+         job->selection, torture_mode_names[job->mode], s->record->n);
+  show_where(s);
+  show_output(s);
+  fflush(stdout);
+}
+
+/*
+** Ends.
+*/
+
+static void count_fine(slot *s) {
+  torture_record *record = s->record;
+  long leaks = 0;
+  for (int i = MODULE_TLS; i < MODULES; i++)
+    leaks += record->leaks[i];
+  if (alone < 0)
+    alone = leaks;
+  sum.leaks += leaks > alone;
+  if (record->n > 0 && is_reached(s)) {
+    sum.fine++;
+    sum.raised += record->raised;
+    sum.failed += record->failed && !record->raised;
+  }
+}
+
+static void count_bad(slot *s) {
+  const char *why = excuse(s);
+  if (why != NULL) {
+    if (sum.foreign++ == 0)
+      printf("  not ours, from n = %ld on: %s\n", s->record->n, why);
+  } else if (sum.bad++ < SHOWN) {
+    show(s, "BAD");
+  }
+}
+
+/* A run that has only been too slow is made again, with a clock that is
+   right. */
+static void finish(slot *s, int status) {
+  judge(s, status);
+  s->pid = 0;
+  if (strncmp(s->record->bad, "check:", 6) == 0 && s->job.speed > 1) {
+    sum.slow++;
+    start(s, &s->job, s->record->n, 1);
+    return;
+  }
+  if (s->record->reached > sum.most)
+    sum.most = s->record->reached;
+  sum.injected += s->record->injected;
+  if (s->record->n > 0)
+    sum.misses = is_reached(s) ? 0 : sum.misses + 1;
+  sum.tried += is_reached(s);
+  if (s->record->bad[0] == '\0')
+    count_fine(s);
+  else
+    count_bad(s);
+}
+
+static slot *find(pid_t pid) {
+  for (int i = 0; i < SLOTS; i++)
+    if (slots[i].pid == pid)
+      return &slots[i];
+  return NULL;
+}
+
+/* Where each thread of it is, if there is a debugger to tell. */
+static void show_threads(const slot *s) {
+  char command[300];
+  if (s->job.speed > 1)
+    return;
+  snprintf(command, sizeof command,
+           "command -v gdb >/dev/null && gdb -p %ld -batch -ex "
+           "'thread apply all backtrace 25' 2>/dev/null | tail -n 80",
+           (long)s->pid);
+  fflush(stdout);
+  if (system(command) != 0)
+    printf("  (no debugger tells where it hangs)\n");
+}
+
+static int patience(const slot *s) {
+  return s->job.speed > 1 ? PATIENCE : LONGER;
+}
+
+static void end_hanging(void) {
+  for (int i = 0; i < SLOTS; i++)
+    if (slots[i].pid != 0 &&
+        time(NULL) - slots[i].began > patience(&slots[i]) && !slots[i].hung) {
+      slots[i].hung = true;
+      show_threads(&slots[i]);
+      kill(-slots[i].pid, SIGKILL);
+    }
+}
+
+/* Waits for the end of a run. */
+static void wait_for_one(void) {
+  int status;
+  pid_t pid;
+  while ((pid = waitpid(-1, &status, WNOHANG)) == 0 ||
+         (pid < 0 && errno == EINTR)) {
+    struct timespec pause = {0, 500000};
+    nanosleep(&pause, NULL);
+    end_hanging();
+  }
+  if (pid > 0 && find(pid) != NULL)
+    finish(find(pid), status);
+}
+
+static int running(void) {
+  int count = 0;
+  for (int i = 0; i < SLOTS; i++)
+    count += slots[i].pid != 0;
+  return count;
+}
+
+static void wait_for_all(void) {
+  while (running() > 0)
+    wait_for_one();
+}
+
+static void print_sum(const torture_job *job) {
+  printf("%-10s %-13s %-6s %6ld reached %6ld runs %7ld failures: %5ld raised "
+         "%5ld told %5ld unharmed",
+         job->scenario, job->selection, torture_mode_names[job->mode],
+         sum.most, sum.tried, sum.injected, sum.raised, sum.failed,
+         sum.fine - sum.raised - sum.failed);
+  if (sum.foreign > 0)
+    printf(", %ld not ours", sum.foreign);
+  if (sum.leaks > 0)
+    printf(", %ld with leaks of other libraries", sum.leaks);
+  if (sum.slow > 0)
+    printf(", %ld slow", sum.slow);
+  printf(", %ld bad\n", sum.bad);
+  printf("count %ld %ld\n", sum.fine + sum.foreign, sum.bad);
+}
+
+int torture_pool(const torture_job *job,
+                 void (*function)(const torture_job *)) {
+  int jobs = job->jobs < SLOTS ? job->jobs : SLOTS;
+  run = function;
+  open_slots(jobs);
+  start(&slots[0], job, 0, job->speed); /* as it is when nothing fails */
+  wait_for_all();
+  if (sum.bad > 0)
+    sum.misses = MISSES; /* the scenario itself is at fault */
+  sum.tried = 0;
+  for (long n = job->from;
+       sum.misses < MISSES && (job->last == 0 || n <= job->last) &&
+       sum.bad < 5 * SHOWN;
+       n += job->step) {
+    while (running() == jobs)
+      wait_for_one();
+    start(find(0), job, n, job->speed);
+  }
+  wait_for_all();
+  print_sum(job);
+  return sum.bad > 0;
+}

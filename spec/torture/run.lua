@@ -1,0 +1,110 @@
+-- Tortures: starts the server, has each scenario run with each class of calls
+-- failing in each mode, and sums up. See spec/torture/torture.h.
+--   LUAS, SCENARIO, CLASS, MODE, N   restrict it
+--   SAMPLE=k                         every k-th n alone
+
+local server = require "spec.torture.server"
+local shell = require "dev.shell"
+
+-- Each with the number of n for one in a sample: what is reached often is
+-- tried seldom there.
+local CLASSES = {
+  "memory.ours", "memory.curl", "memory.tls", "memory.lua", "memory.json",
+  "memory.rest", "memory", "threads", "network", "files", "random", "process",
+  "libcurl",
+}
+local SCENARIOS = {
+  "require", "basic", "waited", "options", "sites", "tls", "callbacks",
+  "pump", "exit", "fork", "states", "full", "kept",
+}
+local MODES = { "once", "outage", "ever" }
+
+local function chosen(name, all)
+  local text = os.getenv(name)
+  if not text or text == "" then
+    return all
+  end
+  local list = {}
+  for word in text:gmatch "%S+" do
+    list[#list + 1] = word
+  end
+  return list
+end
+
+local function environment(started, lua)
+  local build = ("build/%s/"):format(lua)
+  return {
+    TORTURE_PORT = started.port,
+    TORTURE_TLS_PORT = started.tls_port,
+    TORTURE_CA = started.certificate .. "/cert.pem",
+    TORTURE_MODULE = build .. "seerstack.so",
+    TORTURE_LUA = lua,
+    TORTURE_FROM = os.getenv "N",
+    TORTURE_LAST = os.getenv "N",
+    TORTURE_STEP = os.getenv "SAMPLE",
+    LUA_CPATH = build .. "?.so;;",
+    LUA_PATH = "./?.lua;;",
+  }
+end
+
+local function command(env, lua, ...)
+  local words = { "env", "-u", "LUA_INIT" }
+  for name, value in pairs(env) do
+    if value ~= "" then
+      words[#words + 1] = name .. "=" .. value
+    end
+  end
+  words[#words + 1] = ("build/%s/torture/host"):format(lua)
+  for _, word in ipairs { ... } do
+    words[#words + 1] = word
+  end
+  return shell.join(words) .. " 2>&1"
+end
+
+local passed, failed = 0, 0
+
+-- Shows what a host says, but the line for us.
+local function run(env, lua, scenario, class, mode)
+  local counted = false
+  env.TORTURE_LOAD = scenario ~= "require" and env.TORTURE_MODULE or nil
+  local pipe = io.popen(command(env, lua, scenario, class, mode))
+  for line in pipe:lines() do
+    local good, bad = line:match "^count (%d+) (%d+)$"
+    if good then
+      counted = true
+      passed, failed = passed + good, failed + bad
+    else
+      print(line)
+    end
+  end
+  pipe:close()
+  if not counted then
+    print("FAILED " .. table.concat({ lua, scenario, class, mode }, " "))
+    failed = failed + 1
+  end
+  io.stdout:flush()
+end
+
+local function run_all(started)
+  for _, lua in ipairs(chosen("LUAS", { "5.4" })) do
+    local env = environment(started, lua)
+    print("Lua " .. lua)
+    for _, scenario in ipairs(chosen("SCENARIO", SCENARIOS)) do
+      for _, class in ipairs(chosen("CLASS", CLASSES)) do
+        for _, mode in ipairs(chosen("MODE", MODES)) do
+          run(env, lua, scenario, class, mode)
+        end
+      end
+    end
+  end
+end
+
+local started = server.start()
+local ok, message = pcall(run_all, started)
+started:stop()
+if not ok then
+  print(message)
+  failed = failed + 1
+end
+print(("%d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0 and 0 or 1)

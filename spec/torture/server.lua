@@ -1,0 +1,109 @@
+-- nginx for the torture runs, on free ports, in a directory of its own.
+
+local socket = require "socket"
+local certificate = require "spec.support.certificate"
+local shell = require "dev.shell"
+local wait = require "spec.support.wait"
+
+local server = {}
+server.__index = server
+server.__name = "torture.server"
+
+local CONFIGURATION = [[
+{{modules}}
+{{user}}
+worker_processes 1;
+pid nginx.pid;
+error_log error.log warn;
+events { worker_connections 2048; }
+http {
+  access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  client_body_buffer_size 2m;
+  client_max_body_size 8m;
+  lua_shared_dict seen 64m;
+  server {
+    listen 127.0.0.1:{{port}} backlog=1024;
+    listen 127.0.0.1:{{tls_port}} ssl backlog=1024;
+    ssl_certificate {{certificate}}/cert.pem;
+    ssl_certificate_key {{certificate}}/key.pem;
+    set $port {{port}};
+    set $tls_port {{tls_port}};
+    location / { content_by_lua_file {{service}}; }
+  }
+}
+]]
+
+local NGINX = 'PATH="$PATH:/usr/sbin:/usr/local/sbin"; exec nginx '
+
+local function modules()
+  local path = shell.output(NGINX .. "-V 2>&1")
+    :match("%-%-modules%-path=(%S+)") or ""
+  local lines = {}
+  for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
+    local file = path .. "/" .. name .. ".so"
+    if shell.read(file) then
+      lines[#lines + 1] = "load_module " .. file .. ";"
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+local function free_ports()
+  local one, two = socket.bind("127.0.0.1", 0), socket.bind("127.0.0.1", 0)
+  local _, port = one:getsockname()
+  local _, tls_port = two:getsockname()
+  one:close()
+  two:close()
+  return port, tls_port
+end
+
+local function launch(self)
+  self.port, self.tls_port = free_ports()
+  local values = {
+    modules = modules(), port = self.port, tls_port = self.tls_port,
+    certificate = self.certificate,
+    user = shell.output "id -u" == "0" and "user root;" or "",
+    service = shell.output "pwd" .. "/spec/torture/service.lua",
+  }
+  shell.write(self.directory .. "/nginx.conf",
+    (CONFIGURATION:gsub("{{([%w_]+)}}", values)))
+  return shell.run("unset LUA_PATH LUA_CPATH LUA_INIT\n"
+    .. "(" .. NGINX .. "-e error.log -p " .. shell.quote(self.directory .. "/")
+    .. " -c nginx.conf) </dev/null >"
+    .. shell.quote(self.directory .. "/output.log") .. " 2>&1") == 0
+end
+
+-- Starts it; raises with its log if it cannot.
+function server.start()
+  local self = setmetatable({
+    directory = shell.temporary_directory "torture",
+    certificate = certificate.make {},
+  }, server)
+  for _ = 1, 5 do
+    if launch(self) then
+      self.pid = wait.until_(function()
+        local text = shell.read(self.directory .. "/nginx.pid")
+        return text and text:match "^%d+"
+      end, 10, nil, "nginx")
+      return self
+    end
+  end
+  local log = shell.read(self.directory .. "/output.log")
+  self:stop()
+  error("nginx did not start\n" .. log, 0)
+end
+
+function server:stop()
+  if self.pid then
+    shell.run("kill " .. self.pid)
+  end
+  shell.remove(self.directory)
+  shell.remove(self.certificate)
+end
+
+return server
