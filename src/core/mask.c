@@ -13,7 +13,7 @@ static int match_escape(const char *at, const char *end, char byte) {
   if (end - at < 2)
     return -1;
   if (at[1] != 'u')
-    return at[1] == byte ? 2 : 0;
+    return at[1] == byte || (at[1] == 't' && byte == '\t') ? 2 : 0;
   at += 2;
   for (int i = 0; i < 4; i++) {
     if (at + i == end)
