@@ -77,8 +77,9 @@ static bool is_space(char byte) {
 
 char *seer_incoming_find(const seer_incoming *in, const char *name,
                          char *value, size_t size) {
-  const char *line = in->headers.data, *end = line + in->headers.length;
-  while (line != NULL && line < end) {
+  const char *line = in->headers.data;
+  const char *end = line != NULL ? line + in->headers.length : NULL;
+  while (line < end) {
     const char *eol = memchr(line, '\n', (size_t)(end - line));
     const char *stop = eol != NULL ? eol : end;
     const char *start = match(line, stop, name);
