@@ -100,7 +100,7 @@ static bool is_digit(char byte) {
    whole units of one; false if the text is anything else. strtod is not
    asked: the host's locale has a say in it. */
 static bool read_decimal(const char *text, int64_t unit, int64_t *value) {
-  int64_t whole = 0, part = 0, scale = 1;
+  int64_t whole = 0, part = 0, scale = 1, rest = 0;
   if (!is_digit(*text) && !(text[0] == '.' && is_digit(text[1])))
     return false;
   for (; is_digit(*text); text++)
@@ -112,11 +112,13 @@ static bool read_decimal(const char *text, int64_t unit, int64_t *value) {
     if (scale < 1000000) {
       part = part * 10 + (*text - '0');
       scale *= 10;
+    } else if (*text != '0') {
+      rest = 1;
     }
   }
   if (*text != '\0')
     return false;
-  *value = whole * unit + (part * unit + scale - 1) / scale;
+  *value = whole * unit + (part * unit + scale - 1 + rest) / scale;
   return true;
 }
 
