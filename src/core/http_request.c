@@ -214,9 +214,21 @@ static int is_secure(CURLU *url) {
   return secure;
 }
 
+/* The same address in another zone is another host. */
+static bool same_zone(CURLU *one, CURLU *other) {
+  char *first = NULL, *second = NULL;
+  CURLUcode got = curl_url_get(one, CURLUPART_ZONEID, &first, 0);
+  bool same = curl_url_get(other, CURLUPART_ZONEID, &second, 0) == got &&
+              (got == CURLUE_NO_ZONEID ||
+               (got == CURLUE_OK && strcmp(first, second) == 0));
+  curl_free(first);
+  curl_free(second);
+  return same;
+}
+
 static bool same_origin(CURLU *one, CURLU *other) {
   return same_part(one, other, CURLUPART_SCHEME) &&
-         same_part(one, other, CURLUPART_HOST) &&
+         same_part(one, other, CURLUPART_HOST) && same_zone(one, other) &&
          same_part(one, other, CURLUPART_PORT);
 }
 
