@@ -32,15 +32,25 @@ static char *copy_block(const char *block) {
 ** Secrets.
 */
 
-/* There is room: no block has a name twice, so a site has two forms of its
-   key, four of a login and four secret headers at most. */
+/* The longest comes first: what is left of a secret that has another within
+   it would not be found any more. There is room: no block has a name twice,
+   so a site has two forms of its key, four of a login and four secret headers
+   at most. */
 static bool add_secret(seer_site *site, const char *secret) {
-  char **place = site->secrets;
+  char *next;
   if (strlen(secret) < SEER_SITE_LEAST_SECRET)
     return true;
-  while (*place != NULL)
-    place++;
-  return (*place = copy(secret)) != NULL;
+  next = copy(secret);
+  if (next == NULL)
+    return false;
+  for (char **place = site->secrets; next != NULL; place++) {
+    char *here = *place;
+    if (here != NULL && strlen(here) >= strlen(next))
+      continue;
+    *place = next;
+    next = here;
+  }
+  return true;
 }
 
 static char *base64(const char *text) {
