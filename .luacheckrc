@@ -3,6 +3,9 @@ max_line_length = 79
 exclude_files = { "build/" }
 
 files["spec"] = { std = "+busted" }
+files["spec/fuzz"] = {
+  std = "max", read_globals = { "seerstack", "cjson", "is_json", "repair" },
+}
 files["dev/service.lua"] = { std = "ngx_lua" }
 files["dev/judge.lua"] = { std = "ngx_lua" }
 files["examples/nginx"] = { std = "ngx_lua" }

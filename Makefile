@@ -110,9 +110,42 @@ torture: deps # make every call fail in turn; LUAS, SCENARIO, CLASS, MODE, N
 torture-sample: # the same in a minute: a few of them
 	@$(SUBMAKE) torture SAMPLE=yes
 
+# The module's objects, a target's own, and what the targets share.
+FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
+	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS)"
+FUZZ_CC = $(shell command -v clang-14 || echo clang)
+FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
+# Functions that a target has in its own way.
+FUZZ_WRAP_options = seer_http_preview getaddrinfo
+FUZZ_WRAP_answer = seer_http_perform socket curl_easy_init curl_easy_reset
+COMMA = ,
+FUZZ_SHARED = $(patsubst spec/%.c,$(BUILD)/%.o, \
+	$(wildcard spec/fuzz/support/*.c))
+
+$(BUILD)/fuzz/%.o: spec/fuzz/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(FUZZ_SHARED:.o=.d) $(FUZZERS:%=%.d)
+
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_SHARED) $(OBJECTS)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -pthread \
+		$(addprefix -Wl$(COMMA)--wrap=,$(FUZZ_WRAP_$(@F))) -o $@ $^ \
+		$(shell pkg-config --libs $(LUA_PACKAGE)) $(CURL_LIBS) -ldl -lm
+
+fuzzers: $(FUZZERS)
+
+.SECONDARY: $(FUZZERS:%=%.o) $(FUZZ_SHARED)
+
+fuzz fuzz-replay: # fuzz for SECONDS=60 in all; FUZZ="json mask" restricts
+	@dev/deps.sh fuzz
+	@$(QUIETLY) $(FUZZED) fuzzers
+	@FUZZ="$(FUZZ)" dev/fuzz.sh $@ $(LUA) $(SECONDS)
+
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
-	clang-format --dry-run -Werror $$(find src -name '*.[ch]')
+	clang-format --dry-run -Werror $$(find src spec/fuzz -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
@@ -137,6 +170,6 @@ clean: # remove what was built
 help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
-.PHONY: specs-ready all-lua deps quickstart run-quickstart test test-hosts test-asan \
-	test-tsan torture torture-sample torture-ready lint \
-	standin install clean help
+.PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
+	test test-hosts test-asan test-tsan torture torture-sample fuzzers fuzz \
+	fuzz-replay lint standin install clean help

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need and that are
-# missing; with `lint` or `hosts`, those of `make lint` or `make test-hosts`
-# too. Calls no package manager when all are there.
+# missing; with `lint`, `hosts` or `fuzz`, those of `make lint`,
+# `make test-hosts` or `make fuzz` too. Calls no package manager when all are
+# there.
 set -eu
 
 # Not `luajit`: it conflicts with the LuaJIT of nginx's Lua module.
@@ -15,6 +16,7 @@ packages="
 "
 case "${1:-}" in
 lint) packages="$packages clang-format lua-check" ;;
+fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
 hosts)
   packages="$packages love xvfb xauth haproxy lighttpd
     lighttpd-modules-lua apache2 neovim wrk"
