@@ -36,7 +36,7 @@ static void append_list(seer_buffer *out, const struct curl_slist *list) {
 
 /* The lines of an answer end with a carriage return and a newline. */
 static void append_lines(seer_buffer *out, const char *line, size_t length) {
-  const char *end = line + length;
+  const char *end = line != NULL ? line + length : NULL;
   while (line < end) {
     const char *newline = memchr(line, '\n', (size_t)(end - line));
     const char *stop = newline != NULL ? newline : end;
