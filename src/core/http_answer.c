@@ -39,7 +39,7 @@ static int read_status(const char *line, size_t length) {
     line++;
   for (; line < end && *line >= '0' && *line <= '9' && status < 1000; line++)
     status = status * 10 + (*line - '0');
-  return status;
+  return status < 1000 ? status : 0; /* libcurl lets "HTTP/2 2000" pass */
 }
 
 bool seer_incoming_header(seer_incoming *in, const char *line, size_t length) {
