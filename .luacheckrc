@@ -4,7 +4,10 @@ exclude_files = { "build/" }
 
 files["spec"] = { std = "+busted" }
 files["spec/fuzz"] = {
-  std = "max", read_globals = { "seerstack", "cjson", "is_json", "repair" },
+  std = "max",
+  read_globals = {
+    "seerstack", "cjson", "is_json", "repair", "reset_default",
+  },
 }
 files["dev/service.lua"] = { std = "ngx_lua" }
 files["dev/judge.lua"] = { std = "ngx_lua" }

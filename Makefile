@@ -118,7 +118,7 @@ FUZZ_CC = $(shell command -v clang-14 || echo clang)
 FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
 # Functions that a target has in its own way.
 FUZZ_WRAP_options = seer_http_preview getaddrinfo
-FUZZ_WRAP_answer = seer_http_perform socket curl_easy_init curl_easy_reset
+FUZZ_WRAP_answer = seer_http_perform seer_http_poll socket
 COMMA = ,
 FUZZ_SHARED = $(patsubst spec/%.c,$(BUILD)/%.o, \
 	$(wildcard spec/fuzz/support/*.c))
@@ -138,7 +138,7 @@ fuzzers: $(FUZZERS)
 
 .SECONDARY: $(FUZZERS:%=%.o) $(FUZZ_SHARED)
 
-fuzz fuzz-replay: # fuzz for SECONDS=60 in all; FUZZ="json mask" restricts
+fuzz fuzz-replay fuzz-merge: # fuzz for SECONDS=60, or replay, or keep finds
 	@dev/deps.sh fuzz
 	@$(QUIETLY) $(FUZZED) fuzzers
 	@FUZZ="$(FUZZ)" dev/fuzz.sh $@ $(LUA) $(SECONDS)
@@ -172,4 +172,4 @@ help: # this list
 
 .PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
 	test test-hosts test-asan test-tsan torture torture-sample fuzzers fuzz \
-	fuzz-replay lint standin install clean help
+	fuzz-replay fuzz-merge lint standin install clean help

@@ -1,15 +1,19 @@
 #!/bin/bash
 # Fuzzes the targets of spec/fuzz for some seconds in all, each from its
 # committed inputs and from what was found before (build/fuzz/<target>); or
-# replays the committed inputs, with some new ones from a fixed seed. Ends
-# with how many inputs were executed, or "N passed, N failed".
-#   FUZZ="json mask" dev/fuzz.sh fuzz|fuzz-replay lua seconds
+# replays the committed inputs, with some new ones from a fixed seed; or takes
+# over what was found into the committed inputs, a small set of it. Ends with
+# how many inputs were executed, or "N passed, N failed".
+#   FUZZ="json mask" dev/fuzz.sh fuzz|fuzz-replay|fuzz-merge lua seconds
 set -u
 cd "$(dirname "$0")/.." || exit
 command=$1 programs=build/$2-fuzz/fuzz seconds=${3:-60}
 FRESH=200 # new inputs for each target in a replay
+MOST=110  # inputs without a name of their own that are committed
 unset LUA_INIT "${!LUA_INIT_@}" "${!LUA_PATH@}" "${!LUA_CPATH@}"
 export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"
+# What LuaJIT's own allocator holds looks lost.
+if [ "$2" = luajit ]; then ASAN_OPTIONS=${ASAN_OPTIONS/leaks=1/leaks=0}; fi
 export LSAN_OPTIONS="suppressions=$PWD/dev/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 
@@ -117,7 +121,28 @@ replay() {
   [ $failed = 0 ]
 }
 
+# Inputs with names (seeds, regressions) stay; of the others those that
+# together reach what all do, the smallest first.
+merge() {
+  local target merged
+  for target in "${targets[@]}"; do
+    prepare "$target"
+    merged=$(mktemp -d)
+    find "$corpus" -type f -name '*-*' -exec cp {} "$merged" \;
+    "$programs/$target" -detect_leaks=0 -max_len=1024 -set_cover_merge=1 \
+      "$merged" "$corpus" "$found" >"$log" 2>&1
+    find "$merged" -type f -not -name '*-*' -printf '%s %p\n' | sort -n |
+      tail -n +$((MOST + 1)) | cut -d ' ' -f 2- | xargs -r rm
+    rm -r "$corpus"
+    mv "$merged" "$corpus"
+    chmod 755 "$corpus"
+    chmod 644 "$corpus"/*
+    echo "$target: $(find "$corpus" -type f | wc -l) inputs"
+  done
+}
+
 case $command in
 fuzz) fuzz ;;
+fuzz-merge) merge ;;
 *) replay ;;
 esac

@@ -8,7 +8,6 @@
 
 #include "core/http.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -20,19 +19,22 @@
 
 static input stream;         /* what is still to be said */
 static int servers[SERVERS]; /* the other ends of the connections */
-static size_t server_count;  /* the last one is the one that speaks */
+static size_t server_count;  /* the last one is the one that speaks... */
+static bool speaking;        /* ...unless it has ended */
+
+/* What takes the place of libc's functions in libcurl. */
+#define EVERYWHERE __attribute__((visibility("default")))
 
 int __wrap_socket(int domain, int type, int protocol);
+bool __real_seer_http_poll(seer_http *http, int alarm, int timeout);
+bool __wrap_seer_http_poll(seer_http *http, int alarm, int timeout);
 void __real_seer_http_perform(seer_http *http);
 void __wrap_seer_http_perform(seer_http *http);
-CURL *__real_curl_easy_init(void);
-CURL *__wrap_curl_easy_init(void);
-void __real_curl_easy_reset(CURL *easy);
-void __wrap_curl_easy_reset(CURL *easy);
 
-/* libcurl calls this one, too: every name has an address. */
-int getaddrinfo(const char *host, const char *service,
-                const struct addrinfo *hints, struct addrinfo **found) {
+/* Every name has an address. */
+EVERYWHERE int getaddrinfo(const char *host, const char *service,
+                           const struct addrinfo *hints,
+                           struct addrinfo **found) {
   struct addrinfo *one = calloc(1, sizeof *one + sizeof(struct sockaddr_in));
   struct sockaddr_in *address = (void *)(one + 1);
   (void)host, (void)hints;
@@ -48,7 +50,7 @@ int getaddrinfo(const char *host, const char *service,
   return 0;
 }
 
-void freeaddrinfo(struct addrinfo *found) {
+EVERYWHERE void freeaddrinfo(struct addrinfo *found) {
   free(found);
 }
 
@@ -60,23 +62,15 @@ int __wrap_socket(int domain, int type, int protocol) {
     return -1;
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
   servers[server_count++] = ends[1];
+  speaking = true;
   return ends[0];
 }
 
-static int connected(void *data, curl_socket_t fd, curlsocktype purpose) {
-  (void)data, (void)fd, (void)purpose;
-  return CURL_SOCKOPT_ALREADY_CONNECTED;
-}
-
-CURL *__wrap_curl_easy_init(void) {
-  CURL *easy = __real_curl_easy_init();
-  curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, connected);
-  return easy;
-}
-
-void __wrap_curl_easy_reset(CURL *easy) {
-  __real_curl_easy_reset(easy);
-  curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, connected);
+/* They are connected from the beginning. */
+EVERYWHERE int connect(int fd, const struct sockaddr *address,
+                       socklen_t length) {
+  (void)fd, (void)address, (void)length;
+  return 0;
 }
 
 static void say(int fd, const char *bytes, size_t length) {
@@ -101,6 +95,7 @@ static void speak(int fd) {
   const char *bytes;
   if (size == 0 || stream.at == stream.end) {
     shutdown(fd, SHUT_WR);
+    speaking = false;
     return;
   }
   if (size >= 254) {
@@ -117,12 +112,19 @@ void __wrap_seer_http_perform(seer_http *http) {
   for (size_t i = 0; i < server_count; i++)
     while (recv(servers[i], heard, sizeof heard, 0) > 0)
       continue;
-  if (server_count > 0)
+  if (speaking)
     speak(servers[server_count - 1]);
   __real_seer_http_perform(http);
 }
 
+/* There is always more to come, or the end: nothing is to be waited for. */
+bool __wrap_seer_http_poll(seer_http *http, int alarm, int timeout) {
+  (void)timeout;
+  return __real_seer_http_poll(http, alarm, 0);
+}
+
 static void hang_up(void) {
+  speaking = false;
   while (server_count > 0)
     close(servers[--server_count]);
 }

@@ -110,9 +110,10 @@ local function lay_over(event, options)
   return fields, extra
 end
 
+-- A path, or what is wrong with a key of the event itself.
 local late = {
-  "data", "attributes", "event too large", "%[", "[%a_][%w_]*[:.%[ ]",
-  "extra_body: ",
+  "%[", "[%a_][%w_]*[:.%[]", "%-?inf cannot be a key",
+  "a %a+ cannot be a key", "the keys .+ collide$",
 }
 
 local function check_failure(kind, message, err, fields)

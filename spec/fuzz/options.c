@@ -97,10 +97,19 @@ static void push_path(lua_State *L, input *in) {
   lua_concat(L, 2);
 }
 
+/* As if there were no default client yet. */
+static int reset_default(lua_State *L) {
+  lua_pushnil(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, "seerstack.default");
+  return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input in = input_of(data, size);
   lua_State *L = fuzz_state();
   uint8_t mode = input_byte(&in);
+  lua_pushcfunction(L, reset_default);
+  lua_setglobal(L, "reset_default");
   fuzz_push_script(L, "spec/fuzz/options.lua");
   lua_pushinteger(L, mode);
   fuzz_push_options(L, &in, fuzz_client_options);

@@ -59,7 +59,11 @@ static void push_word(lua_State *L, input *in) {
                                       "socks5h://user:" FUZZ_PASSWORD "@[::1]",
                                       "user:" FUZZ_PASSWORD "@proxy.example",
                                       "Bearer " FUZZ_KEY,
-                                      "session=" FUZZ_COOKIE};
+                                      "session=" FUZZ_COOKIE,
+      "a\r\nX-Injected: 1",
+      "a\nb",
+      "a\tb",
+      "\x7F"};
   lua_pushstring(L, words[input_below(in, sizeof words / sizeof *words)]);
 }
 

@@ -121,6 +121,21 @@ static void push_repeated(maker *m) {
   luaL_pushresult(&buffer);
 }
 
+/* Plain text with a byte here and there that is not. */
+static void push_text(maker *m) {
+  static const char odd[] = "\\\"/\x7F\x1F\x80\xBF\xC2\xE2\xED\xF0\xF4\xA0\n";
+  luaL_Buffer buffer;
+  size_t pieces = input_below(m->in, 12);
+  luaL_buffinit(m->L, &buffer);
+  while (pieces-- > 0) {
+    uint8_t piece = input_byte(m->in);
+    luaL_addlstring(&buffer, "abcdefghijklmno", piece % 16);
+    luaL_addchar(&buffer, odd[piece / 16 % (sizeof odd - 1)]);
+  }
+  luaL_addlstring(&buffer, "0123456789abcdef", input_below(m->in, 17));
+  luaL_pushresult(&buffer);
+}
+
 /*
 ** Tables.
 */
@@ -183,6 +198,28 @@ static void set_named(maker *m, int depth) {
     push_known(m);
   else
     push_bytes(m, 1 + input_below(m->in, 12));
+  push_value(m, depth);
+  lua_rawset(m->L, -3);
+}
+
+/* Keys of which some are spelled as others. */
+static void set_twin(maker *m, int depth) {
+  static const struct {
+    double number;
+    const char *text;
+  } keys[] = {
+      {1,      "1"               },
+      {2,      "2"               },
+      {2.5,    "2.5"             },
+      {-1,     "-1"              },
+      {1e100,  "1e+100"          },
+      {0x1p53, "9007199254740992"}
+  };
+  size_t which = input_below(m->in, 2 * sizeof keys / sizeof *keys);
+  if (which % 2)
+    lua_pushstring(m->L, keys[which / 2].text);
+  else
+    lua_pushnumber(m->L, keys[which / 2].number);
   push_value(m, depth);
   lua_rawset(m->L, -3);
 }
@@ -259,7 +296,7 @@ static void push_fault(maker *m) {
 }
 
 static void push_compound(maker *m, int depth) {
-  switch (input_below(m->in, 7)) {
+  switch (input_below(m->in, 8)) {
   case 0:
     push_list(m, depth, false);
     break;
@@ -277,6 +314,9 @@ static void push_compound(maker *m, int depth) {
     break;
   case 5:
     push_known_table(m);
+    break;
+  case 6:
+    push_filled(m, depth, set_twin);
     break;
   default:
     push_filled(m, depth, set_named);
@@ -315,18 +355,21 @@ static void push_scalar(maker *m, size_t kind) {
   case 9:
     push_repeated(m);
     break;
+  case 10:
+    push_text(m);
+    break;
   default:
     lua_pushlightuserdata(m->L, NULL);
   }
 }
 
 static void push_value(maker *m, int depth) {
-  size_t kind = input_below(m->in, 18);
+  size_t kind = input_below(m->in, 20);
   if (m->nodes++ > NODES)
     lua_pushboolean(m->L, 1);
-  else if (kind <= 10 || depth > LEVELS)
+  else if (kind <= 11 || depth > LEVELS)
     push_scalar(m, kind);
-  else if (kind == 11 && input_byte(m->in) < 32)
+  else if (kind == 12 && input_byte(m->in) < 32)
     push_fault(m);
   else
     push_compound(m, depth);
