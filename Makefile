@@ -153,6 +153,31 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || shellcheck dev/*.sh .ci/run
 
+BENCH_BUILD = build/bench/$(LUA)
+
+$(BENCH_BUILD)/seer_bench_native.so: bench/support/native.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g -fPIC -shared -fvisibility=hidden \
+		$(WARNINGS) $(LUA_CFLAGS) -o $@ $<
+
+build/bench/multi: bench/multi.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g $(WARNINGS) $(CURL_CFLAGS) -o $@ $< \
+		$(CURL_LIBS)
+
+bench-ready: $(BUILD)/seerstack.so $(BENCH_BUILD)/seer_bench_native.so \
+	build/bench/multi
+
+bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1
+	@dev/deps.sh bench
+	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua bench-ready || exit; done
+	@ROWS="$(ROWS)" QUICK="$(QUICK)" bench/run.sh
+
+bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
+	@dev/deps.sh instructions
+	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
+	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
+
 standin: deps # run the stand-in for the API until interrupted
 	@$(LUA_PROGRAM) dev/standin.lua
 
@@ -172,4 +197,5 @@ help: # this list
 
 .PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
 	test test-hosts test-asan test-tsan torture torture-sample fuzzers fuzz \
-	fuzz-replay fuzz-merge lint standin install clean help
+	fuzz-replay fuzz-merge lint bench-ready bench bench-instructions standin \
+	install clean help

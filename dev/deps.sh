@@ -1,8 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need and that are
-# missing; with `lint`, `hosts` or `fuzz`, those of `make lint`,
-# `make test-hosts` or `make fuzz` too. Calls no package manager when all are
-# there.
+# missing; with the name of a case below, those of that target too. Calls no
+# package manager when all are there.
 set -eu
 
 # Not `luajit`: it conflicts with the LuaJIT of nginx's Lua module.
@@ -21,6 +20,8 @@ hosts)
   packages="$packages love xvfb xauth haproxy lighttpd
     lighttpd-modules-lua apache2 neovim wrk"
   ;;
+instructions) packages="$packages valgrind" ;;
+bench) packages="$packages valgrind nghttp2-client wrk lua-curl" ;;
 esac
 
 if ! command -v apt-get >/dev/null; then

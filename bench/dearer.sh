@@ -1,0 +1,36 @@
+#!/bin/bash
+# Shows that `make bench-instructions` notices: makes `capture` 5 % dearer in
+# a copy of the tree, for the small event and then for the big one, and fails
+# unless the check fails each time. Run by hand.
+set -eu
+cd "$(dirname "$0")/.."
+copy=build/dearer
+
+# A turn of this loop is six instructions on x86-64.
+dearer() { # size
+  local figure turns
+  figure=$(awk -v size="$1" '/\| 5.4/ && $(NF - 2) == size { print $(NF - 1) }' \
+    bench/instructions.txt | head -n 1)
+  turns=$((figure / 20 / 6 + 1))
+  rm -rf "$copy"
+  mkdir -p "$copy"
+  cp -r Makefile src dev bench spec "$copy"
+  sed -i "/^static int capture(lua_State \*L) {/a\\
+  for (volatile int turn = 0; turn < $turns; turn++)\\
+    ;" "$copy/src/client.c"
+  if cmp -s src/client.c "$copy/src/client.c"; then
+    echo "src/client.c has no function 'capture' to make dearer" >&2
+    exit 1
+  fi
+}
+
+for size in small big; do
+  dearer $size
+  echo "== 5 % dearer for the $size event"
+  if make --no-print-directory -C "$copy" bench-instructions; then
+    echo "The check has not noticed." >&2
+    exit 1
+  fi
+done
+rm -rf "$copy"
+echo "The check has noticed both."

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Runs the rows, all or those of ROWS, prints the whole table and draws the
+# graphs. QUICK=1 takes a tenth of the size and three rounds.
+#   ROWS="capture drain" QUICK=1 bench/run.sh
+set -eu
+cd "$(dirname "$0")/.."
+unset LUA_INIT LUA_PATH "${!LUA_INIT_@}" "${!LUA_PATH_@}" "${!LUA_CPATH_@}"
+unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
+  all_proxy ALL_PROXY no_proxy NO_PROXY
+
+ALL="capture instructions latency memory drain tls nginx length idle require"
+rows=${ROWS:-$ALL}
+export BENCH_DIRECTORY=build/bench
+mkdir -p "$BENCH_DIRECTORY/results" "$BENCH_DIRECTORY/data"
+
+run_lua() { # interpreter, build, arguments
+  local program=$1 build=$2
+  shift 2
+  LUA_CPATH="build/bench/$build/?.so;build/$build/?.so;;" "$program" "$@"
+}
+
+sink=
+stop() {
+  [ -z "$sink" ] || kill "$sink" 2>/dev/null || true
+}
+trap stop EXIT
+
+first_core=$(taskset -cp $$ 2>/dev/null | sed -n 's/.*: \([0-9]*\).*/\1/p')
+read -r sink BENCH_URL BENCH_TLS_URL BENCH_CA_FILE \
+  < <(run_lua lua5.4 5.4 bench/support/nginx.lua "${first_core:-0}")
+export BENCH_URL BENCH_TLS_URL BENCH_CA_FILE
+
+for row in $rows; do
+  echo "== $row"
+  rm -f "$BENCH_DIRECTORY/results/$row.jsonl"
+  case $row in
+  instructions) run_lua lua5.4 5.4 bench/instructions.lua || true ;;
+  capture)
+    run_lua lua5.4 5.4 bench/rows/capture.lua
+    run_lua luajit luajit bench/rows/capture.lua
+    ;;
+  *) run_lua lua5.4 5.4 "bench/rows/$row.lua" ;;
+  esac
+done
+
+run_lua lua5.4 5.4 bench/table.lua
+run_lua lua5.4 5.4 bench/graph.lua
