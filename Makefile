@@ -146,27 +146,30 @@ fuzz fuzz-replay fuzz-merge: # fuzz for SECONDS=60, or replay, or keep finds
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror $$(find src spec/fuzz -name '*.[ch]')
+
+	clang-format --dry-run -Werror $$(find src bench -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
-	@! command -v shellcheck >/dev/null || shellcheck dev/*.sh .ci/run
+	@! command -v shellcheck >/dev/null || shellcheck dev/*.sh bench/*.sh .ci/run
 
 BENCH_BUILD = build/bench/$(LUA)
 
-$(BENCH_BUILD)/seer_bench_native.so: bench/support/native.c
+$(BENCH_BUILD)/seer_bench_%.so: bench/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g -fPIC -shared -fvisibility=hidden \
-		$(WARNINGS) $(LUA_CFLAGS) -o $@ $<
+		$(WARNINGS) $(LUA_CFLAGS) $(CURL_CFLAGS) -Wl,--as-needed \
+		-o $@ $< $(CURL_LIBS)
 
 build/bench/multi: bench/multi.c
 	@mkdir -p $(@D)
-	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g $(WARNINGS) $(CURL_CFLAGS) -o $@ $< \
-		$(CURL_LIBS)
+	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Isrc $(CURL_CFLAGS) \
+		-o $@ $< $(CURL_LIBS)
 
 bench-ready: $(BUILD)/seerstack.so $(BENCH_BUILD)/seer_bench_native.so \
-	build/bench/multi
+	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi
 
 bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1
 	@dev/deps.sh bench

@@ -102,10 +102,13 @@ int luaopen_seer_bench_native(lua_State *L) {
     const char *name;
     lua_CFunction function;
   } functions[] = {
-      {"wall", native_wall},   {"cpu", native_cpu},
-      {"pin", native_pin},     {"cores", native_cores},
-      {"heap", native_heap},   {"latencies", native_latencies},
-      {"at", native_at},
+      {"wall",      native_wall     },
+      {"cpu",       native_cpu      },
+      {"pin",       native_pin      },
+      {"cores",     native_cores    },
+      {"heap",      native_heap     },
+      {"latencies", native_latencies},
+      {"at",        native_at       },
   };
   size_t count = sizeof functions / sizeof functions[0];
   lua_createtable(L, 0, (int)count);
