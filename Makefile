@@ -171,10 +171,10 @@ build/bench/multi: bench/multi.c
 bench-ready: $(BUILD)/seerstack.so $(BENCH_BUILD)/seer_bench_native.so \
 	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi
 
-bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1
+bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1, KEEP=1
 	@dev/deps.sh bench
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua bench-ready || exit; done
-	@ROWS="$(ROWS)" QUICK="$(QUICK)" bench/run.sh
+	@ROWS="$(ROWS)" QUICK="$(QUICK)" KEEP="$(KEEP)" bench/run.sh
 
 bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@dev/deps.sh instructions

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs the rows, all or those of ROWS, prints the whole table and draws the
-# graphs. QUICK=1 takes a tenth of the size and three rounds.
+# graphs. QUICK=1 takes a tenth of the size and three rounds; KEEP=1 puts table
+# and graphs into bench/README.md.
 #   ROWS="capture drain" QUICK=1 bench/run.sh
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,7 +9,8 @@ unset LUA_INIT LUA_PATH "${!LUA_INIT_@}" "${!LUA_PATH_@}" "${!LUA_CPATH_@}"
 unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
-ALL="capture instructions latency memory drain tls nginx length idle require"
+ALL="capture instructions latency memory drain sending tls nginx length idle"
+ALL+=" require"
 rows=${ROWS:-$ALL}
 export BENCH_DIRECTORY=build/bench
 mkdir -p "$BENCH_DIRECTORY/results" "$BENCH_DIRECTORY/data"
@@ -27,7 +29,7 @@ trap stop EXIT
 
 first_core=$(taskset -cp $$ 2>/dev/null | sed -n 's/.*: \([0-9]*\).*/\1/p')
 read -r sink BENCH_URL BENCH_TLS_URL BENCH_CA_FILE \
-  < <(run_lua lua5.4 5.4 bench/support/nginx.lua "${first_core:-0}")
+  < <(run_lua lua5.4 5.4 bench/support/sink.lua "${first_core:-0}")
 export BENCH_URL BENCH_TLS_URL BENCH_CA_FILE
 
 for row in $rows; do
@@ -39,9 +41,25 @@ for row in $rows; do
     run_lua lua5.4 5.4 bench/rows/capture.lua
     run_lua luajit luajit bench/rows/capture.lua
     ;;
+  tls) run_lua lua5.4 5.4 bench/rows/drain.lua tls ;;
   *) run_lua lua5.4 5.4 "bench/rows/$row.lua" ;;
   esac
 done
 
 run_lua lua5.4 5.4 bench/table.lua
 run_lua lua5.4 5.4 bench/graph.lua
+
+if [ "${KEEP:-}" = 1 ]; then
+  cp "$BENCH_DIRECTORY"/{latency,drain,length}.svg bench
+  {
+    sed '/^<!-- table -->$/q' bench/README.md
+    echo "Measured on $(date -u +%Y-%m-%d):" \
+      "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)," \
+      "$(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg) at the end," \
+      "libcurl $(curl-config --version 2>/dev/null | cut -d' ' -f2)."
+    echo
+    cat "$BENCH_DIRECTORY/table.md"
+    sed -n '/^<!-- end of table -->$/,$p' bench/README.md
+  } >"$BENCH_DIRECTORY/README.md"
+  cp "$BENCH_DIRECTORY/README.md" bench/README.md
+fi

@@ -4,8 +4,8 @@
 local cjson = require "cjson"
 local shell = require "dev.shell"
 
-local ROWS = { "capture", "instructions", "latency", "memory", "drain", "tls",
-  "nginx", "length", "idle", "require" }
+local ROWS = { "capture", "instructions", "latency", "memory", "drain",
+  "sending", "tls", "nginx", "length", "idle", "require" }
 
 local directory = os.getenv "BENCH_DIRECTORY" or "build/bench"
 

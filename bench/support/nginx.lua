@@ -1,5 +1,5 @@
 -- An nginx in a directory below the run's, on free ports: the sink, or a host
--- that captures. As a command it starts the sink and prints where it is.
+-- that captures.
 
 local shell = require "dev.shell"
 local socket = require "socket"
@@ -103,12 +103,6 @@ function nginx.stop(self)
   shell.run(("kill -TERM %d 2>/dev/null"):format(self.master))
   wait_for(function() return not shell.alive(self.master) end, 10,
     "nginx's end")
-end
-
-if arg and (arg[0] or ""):find "nginx%.lua$" then
-  local sink = nginx.start("bench/support/nginx.conf.template", "sink",
-    tonumber(arg[1]))
-  print(sink.master, sink.url, sink.tls_url, sink.ca_file)
 end
 
 return nginx

@@ -1,0 +1,44 @@
+-- Instructions of the sending thread for each request, by callgrind: what
+-- twice as many requests cost more. Some tenths of it depend on how many
+-- answers come in one turn, and so on the moment.
+
+local bench = require "bench.support.bench"
+local senders = require "bench.support.senders"
+local shell = require "dev.shell"
+
+local COUNT = bench.size(5000)
+
+-- Of the thread whose number, in the order of their beginnings, is given.
+local function count(thread, words)
+  local out = bench.directory .. "/callgrind-sending"
+  local command = "rm -f " .. out .. "* && valgrind --tool=callgrind"
+    .. " --separate-threads=yes --callgrind-out-file=" .. out .. " "
+    .. shell.join(words) .. " >" .. out .. ".log 2>&1"
+  if shell.run(command) ~= 0 then
+    error("valgrind:\n" .. (shell.read(out .. ".log") or ""), 0)
+  end
+  local text = assert(shell.read(("%s-%02d"):format(out, thread)))
+  return tonumber(text:match "\nsummary: (%d+)")
+end
+
+local function ours(number)
+  return count(2, { "lua5.4", "bench/support/drained.lua", bench.url, number })
+end
+
+local function multi(number)
+  return count(1, { "build/bench/multi", bench.url .. "/capture", "sk_bench",
+    senders.body, number, 16 })
+end
+
+local function per_request(measure)
+  return (measure(2 * COUNT) - measure(COUNT)) / COUNT
+end
+
+local found = { ours = {}, multi = {} }
+for i = 1, bench.quick and 1 or 3 do
+  found.ours[i], found.multi[i] = per_request(ours), per_request(multi)
+end
+bench.result("sending", {
+  what = "the sending thread, 16 in flight", unit = "instructions/request",
+  ours = found.ours, peer = found.multi, peer_name = "C on libcurl multi",
+})
