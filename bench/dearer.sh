@@ -9,8 +9,9 @@ copy=build/dearer
 # A turn of this loop is six instructions on x86-64.
 dearer() { # size
   local figure turns
-  figure=$(awk -v size="$1" '/\| 5.4/ && $(NF - 2) == size { print $(NF - 1) }' \
-    bench/instructions.txt | head -n 1)
+  figure=$(awk -v size="$1" \
+    '/\| 5.4/ && $(NF - 2) == size { print $(NF - 1); exit }' \
+    bench/instructions.txt)
   turns=$((figure / 20 / 6 + 1))
   rm -rf "$copy"
   mkdir -p "$copy"

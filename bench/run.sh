@@ -32,18 +32,23 @@ read -r sink BENCH_URL BENCH_TLS_URL BENCH_CA_FILE \
   < <(run_lua lua5.4 5.4 bench/support/sink.lua "${first_core:-0}")
 export BENCH_URL BENCH_TLS_URL BENCH_CA_FILE
 
+run_row() {
+  case $1 in
+  instructions) run_lua lua5.4 5.4 bench/instructions.lua || true ;;
+  capture)
+    run_lua lua5.4 5.4 bench/rows/capture.lua &&
+      run_lua luajit luajit bench/rows/capture.lua
+    ;;
+  tls) run_lua lua5.4 5.4 bench/rows/drain.lua tls ;;
+  *) run_lua lua5.4 5.4 "bench/rows/$1.lua" ;;
+  esac
+}
+
+status=0
 for row in $rows; do
   echo "== $row"
   rm -f "$BENCH_DIRECTORY/results/$row.jsonl"
-  case $row in
-  instructions) run_lua lua5.4 5.4 bench/instructions.lua || true ;;
-  capture)
-    run_lua lua5.4 5.4 bench/rows/capture.lua
-    run_lua luajit luajit bench/rows/capture.lua
-    ;;
-  tls) run_lua lua5.4 5.4 bench/rows/drain.lua tls ;;
-  *) run_lua lua5.4 5.4 "bench/rows/$row.lua" ;;
-  esac
+  run_row "$row" || { echo "$row could not be measured" && status=1; }
 done
 
 run_lua lua5.4 5.4 bench/table.lua
@@ -63,3 +68,4 @@ if [ "${KEEP:-}" = 1 ]; then
   } >"$BENCH_DIRECTORY/README.md"
   cp "$BENCH_DIRECTORY/README.md" bench/README.md
 fi
+exit $status

@@ -69,6 +69,14 @@ bench.result(row, {
   peer_name = "C on libcurl multi",
 })
 
+if found["posthog-node (in batches)"] then
+  bench.result(row, {
+    what = "a capture of posthog-node, caller's wall time", unit = "ns",
+    peer = found["posthog-node (in batches)"].capture,
+    peer_name = "posthog-node",
+  })
+end
+
 if not tls then
   local sweep = { in_flight = {}, ours = {}, multi = {}, h2load = {} }
   for _, in_flight in ipairs { 1, 2, 4, 8, 16, 32, 64 } do

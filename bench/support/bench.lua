@@ -102,11 +102,12 @@ function bench.result(row, entry)
   local file = assert(io.open(path, "a"))
   file:write(cjson.encode(result), "\n")
   file:close()
-  print(("  %s: ours %.4g %s%s"):format(entry.what,
-    result.ours and result.ours.median or 0 / 0, entry.unit,
-    result.peer and (", %s %.4g, ratio %.3f (%.3f .. %.3f)"):format(
-      entry.peer_name, result.peer.median, result.ratio.median,
-      result.ratio.q1, result.ratio.q3) or ""))
+  print(("  %s [%s]:%s%s%s"):format(entry.what, entry.unit,
+    result.ours and (" ours %.4g"):format(result.ours.median) or "",
+    result.peer and (" %s %.4g"):format(entry.peer_name,
+      result.peer.median) or "",
+    result.ratio and (", ratio %.3f (%.3f .. %.3f)"):format(
+      result.ratio.median, result.ratio.q1, result.ratio.q3) or ""))
 end
 
 -- Keeps what a graph is made of.
