@@ -149,7 +149,9 @@ describe("the collector", function()
       function()
         local result = run("print(require 'spec.support.attack'('" .. deed
           .. "'))")
-        assert.is_true(tonumber(result.stdout) > 300, result.stdout)
+        -- The collector of Lua 5.2 cannot be made to take a step each time.
+        local least = _VERSION == "Lua 5.2" and 100 or 300
+        assert.is_true(tonumber(result.stdout) > least, result.stdout)
       end)
   end
 end)
