@@ -253,7 +253,9 @@ static int read_file(const char *path, seer_buffer *out) {
   }
   error = ferror(file) ? errno : 0;
   fclose(file);
-  return out->error == SEER_BUFFER_OK ? error : EFBIG;
+  if (out->error != SEER_BUFFER_OK)
+    error = out->error == SEER_BUFFER_NOMEM ? ENOMEM : EFBIG;
+  return error;
 }
 
 bool seer_value_push_file(lua_State *L, const char *path) {

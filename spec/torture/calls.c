@@ -147,12 +147,6 @@ OPENS(open64)
 OPENS_STREAM(fopen)
 OPENS_STREAM(fopen64)
 
-EXPORTED size_t fread(void *restrict bytes, size_t size, size_t count,
-                      FILE *restrict file) {
-  NEXT(fread);
-  return FAILS(KIND_FILES, fread) ? 0 : next(bytes, size, count, file);
-}
-
 EXPORTED ssize_t getrandom(void *bytes, size_t length, unsigned flags) {
   NEXT(getrandom);
   return FAILS(KIND_RANDOM, getrandom) ? fail(EAGAIN)

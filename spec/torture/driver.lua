@@ -93,13 +93,14 @@ end
 local special = {}
 
 local function check_alive(client, i)
+  host.stage("check: flush " .. i)
+  assert(client:flush(60))
   host.stage("check: capture " .. i)
   local ok, message, err = client.events.capture { name = "after" }
   if not ok and err.name == "ClosedError" then
     return
   end
   assert(ok, message)
-  host.stage("check: flush " .. i)
   assert(client:flush(60))
   local s = add_up(client)
   if s.pending ~= 0 then
@@ -114,6 +115,7 @@ local function check_alive(client, i)
 end
 
 local function check()
+  t.checking = true
   for i, client in ipairs(t.clients) do
     host.stage("check: client " .. i)
     if host.mode ~= "ever" and not special.dead

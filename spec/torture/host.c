@@ -38,6 +38,10 @@ static bool fails(void) {
 #endif
 }
 
+/* Lua leaves out a finalizer for whose call it has no memory, so what that
+   would free is lost, and not by the module: no failures then. */
+static bool closing;
+
 static void *allocate(void *data, void *old, size_t old_size, size_t size) {
   const void *caller = dlsym(RTLD_DEFAULT, "lua_newstate");
   (void)data;
@@ -45,9 +49,15 @@ static void *allocate(void *data, void *old, size_t old_size, size_t size) {
     torture_free(old);
     return NULL;
   }
-  if ((old == NULL || size > old_size) && fails())
+  if ((old == NULL || size > old_size) && !closing && fails())
     return NULL;
   return torture_reallocate(old, size, caller);
+}
+
+static void close_state(lua_State *L) {
+  closing = true;
+  lua_close(L);
+  closing = false;
 }
 
 /*
@@ -170,10 +180,8 @@ static int host_state(lua_State *L) {
   if (other == NULL)
     return luaL_error(L, "not enough memory");
   failed = protect(other, run_other_state, code) != 0;
-  if (failed)
-    lua_pushstring(L, "not enough memory: in the other state");
-  lua_close(other);
-  return failed ? lua_error(L) : 0;
+  close_state(other);
+  return failed ? luaL_error(L, "not enough memory: in the other state") : 0;
 }
 
 /*
@@ -181,8 +189,12 @@ static int host_state(lua_State *L) {
 */
 
 static bool is_expected(const char *message) {
-  static const char *const words[] = {"memory", "cannot be started",
-                                      "cannot open", "error loading"};
+  static const char *const words[] = {"memory",
+                                      "cannot be started",
+                                      "cannot open",
+                                      "error loading",
+                                      "module 'seerstack' not found",
+                                      "Too many open files"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (message != NULL && strstr(message, words[i]) != NULL)
       return true;
@@ -247,7 +259,7 @@ static void run(const torture_job *job) {
   enter("checked");
   if (job->mode == MODE_EVER)
     torture_arm();
-  lua_close(L);
+  close_state(L);
   enter("closed");
 }
 
@@ -305,7 +317,8 @@ int main(int count, char **arguments) {
   select_calls(&job, arguments[2]);
   job.mode = (torture_mode)find_name(arguments[3], strlen(arguments[3]),
                                      torture_mode_names, MODES);
-  job.step = number("TORTURE_STEP", 1);
+  job.step = 1;
+  job.runs = number("TORTURE_RUNS", 0);
   job.from = number("TORTURE_FROM", 1);
   job.last = number("TORTURE_LAST", 0);
   job.speed = (int)number("TORTURE_SPEED", 10);

@@ -1,13 +1,11 @@
 -- Tortures: starts the server, has each scenario run with each class of calls
 -- failing in each mode, and sums up. See spec/torture/torture.h.
 --   LUAS, SCENARIO, CLASS, MODE, N   restrict it
---   SAMPLE=k                         every k-th n alone
+--   SAMPLE=k                         k of all n, evenly spread
 
 local server = require "spec.torture.server"
 local shell = require "dev.shell"
 
--- Each with the number of n for one in a sample: what is reached often is
--- tried seldom there.
 local CLASSES = {
   "memory.ours", "memory.curl", "memory.tls", "memory.lua", "memory.json",
   "memory.rest", "memory", "threads", "network", "files", "random", "process",
@@ -41,7 +39,8 @@ local function environment(started, lua)
     TORTURE_LUA = lua,
     TORTURE_FROM = os.getenv "N",
     TORTURE_LAST = os.getenv "N",
-    TORTURE_STEP = os.getenv "SAMPLE",
+    TORTURE_RUNS = os.getenv "SAMPLE",
+    TORTURE_JOBS = os.getenv "JOBS",
     LUA_CPATH = build .. "?.so;;",
     LUA_PATH = "./?.lua;;",
   }

@@ -163,6 +163,7 @@ typedef struct torture_job {
   unsigned kinds, modules;
   torture_mode mode;
   long from, step, last; /* last 0: all that are reached */
+  long runs; /* 0: one for each n; else about so many, evenly spread */
   int jobs, speed;
   int port;      /* of the server, to ask what it has seen */
   char name[64]; /* of the run, for the server */

@@ -15,7 +15,7 @@ return function(t)
           return event
         end,
         on_error = function(err, event, json)
-          if not told then
+          if not told and not t.checking then
             told = true
             client.events.capture { name = "again" }
           end
