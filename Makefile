@@ -108,7 +108,7 @@ torture: deps # make every call fail in turn; LUAS, SCENARIO, CLASS, MODE, N
 	@LUAS="$(TORTURE_LUAS)" lua5.4 spec/torture/run.lua
 
 torture-sample: # the same in a minute: a few of them
-	@$(SUBMAKE) torture SAMPLE=yes
+	@$(SUBMAKE) torture SAMPLE=2 JOBS=6 MODE="once ever"
 
 # The module's objects, a target's own, and what the targets share.
 FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined

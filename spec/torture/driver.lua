@@ -94,13 +94,12 @@ local special = {}
 
 local function check_alive(client, i)
   host.stage("check: flush " .. i)
-  assert(client:flush(60))
-  host.stage("check: capture " .. i)
-  local ok, message, err = client.events.capture { name = "after" }
-  if not ok and err.name == "ClosedError" then
-    return
+  local flushed, problem = client:flush(60)
+  if not flushed then
+    error(problem .. ": " .. tostring(client:stats().last_error), 0)
   end
-  assert(ok, message)
+  host.stage("check: capture " .. i)
+  assert(client.events.capture { name = "after" })
   assert(client:flush(60))
   local s = add_up(client)
   if s.pending ~= 0 then

@@ -124,15 +124,22 @@ bool torture_fails(torture_kind kind, const char *call, const void *caller) {
 
 /* libcurl is loaded late, and by a module, so that it is not among the
    libraries that are searched for the whole program. */
-void *torture_next(const char *name) {
+static void *find(const char *name) {
   static void *libcurl;
-  void *found = NULL;
   if (strncmp(name, "curl_", 5) != 0)
-    found = dlsym(RTLD_NEXT, name);
-  else if (libcurl == NULL)
+    return dlsym(RTLD_NEXT, name);
+  if (libcurl == NULL)
     libcurl = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-  if (found == NULL && libcurl != NULL)
-    found = dlsym(libcurl, name);
+  return libcurl != NULL ? dlsym(libcurl, name) : NULL;
+}
+
+/* What this needs itself does not fail. */
+void *torture_next(const char *name) {
+  bool armed = plan.armed;
+  void *found;
+  plan.armed = false;
+  found = find(name);
+  plan.armed = armed;
   if (found == NULL)
     abort();
   return found;

@@ -124,19 +124,24 @@ static void judge(slot *s, int status) {
     compare(s);
 }
 
-/* What goes wrong in other people's libraries when there is no memory: the
-   library, and words of the report by which it is known. */
+/* What goes wrong in other people's libraries when there is no memory: whose
+   call failed, and by what words of the report it is known. */
 static const char *excuse(const slot *s) {
   static const struct {
-    const char *bad, *where, *why;
+    const char *by, *bad, *crash, *why;
   } known[] = {
-      {"ended with status 255", "cjson.so",
-       "lua-cjson ends the process when it gets no memory"},
+      {"json", "ended with status 255",              "",
+       "lua-cjson ends the process when it gets no memory"             },
+      {"rest", "crashed with signal 11",             " getaddrinfo\n",
+       "glibc's getaddrinfo crashes when it gets no memory"            },
+      {"tls",  "SSL routines::no ciphers available", "",
+       "OpenSSL has no ciphers for good once it got no memory for them"},
   };
+  const char *crash = strstr(s->record->where, "crashed here");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (strstr(s->record->bad, known[i].bad) != NULL &&
-        (strstr(s->record->where, known[i].where) != NULL ||
-         strcmp(s->record->by, "json") == 0))
+    if (strcmp(s->record->by, known[i].by) == 0 &&
+        strstr(s->record->bad, known[i].bad) != NULL &&
+        strstr(crash != NULL ? crash : "", known[i].crash) != NULL)
       return known[i].why;
   return NULL;
 }
