@@ -93,7 +93,7 @@ replay_one() { # target
 }
 
 replay() {
-  local target inputs
+  local target inputs fresh
   passed=0 failed=0
   for target in "${targets[@]}"; do
     prepare "$target"
@@ -107,14 +107,16 @@ replay() {
     else
       replay_one "$target"
     fi
+    fresh=$(mktemp -d) # where new inputs go
     if "$programs/$target" "${options[@]}" -seed=1 -runs=$((inputs + FRESH)) \
-      "$corpus" >"$log" 2>&1; then
+      "$fresh" "$corpus" >"$log" 2>&1; then
       passed=$((passed + 1))
     else
       failed=$((failed + 1))
       echo "FAILED $target, in new inputs"
       explain "$target"
     fi
+    rm -r "$fresh"
     printf '%-10s %4d inputs\n' "$target" "$inputs"
   done
   echo "$passed passed, $failed failed"

@@ -5,6 +5,8 @@
 
 #include "support/fuzz.h"
 
+#include <math.h>
+
 static const char *const fields[] = {"name", "user_id", "timestamp",
                                      "data", "email",   "attributes",
                                      "more", NULL};
@@ -43,6 +45,20 @@ static void push_path(lua_State *L, input *in) {
     lua_concat(L, 2);
 }
 
+/* What is required of the table on the top, so that the rest counts. */
+static void set_required(lua_State *L) {
+  lua_pushliteral(L, "a");
+  lua_setfield(L, -2, "name");
+  lua_pushliteral(L, "u");
+  lua_setfield(L, -2, "user_id");
+}
+
+static void set_time(lua_State *L, input *in) {
+  int64_t digits = (int64_t)input_bits(in);
+  lua_pushnumber(L, ldexp((double)digits, -input_byte(in)));
+  lua_setfield(L, -2, "timestamp");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input in = input_of(data, size);
   lua_State *L = fuzz_state();
@@ -64,6 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_push_named(L, &in, fields);
   else
     fuzz_push_value(L, &in);
+  if (lua_istable(L, -1) && lua_getmetatable(L, -1))
+    lua_pop(L, 1); /* one that raises */
+  else if (lua_istable(L, -1) && (mode & 32)) {
+    set_required(L);
+    if (mode & 64)
+      set_time(L, &in);
+  }
   fuzz_call(L, 4, 0);
   return 0;
 }

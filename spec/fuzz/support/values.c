@@ -31,7 +31,8 @@ static void push_bits(maker *m) {
 }
 
 static void push_special(maker *m) {
-  static const double numbers[] = {0.0,
+  static const double numbers[] = {-0.5,
+                                   0.0,
                                    -0.0,
                                    0x1p53,
                                    -0x1p53,
