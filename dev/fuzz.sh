@@ -131,7 +131,7 @@ merge() {
     prepare "$target"
     merged=$(mktemp -d)
     find "$corpus" -type f -name '*-*' -exec cp {} "$merged" \;
-    "$programs/$target" -detect_leaks=0 -max_len=1024 -set_cover_merge=1 \
+    "$programs/$target" "${options[@]}" -max_len=1024 -set_cover_merge=1 \
       "$merged" "$corpus" "$found" >"$log" 2>&1
     find "$merged" -type f -not -name '*-*' -printf '%s %p\n' | sort -n |
       tail -n +$((MOST + 1)) | cut -d ' ' -f 2- | xargs -r rm

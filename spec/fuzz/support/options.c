@@ -60,10 +60,10 @@ static void push_word(lua_State *L, input *in) {
                                       "user:" FUZZ_PASSWORD "@proxy.example",
                                       "Bearer " FUZZ_KEY,
                                       "session=" FUZZ_COOKIE,
-      "a\r\nX-Injected: 1",
-      "a\nb",
-      "a\tb",
-      "\x7F"};
+                                      "a\r\nX-Injected: 1",
+                                      "a\nb",
+                                      "a\tb",
+                                      "\x7F"};
   lua_pushstring(L, words[input_below(in, sizeof words / sizeof *words)]);
 }
 
