@@ -68,4 +68,4 @@ if [ "${KEEP:-}" = 1 ]; then
   } >"$BENCH_DIRECTORY/README.md"
   cp "$BENCH_DIRECTORY/README.md" bench/README.md
 fi
-exit $status
+[ $status = 0 ]

@@ -32,10 +32,10 @@ local contestants = {
 }
 local others = {
   { name = "wrk", run = slow(senders.wrk, 1) },
-  { name = "Lua-cURL, LuaJIT", run = slow(senders.lua "lua-curl", 0.2) },
-  { name = "luasocket", run = slow(senders.lua "luasocket", 0.1) },
-  { name = "userplex (npm)", run = slow(senders.userplex, 0.05) },
-  { name = "posthog-node (in batches)", run = slow(senders.posthog, 0.5) },
+  { name = "Lua-cURL, LuaJIT", run = slow(senders.lua "lua-curl", 0.1) },
+  { name = "luasocket", run = slow(senders.lua "luasocket", 0.05) },
+  { name = "userplex (npm)", run = slow(senders.userplex, 0.01) },
+  { name = "posthog-node (in batches)", run = slow(senders.posthog, 0.1) },
 }
 if not tls then
   for _, other in ipairs(others) do
@@ -80,7 +80,7 @@ end
 if not tls then
   local sweep = { in_flight = {}, ours = {}, multi = {}, h2load = {} }
   for _, in_flight in ipairs { 1, 2, 4, 8, 16, 32, 64 } do
-    local count = math.ceil(COUNT / 2)
+    local count = math.ceil(COUNT / 4)
     local sender = senders.ours {
       tls = tls, event = events.small, in_flight = in_flight,
     }

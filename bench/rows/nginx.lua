@@ -13,7 +13,7 @@ local shell = require "dev.shell"
 local socket = require "socket"
 
 local native = bench.native
-local SECONDS = bench.quick and 1 or 3
+local SECONDS = bench.quick and 1 or 2
 
 local host = nginx.start("bench/support/host.conf.template", "host",
   bench.core, {

@@ -6,7 +6,7 @@ local bench = require "bench.support.bench"
 local senders = require "bench.support.senders"
 local shell = require "dev.shell"
 
-local COUNT = bench.size(5000)
+local COUNT = bench.size(2000)
 
 -- Of the thread whose number, in the order of their beginnings, is given.
 local function count(thread, words)

@@ -34,7 +34,7 @@ end
 
 -- { median, q1, q3 } of a list.
 function bench.summary(values)
-  local sorted = { unpack = nil }
+  local sorted = {}
   for i, value in ipairs(values) do
     sorted[i] = value
   end
@@ -139,7 +139,7 @@ function bench.separate(client)
   assert(client:flush(30))
   pinned = native.pin(bench.core) and pinned
   if not pinned then
-    print "  not pinned: this process may not choose its cores"
+    io.stderr:write("  not pinned: this process may not choose its cores\n")
   end
 end
 
