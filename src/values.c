@@ -15,6 +15,7 @@
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
 #define ID_LENGTH 255
+#define STRING_MOST 8192 /* bytes; servers take no more of a header either */
 #define CHUNK 16384
 #define LARGEST_FILE (16u << 20)
 
@@ -284,6 +285,8 @@ static bool check_path(lua_State *L, const char *path, size_t length) {
 static bool check_string(lua_State *L, seer_value kind) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
+  if (length > STRING_MOST && kind != PEM && kind != ID)
+    return judge(L, "more than 8192 bytes");
   switch (kind) {
   case KEY:
     return judge(L, fault_of_key(text, length));

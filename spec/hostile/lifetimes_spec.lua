@@ -41,13 +41,13 @@ describe("when", function()
   it("a client is collected while it sends, all is delivered", function()
     local x = exchange.open { max_in_flight = 4 }
     x:capture_many(20)
-    local held, last = {}, x.client
+    local held = {}
     -- What is in flight is answered after the client has gone.
     x:serve(function(_, peer)
       held[#held + 1] = peer
     end, function() return #held == 4 end)
-    local weak = setmetatable({ last }, { __mode = "v" })
-    x.client, last = nil, nil
+    local weak = setmetatable({ x.client }, { __mode = "v" })
+    x.client = nil
     x:serve(function(_, peer)
       held[#held + 1] = peer
     end, function()
@@ -254,7 +254,8 @@ describe("when", function()
   describe("errors are odd objects,", function()
     local ODD = {
       ["a table"] = {}, ["nil"] = false, ["a number"] = 7,
-      ["a function"] = print, ["a coroutine"] = coroutine.create(print),
+      ["a function"] = print,
+      ["a coroutine"] = coroutine.create(function() end),
       ["a table that cannot be shown"] = setmetatable({}, {
         __tostring = function() error "no" end, __name = {},
       }),
