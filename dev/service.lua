@@ -136,6 +136,10 @@ local function serve_api()
   end
   local status, problem = judge_request(read_body(), arrived)
   state:incr("status:" .. status, 1, 0)
+  ngx.var.judged = status
+  if config.mute then
+    return ngx.exit(444) -- nginx's own: closes without an answer
+  end
   if config.delay then
     ngx.sleep(config.delay)
   end

@@ -26,6 +26,7 @@ local BEHAVIOUR = {
   fail_status = false,  -- answer this status, whatever the request
   fail_count = false,   -- that many times only
   fail_headers = false, -- with these headers
+  mute = false,         -- close after judging, without an answer
 }
 
 -- What is fixed at the start.
@@ -35,6 +36,7 @@ local SETTINGS = {
   keepalive_timeout = 75, -- seconds
   memory = "256m",        -- for the events kept
   certificate = false,    -- a directory with cert.pem and key.pem
+  log = false,            -- true: requests are listed in requests.log
 }
 
 local function pick(defaults, options)
@@ -115,6 +117,7 @@ end
 
 local function write_configuration(directory, options, port, tls_port)
   local values = pick(SETTINGS, options)
+  values.log = values.log and "requests.log requests" or "off"
   values.directory, values.port, values.tls_port = directory, port, tls_port
   values.load_modules, values.user = load_modules(), user_directive()
   local template = assert(shell.read(here .. "/nginx.conf.template"))
@@ -197,17 +200,21 @@ local function launch_on_free_ports(directory, options)
   error("nginx did not start\n" .. logs(directory), 0)
 end
 
+-- Waits until it accepts, having learnt its process.
+local function is_up(started)
+  started.pid = poll(function()
+    local text = shell.read(started.directory .. "/nginx.pid")
+    return text and text:match("^%d+")
+  end, 10)
+  return started.pid and poll(function()
+    return accepts(started.port) and accepts(started.tls_port)
+  end, 10) or false
+end
+
 local function bring_up(directory, options)
   write_files(directory, options)
   local started = launch_on_free_ports(directory, options)
-  started.pid = poll(function()
-    local text = shell.read(directory .. "/nginx.pid")
-    return text and text:match("^%d+")
-  end, 10)
-  local ready = started.pid and poll(function()
-    return accepts(started.port) and accepts(started.tls_port)
-  end, 10)
-  if not ready then
+  if not is_up(started) then
     started:stop()
     error("nginx does not accept\n" .. logs(directory), 0)
   end
@@ -282,8 +289,8 @@ function server:config(changes)
   self.key = changes.key or self.key
 end
 
--- Ends the server and removes its directory; again is harmless.
-function server:stop()
+-- Ends the server.
+function server:go_away()
   local pid = self.pid
   if pid then
     local function gone()
@@ -296,6 +303,18 @@ function server:stop()
     end
     self.pid = nil
   end
+end
+
+-- Starts it again, on its ports, with the behaviour that it began with; false
+-- if it does not, so that it can be tried again.
+function server:come_back()
+  os.remove(self.directory .. "/nginx.pid")
+  return launch(self.directory) == 0 and is_up(self)
+end
+
+-- Ends the server and removes its directory; again is harmless.
+function server:stop()
+  self:go_away()
   shell.remove(self.directory)
 end
 
