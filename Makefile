@@ -143,6 +143,10 @@ fuzz fuzz-replay fuzz-merge: # fuzz for SECONDS=60, or replay, or keep finds
 	@$(QUIETLY) $(FUZZED) fuzzers
 	@FUZZ="$(FUZZ)" dev/fuzz.sh $@ $(LUA) $(SECONDS)
 
+mutants: deps # plant defects that specs must catch; MUTANTS="text..."
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUA_PATH="./?.lua;;" lua5.4 spec/mutants/run.lua $(MUTANTS)
+
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror $$(find src spec/fuzz -name '*.[ch]')
@@ -200,5 +204,5 @@ help: # this list
 
 .PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
 	test test-hosts test-asan test-tsan torture torture-sample fuzzers fuzz \
-	fuzz-replay fuzz-merge lint bench-ready bench bench-instructions standin \
-	install clean help
+	fuzz-replay fuzz-merge mutants lint bench-ready bench bench-instructions \
+	standin install clean help

@@ -67,6 +67,9 @@ local function judge(mutant, directory)
     return false, "it does not compile: "
       .. (shell.read(directory .. "/build.txt") or "")
   end
+  if mutant.lane and output:find(mutant.title, 1, true) then
+    return true, mutant.title
+  end
   output = output:gsub("%f[%w]ERROR ", "FAILED ")
   for title in output:gmatch("%f[%w]FAILED (%C+)") do
     failures[#failures + 1] = title
