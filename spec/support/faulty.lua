@@ -232,15 +232,14 @@ function peer:secure(context)
   local secured = assert(require("ssl").wrap(self.socket, context))
   secured:settimeout(0)
   self.socket, self.secured, self.handshaking = secured, true, true
-  local problem
+  local done, problem
   self:wait(function()
-    local done
     done, problem = secured:dohandshake()
     return done or not (problem == "wantread" or problem == "wantwrite"
       or problem == "timeout")
   end)
   self.handshaking = false
-  return not problem or problem == "wantread"
+  return done
 end
 
 -- Passes all on to another port of this machine. What comes back is cut into
@@ -286,13 +285,12 @@ end
 local function fill(one)
   repeat
     local data, problem, partial = one.socket:receive(65536)
-    data = data or partial
-    if data and data ~= "" then
-      one.input = one.input .. data
+    if not data and not problem then
+      problem = "closed" -- LuaSec does not always know why
     end
-    if problem == "closed" or problem and problem:find "error" then
-      one.ended = true
-    end
+    one.input = one.input .. (data or partial or "")
+    one.ended = problem and problem ~= "timeout"
+      and not problem:find "^want"
   until problem
 end
 
@@ -300,7 +298,8 @@ local function drain(one)
   while one.sent < #one.output do
     local last, problem, partial = one.socket:send(one.output, one.sent + 1)
     one.sent = last or partial or one.sent
-    if problem then
+    if not last then
+      problem = problem or "closed"
       one.broken = not (problem == "timeout" or problem:find "^want")
       one.ended = one.ended or one.broken
       return
