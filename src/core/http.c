@@ -46,6 +46,7 @@ struct seer_http {
   int *sockets; /* open now */
   size_t socket_count, socket_room;
   bool reuses;            /* handles can be used again */
+  bool stuck;             /* see seer_http_is_stuck */
   struct seer_http *next; /* among the abandoned */
 };
 
@@ -405,6 +406,9 @@ seer_transfer *seer_http_finished(seer_http *http) {
         seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
     if (code != CURLE_OK)
       f->incoming.cut = true; /* a secret may have broken off with it */
+    if (code == CURLE_OPERATION_TIMEDOUT &&
+        f->site->http_version == CURL_HTTP_VERSION_2TLS)
+      http->stuck = true;
     if (f->incoming.status != 0)
       conclude_answer(f, refusal);
     else
@@ -436,6 +440,10 @@ bool seer_http_poll(seer_http *http, int alarm, int timeout) {
   if (curl_multi_poll(http->multi, &waited, 1, timeout, NULL) != CURLM_OK)
     seer_pause();
   return waited.revents != 0;
+}
+
+bool seer_http_is_stuck(const seer_http *http) {
+  return http->stuck;
 }
 
 seer_http *seer_http_new(void) {
