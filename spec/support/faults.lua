@@ -12,7 +12,9 @@
 -- "deafen"; `unread`: the fault does not read the requests, so nobody knows
 -- what has arrived; `unpumped`. With `context`, one of LuaSec, the server
 -- speaks TLS when the fault is gone, and before the fault if it is `inside`;
--- `serve` does so well in another way than HTTP/1.1.
+-- `serve` does so well in another way than HTTP/1.1. With `environment` the
+-- client is made while these variables are set, in which URL stands for the
+-- server, a proxy then; `base_url` is where the client wants to go.
 --
 -- All lines of a table run side by side, each of them four times: queued;
 -- queued without a time limit, to see that `capture` waits for nothing;
@@ -24,6 +26,7 @@
 
 local busted = require "busted"
 local cjson = require "cjson"
+local native = require "seer_spec_native"
 local exchange = require "spec.support.exchange"
 local luassert = require "luassert"
 local faulty = require "spec.support.faulty"
@@ -103,6 +106,18 @@ end
 local function heal(listener)
   listener.faulty = false
   listener:accept_again()
+end
+
+-- Calls f with the environment of a line, in which proxies are named.
+local function with_environment(line, url, f, ...)
+  for name, value in pairs(line.environment or {}) do
+    native.setenv(name, (value:gsub("URL", (url:gsub("%%", "%%%%")))))
+  end
+  local first, second = f(...)
+  for name in pairs(line.environment or {}) do
+    native.setenv(name, nil)
+  end
+  return first, second
 end
 
 local function options_of(line, more)
@@ -212,7 +227,9 @@ end
 
 local function start(net, line, f, more)
   local run = { line = line, listener = listen(net, line) }
-  run.client = exchange.client(run.listener.url, options_of(line, more))
+  local url = run.listener.url
+  run.client = with_environment(line, url, exchange.client,
+    line.base_url or url, options_of(line, more))
   run.routine = coroutine.create(function() f(run, line) end)
   return run
 end
@@ -235,11 +252,19 @@ local COMMON = [[
 local cjson = require "cjson"
 local seerstack = require "seerstack"
 local lines = cjson.decode(io.read "*a")
+local native = require "seer_spec_native"
 local function new(line, more)
   for name, value in pairs(more) do
     line.options[name] = value
   end
-  return seerstack.new(line.options)
+  for name, value in pairs(line.environment) do
+    native.setenv(name, value)
+  end
+  local client = seerstack.new(line.options)
+  for name in pairs(line.environment) do
+    native.setenv(name, nil)
+  end
+  return client
 end
 local function look(client)
   local s = client:stats()
@@ -297,11 +322,14 @@ local function start_child(code, lines, listeners)
   local given = {}
   for i, line in ipairs(lines) do
     children = children + 1
-    given[i] = { size = line.size or 0, options = options_of(line, {
-      base_url = listeners[i].url, api_key = "sk_child_" .. children,
+    given[i] = { size = line.size or 0, environment = {}, options = options_of(
+      line, { base_url = line.base_url or listeners[i].url, api_key = "sk_child_" .. children,
       initial_retry_delay = 0.02, max_retry_delay = 0.1, exit_timeout = 0,
       rate_limit = false,
     }) }
+    for name, value in pairs(line.environment or {}) do
+      given[i].environment[name] = value:gsub("URL", listeners[i].url)
+    end
   end
   return script.start {
     code = code:gsub("EVENTS", EVENTS), stdin = cjson.encode(given),

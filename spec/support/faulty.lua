@@ -227,7 +227,8 @@ function peer:close(how)
   end
 end
 
--- Goes on in TLS, with a context of LuaSec.
+-- Goes on in TLS, with a context of LuaSec. Until then nothing of it may be
+-- read: who has sent something that the client waits for is `slow` before.
 function peer:secure(context)
   local secured = assert(require("ssl").wrap(self.socket, context))
   secured:settimeout(0)
@@ -238,7 +239,7 @@ function peer:secure(context)
     return done or not (problem == "wantread" or problem == "wantwrite"
       or problem == "timeout")
   end)
-  self.handshaking = false
+  self.handshaking, self.slow = false, false
   return done
 end
 
