@@ -12,8 +12,8 @@ local CLASSES = {
   "libcurl",
 }
 local SCENARIOS = {
-  "require", "basic", "waited", "options", "sites", "tls", "callbacks",
-  "pump", "exit", "fork", "states", "full", "kept",
+  "require", "basic", "waited", "options", "sites", "turns", "tls",
+  "callbacks", "pump", "exit", "fork", "states", "full", "kept",
 }
 local MODES = { "once", "outage", "ever" }
 

@@ -23,6 +23,10 @@ local times = seen:incr(run .. " " .. key, 1, 0, KEPT)
 -- Everything that a client gives bears its name, and may not be in the
 -- requests of another.
 local function is_own()
+  local proxied = ngx.var.request:find "^%S+ http://" ~= nil
+  if how == "turn" and proxied ~= (site == "b") then
+    return false
+  end
   local authorization = headers["authorization"]
   if how == "landed" then
     return authorization == nil and headers["x-site"] == nil

@@ -177,17 +177,14 @@ static bool set_version(CURL *easy, const seer_site *site) {
 }
 
 /* What is the same for every request to a site. */
-static bool set_site(seer_http *http, flight *f, const seer_site *site) {
+static bool set_site(flight *f, const seer_site *site) {
   CURL *easy = f->easy;
-  bool used = f->prepared_for != 0;
   if (f->prepared_for == site->serial)
     return true;
   f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
-  if (used)
-    curl_easy_reset(easy); /* nothing of another site may stay */
-  if ((used && !set_permanent(http, f)) || !set_version(easy, site) ||
-      !SET(RESOLVE, site->addresses) || !SET(PROXY, site->proxy) ||
-      !SET(NOPROXY, site->no_proxy) || !set_authorities(easy, site))
+  if (!set_version(easy, site) || !SET(RESOLVE, site->addresses) ||
+      !SET(PROXY, site->proxy) || !SET(NOPROXY, site->no_proxy) ||
+      !set_authorities(easy, site))
     return false;
   f->prepared_for = site->serial;
   return true;
@@ -238,13 +235,18 @@ static flight *take_flight(seer_http *http) {
   return f;
 }
 
-/* Takes another handle where one cannot be used twice. The connections stay:
-   they are the multi handle's. */
-static bool renew(seer_http *http, flight *f) {
-  CURL *fresh;
-  if (!f->used || http->reuses)
+/* Whether the handle can be used for a site: nothing of another may stay. */
+static bool is_fit(const seer_http *http, const flight *f) {
+  if (f->prepared_for == 0)
     return true;
-  fresh = curl_easy_init();
+  return f->prepared_for == f->site->serial && (http->reuses || !f->used);
+}
+
+/* Takes another handle. The connections stay: they are the multi handle's.
+   To reset the one there is would not do, for curl_easy_reset does not say
+   when it got no memory for the defaults. */
+static bool renew(seer_http *http, flight *f) {
+  CURL *fresh = curl_easy_init();
   if (fresh == NULL)
     return false;
   curl_easy_cleanup(f->easy);
@@ -271,11 +273,11 @@ static void reset_flight(flight *f, const seer_sending *sending) {
 
 static bool launch(seer_http *http, flight *f) {
   CURL *easy;
-  if (!renew(http, f))
+  if (!is_fit(http, f) && !renew(http, f))
     return false;
   easy = f->easy;
   f->used = true;
-  return set_site(http, f, f->site) && set_request(f) && set_method(f) &&
+  return set_site(f, f->site) && set_request(f) && set_method(f) &&
          SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
          curl_multi_add_handle(http->multi, easy) == CURLM_OK;
 }
