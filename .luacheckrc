@@ -10,6 +10,7 @@ files["spec/fuzz"] = {
   },
 }
 files["dev/service.lua"] = { std = "ngx_lua" }
+files["spec/torture/service.lua"] = { std = "ngx_lua" }
 files["dev/judge.lua"] = { std = "ngx_lua" }
 files["bench/support/handlers.lua"] = { std = "ngx_lua" }
 files["examples/nginx"] = { std = "ngx_lua" }

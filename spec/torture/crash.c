@@ -27,7 +27,7 @@ static void describe(void *const *stack, int depth) {
   }
 }
 
-static void describe_first(void) {
+void torture_describe(void) {
   torture_record *run = torture_run;
   if (run->where[0] != '\0' || run->depth == 0)
     return;
@@ -43,7 +43,7 @@ void torture_complain(const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(bad + length, sizeof torture_run->bad - length, format, arguments);
   va_end(arguments);
-  describe_first();
+  torture_describe();
 }
 
 static void describe_here(const char *what) {
@@ -63,7 +63,7 @@ void torture_abort(const char *format, ...) {
   vsnprintf(bad + length, sizeof torture_run->bad - length, format, arguments);
   va_end(arguments);
   strncat(bad, "\n", sizeof torture_run->bad - strlen(bad) - 1);
-  describe_first();
+  torture_describe();
   describe_here("and this is where");
   _exit(99);
 }
@@ -71,7 +71,7 @@ void torture_abort(const char *format, ...) {
 static void on_crash(int number) {
   signal(number, SIG_DFL);
   torture_disarm();
-  describe_first();
+  torture_describe();
   describe_here("crashed here");
   raise(number);
 }

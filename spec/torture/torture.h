@@ -147,6 +147,9 @@ extern int torture_speed;
 
 void torture_catch_crashes(void);
 
+/* Notes the stack of the first call that failed. */
+void torture_describe(void);
+
 /* What must not be: notes it, with the stack of the first failure. */
 void torture_complain(const char *format, ...)
     __attribute__((format(printf, 1, 2)));

@@ -8,7 +8,8 @@ return function(t)
     elsewhere = true,
     run = function()
       t.arm()
-      local client = t.new { api_key = "key-a", base_url = t.url("flaky", "a") }
+      local client = t.new { api_key = "key-a",
+        base_url = t.url("flaky", "a") }
       local collected = t.new { api_key = "key-a",
         base_url = t.url("ok", "a") }
       t.clients[2] = nil

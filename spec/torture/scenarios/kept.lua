@@ -14,7 +14,11 @@ return function(t)
         t.try(client:post("/p", { 1, 2 }, { wait = true, query = { a = 1 } }))
       end)
       t.go(function()
-        t.try(client.users.identify({ user_id = 1 }, { future = true }):get())
+        local future = t.try(client.users.identify({ user_id = 1 },
+          { future = true }))
+        if future then
+          t.try(future:get())
+        end
       end)
       t.go(function()
         for _, request in ipairs(client:captured()) do
