@@ -62,6 +62,9 @@ if [ "${KEEP:-}" = 1 ]; then
       "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)," \
       "$(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg) at the end," \
       "libcurl $(curl-config --version 2>/dev/null | cut -d' ' -f2)."
+    echo "At a load above the number of cores others were using them: there," \
+      "only instructions, bytes and counts are to be relied on."
+    [ -z "${ROWS:-}" ] || echo "Not all rows are of the same run."
     echo
     cat "$BENCH_DIRECTORY/table.md"
     sed -n '/^<!-- end of table -->$/,$p' bench/README.md
