@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local preload = require "spec.support.preload"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -233,6 +234,25 @@ describe("a fork", function()
     ]])
     assert.equal("0 0 0 0 0 none nil", (result.stdout:gsub("%.0", "")
       :gsub("\n", "")))
+  end)
+
+  it_unsanitized("waits until the thread is outside of libcurl", function()
+    run(server.url, [[
+      local pids = {}
+      capture("parent", 1, 100)
+      while client:stats().delivered == 0 do socket.sleep(0.001) end
+      for i = 1, 20 do
+        pids[i] = fork()
+        if pids[i] == 0 then
+          native.exit(native.sending() and 1 or 0)
+        end
+      end
+      assert(client:stats().pending > 0, "all was sent before the last fork")
+      for i = 1, 20 do
+        assert(native.wait(pids[i]) == 0, "a child came from within send()")
+      end
+    ]], { LD_PRELOAD = preload "slow_send" })
+    assert_received({ parent = 100 }, server:events())
   end)
 
   it("does not make a child send that captures nothing", function()

@@ -47,7 +47,7 @@ return {
     from = "return (step + 1) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
     to = "return (step - 9) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
     spec = "spec/core/pace_spec.lua",
-    title = "the rest arrives when the window allows",
+    title = "1,200 events at once at 1,000 a minute",
   },
   {
     what = "a slot is taken for the beginning of a request alone",
@@ -82,7 +82,8 @@ return {
     file = "src/core/http_request.c",
     from = "if (before != 0 && after == 0)",
     to = "if (before != 0 && after > 1)",
-    spec = "spec/core/redirect_tls_spec.lua",
+    spec = "spec/contract_results_spec.lua",
+    title = "are refused from https to http",
   },
   {
     what = "an event that is displaced is not counted",
@@ -115,6 +116,7 @@ return {
     from = "turn->user = seer_id_hash(user, length);",
     to = "turn->user = seer_id_new().low + 0 * (size_t)user[length - 1];",
     spec = "spec/core/turns_spec.lua",
+    title = "an identify waits while an earlier one of its user is in flight",
   },
   {
     what = "a wrong key loses what is queued",
@@ -129,7 +131,7 @@ return {
     file = "src/core/retry.c",
     from = "answer->retry_after > 0 && answer->retry_after < MINUTE)",
     to = "answer->retry_after > 0 && answer->retry_after <= HOUR)",
-    spec = "spec/core/retry_spec.lua",
+    spec = "spec/faults/retry_after_spec.lua",
   },
   {
     what = "integers pass through a double",
@@ -146,6 +148,7 @@ return {
     from = "else if (lead == 0xED)\n    highest = 0x9F;",
     to = "else if (lead == 0xED)\n    highest = 0xBF;",
     spec = "spec/encode_spec.lua",
+    title = "a string has U+FFFD for every sequence that is not UTF-8",
   },
   {
     what = "one level of tables too many",
@@ -153,6 +156,7 @@ return {
     from = "if (w->depth == SEER_ENCODE_DEPTH)",
     to = "if (w->depth > SEER_ENCODE_DEPTH)",
     spec = "spec/encode_spec.lua",
+    title = "depth and size may not be 101 levels",
   },
   {
     what = "a fork's child goes on with the parent's random numbers",
@@ -160,6 +164,7 @@ return {
     from = "  seer_id_forget();\n",
     to = "",
     spec = "spec/core/fork_spec.lua",
+    title = "a fork gives each of many children keys of their own",
   },
   {
     what = "a fork's child sends what the parent has queued",
@@ -167,6 +172,7 @@ return {
     from = "    seer_queue_forget(queue, dead);\n",
     to = "    (void)dead;\n",
     spec = "spec/core/fork_spec.lua",
+    title = "a fork leaves what is queued and in flight to the parent alone",
   },
   {
     what = "a fork does not wait for who is inside libcurl",
@@ -175,20 +181,23 @@ return {
       .. "    seer_wait(SEER_NEVER);\n",
     to = "",
     spec = "spec/core/fork_spec.lua",
+    title = "waits until the thread is outside of libcurl",
   },
   {
     what = "sockets are inherited by programs that are started",
     file = "src/core/http.c",
     from = "address->socktype | SOCK_CLOEXEC,",
     to = "address->socktype,",
-    spec = "spec/core/process_spec.lua",
+    spec = "spec/core/states_spec.lua",
+    title = "closes its connections and its alarm when it becomes another program",
   },
   {
     what = "signals of the host reach the sender",
     file = "src/core/thread.c",
     from = "pthread_sigmask(SIG_SETMASK, &blocked, &before);",
     to = "pthread_sigmask(SIG_BLOCK, NULL, &before);",
-    spec = "spec/core/process_spec.lua",
+    spec = "spec/core/states_spec.lua",
+    title = "lets no signal reach that thread but those of a crash",
   },
   {
     what = "the process ends without waiting for delivery",
@@ -196,6 +205,7 @@ return {
     from = "  wait_for_delivery();\n",
     to = "",
     spec = "spec/core/process_spec.lua",
+    title = "900 events are delivered once each when the script just ends",
   },
   {
     what = "a flush returns at once",

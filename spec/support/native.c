@@ -1,6 +1,7 @@
 /* What specs of processes need and Lua lacks: fork, the environment, and
    Lua states and threads within a process. A module of the specs alone. */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
@@ -104,6 +105,17 @@ static int native_thread(lua_State *L) {
   return 0;
 }
 
+/* sending() -> whether a thread is in the send() of slow_send.c, which must
+   be preloaded */
+static int native_sending(lua_State *L) {
+  int (*sending)(void);
+  *(void **)&sending = dlsym(RTLD_DEFAULT, "seer_spec_sending");
+  if (sending == NULL)
+    return luaL_error(L, "slow_send is not loaded");
+  lua_pushboolean(L, sending());
+  return 1;
+}
+
 __attribute__((visibility("default"))) int
 luaopen_seer_spec_native(lua_State *L);
 
@@ -123,5 +135,7 @@ int luaopen_seer_spec_native(lua_State *L) {
   lua_setfield(L, -2, "states");
   lua_pushcfunction(L, native_thread);
   lua_setfield(L, -2, "thread");
+  lua_pushcfunction(L, native_sending);
+  lua_setfield(L, -2, "sending");
   return 1;
 }
