@@ -124,22 +124,28 @@ static void judge(slot *s, int status) {
     compare(s);
 }
 
+#define OPENSSL "OpenSSL lacks for good what it got no memory for once"
+
 /* What goes wrong in other people's libraries when there is no memory: whose
-   call failed, and by what words of the report it is known. */
+   call failed (NULL: anybody's), and by what words of the report it is known.
+ */
 static const char *excuse(const slot *s) {
   static const struct {
     const char *by, *bad, *crash, *why;
   } known[] = {
-      {"json", "ended with status 255",              "",
-       "lua-cjson ends the process when it gets no memory"             },
-      {"rest", "crashed with signal 11",             " getaddrinfo\n",
-       "glibc's getaddrinfo crashes when it gets no memory"            },
-      {"tls",  "SSL routines::no ciphers available", "",
-       "OpenSSL has no ciphers for good once it got no memory for them"},
+      {NULL,   "ended with status 255",                             "",
+       "lua-cjson ends the process when it gets no memory"                                   },
+      {"rest", "crashed with signal 11",                            " getaddrinfo\n",
+       "glibc's getaddrinfo crashes when it gets no memory"                                  },
+      {"curl", "'proxy': not the URL of a proxy",                   "",
+       "libcurl calls a host wrong when it gets no memory for it"                            },
+      {NULL,   "not delivered yet: OpenSSL/",                       "",               OPENSSL},
+      {NULL,   "not delivered yet: SSL: couldn't create a context", "",               OPENSSL},
+      {NULL,   "not delivered yet: Insufficient randomness",        "",               OPENSSL},
   };
   const char *crash = strstr(s->record->where, "crashed here");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (strcmp(s->record->by, known[i].by) == 0 &&
+    if ((known[i].by == NULL || strcmp(s->record->by, known[i].by) == 0) &&
         strstr(s->record->bad, known[i].bad) != NULL &&
         strstr(crash != NULL ? crash : "", known[i].crash) != NULL)
       return known[i].why;
