@@ -92,6 +92,10 @@ test-hosts: deps # run the specs in the programs that embed Lua
 	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
 	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
 
+test-faults: deps # run the specs of what networks and servers do wrong
+	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
+	@LUAS="$(LUAS)" dev/test.sh $(or $(SPEC),spec/faults)
+
 # The sanitizers see the module; the interpreters are the system's.
 SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
 	CFLAGS="-O1 -g -fno-omit-frame-pointer $(FLAGS_$*)"
@@ -203,6 +207,6 @@ help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
 .PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
-	test test-hosts test-asan test-tsan torture torture-sample fuzzers fuzz \
-	fuzz-replay fuzz-merge mutants lint bench-ready bench bench-instructions \
-	standin install clean help
+	test test-hosts test-faults test-asan test-tsan torture torture-sample \
+	fuzzers fuzz fuzz-replay fuzz-merge mutants lint bench-ready bench \
+	bench-instructions standin install clean help

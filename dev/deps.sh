@@ -10,7 +10,7 @@ packages="
   lua5.1 lua5.2 lua5.3 lua5.4 luajit2
   liblua5.1-0-dev liblua5.2-dev liblua5.3-dev liblua5.4-dev libluajit2-5.1-dev
   libcurl4-openssl-dev ca-certificates
-  lua-cjson lua-socket lua-busted luarocks
+  lua-cjson lua-socket lua-sec lua-busted luarocks
   nginx-light libnginx-mod-http-lua openssl curl locales
 "
 case "${1:-}" in

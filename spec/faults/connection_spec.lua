@@ -49,8 +49,9 @@ local function early(bytes, rate)
   end
 end
 
-local LARGE = { max_event_bytes = 4e6, max_queue_bytes = 1e8, timeout = 3 }
-local SIZE = 3e6
+local LARGE = { max_event_bytes = 4e6, max_queue_bytes = 1e8 }
+local LARGE_BRIEF = { max_event_bytes = 4e6, timeout = 3 }
+local SIZE = 1.2e6
 
 -- The first request of each connection goes well.
 local function after_one(f)
@@ -120,7 +121,7 @@ faults.describe("a connection", {
       peer:send(HEAD .. "{")
       peer:drip('"success":true}', 1)
     end, "delivered", "APIStatusError", PATIENT },
-  { "brings the answer slowly, but in time", drip(OK, 0.01, 4), "delivered",
+  { "brings the answer slowly, but in time", drip(OK, 0.01, 16), "delivered",
     "response" },
   { "is closed when the next request goes out", after_one(function(peer)
       peer:read(1)
@@ -149,7 +150,7 @@ faults.describe("a connection", {
   { "brings 200 while the body is sent, and takes it", early(OK, 1e9),
     "delivered", "response", LARGE, size = SIZE, unread = true },
   { "brings 200 while the body is sent, and takes no more of it",
-    early(OK, 0), "delivered", "response", LARGE, size = SIZE,
+    early(OK, 0), "delivered", "response", LARGE_BRIEF, size = SIZE,
     unread = true },
   { "is closed while the body is sent", read_then(5000, "close"), "again",
     "APIConnectionError", LARGE, size = SIZE },

@@ -41,7 +41,8 @@ local GIGABYTES = 10 * 2 ^ 30
 local MOST = 2 ^ 24 -- what the system's buffers may hold, and more
 
 local function gzip(level)
-  local pipe = assert(io.popen("head -c 100000000 /dev/zero | gzip -" .. level))
+  local pipe = assert(io.popen("head -c 100000000 /dev/zero | gzip -"
+    .. level))
   local bytes = pipe:read "*a"
   pipe:close()
   return bytes
@@ -116,7 +117,8 @@ faults.describe("a length", {
   { "that is too long", answer(lines("Content-Length: 100", JSON)),
     "delivered", "response" },
   { "that is too long, and the connection stays", answer(lines(
-      "Content-Length: 100", JSON), "hold"), "delivered", "response", PATIENT },
+      "Content-Length: 100", JSON), "hold"), "delivered", "response",
+    PATIENT },
   { "that is too short", answer(lines("Content-Length: 5", JSON)),
     "delivered", "APIStatusError" },
   { "that is too short, and the connection stays", answer(lines(
@@ -156,7 +158,8 @@ faults.describe("chunks", {
   { "without their end", answer(CHUNKED .. "10\r\n" .. JSON .. "\r\n"),
     "delivered", "response" },
   { "without their end, and the connection stays", answer(CHUNKED
-      .. "10\r\n" .. JSON .. "\r\n", "hold"), "delivered", "response", PATIENT },
+      .. "10\r\n" .. JSON .. "\r\n", "hold"), "delivered", "response",
+    PATIENT },
   { "of a byte each", answer(CHUNKED .. JSON:gsub(".", "1\r\n%0\r\n")
       .. "0\r\n\r\n", "keep"), "delivered", "response" },
   { "with 1 MB of extensions", answer(CHUNKED .. "10;" .. ("x"):rep(1e6)

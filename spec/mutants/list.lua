@@ -132,6 +132,7 @@ return {
     from = "answer->retry_after > 0 && answer->retry_after < MINUTE)",
     to = "answer->retry_after > 0 && answer->retry_after <= HOUR)",
     spec = "spec/faults/retry_after_spec.lua",
+    title = "XXX",
   },
   {
     what = "integers pass through a double",
@@ -189,7 +190,7 @@ return {
     from = "address->socktype | SOCK_CLOEXEC,",
     to = "address->socktype,",
     spec = "spec/core/states_spec.lua",
-    title = "closes its connections and its alarm when it becomes another program",
+    title = "closes its connections and its alarm when it becomes",
   },
   {
     what = "signals of the host reach the sender",
@@ -213,6 +214,7 @@ return {
     from = "queue->before_flush = queue->pending;",
     to = "queue->before_flush = 0;",
     spec = "spec/client_spec.lua",
+    title = "client:flush returns nil, message, err when the time is up",
   },
   {
     what = "the sender sleeps on when an event comes",
@@ -220,6 +222,7 @@ return {
     from = "  seer_process.sleeping = false;\n  return true;",
     to = "  seer_process.sleeping = false;\n  return false;",
     spec = "spec/core/loop_spec.lua",
+    title = "sleeps when it has nothing to do, also after an alarm",
   },
   {
     what = "waited-for requests queue up behind the others",
@@ -230,6 +233,7 @@ return {
       .. "\n              : NULL;\n  if (event == NULL)\n    event = "
       .. "claim_from(endpoint, SEER_WAITED, now, queue, dead);",
     spec = "spec/core/endpoint_spec.lua",
+    title = "goes before queued ones when there is but one place",
   },
   {
     what = "a header may have a line break in it",
@@ -237,5 +241,6 @@ return {
     from = "  if (has_control(value, length)) {\n",
     to = "  if (has_control(value, 0)) {\n",
     spec = "spec/fields_spec.lua",
+    title = "raises when it cannot be sent, and quotes no value",
   },
 }

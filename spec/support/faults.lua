@@ -26,12 +26,12 @@
 
 local busted = require "busted"
 local cjson = require "cjson"
-local native = require "seer_spec_native"
 local exchange = require "spec.support.exchange"
-local luassert = require "luassert"
+local children = require "spec.support.fault_children"
 local faulty = require "spec.support.faulty"
+local luassert = require "luassert"
+local native = require "seer_spec_native"
 local process = require "spec.support.process"
-local script = require "spec.support.script"
 local shell = require "dev.shell"
 local socket = require "socket"
 
@@ -40,8 +40,7 @@ local faults = {}
 local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
 local SIDE_BY_SIDE = 24
-local WAITERS = 4
-local HANG = tonumber(os.getenv "HANG" or 100)     -- seconds for a table
+local HANG = 100     -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
   .. 'Content-Length: 16\r\n\r\n{"success":true}'
@@ -83,7 +82,8 @@ function faults.serve_once(peer)
   end
 end
 
-local function listen(net, line)
+-- A server for a line.
+function faults.listen(net, line)
   local listener = net:listen(function(peer, listener)
     local tls = line.context and (line.inside or not listener.faulty)
     local again = not tls or peer:secure(line.context)
@@ -103,7 +103,8 @@ local function listen(net, line)
   return listener
 end
 
-local function heal(listener)
+-- Ends the fault.
+function faults.heal(listener)
   listener.faulty = false
   listener:accept_again()
 end
@@ -120,7 +121,8 @@ local function with_environment(line, url, f, ...)
   return first, second
 end
 
-local function options_of(line, more)
+-- The options of a line's clients.
+function faults.options_of(line, more)
   local all = { log_level = "off", max_in_flight = 4, timeout = 20 }
   for _, source in ipairs { line[5] or {}, more or {} } do
     for name, value in pairs(source) do
@@ -197,7 +199,7 @@ local function run_queued(run, line)
   capture(run.client, EVENTS, line.size)
   local stats = await(run, line[3], EXPECTED[line[3]])
   check_outcome(stats, line[3])
-  heal(run.listener)
+  faults.heal(run.listener)
   stats = await(run, "recovery", EXPECTED.delivered)
   check_outcome(stats, line[3] == "rejected" and "rejected" or "delivered")
   if line[3] == "again" then
@@ -217,7 +219,7 @@ local function run_captures(run, line)
   if stats.accepted ~= MORE + 1 or stats.dropped ~= 0 then
     fail("not accepted: %s", cjson.encode(stats))
   end
-  heal(run.listener)
+  faults.heal(run.listener)
   run.listener:cut "reset"
   stats = await(run, "recovery", EXPECTED.delivered)
   if stats.delivered + stats.rejected ~= MORE + 1 then
@@ -226,10 +228,10 @@ local function run_captures(run, line)
 end
 
 local function start(net, line, f, more)
-  local run = { line = line, listener = listen(net, line) }
+  local run = { line = line, listener = faults.listen(net, line) }
   local url = run.listener.url
   run.client = with_environment(line, url, exchange.client,
-    line.base_url or url, options_of(line, more))
+    line.base_url or url, faults.options_of(line, more))
   run.routine = coroutine.create(function() f(run, line) end)
   return run
 end
@@ -246,184 +248,9 @@ local function step(run, problems)
   return true
 end
 
--- The programs of the other interpreters. They are given the lines as JSON.
-
-local COMMON = [[
-local cjson = require "cjson"
-local seerstack = require "seerstack"
-local lines = cjson.decode(io.read "*a")
-local native = require "seer_spec_native"
-local function new(line, more)
-  for name, value in pairs(more) do
-    line.options[name] = value
-  end
-  for name, value in pairs(line.environment) do
-    native.setenv(name, value)
-  end
-  local client = seerstack.new(line.options)
-  for name in pairs(line.environment) do
-    native.setenv(name, nil)
-  end
-  return client
-end
-local function look(client)
-  local s = client:stats()
-  assert(s.accepted == s.delivered + s.rejected + s.dropped + s.pending)
-  return s
-end
-local function say(...)
-  print(...)
-  io.stdout:flush()
-end
-]]
-
-local WAIT = COMMON .. [[
-for i, line in ipairs(lines) do
-  local client = new(line, { max_retries = 0 })
-  local response, _, err = client.events.capture(
-    { name = "n", data = { text = ("x"):rep(line.size) } }, { wait = true })
-  local stats = look(client)
-  local good = response or (err.status or 0) >= 200 and err.status < 300
-  say(i, stats.accepted == 1
-    and stats[good and "delivered" or "rejected"] == 1
-    and (response and "response" or err.name) or "miscounted")
-end
-]]
-
-local PUMP = COMMON .. [[
-local clients, left = {}, #lines
-for i, line in ipairs(lines) do
-  clients[i] = new(line, { thread = false })
-  for j = 1, EVENTS do
-    assert(clients[i].events.capture {
-      name = "n" .. j, data = { j = j, text = ("x"):rep(line.size) },
-    })
-  end
-end
-local seen, ended = {}, {}
-while left > 0 do
-  for i, client in ipairs(clients) do
-    client:pump(i == 1 and 0.01 or 0)
-    local stats = look(client)
-    if not seen[i] and (stats.last_error or stats.pending == 0) then
-      seen[i] = true
-      say("seen", i)
-    elseif seen[i] and not ended[i] and stats.pending == 0 then
-      ended[i], left = true, left - 1
-      say("ended", i, stats.delivered, stats.rejected)
-    end
-  end
-end
-]]
-
-local children = 0
-
-local function start_child(code, lines, listeners)
-  local given = {}
-  for i, line in ipairs(lines) do
-    children = children + 1
-    given[i] = { size = line.size or 0, environment = {}, options = options_of(
-      line, { base_url = line.base_url or listeners[i].url, api_key = "sk_child_" .. children,
-      initial_retry_delay = 0.02, max_retry_delay = 0.1, exit_timeout = 0,
-      rate_limit = false,
-    }) }
-    for name, value in pairs(line.environment or {}) do
-      given[i].environment[name] = value:gsub("URL", listeners[i].url)
-    end
-  end
-  return script.start {
-    code = code:gsub("EVENTS", EVENTS), stdin = cjson.encode(given),
-    env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
-    timeout = HANG,
-  }
-end
-
-local function add_line(family, net, line, i)
-  local number = #family.lines + 1
-  family.lines[number], family.listeners[number] = line, listen(net, line)
-  line.index = i
-end
-
--- Who waits does so for one line after the other, so several do.
-local function start_children(net, lines)
-  local families = {}
-  for i = 1, 1 + WAITERS do
-    families[i] = { lines = {}, listeners = {},
-      mode = i == 1 and "pumped" or "waited for" }
-  end
-  for i, line in ipairs(lines) do
-    if line[4] then
-      add_line(families[2 + i % WAITERS], net, line, i)
-    end
-    if not line.unpumped then
-      add_line(families[1], net, line, i)
-    end
-  end
-  for i, family in ipairs(families) do
-    family.child = start_child(i == 1 and PUMP or WAIT, family.lines,
-      family.listeners)
-  end
-  return families
-end
-
-local function heal_pumped(family)
-  family.healed = family.healed or {}
-  for number in family.child:stdout():gmatch "seen\t(%d+)\n" do
-    if not family.healed[number] then
-      family.healed[number] = true
-      heal(family.listeners[tonumber(number)])
-    end
-  end
-end
-
-local function judge_waited(family, i, line, out)
-  local got = ("\n" .. out):match("\n" .. i .. "\t(%w+)\n")
-  if got ~= line[4] then
-    return ("waited for: %s"):format(got or "nothing, " .. out)
-  end
-  return family.listeners[i].problem
-end
-
-local function judge_pumped(family, i, line, out)
-  local delivered, rejected =
-    out:match("ended\t" .. i .. "\t(%d+)\t(%d+)\n")
-  local expected = line[3] == "rejected" and rejected or delivered
-  if tonumber(expected) ~= EVENTS then
-    return ("pumped: %s delivered, %s rejected"):format(delivered, rejected)
-  elseif line[3] ~= "rejected" and not line.unread then
-    local ok, problem = pcall(faults.check_requests, family.listeners[i], EVENTS,
-      line[3] == "again")
-    return not ok and "pumped: " .. problem or family.listeners[i].problem
-  end
-end
-
-local function judge_child(family, problems)
-  local result = family.child:wait()
-  local judge = family.mode == "pumped" and judge_pumped or judge_waited
-  for i, line in ipairs(family.lines) do
-    local list = problems[line.index]
-    list[#list + 1] = judge(family, i, line, result.stdout)
-  end
-  if result.status ~= 0 or result.stderr ~= "" then
-    return ("%s: status %d: %s"):format(family.mode, result.status,
-      result.stderr)
-  end
-end
-
-local function steps_children(families)
-  local running = false
-  for _, family in ipairs(families) do
-    if family.mode == "pumped" then
-      heal_pumped(family)
-    end
-    running = not family.child:done() or running
-  end
-  return running
-end
-
 local function each_run(lines)
   local list = {}
-  for i, line in ipairs(lines) do
+  for i = 1, #lines do
     list[#list + 1] = { i, run_queued }
     list[#list + 1] = { i, run_captures, { timeout = 3600 } }
   end
@@ -436,9 +263,9 @@ local function run_all(net, lines, behind)
   for i = 1, #lines do
     problems[i] = {}
   end
-  local families = start_children(net, lines)
+  local families = children.start(faults, net, lines)
   local deadline, next_run = socket.gettime() + HANG, 1
-  while next_run <= #waiting or #active > 0 or steps_children(families) do
+  while children.step(faults, families) or waiting[next_run] or #active > 0 do
     while #active < SIDE_BY_SIDE and waiting[next_run] do
       local entry = waiting[next_run]
       local run = start(net, lines[entry[1]], entry[2], entry[3])
@@ -462,11 +289,7 @@ local function run_all(net, lines, behind)
       break
     end
   end
-  local others = {}
-  for _, family in ipairs(families) do
-    others[#others + 1] = judge_child(family, problems)
-  end
-  return problems, others
+  return problems, children.judge(faults, families, problems)
 end
 
 local function count_descriptors()
@@ -490,12 +313,13 @@ end
 
 -- Waits until the process has no more descriptors than it had.
 local function count_left(net, before)
-  local deadline, count = socket.gettime() + 30, nil
+  local deadline = socket.gettime() + 30
+  local count
   repeat
     breathe(net)
     count = count_descriptors()
   until count <= before or socket.gettime() > deadline
-  return count - before
+  return math.max(count - before, 0)
 end
 
 -- Describes a table of faults: a spec for each line, and two for the whole.

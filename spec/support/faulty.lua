@@ -284,15 +284,17 @@ function peer:relay(port, edit)
 end
 
 local function fill(one)
+  local pieces = { one.input }
   repeat
     local data, problem, partial = one.socket:receive(65536)
     if not data and not problem then
       problem = "closed" -- LuaSec does not always know why
     end
-    one.input = one.input .. (data or partial or "")
+    pieces[#pieces + 1] = data or partial
     one.ended = problem and problem ~= "timeout"
       and not problem:find "^want"
   until problem
+  one.input = table.concat(pieces)
 end
 
 local function drain(one)
