@@ -131,8 +131,8 @@ return {
     file = "src/core/retry.c",
     from = "answer->retry_after > 0 && answer->retry_after < MINUTE)",
     to = "answer->retry_after > 0 && answer->retry_after <= HOUR)",
-    spec = "spec/faults/retry_after_spec.lua",
-    title = "XXX",
+    spec = "spec/contract_spec.lua",
+    title = "is computed when that is not between 0 and 60 seconds",
   },
   {
     what = "integers pass through a double",
