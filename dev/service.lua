@@ -127,6 +127,19 @@ local function judge_request(body, arrived)
   return 200
 end
 
+-- Before the answer: nobody can know of one that is not on the list.
+local list
+
+local function note(status, body)
+  if not current_config().log then
+    return
+  end
+  list = list or assert(io.open(directory .. "requests.log", "a"))
+  list:write(status, " ", ngx.var.http_idempotency_key or "-", " ",
+    body:match '"id":"([^"]*)"' or "-", "\n")
+  list:flush()
+end
+
 local function serve_api()
   local arrived = ngx.req.start_time()
   local state, connection = dict.state, "connection:" .. ngx.var.connection
@@ -134,9 +147,10 @@ local function serve_api()
   if state:safe_add(connection, true) then
     state:incr("connections", 1, 0)
   end
-  local status, problem = judge_request(read_body(), arrived)
+  local body = read_body()
+  local status, problem = judge_request(body, arrived)
   state:incr("status:" .. status, 1, 0)
-  ngx.var.judged = status
+  note(status, body)
   if config.mute then
     return ngx.exit(444) -- nginx's own: closes without an answer
   end

@@ -153,7 +153,6 @@ local function note(line)
   end
 end
 
--- Requests for the server's own paths have no key.
 local function read_log(file)
   local text = file:read "*a" or ""
   if text == "" then
@@ -162,9 +161,7 @@ local function read_log(file)
   text = received.rest .. text
   local last = 1
   for line, after in text:gmatch "([^\n]*)\n()" do
-    if not line:find " %- " then
-      note(line)
-    end
+    note(line)
     last = after
   end
   received.rest = text:sub(last)
@@ -232,7 +229,7 @@ local function run(api, directory)
     },
     timeout = 7200,
   }
-  local log = assert(io.open(api.directory .. "/requests.log"))
+  local log = assert(io.open(api.directory .. "/requests.log", "a+"))
   local pid, sampled = child:pid(), 0
   while not finished(child) do
     step_flapping(api)

@@ -27,6 +27,7 @@ local BEHAVIOUR = {
   fail_count = false,   -- that many times only
   fail_headers = false, -- with these headers
   mute = false,         -- close after judging, without an answer
+  log = false,          -- list in requests.log: status, key, the event's id
 }
 
 -- What is fixed at the start.
@@ -36,7 +37,6 @@ local SETTINGS = {
   keepalive_timeout = 75, -- seconds
   memory = "256m",        -- for the events kept
   certificate = false,    -- a directory with cert.pem and key.pem
-  log = false,            -- true: requests are listed in requests.log
 }
 
 local function pick(defaults, options)
@@ -117,7 +117,6 @@ end
 
 local function write_configuration(directory, options, port, tls_port)
   local values = pick(SETTINGS, options)
-  values.log = values.log and "requests.log requests" or "off"
   values.directory, values.port, values.tls_port = directory, port, tls_port
   values.load_modules, values.user = load_modules(), user_directive()
   local template = assert(shell.read(here .. "/nginx.conf.template"))
