@@ -121,10 +121,10 @@ static void read_byte(reader *in, char byte) {
 
 static int read_month(reader *in) {
   static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  for (int month = 0; in->end - in->at >= 3 && month < 12; month++) {
+  for (size_t month = 0; in->end - in->at >= 3 && month < 12; month++) {
     if (memcmp(in->at, names + 3 * month, 3) == 0) {
       in->at += 3;
-      return month + 1;
+      return (int)month + 1;
     }
   }
   in->ok = false;

@@ -47,7 +47,7 @@ bool seer_http_init(void);
 
 /* Why `url` cannot be a base URL, or NULL if it can: http or https, a host,
    no user information, query or fragment. */
-const char *seer_http_check_url(const char *url);
+const char *seer_http_check_url(const char *text);
 
 /* True if the URL's host is "localhost" or a loopback address. */
 bool seer_http_is_loopback(const char *url);

@@ -95,7 +95,8 @@ static bool add_login(seer_site *site, const char *login) {
   char *meant = curl_easy_unescape(NULL, login, 0, NULL);
   const char *colon = meant != NULL ? strchr(meant, ':') : NULL;
   bool added = meant != NULL && add_coded(site, meant);
-  if (added && (colon != NULL || strlen(meant) >= 2 * SEER_SITE_LEAST_SECRET))
+  if (added &&
+      (colon != NULL || strlen(meant) >= (size_t)2 * SEER_SITE_LEAST_SECRET))
     added = add_secret(site, login) && add_secret(site, meant);
   if (added && colon != NULL)
     added = add_secret(site, colon + 1);

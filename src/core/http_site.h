@@ -53,7 +53,7 @@ void seer_site_look_up(seer_site *site);
 /* The list with the addresses of the URL's host, unless that is an address
    itself, or nobody knows any. The scheme may be missing, as in a proxy's.
    Waits for the resolver. */
-struct curl_slist *seer_site_resolve(struct curl_slist *list, const char *url,
+struct curl_slist *seer_site_resolve(struct curl_slist *list, const char *text,
                                      bool of_proxy);
 
 /* Appends a path and, when the block has any, the parameters of a query. */

@@ -64,11 +64,11 @@ static void append_lost(seer_notices *notices, seer_event *event) {
 
 seer_event *seer_notices_add_lost(seer_notices *notices, seer_event *event,
                                   size_t most) {
-  seer_event *missed = NULL;
+  seer_event *missed = NULL, *oldest;
   append_lost(notices, event);
-  while (notices->lost > SEER_NOTICES ||
-         (notices->lost > 1 && notices->lost_bytes > most)) {
-    seer_event *oldest = seer_notices_take_lost(notices);
+  while ((notices->lost > SEER_NOTICES ||
+          (notices->lost > 1 && notices->lost_bytes > most)) &&
+         (oldest = seer_notices_take_lost(notices)) != NULL) {
     oldest->next = missed;
     missed = oldest;
     notices->missed++;

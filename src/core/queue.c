@@ -410,8 +410,10 @@ void seer_queue_cancel(seer_queue *queue, seer_request *request) {
 }
 
 void seer_queue_wake(seer_line *line, int64_t now) {
-  while (line->heap != NULL && line->heap->due <= now)
-    append(line, undelay(line));
+  seer_event *event;
+  while (line->heap != NULL && line->heap->due <= now &&
+         (event = undelay(line)) != NULL)
+    append(line, event);
 }
 
 void seer_queue_hurry(seer_line *line) {

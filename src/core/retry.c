@@ -104,7 +104,7 @@ static bool read_decimal(const char *text, int64_t unit, int64_t *value) {
   if (!is_digit(*text) && !(text[0] == '.' && is_digit(text[1])))
     return false;
   for (; is_digit(*text); text++)
-    if (whole <= HOUR * 10)
+    if (whole <= (int64_t)HOUR * 10)
       whole = whole * 10 + (*text - '0');
   if (*text == '.')
     text++;

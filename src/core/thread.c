@@ -171,7 +171,7 @@ bool seer_alarm_wait(int alarm, int timeout) {
 }
 
 static bool is_network_socket(int fd) {
-  struct sockaddr_storage address;
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
   socklen_t length = sizeof address;
   if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
     return false;
