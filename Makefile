@@ -151,6 +151,19 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@LUA_PATH="./?.lua;;" lua5.4 spec/mutants/run.lua $(MUTANTS)
 
+# Memcheck knows too little of what the optimizer and the hardening make.
+VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
+	CFLAGS="-O1 -g -fno-omit-frame-pointer"
+
+test-valgrind: deps # the same, under valgrind's memcheck; SPEC=path restricts
+	@dev/deps.sh valgrind
+	@$(QUIETLY) $(VALGRIND) specs-ready
+	@LUAS=5.4 SANITIZER=valgrind dev/test.sh $(SPEC)
+
+soak: deps # many events through a server that flaps; EVENTS=n
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@EVENTS="$(EVENTS)" dev/soak.sh
+
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror $$(find src spec/fuzz -name '*.[ch]')
@@ -189,6 +202,10 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
+analyze: # have gcc's analyzer and clang-tidy look for bugs
+	@dev/deps.sh analyze
+	@dev/analyze.sh $(filter-out -fPIC -W%,$(ALL_CFLAGS))
+
 standin: deps # run the stand-in for the API until interrupted
 	@$(LUA_PROGRAM) dev/standin.lua
 
@@ -208,5 +225,5 @@ help: # this list
 
 .PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
 	test test-hosts test-faults test-asan test-tsan torture torture-sample \
-	fuzzers fuzz fuzz-replay fuzz-merge mutants lint bench-ready bench \
-	bench-instructions standin install clean help
+	fuzzers fuzz fuzz-replay fuzz-merge mutants test-valgrind soak lint \
+	bench-ready bench bench-instructions analyze standin install clean help

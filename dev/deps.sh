@@ -22,6 +22,8 @@ hosts)
   ;;
 instructions) packages="$packages valgrind" ;;
 bench) packages="$packages valgrind nghttp2-client wrk lua-curl" ;;
+analyze) packages="$packages clang-tidy" ;;
+valgrind) packages="$packages valgrind libc6-dbg" ;;
 esac
 
 if ! command -v apt-get >/dev/null; then

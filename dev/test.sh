@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs the specs, each file in a process of its own, under each Lua of LUAS,
 # and ends with "N passed, N failed". With SANITIZER=asan or tsan the
-# interpreter runs with that runtime and the module from build/<LUA>-asan.
+# interpreter runs with that runtime and the module from build/<LUA>-asan;
+# with SANITIZER=valgrind it runs under memcheck.
 # JOBS files run at a time, since most of them wait most of the time.
 #   LUAS="5.4 luajit" dev/test.sh [PATH...]
 set -u
@@ -11,6 +12,7 @@ unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
 SECONDS_PER_FILE=600
+[ "${SANITIZER:-}" != valgrind ] || SECONDS_PER_FILE=3600
 jobs=${JOBS:-$(($(nproc) * 3))}
 suffix=${SANITIZER:+-$SANITIZER}
 busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
@@ -25,11 +27,14 @@ ASAN_OPTIONS+=":quarantine_size_mb=4"
 export LSAN_OPTIONS="suppressions=$PWD/dev/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50"
+export VALGRIND_OPTS="-q --num-callers=30 --error-exitcode=99"
+VALGRIND_OPTS+=" --leak-check=full --show-leak-kinds=definite"
+VALGRIND_OPTS+=" --errors-for-leak-kinds=definite"
 
 # Writes a program that runs an interpreter with the sanitizer's runtime in
 # it. The dynamic linker is asked for that, because LD_PRELOAD would be
 # inherited by every shell and server that the specs start.
-wrap() { # interpreter, path
+wrap_sanitizer() { # interpreter, path
   local loader runtime prefix=
   loader=$(readelf -l "$1" | sed -n 's/.*interpreter: \(.*\)]/\1/p')
   runtime=$("${CC:-cc}" -print-file-name="lib$SANITIZER.so")
@@ -39,6 +44,19 @@ wrap() { # interpreter, path
   fi
   printf '#!/bin/sh\nexec %s %s --preload %s %s "$@"\n' \
     "$prefix" "$loader" "$runtime" "$1" >"$2.new"
+}
+
+# The same for memcheck. What valgrind has to say goes to a file of each
+# process, for specs read standard errors.
+wrap_valgrind() { # interpreter, path
+  printf '#!/bin/sh\nexec valgrind %s %s %s "$@"\n' \
+    "--log-file=\"\$SEER_VALGRIND.%p\"" \
+    "--suppressions='$PWD/dev/valgrind.supp'" "$1" >"$2.new"
+}
+
+wrap() { # interpreter, path
+  if [ "$SANITIZER" = valgrind ]; then wrap_valgrind "$@"
+  else wrap_sanitizer "$@"; fi
   chmod +x "$2.new"
   mv "$2.new" "$2" # at once: another run may be using it
 }
@@ -59,6 +77,7 @@ interpreter() { # lua
 run_file() { # lua, interpreter, spec, where its results go
   local status passed failed skipped
   LUA_CPATH="build/$1$suffix/?.so;;" SEER_LUA=$2 SEER_COUNTS=$4 \
+    SEER_VALGRIND=$4.memcheck \
     timeout -k 5 "$SECONDS_PER_FILE" "$2" "$busted" \
     -o spec/support/handler.lua "$3" </dev/null >"$4.output" 2>&1
   status=$?
@@ -66,6 +85,13 @@ run_file() { # lua, interpreter, spec, where its results go
     passed=0 failed=0 skipped=0
     if [ $status = 0 ]; then status="0, but too early"; fi
   fi
+  cat "$4".memcheck.* >"$4.found" 2>/dev/null
+  if [ -s "$4.found" ]; then
+    failed=$((failed + 1))
+    echo "FAILED $3: memcheck has found something" >>"$4.output"
+    cat "$4.found" >>"$4.output"
+  fi
+  rm -f "$4".memcheck.* "$4.found"
   if [ "$status" != 0 ] && [ "$failed" = 0 ]; then
     failed=1
     echo "FAILED $3: ended with status $status" \

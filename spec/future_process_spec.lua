@@ -2,11 +2,8 @@
 -- and at the end of the process.
 
 local exchange = require "spec.support.exchange"
+local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
-
--- A detector of leaks takes for lost what was the thread's, which a child has
--- no more.
-local NO_LEAKS = (os.getenv "ASAN_OPTIONS" or "") .. ":detect_leaks=0"
 
 local x
 
@@ -205,7 +202,7 @@ describe("a program with futures", function()
     end
 
     local function run_forking(code)
-      return run(FORK .. code, handler(), { ASAN_OPTIONS = NO_LEAKS })
+      return run(FORK .. code, handler(), no_leaks)
     end
 
     it("has ClosedError for them in the child, and the answer in the parent",
@@ -268,7 +265,7 @@ true
         end
         assert(native.wait(child) == 0)
         tell("parent", poll())
-      ]], function() return 422 end, { ASAN_OPTIONS = NO_LEAKS })
+      ]], function() return 422 end, no_leaks)
       assert.equal("child false\nparent true\n", output)
     end)
 

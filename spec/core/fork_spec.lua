@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
@@ -46,10 +47,6 @@ local PREAMBLE = [[
   end
 ]]
 
--- A detector of leaks takes for lost what was the thread's, which a child has
--- no more.
-local NO_LEAKS = (os.getenv "ASAN_OPTIONS" or "") .. ":detect_leaks=0"
-
 describe("a fork", function()
   local server, directory, go
 
@@ -77,10 +74,11 @@ describe("a fork", function()
       SEERSTACK_BASE_URL = url,
       SEERSTACK_API_KEY = server.key,
       SEER_GO = go,
-      ASAN_OPTIONS = NO_LEAKS,
     }
-    for name, value in pairs(env or {}) do
-      all[name] = value
+    for _, source in ipairs { no_leaks, env or {} } do
+      for name, value in pairs(source) do
+        all[name] = value
+      end
     end
     return script.start { code = PREAMBLE .. code, env = all, timeout = 20 }
   end

@@ -2,6 +2,7 @@
 -- then, and what ends it.
 
 local exchange = require "spec.support.exchange"
+local no_leaks = require "spec.support.no_leaks"
 
 local x, calls
 
@@ -377,11 +378,8 @@ describe("the end of a process", function()
 end)
 
 describe("a fork", function()
-  -- A detector of leaks takes for lost what was the thread's.
-  local NO_LEAKS = (os.getenv "ASAN_OPTIONS" or "") .. ":detect_leaks=0"
-
   it("leaves what is unheard to the parent", function()
-    local child = x:child({ env = { ASAN_OPTIONS = NO_LEAKS }, code = [[
+    local child = x:child({ env = no_leaks, code = [[
       local native = require "seer_spec_native"
       local socket = require "socket"
       local who, heard = "parent", {}

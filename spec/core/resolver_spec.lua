@@ -1,3 +1,4 @@
+local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -33,6 +34,8 @@ describe("capture", function()
         http_proxy = false,
         all_proxy = false,
         ALL_PROXY = false,
+        ASAN_OPTIONS = no_leaks.ASAN_OPTIONS,
+        VALGRIND_OPTS = no_leaks.VALGRIND_OPTS,
       },
       timeout = 30,
     }

@@ -3,6 +3,7 @@
 -- from another one.
 
 local shell = require "dev.shell"
+local slow = require "spec.support.slow"
 local wait = require "spec.support.wait"
 
 local script = {}
@@ -72,7 +73,7 @@ cd %s
   echo "$? $begun $EPOCHREALTIME" >status.new
   mv status.new status
 ) &
-]]):format(shell.quote(directory), options.timeout or 30,
+]]):format(shell.quote(directory), (options.timeout or 30) * slow,
     shell.quote(directory .. "/run.sh"))
 end
 
@@ -95,7 +96,7 @@ function script.start(options)
   shell.run("exec bash " .. path .. " </dev/null >/dev/null 2>&1")
   return setmetatable({
     directory = directory,
-    timeout = options.timeout or 30,
+    timeout = (options.timeout or 30) * slow,
   }, handle)
 end
 

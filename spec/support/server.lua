@@ -4,6 +4,7 @@
 
 local socket = require "socket"
 local connection = require "spec.support.connection"
+local slow = require "spec.support.slow"
 
 local server = {}
 server.__index = server
@@ -51,7 +52,7 @@ end
 
 -- Waits for a connection, at most `seconds` (5); nil, "timeout" without one.
 function server:accept(seconds)
-  local deadline = socket.gettime() + (seconds or 5)
+  local deadline = socket.gettime() + (seconds or 5) * slow
   while true do
     local accepted, problem = accept_one(self)
     local left = deadline - socket.gettime()
@@ -161,7 +162,7 @@ end
 --   "hold"                                  never answer
 --   nothing                                 the handler has answered itself
 function server:serve(options)
-  local deadline = socket.gettime() + (options.deadline or 10)
+  local deadline = socket.gettime() + (options.deadline or 10) * slow
   repeat
     step(self, options.handler)
     if options.until_() then

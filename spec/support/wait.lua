@@ -1,5 +1,6 @@
 -- Waiting for a condition instead of for a time.
 
+local slow = require "spec.support.slow"
 local socket = require "socket"
 
 local wait = {}
@@ -27,7 +28,7 @@ end
 -- Calls predicate every `step` seconds (0.005) until it returns a true value,
 -- which it returns; raises after `seconds` (5), telling `what` it waited for.
 function wait.until_(predicate, seconds, step, what)
-  seconds = seconds or 5
+  seconds = (seconds or 5) * slow
   local deadline = socket.gettime() + seconds
   while true do
     local value = predicate()
