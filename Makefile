@@ -37,14 +37,15 @@ $(BUILD)/%.o: src/%.c
 -include $(OBJECTS:.o=.d)
 
 # What specs load beside the module: as it is, without sanitizers, for it may
-# be preloaded into other programs.
+# be preloaded into other programs. They stay, for threads may run in them when
+# the state that loaded them is closed.
 SPEC_LIBRARIES = $(patsubst spec/support/%.c,$(BUILD)/seer_spec_%.so, \
 	$(wildcard spec/support/*.c))
 
 $(BUILD)/seer_spec_%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \
-		-pthread $(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
+		-Wl,-z,nodelete -pthread $(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
 
 specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
 
