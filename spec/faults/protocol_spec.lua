@@ -7,7 +7,7 @@ local answer = faults.answer
 -- For faults that only the client's patience ends; and for those of which it
 -- has to see something before.
 local BRIEF = { timeout = 0.4 }
-local PATIENT = { timeout = 3 }
+local PATIENT = { timeout = 4 }
 
 local OK = faults.OK
 local JSON = '{"success":true}'

@@ -297,7 +297,12 @@ local function fill(one)
   one.input = table.concat(pieces)
 end
 
+-- LuaSec never returns when it is asked to send after an error.
 local function drain(one)
+  if one.secured and one.ended then
+    one.broken = true
+    return
+  end
   while one.sent < #one.output do
     local last, problem, partial = one.socket:send(one.output, one.sent + 1)
     one.sent = last or partial or one.sent
