@@ -85,10 +85,12 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
   return event;
 }
 
-const seer_special *seer_event_special(const seer_event *event) {
-  if (!(event->parts & SEER_PART_SPECIAL))
-    return NULL;
+static const seer_special *special_of(const seer_event *event) {
   return (const void *)((const char *)event + special_offset(event));
+}
+
+const seer_special *seer_event_special(const seer_event *event) {
+  return event->parts & SEER_PART_SPECIAL ? special_of(event) : NULL;
 }
 
 void seer_event_free(seer_event *event) {
@@ -97,7 +99,7 @@ void seer_event_free(seer_event *event) {
 
 const char *seer_event_path(const seer_event *event) {
   static const char *const paths[] = {"/capture", "/identify"};
-  return event->kind == SEER_POST ? seer_event_special(event)->path
+  return event->kind == SEER_POST ? special_of(event)->path
                                   : paths[event->kind];
 }
 
