@@ -46,7 +46,6 @@ struct seer_http {
   int *sockets; /* open now */
   size_t socket_count, socket_room;
   bool reuses;            /* handles can be used again */
-  bool stuck;             /* see seer_http_is_stuck */
   struct seer_http *next; /* among the abandoned */
 };
 
@@ -271,6 +270,19 @@ static void reset_flight(flight *f, const seer_sending *sending) {
   seer_incoming_reset(&f->incoming, sending->thorough);
 }
 
+/* After a timeout, no connection that is older: libcurl keeps one of HTTP/2
+   over which a request has timed out, and though it may be dead it would be
+   used for each attempt. libcurl counts in seconds, and 0 means for ever. */
+static bool avoid_dead(flight *f) {
+  CURL *easy = f->easy;
+  int64_t age;
+  if (f->site->timed_out_at == 0 ||
+      f->site->http_version != CURL_HTTP_VERSION_2TLS)
+    return true;
+  age = (seer_clock_now() - f->site->timed_out_at) / 1000;
+  return SET(MAXLIFETIME_CONN, (long)(age > 0 ? age : 1));
+}
+
 static bool launch(seer_http *http, flight *f) {
   CURL *easy;
   if (!is_fit(http, f) && !renew(http, f))
@@ -278,7 +290,7 @@ static bool launch(seer_http *http, flight *f) {
   easy = f->easy;
   f->used = true;
   return set_site(f, f->site) && set_request(f) && set_method(f) &&
-         SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
+         avoid_dead(f) && SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
          curl_multi_add_handle(http->multi, easy) == CURLM_OK;
 }
 
@@ -408,9 +420,8 @@ seer_transfer *seer_http_finished(seer_http *http) {
         seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
     if (code != CURLE_OK)
       f->incoming.cut = true; /* a secret may have broken off with it */
-    if (code == CURLE_OPERATION_TIMEDOUT &&
-        f->site->http_version == CURL_HTTP_VERSION_2TLS)
-      http->stuck = true;
+    if (code == CURLE_OPERATION_TIMEDOUT)
+      f->site->timed_out_at = seer_clock_now();
     if (f->incoming.status != 0)
       conclude_answer(f, refusal);
     else
@@ -442,10 +453,6 @@ bool seer_http_poll(seer_http *http, int alarm, int timeout) {
   if (curl_multi_poll(http->multi, &waited, 1, timeout, NULL) != CURLM_OK)
     seer_pause();
   return waited.revents != 0;
-}
-
-bool seer_http_is_stuck(const seer_http *http) {
-  return http->stuck;
 }
 
 seer_http *seer_http_new(void) {

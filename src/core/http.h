@@ -113,10 +113,6 @@ bool seer_site_connected(const seer_site *site, int64_t time);
 /* In the child of a fork: its transfers and connections are the parent's. */
 void seer_site_forget(seer_site *site);
 
-/* True once a request over HTTP/2 has timed out: libcurl uses its connection
-   again, though it may be the one that is dead. */
-bool seer_http_is_stuck(const seer_http *http);
-
 /* An empty pool without connections; NULL without memory. */
 seer_http *seer_http_new(void);
 

@@ -182,12 +182,9 @@ static int work(void) {
 }
 
 /* Closes the connections when none was used for a while: a server closes
-   its end sooner or later, and half-closed sockets would stay. At once when
-   one may be dead that would be used again and again. */
+   its end sooner or later, and half-closed sockets would stay. */
 static void close_idle(void) {
-  if (seer_process.in_flight > 0 || seer_process.http == NULL)
-    return;
-  if (!seer_http_is_stuck(seer_process.http) &&
+  if (seer_process.in_flight > 0 || seer_process.http == NULL ||
       seer_clock_now() - seer_process.idle_since < IDLE_TIMEOUT)
     return;
   seer_http_free(seer_process.http);
