@@ -314,7 +314,8 @@ end
 -- Waits until the process has no more descriptors than it had: a while by
 -- requests, and if some are left, until those go that nobody uses.
 local function count_left(net, before)
-  local begun, count = socket.gettime()
+  local begun = socket.gettime()
+  local count
   repeat
     if socket.gettime() - begun < 10 then
       breathe(net)
