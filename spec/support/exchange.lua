@@ -28,7 +28,9 @@ local keys = 0
 -- the system gives a port a second time.
 function exchange.key()
   keys = keys + 1
-  return ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
+  local key = ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
+  server.keys[key] = true
+  return key
 end
 
 -- A client of `url` with short delays and a new key, unless told otherwise.
