@@ -53,13 +53,13 @@ seerstack.null = nil
 ---Options of `seerstack.new`, `seerstack.configure` and `client:with_options`.
 ---Every one may be left out; others raise.
 ---@class (exact) seerstack.Options
----The secret key, in ASCII. Default: the environment variable
----`SEERSTACK_API_KEY`, without the space around it. Not needed with
+---The secret key, in ASCII, of 8192 bytes at most. Default: the environment
+---variable `SEERSTACK_API_KEY`, without the space around it. Not needed with
 ---`enabled = false` and `test_mode = true`; raises in `with_options`.
 ---@field api_key? string
 ---Where the API is: http or https, with a path if need be, without user
----information, query or fragment. Default: the environment variable
----`SEERSTACK_BASE_URL`, else `https://api.seerstack.com`. Raises in
+---information, query or fragment, of 8192 bytes at most. Default: the
+---environment variable `SEERSTACK_BASE_URL`, else `https://api.seerstack.com`. Raises in
 ---`with_options`.
 ---@field base_url? string
 ---Seconds that one attempt may take as a whole, > 0. Default: `60`.
