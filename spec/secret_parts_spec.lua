@@ -24,6 +24,21 @@ local function ask(options, handler)
   return future:get(0)
 end
 
+describe("a secret of a request that has the key within it", function()
+  it("is masked as a whole", function()
+    local future = assert(x.client.events.capture({ name = "a" }, {
+      future = true, max_retries = 0,
+      headers = { Cookie = x.key .. "-of-a-tenant" },
+    }))
+    x:serve(function(request)
+      return 400, nil, "bad cookie " .. request.headers.cookie
+    end, function() return future:done() end)
+    local _, message, err = future:get(0)
+    assert.equal("400 bad cookie ***", message)
+    assert.is_nil(tostring(err.body):find("tenant", 1, true))
+  end)
+end)
+
 describe("an answer that breaks off within a key", function()
   -- A program that shows all it hears, and tells the rest at debug.
   local PROGRAM = [[

@@ -304,8 +304,11 @@ seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
     lua_pushliteral(L, "stack overflow");
   else if (write_body(&b, kind))
     event = make(&b, kind, special);
-  if (event == NULL && lua_gettop(L) > ++top)
-    lua_replace(L, top); /* the message */
+  if (event == NULL) {
+    top++;
+    if (lua_gettop(L) > top)
+      lua_replace(L, top); /* the message */
+  }
   lua_settop(L, top);
   return event;
 }

@@ -260,11 +260,15 @@ static seer_event *build(const call *c) {
   const seer_special *special = c->is_special ? &c->special : NULL;
   size_t ceiling = (size_t)client->settings.max_event_bytes;
   const char *frame = __builtin_frame_address(0);
+  seer_holder *holder;
   seer_event *event;
   seer_building with = {client->marks, &client->stamp, &client->scratch};
   if (client->building != NULL && frame < client->building) {
-    with.scratch = &seer_holder_push(L, ceiling)->scratch;
-    return seer_event_build(L, c->event, c->kind, &with, special);
+    holder = seer_holder_push(L, ceiling);
+    with.scratch = &holder->scratch;
+    event = seer_event_build(L, c->event, c->kind, &with, special);
+    seer_holder_release(holder);
+    return event;
   }
   client->building = frame;
   event = seer_event_build(L, c->event, c->kind, &with, special);

@@ -28,6 +28,7 @@ local busted = require "busted"
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
 local children = require "spec.support.fault_children"
+local slow = require "spec.support.slow"
 local faulty = require "spec.support.faulty"
 local luassert = require "luassert"
 local native = require "seer_spec_native"
@@ -40,7 +41,7 @@ local faults = {}
 local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
 local SIDE_BY_SIDE = 24
-local HANG = 100     -- seconds for a table
+local HANG = 100 * slow -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
   .. 'Content-Length: 16\r\n\r\n{"success":true}'
@@ -128,6 +129,9 @@ function faults.options_of(line, more)
     for name, value in pairs(source) do
       all[name] = value
     end
+  end
+  if line[4] ~= "APITimeoutError" then
+    all.timeout = all.timeout * slow
   end
   return all
 end

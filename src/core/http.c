@@ -45,6 +45,7 @@ struct seer_http {
   flight *idle;
   int *sockets; /* open now */
   size_t socket_count, socket_room;
+  CURLSH *share;          /* TLS sessions, which a handle takes with it */
   bool reuses;            /* handles can be used again */
   struct seer_http *next; /* among the abandoned */
 };
@@ -151,7 +152,7 @@ static bool set_permanent(seer_http *http, flight *f) {
          SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
          SET(OPENSOCKETFUNCTION, open_socket) && SET(OPENSOCKETDATA, http) &&
          SET(CLOSESOCKETFUNCTION, close_socket) &&
-         SET(CLOSESOCKETDATA, http) &&
+         SET(CLOSESOCKETDATA, http) && SET(SHARE, http->share) &&
          SET(QUICK_EXIT, 1L); /* join no resolver */
 }
 
@@ -197,6 +198,7 @@ static bool set_request(flight *f) {
   const char *url = seer_outgoing_url(&f->outgoing);
   return headers != NULL && url != NULL &&
          SET(TIMEOUT_MS, (long)(left > 0 ? left : 1)) &&
+         SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
          SET(HTTPHEADER, headers) && SET(URL, url);
 }
 
@@ -284,14 +286,12 @@ static bool avoid_dead(flight *f) {
 }
 
 static bool launch(seer_http *http, flight *f) {
-  CURL *easy;
   if (!is_fit(http, f) && !renew(http, f))
     return false;
-  easy = f->easy;
   f->used = true;
   return set_site(f, f->site) && set_request(f) && set_method(f) &&
-         avoid_dead(f) && SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
-         curl_multi_add_handle(http->multi, easy) == CURLM_OK;
+         avoid_dead(f) &&
+         curl_multi_add_handle(http->multi, f->easy) == CURLM_OK;
 }
 
 seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
@@ -461,17 +461,20 @@ seer_http *seer_http_new(void) {
     return NULL;
   http->reuses = curl_version_info(CURLVERSION_NOW)->version_num >= REUSABLE;
   http->multi = curl_multi_init();
-  if (http->multi == NULL) {
-    free(http);
-    return NULL;
-  }
-  return http;
+  http->share = curl_share_init();
+  if (http->multi != NULL && http->share != NULL &&
+      curl_share_setopt(http->share, CURLSHOPT_SHARE,
+                        CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK)
+    return http;
+  seer_http_free(http);
+  return NULL;
 }
 
 void seer_http_free(seer_http *http) {
   if (http == NULL)
     return;
-  curl_multi_cleanup(http->multi);
+  if (http->multi != NULL)
+    curl_multi_cleanup(http->multi);
   while (http->idle != NULL) {
     flight *f = http->idle;
     http->idle = f->next;
@@ -480,6 +483,7 @@ void seer_http_free(seer_http *http) {
     seer_outgoing_clear(&f->outgoing);
     free(f);
   }
+  curl_share_cleanup(http->share);
   free(http->sockets);
   free(http);
 }

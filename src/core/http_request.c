@@ -146,17 +146,28 @@ struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   return out->list;
 }
 
-size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
-                          bool cut) {
+/* Masks the request's own secrets that are longer than `most` bytes. */
+static size_t mask_own(const seer_outgoing *out, char *text, size_t length,
+                       bool cut, size_t most) {
   const seer_special *special = seer_event_special(out->event);
   const char *line = special != NULL ? special->headers : NULL;
-  length = seer_site_mask(out->site, text, length, cut);
   for (; line != NULL && *line != '\0'; line = seer_block_next(line)) {
     const char *secret = seer_block_secret(line);
-    if (secret != NULL && strlen(secret) >= SEER_SITE_LEAST_SECRET)
+    if (secret != NULL && strlen(secret) > most)
       length = seer_mask(secret, text, length, cut);
   }
   return length;
+}
+
+/* A secret may be a part of another one: the longer comes first. Those of the
+   site are in that order. */
+size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
+                          bool cut) {
+  for (char *const *secret = out->site->secrets; *secret != NULL; secret++) {
+    length = mask_own(out, text, length, cut, strlen(*secret));
+    length = seer_mask(*secret, text, length, cut);
+  }
+  return mask_own(out, text, length, cut, SEER_SITE_LEAST_SECRET - 1);
 }
 
 void seer_http_preview(const seer_site *site, const seer_event *event,

@@ -90,7 +90,8 @@ typedef struct seer_dead {
     }                                                                         \
   }
 
-/* True if there is nothing to free and nothing to tell. */
+/* True if there is nothing to free, and nothing to tell of what a put can
+   drop. */
 static inline bool seer_dead_is_empty(const seer_dead *dead) {
   return dead->events == NULL && dead->messages == NULL &&
          dead->queues == NULL && dead->dropped_by[SEER_DROP_EXPIRED] == 0 &&

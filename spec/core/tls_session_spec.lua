@@ -1,0 +1,32 @@
+local exchange = require "spec.support.exchange"
+local standin = require "dev.standin"
+
+describe("over TLS, a connection after another", function()
+  local api
+
+  setup(function()
+    api = standin.start { keepalive_requests = 1 }
+  end)
+
+  teardown(function()
+    api:stop()
+  end)
+
+  it("goes on with the session of the one before", function()
+    local client = exchange.client(api.tls_url, {
+      api_key = api.key, ca_file = api.ca_file, max_in_flight = 1,
+    })
+    local connections = {}
+    for i = 1, 5 do
+      assert(client.events.capture({ name = "a.b", data = { i = i } },
+        { wait = true }))
+    end
+    for i, event in ipairs(api:events()) do
+      assert.is_nil(connections[event.connection])
+      connections[event.connection] = true
+      assert.equal(i > 1, event.resumed)
+    end
+    assert.equal(5, api:count())
+    client:close(0)
+  end)
+end)
