@@ -130,9 +130,6 @@ function faults.options_of(line, more)
       all[name] = value
     end
   end
-  if line[4] ~= "APITimeoutError" then
-    all.timeout = all.timeout * slow
-  end
   return all
 end
 
