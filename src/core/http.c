@@ -27,7 +27,7 @@ typedef struct flight {
   seer_transfer transfer; /* the first member: see flight_of */
   CURL *easy;
   seer_site *site;
-  uint64_t prepared_for; /* serial of the site its options are set for */
+  uint64_t prepared_for; /* serial of the site whose options it has; 0: none */
   seer_outgoing outgoing;
   seer_incoming incoming;
   int64_t began, deadline;
@@ -35,7 +35,6 @@ typedef struct flight {
   bool thorough;  /* all of the answer will be read */
   bool connected; /* counted in site->connected */
   bool got;       /* its handle was used for a GET */
-  bool used;      /* its handle was used at all */
   char error[CURL_ERROR_SIZE];
   struct flight *next; /* among the idle */
 } flight;
@@ -214,14 +213,30 @@ static bool set_method(flight *f) {
          SET(POSTFIELDS, (const char *)event->body);
 }
 
+/* Gives it another handle. The connections stay: they are the multi handle's.
+   To reset the one there is would not do, for curl_easy_reset does not say
+   when it got no memory for the defaults. */
+static bool renew(seer_http *http, flight *f) {
+  CURL *fresh = curl_easy_init();
+  if (fresh == NULL)
+    return false;
+  curl_easy_cleanup(f->easy);
+  f->easy = fresh;
+  f->got = false;
+  f->prepared_for = UNKNOWN_SITE; /* until all that is permanent is set */
+  if (!set_permanent(http, f))
+    return false;
+  f->prepared_for = 0;
+  return true;
+}
+
 static flight *new_flight(seer_http *http) {
   flight *f = calloc(1, sizeof *f);
   if (f == NULL)
     return NULL;
   seer_incoming_init(&f->incoming);
   seer_outgoing_init(&f->outgoing);
-  f->easy = curl_easy_init();
-  if (f->easy != NULL && set_permanent(http, f))
+  if (renew(http, f))
     return f;
   curl_easy_cleanup(f->easy);
   free(f);
@@ -236,28 +251,11 @@ static flight *take_flight(seer_http *http) {
   return f;
 }
 
-/* Whether the handle can be used for a site: nothing of another may stay. */
+/* Whether the handle can be used for a site: nothing of another may stay. One
+   that is prepared for some site has been used. */
 static bool is_fit(const seer_http *http, const flight *f) {
-  if (f->prepared_for == 0)
-    return true;
-  return f->prepared_for == f->site->serial && (http->reuses || !f->used);
-}
-
-/* Takes another handle. The connections stay: they are the multi handle's.
-   To reset the one there is would not do, for curl_easy_reset does not say
-   when it got no memory for the defaults. */
-static bool renew(seer_http *http, flight *f) {
-  CURL *fresh = curl_easy_init();
-  if (fresh == NULL)
-    return false;
-  curl_easy_cleanup(f->easy);
-  f->easy = fresh;
-  f->used = f->got = false;
-  f->prepared_for = UNKNOWN_SITE; /* until all that is permanent is set */
-  if (!set_permanent(http, f))
-    return false;
-  f->prepared_for = 0;
-  return true;
+  return f->prepared_for == 0 ||
+         (http->reuses && f->prepared_for == f->site->serial);
 }
 
 static void reset_flight(flight *f, const seer_sending *sending) {
@@ -288,7 +286,6 @@ static bool avoid_dead(flight *f) {
 static bool launch(seer_http *http, flight *f) {
   if (!is_fit(http, f) && !renew(http, f))
     return false;
-  f->used = true;
   return set_site(f, f->site) && set_request(f) && set_method(f) &&
          avoid_dead(f) &&
          curl_multi_add_handle(http->multi, f->easy) == CURLM_OK;
