@@ -6,6 +6,7 @@ local cjson = require "cjson"
 local http = require "socket.http"
 local ltn12 = require "ltn12"
 local socket = require "socket"
+local nginx = require "dev.nginx"
 local shell = require "dev.shell"
 
 local standin = {}
@@ -59,55 +60,10 @@ local function check_names(options)
   end
 end
 
--- Both are held before either is closed, so they differ.
-local function free_ports()
-  local one = assert(socket.bind("127.0.0.1", 0))
-  local two = assert(socket.bind("127.0.0.1", 0))
-  local _, port = one:getsockname()
-  local _, tls_port = two:getsockname()
-  one:close()
-  two:close()
-  return tonumber(port), tonumber(tls_port)
-end
-
--- Unprivileged users often lack sbin in their PATH.
-local NGINX = 'PATH="$PATH:/usr/sbin:/usr/local/sbin"; exec nginx '
-
--- Distributions build the Lua module as a shared object, OpenResty builds it
--- in: what is not there need not be loaded.
-local function load_modules()
-  local path = shell.output(NGINX .. "-V 2>&1")
-    :match("%-%-modules%-path=(%S+)")
-  local lines = {}
-  for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
-    local file = (path or "") .. "/" .. name .. ".so"
-    if shell.read(file) then
-      lines[#lines + 1] = "load_module " .. file .. ";"
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
--- Root's temporary directories are closed to others, so workers stay root.
-local function user_directive()
-  return shell.output("id -u") == "0" and "user root;" or ""
-end
-
-local function make_certificate(directory)
-  local command = "cd " .. shell.quote(directory) .. " && openssl req -x509"
-    .. " -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
-    .. " -keyout key.pem -out cert.pem -subj /CN=localhost"
-    .. " -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    .. " >openssl.log 2>&1"
-  if shell.run(command) ~= 0 then
-    error("openssl: " .. shell.read(directory .. "/openssl.log"), 0)
-  end
-end
-
 -- One of the caller's, or else a new one that vouches for itself.
 local function install_certificate(directory, given)
   if not given then
-    return make_certificate(directory)
+    return nginx.make_certificate(directory)
   end
   for _, name in ipairs { "cert.pem", "key.pem" } do
     shell.write(directory .. "/" .. name,
@@ -118,7 +74,8 @@ end
 local function write_configuration(directory, options, port, tls_port)
   local values = pick(SETTINGS, options)
   values.directory, values.port, values.tls_port = directory, port, tls_port
-  values.load_modules, values.user = load_modules(), user_directive()
+  values.load_modules = nginx.load_modules()
+  values.user = nginx.user_directive()
   local template = assert(shell.read(here .. "/nginx.conf.template"))
   shell.write(directory .. "/nginx.conf",
     (template:gsub("{{([%w_]+)}}", values)))
@@ -143,7 +100,7 @@ end
 -- of this Lua's version if it saw the variables.
 local function launch(directory)
   local script = shell.close_inherited
-    .. "unset LUA_PATH LUA_CPATH LUA_INIT\n" .. NGINX
+    .. "unset LUA_PATH LUA_CPATH LUA_INIT\n" .. nginx.PATH .. "exec nginx "
     .. '-e error.log -p "$0/" -c nginx.conf'
   return shell.run(shell.join { "bash", "-c", script, directory }
     .. " </dev/null >" .. shell.quote(directory .. "/output.log") .. " 2>&1")
@@ -187,7 +144,7 @@ end
 
 local function launch_on_free_ports(directory, options)
   for _ = 1, 5 do
-    local port, tls_port = free_ports()
+    local port, tls_port = nginx.free_ports()
     write_configuration(directory, options, port, tls_port)
     if launch(directory) == 0 then
       return new_server(directory, port, tls_port)

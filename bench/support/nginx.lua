@@ -1,45 +1,13 @@
 -- An nginx in a directory below the run's, on free ports: the sink, or a host
 -- that captures.
 
+local dev = require "dev.nginx"
 local shell = require "dev.shell"
 local socket = require "socket"
 
 local nginx = {}
 
 local RUN = os.getenv "BENCH_DIRECTORY" or "build/bench"
-local COMMAND = 'PATH="$PATH:/usr/sbin:/usr/local/sbin"; '
-
--- Both are held before either is closed, so they differ.
-local function free_ports()
-  local one = assert(socket.bind("127.0.0.1", 0))
-  local two = assert(socket.bind("127.0.0.1", 0))
-  local _, port = one:getsockname()
-  local _, tls_port = two:getsockname()
-  one:close()
-  two:close()
-  return tonumber(port), tonumber(tls_port)
-end
-
-local function load_modules()
-  local path = shell.output(COMMAND .. "nginx -V 2>&1")
-    :match("%-%-modules%-path=(%S+)")
-  local lines = {}
-  for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
-    local file = (path or "") .. "/" .. name .. ".so"
-    if shell.read(file) then
-      lines[#lines + 1] = "load_module " .. file .. ";"
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
-local function make_certificate(directory)
-  assert(shell.run("cd " .. shell.quote(directory) .. " && openssl req -x509"
-    .. " -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
-    .. " -keyout key.pem -out cert.pem -subj /CN=localhost"
-    .. " -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    .. " >openssl.log 2>&1") == 0, "openssl failed")
-end
 
 local function wait_for(predicate, seconds, what)
   local deadline = socket.gettime() + seconds
@@ -68,12 +36,12 @@ function nginx.start(template, name, core, values)
   local directory = shell.output("pwd") .. "/" .. RUN .. "/" .. name
   assert(shell.run("rm -rf " .. shell.quote(directory) .. " && mkdir -p "
     .. shell.quote(directory)) == 0)
-  make_certificate(directory)
-  local port, tls_port = free_ports()
+  dev.make_certificate(directory)
+  local port, tls_port = dev.free_ports()
   local all = {
     port = port, tls_port = tls_port, directory = directory,
-    load_modules = load_modules(),
-    user = shell.output("id -u") == "0" and "user root;" or "",
+    load_modules = dev.load_modules(),
+    user = dev.user_directive(),
   }
   for key, value in pairs(values or {}) do
     all[key] = value
@@ -83,7 +51,7 @@ function nginx.start(template, name, core, values)
   local on_core = shell.run(("taskset -c %d true 2>/dev/null"):format(core))
     == 0 and ("taskset -c %d "):format(core) or ""
   local status = shell.run(shell.join { "bash", "-c", shell.close_inherited
-    .. "unset LUA_PATH LUA_CPATH LUA_INIT\n" .. COMMAND .. "exec " .. on_core
+    .. "unset LUA_PATH LUA_CPATH LUA_INIT\n" .. dev.PATH .. "exec " .. on_core
     .. 'nginx -e error.log -p "$0/" -c nginx.conf', directory }
     .. " </dev/null")
   assert(status == 0, "nginx did not start: see " .. directory)

@@ -1,7 +1,7 @@
 -- nginx for the torture runs, on free ports, in a directory of its own.
 
-local socket = require "socket"
 local certificate = require "spec.support.certificate"
+local nginx = require "dev.nginx"
 local shell = require "dev.shell"
 local wait = require "spec.support.wait"
 
@@ -38,42 +38,19 @@ http {
 }
 ]]
 
-local NGINX = 'PATH="$PATH:/usr/sbin:/usr/local/sbin"; exec nginx '
-
-local function modules()
-  local path = shell.output(NGINX .. "-V 2>&1")
-    :match("%-%-modules%-path=(%S+)") or ""
-  local lines = {}
-  for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
-    local file = path .. "/" .. name .. ".so"
-    if shell.read(file) then
-      lines[#lines + 1] = "load_module " .. file .. ";"
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
-local function free_ports()
-  local one, two = socket.bind("127.0.0.1", 0), socket.bind("127.0.0.1", 0)
-  local _, port = one:getsockname()
-  local _, tls_port = two:getsockname()
-  one:close()
-  two:close()
-  return port, tls_port
-end
-
 local function launch(self)
-  self.port, self.tls_port = free_ports()
+  self.port, self.tls_port = nginx.free_ports()
   local values = {
-    modules = modules(), port = self.port, tls_port = self.tls_port,
+    modules = nginx.load_modules(), port = self.port, tls_port = self.tls_port,
     certificate = self.certificate,
-    user = shell.output "id -u" == "0" and "user root;" or "",
+    user = nginx.user_directive(),
     service = shell.output "pwd" .. "/spec/torture/service.lua",
   }
   shell.write(self.directory .. "/nginx.conf",
     (CONFIGURATION:gsub("{{([%w_]+)}}", values)))
   return shell.run("unset LUA_PATH LUA_CPATH LUA_INIT\n"
-    .. "(" .. NGINX .. "-e error.log -p " .. shell.quote(self.directory .. "/")
+    .. "(" .. nginx.PATH .. "exec nginx -e error.log -p "
+    .. shell.quote(self.directory .. "/")
     .. " -c nginx.conf) </dev/null >"
     .. shell.quote(self.directory .. "/output.log") .. " 2>&1") == 0
 end
