@@ -14,21 +14,7 @@ local BRIEF = { timeout = 0.4, connect_timeout = 0.4 }
 
 local OK = faults.OK
 local HEAD = OK:match "^.-\r\n\r\n"
-
--- Reads so much of a request, and no more.
-local function read_then(count, how, bytes)
-  return function(peer)
-    peer:read(count)
-    if bytes then
-      peer:send(bytes)
-    end
-    if how == "hold" then
-      peer:hold()
-    else
-      peer:close(how)
-    end
-  end
-end
+local read_then = faulty.read_then
 
 local function drip(bytes, seconds, size)
   return function(peer)

@@ -67,15 +67,7 @@ local function with(other)
 end
 
 local function after_hello(bytes, how)
-  return function(peer)
-    peer:read(100)
-    peer:send(bytes)
-    if how == "hold" then
-      peer:hold()
-    else
-      peer:close(how)
-    end
-  end
+  return faulty.read_then(100, how, bytes)
 end
 
 -- Servers behind the relays: one that answers well, and one whose answer has

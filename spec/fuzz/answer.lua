@@ -13,14 +13,7 @@ local names = {
   APIConnectionError = false, APITimeoutError = false,
 }
 
-local function check(condition, ...)
-  if condition then return end
-  local parts = {}
-  for i = 1, select("#", ...) do
-    parts[i] = tostring((select(i, ...)))
-  end
-  error(table.concat(parts, " "), 0)
-end
+local check = dofile "spec/fuzz/support/check.lua"
 
 -- No secret anywhere in a value.
 local function check_secrets(value, seen)

@@ -27,14 +27,7 @@ local request_options = {
   headers = true, query = true, idempotency_key = true, extra_body = true,
 }
 
-local function check(condition, ...)
-  if condition then return end
-  local parts = {}
-  for i = 1, select("#", ...) do
-    parts[i] = tostring((select(i, ...)))
-  end
-  error(table.concat(parts, " "), 0)
-end
+local check = dofile "spec/fuzz/support/check.lua"
 
 -- Misuse is an error that names the function, and the option.
 local function check_misuse(kind, message, event, options)

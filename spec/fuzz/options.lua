@@ -3,14 +3,7 @@
 
 local secrets = { "sk_fuzz_0123456789", "fuzz_pa55word", "fuzz_cookie_value" }
 
-local function check(condition, ...)
-  if condition then return end
-  local parts = {}
-  for i = 1, select("#", ...) do
-    parts[i] = tostring((select(i, ...)))
-  end
-  error(table.concat(parts, " "), 0)
-end
+local check = dofile "spec/fuzz/support/check.lua"
 
 local function check_secrets(text)
   for _, secret in ipairs(secrets) do

@@ -16,6 +16,23 @@ local GONE = {} -- raised in a connection's function when it is closed
 
 local HOST = "127.0.0.1"
 
+-- What serves a connection so: reads so many bytes of a request and no more,
+-- writes some, if any are given, and holds the connection, or closes it as
+-- peer:close does.
+function faulty.read_then(count, how, bytes)
+  return function(self)
+    self:read(count)
+    if bytes then
+      self:send(bytes)
+    end
+    if how == "hold" then
+      self:hold()
+    else
+      self:close(how)
+    end
+  end
+end
+
 function faulty.new()
   return setmetatable({ listeners = {}, peers = {} }, faulty)
 end
