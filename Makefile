@@ -167,9 +167,8 @@ soak: deps # many events through a server that flaps; EVENTS=n
 
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
-	clang-format --dry-run -Werror $$(find src spec/fuzz -name '*.[ch]')
-
-	clang-format --dry-run -Werror $$(find src bench -name '*.[ch]')
+	clang-format --dry-run -Werror \
+		$$(find src spec/fuzz bench -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
