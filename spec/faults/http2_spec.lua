@@ -1,9 +1,12 @@
 -- HTTP/2 servers that go away, refuse streams, or speak nonsense.
 
 local certificate = require "spec.support.certificate"
+local exchange = require "spec.support.exchange"
 local faults = require "spec.support.faults"
+local faulty = require "spec.support.faulty"
 local frames = require "spec.support.frames"
 local shell = require "dev.shell"
+local socket = require "socket"
 local ssl = require "ssl"
 
 local directory = certificate.make {}
@@ -162,6 +165,88 @@ faults.describe("HTTP/2 with", {
     peer:hold()
   end),
 })
+
+describe("a connection over which a request has timed out", function()
+  local net, listener, patient, brief
+
+  -- The first connection is silent, all others are well.
+  before_each(function()
+    net = faulty.new()
+    listener = net:listen(function(peer)
+      if not peer:secure(CONTEXT) then
+        return
+      elseif peer.number > 1 then
+        return frames.serve(peer)
+      end
+      frames.open(peer)
+      while frames.request(peer) do
+        listener.unanswered = (listener.unanswered or 0) + 1
+      end
+    end, "https", "localhost")
+    patient = exchange.client(listener.url, { log_level = "off",
+      ca_file = directory .. "/cert.pem", http_version = "2", timeout = 600 })
+    brief = patient:with_options { timeout = 0.3 }
+  end)
+
+  after_each(function()
+    brief:close(0)
+    patient:close(0)
+    net:close()
+  end)
+
+  local function capture(client)
+    assert(client.events.capture {
+      name = client == brief and "brief" or "patient",
+      data = { i = client:stats().accepted },
+    })
+  end
+
+  local function deliver(client, count)
+    net:serve(function() return client:stats().delivered == count end, 30,
+      count .. " to be delivered")
+  end
+
+  -- Somebody who has a request a fifth of a second.
+  local function pause()
+    local due = socket.gettime() + 0.2
+    net:serve(function() return socket.gettime() > due end)
+  end
+
+  it("is not used again", function()
+    capture(brief)
+    deliver(brief, 1)
+    assert.equal(1, listener.unanswered)
+  end)
+
+  it("is not used again while others are in flight over it", function()
+    capture(patient)
+    net:serve(function() return listener.unanswered == 1 end)
+    capture(brief)
+    deliver(brief, 1)
+    for i = 1, 20 do
+      pause()
+      capture(patient)
+      deliver(patient, i)
+    end
+    assert.equal(2, listener.unanswered)
+    assert.equal(1, patient:stats().pending)
+    listener.peers[1]:close "reset"
+    deliver(patient, 21)
+  end)
+
+  it("makes others take new ones for a while only", function()
+    local count, accepted = 1
+    capture(brief)
+    deliver(brief, 1)
+    repeat
+      accepted, count = listener.accepted, count + 1
+      pause()
+      capture(brief)
+      deliver(brief, count)
+      assert.is_true(count < 100)
+    until listener.accepted == accepted
+  end)
+end)
 
 teardown(function()
   shell.remove(directory)

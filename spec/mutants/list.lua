@@ -19,7 +19,7 @@ return {
   },
   {
     what = "a retry sends another body",
-    file = "src/core/http.c",
+    file = "src/core/http_flight.c",
     from = "(curl_off_t)event->length) &&",
     to = "(curl_off_t)(event->length - (event->attempts > 1))) &&",
     spec = "spec/core/delivery_spec.lua",
@@ -186,11 +186,19 @@ return {
   },
   {
     what = "sockets are inherited by programs that are started",
-    file = "src/core/http.c",
+    file = "src/core/http_sockets.c",
     from = "address->socktype | SOCK_CLOEXEC,",
     to = "address->socktype,",
     spec = "spec/core/states_spec.lua",
     title = "closes its connections and its alarm when it becomes",
+  },
+  {
+    what = "a dead connection is used while others are in flight over it",
+    file = "src/core/http_flight.c",
+    from = "if (site->suspects > 0 || seconds < 2)",
+    to = "if (seconds < 2)",
+    spec = "spec/faults/http2_spec.lua",
+    title = "is not used again while others are in flight over it",
   },
   {
     what = "signals of the host reach the sender",

@@ -422,4 +422,6 @@ bool seer_site_connected(const seer_site *site, int64_t time) {
 void seer_site_forget(seer_site *site) {
   site->connected = 0;
   site->connected_at = 0;
+  site->flying = 0;
+  site->suspects = 0;
 }

@@ -40,7 +40,10 @@ struct seer_site {
   char *secrets[SEER_SITE_SECRETS]; /* to be masked; NULL after the last */
   int connected;        /* transfers whose connection is established */
   int64_t connected_at; /* when one was last, or began to be */
-  int64_t timed_out_at; /* when a transfer last did, or 0; the thread's */
+  int flying;           /* transfers; this and the rest are the thread's */
+  int suspects;         /* of these, those from before the last timeout */
+  uint64_t timeouts;    /* of transfers, but for such suspects */
+  int64_t timed_out_at; /* when the last of these was */
 };
 
 /* A block: what every request says, unless somebody has put another line
