@@ -1,7 +1,9 @@
 -- What clients without a logger write to the standard error.
 
 local exchange = require "spec.support.exchange"
+local preload = require "spec.support.preload"
 local script = require "spec.support.script"
+local shell = require "dev.shell"
 
 local x
 
@@ -208,6 +210,40 @@ describe("trouble", function()
     end)
     assert.equal(21, #x.requests)
     assert.same({ REFUSED }, lines)
+  end)
+
+  it("is summed up after five minutes", function()
+    local directory = shell.temporary_directory "clock"
+    local clock = directory .. "/clock"
+    local lines = lines_of([[
+      local function pass(seconds)
+        local file = assert(io.open(os.getenv "SEER_CLOCK_FILE", "w"))
+        file:write(seconds)
+        file:close()
+      end
+      local client = new()
+      for i = 1, 5 do run(client, "s400") end
+      pass(290)
+      run(client, "s400")
+      pass(301)
+      for i = 1, 3 do run(client, "s400") end
+      pass(590)
+      run(client, "s400")
+      pass(602)
+      run(client, "s400")
+      pass(903)
+      run(client, "s400")
+    ]], function() return 400, nil, "because 400" end, {
+      LD_PRELOAD = preload "wall_clock", SEER_CLOCK_FILE = clock,
+      SEER_CLOCK_MONOTONIC = "1",
+    })
+    shell.remove(directory)
+    assert.same({
+      REJECTED,
+      REJECTED .. " (5 more since the last report)",
+      REJECTED .. " (3 more since the last report)",
+      REJECTED,
+    }, lines)
   end)
 
   it("is told once by the clients of an endpoint", function()
