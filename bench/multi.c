@@ -1,12 +1,14 @@
 /* The least that a C program on libcurl's multi interface has to do: POSTs a
    body `count` times, `in_flight` at a time, with the headers of the module,
    and prints the nanoseconds that it took and that it computed. What the
-   module does beyond this is what the drain row shows.
-     multi url key body count in_flight [ca_file] */
+   module does beyond this is what the drain row shows. With `fresh`, each
+   request has a handle of its own, as the module's have before libcurl 8.1.1.
+     multi url key body count in_flight fresh|reused [ca_file] */
 
 #include "core/version.h"
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,9 @@ typedef struct lane {
   char *digits; /* in the first header */
 } lane;
 
+static const char *url, *key, *body, *ca_file;
+static bool fresh;
+
 static int64_t read_clock(clockid_t clock) {
   struct timespec time;
   clock_gettime(clock, &time);
@@ -33,24 +38,27 @@ static size_t ignore(char *bytes, size_t size, size_t count, void *data) {
   return size * count;
 }
 
-static void prepare(lane *l, char **arguments, const char *ca_file) {
+static void make_headers(lane *l) {
   char text[512];
-  l->easy = curl_easy_init();
   l->headers = curl_slist_append(
       NULL, "Idempotency-Key: 00000000-0000-4000-8000-000000000000");
   l->digits = l->headers->data + strlen(l->headers->data) - KEY_DIGITS;
-  snprintf(text, sizeof text, "Authorization: Bearer %s", arguments[2]);
+  snprintf(text, sizeof text, "Authorization: Bearer %s", key);
   l->headers = curl_slist_append(l->headers, text);
   l->headers = curl_slist_append(l->headers, "Accept: application/json");
   l->headers = curl_slist_append(l->headers, "Content-Type: application/json");
   l->headers =
       curl_slist_append(l->headers, "User-Agent: Seerstack/Lua " SEER_VERSION);
   l->headers = curl_slist_append(l->headers, "Expect:");
-  curl_easy_setopt(l->easy, CURLOPT_URL, arguments[1]);
+}
+
+static void make_handle(lane *l) {
+  l->easy = curl_easy_init();
+  curl_easy_setopt(l->easy, CURLOPT_URL, url);
   curl_easy_setopt(l->easy, CURLOPT_HTTPHEADER, l->headers);
   curl_easy_setopt(l->easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-  curl_easy_setopt(l->easy, CURLOPT_POSTFIELDS, arguments[3]);
-  curl_easy_setopt(l->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(arguments[3]));
+  curl_easy_setopt(l->easy, CURLOPT_POSTFIELDS, body);
+  curl_easy_setopt(l->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
   curl_easy_setopt(l->easy, CURLOPT_WRITEFUNCTION, ignore);
   curl_easy_setopt(l->easy, CURLOPT_PRIVATE, l);
   curl_easy_setopt(l->easy, CURLOPT_NOSIGNAL, 1L);
@@ -63,6 +71,10 @@ static void start(CURLM *multi, lane *l, long number) {
   char digits[32];
   snprintf(digits, sizeof digits, "%0*ld", KEY_DIGITS, number);
   memcpy(l->digits, digits, KEY_DIGITS);
+  if (fresh) {
+    curl_easy_cleanup(l->easy);
+    make_handle(l);
+  }
   curl_multi_add_handle(multi, l->easy);
 }
 
@@ -112,10 +124,16 @@ int main(int argc, char **argv) {
   long count, lane_count;
   int64_t wall, cpu;
   CURLM *multi;
-  if (argc < 6) {
-    fprintf(stderr, "usage: multi url key body count in_flight [ca_file]\n");
+  if (argc < 7) {
+    fprintf(stderr, "usage: multi url key body count in_flight fresh|reused "
+                    "[ca_file]\n");
     return 2;
   }
+  url = argv[1];
+  key = argv[2];
+  body = argv[3];
+  fresh = strcmp(argv[6], "fresh") == 0;
+  ca_file = argc > 7 ? argv[7] : NULL;
   count = strtol(argv[4], NULL, 10);
   lane_count = strtol(argv[5], NULL, 10);
   if (lane_count < 1 || lane_count > MOST)
@@ -123,7 +141,7 @@ int main(int argc, char **argv) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
   multi = curl_multi_init();
   for (long i = 0; i < lane_count; i++)
-    prepare(&lanes[i], argv, argc > 6 ? argv[6] : NULL);
+    make_headers(&lanes[i]), make_handle(&lanes[i]);
   send_all(multi, lanes, lane_count, lane_count); /* connects */
   wall = read_clock(CLOCK_MONOTONIC);
   cpu = read_clock(CLOCK_THREAD_CPUTIME_ID);

@@ -24,7 +24,10 @@ local ours = senders.ours { tls = tls, event = events.small }
 local contestants = {
   { name = "ours", run = function() return ours(COUNT, 16) end },
   { name = "multi", run = function()
-    return senders.multi(tls, COUNT, 16)
+    return senders.multi(tls, COUNT, 16, "reused")
+  end },
+  { name = "fresh", run = function()
+    return senders.multi(tls, COUNT, 16, "fresh")
   end },
   { name = "h2load", run = function()
     return senders.h2load(tls, COUNT, 16)
@@ -59,14 +62,20 @@ local function compare(name, label, target)
 end
 
 compare("multi", "C on libcurl multi", ">= 0.95")
+compare("fresh", "the same, a handle for each request")
 compare("h2load", "h2load", not tls and ">= 0.5" or nil)
-for i = 4, #contestants do
+for i = 5, #contestants do
   compare(contestants[i].name, contestants[i].name)
 end
 bench.result(row, {
   what = "CPU time of the sending thread, " .. over, unit = "ns/request",
   ours = found.ours.cpu, peer = found.multi.cpu,
   peer_name = "C on libcurl multi",
+})
+bench.result(row, {
+  what = "CPU time of the sending thread, " .. over, unit = "ns/request",
+  ours = found.ours.cpu, peer = found.fresh.cpu,
+  peer_name = "the same, a handle for each request",
 })
 
 if found["posthog-node (in batches)"] then
@@ -87,7 +96,7 @@ if not tls then
     local at = bench.interleave({
       { name = "ours", run = function() return sender(count) end },
       { name = "multi", run = function()
-        return senders.multi(tls, count, in_flight)
+        return senders.multi(tls, count, in_flight, "reused")
       end },
       { name = "h2load", run = function()
         return senders.h2load(tls, count, in_flight)

@@ -120,9 +120,10 @@ function senders.ours(options)
   end
 end
 
-function senders.multi(tls, count, in_flight)
+-- `handles`: "reused" or "fresh", one for each request.
+function senders.multi(tls, count, in_flight, handles)
   local text = run { "build/bench/multi", url(tls), KEY, senders.body, count,
-    in_flight, tls and bench.ca_file or nil }
+    in_flight, handles, tls and bench.ca_file or nil }
   local wall, cpu = text:match "^(%d+) (%d+)"
   return { rate = count / wall * 1e9, cpu = cpu / count }
 end
