@@ -72,8 +72,9 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
          SET(QUICK_EXIT, 1L); /* join no resolver */
 }
 
+/* The site's text stays while the handle is used for it: no copy is needed. */
 static bool set_authorities(CURL *easy, const seer_site *site) {
-  struct curl_blob blob = {site->ca_blob, 0, CURL_BLOB_COPY};
+  struct curl_blob blob = {site->ca_blob, 0, CURL_BLOB_NOCOPY};
   if (site->ca_file == NULL && site->ca_blob == NULL)
     return true;
   if (!SET(CAPATH, NULL) || !SET(PROXY_CAPATH, NULL))
