@@ -108,6 +108,16 @@ function bodies.value(value)
   return bodies.values({ value }, 1)[1]
 end
 
+-- { value, text, value, text... }
+function bodies.assert_written(pairs_)
+  local values, expected = {}, {}
+  for i = 1, #pairs_, 2 do
+    values[#values + 1] = pairs_[i]
+    expected[#expected + 1] = pairs_[i + 1]
+  end
+  require "luassert".same(expected, bodies.values(values))
+end
+
 -- The message about a table that is given as `data`.
 function bodies.problem(data, options)
   local message, err = bodies.refused({ name = "x", data = data }, "capture",

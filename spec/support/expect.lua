@@ -23,4 +23,12 @@ function expect.raises(message, f, ...)
   assert.equal(message, text)
 end
 
+-- That a program has ended well and has said nothing on its standard error;
+-- returns what it has printed.
+function expect.output(result)
+  assert.equal("", result.stderr)
+  assert.equal(0, result.status)
+  return result.stdout
+end
+
 return expect
