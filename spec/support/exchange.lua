@@ -176,6 +176,18 @@ function exchange.body_of(request)
   return cjson.decode(request.body)
 end
 
+-- The request line, and the other lines of a request's head in alphabetical
+-- order.
+function exchange.head_of(request)
+  local first, rest = request.head:match("^(.-)\r\n(.*)\r\n\r\n$")
+  local lines = {}
+  for line in (rest .. "\r\n"):gmatch("(.-)\r\n") do
+    lines[#lines + 1] = line
+  end
+  table.sort(lines)
+  return first, lines
+end
+
 -- The names of the events in some requests, all of them by default.
 function exchange:names(requests)
   local names = {}
