@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local x, calls
 
@@ -14,14 +15,11 @@ end)
 -- Gives the exchange a client whose on_error keeps what it is told in
 -- `calls`.
 local function listen(options)
-  local all = {
+  local all = merged({
     log_level = "off", max_in_flight = 1, on_error = function(...)
       calls[#calls + 1] = { n = select("#", ...), ... }
     end,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   calls = {}
   x.client = x:new(all)
   return x.client

@@ -55,18 +55,9 @@ describe("a process without a thread", function()
   end)
 
   local function start(options, code, env, prefix)
-    local all = {
-      LUA_PATH = package.path,
-      LUA_CPATH = package.cpath,
-      SEERSTACK_BASE_URL = server.url,
-      SEERSTACK_API_KEY = "sk_test_standin",
-    }
-    for name, value in pairs(env or {}) do
-      all[name] = value
-    end
     local child = script.start {
-      code = PREAMBLE:format(options) .. code, env = all, timeout = 25,
-      prefix = prefix,
+      code = PREAMBLE:format(options) .. code, timeout = 25, prefix = prefix,
+      env = script.environment(server.url, "sk_test_standin", env),
     }
     children[#children + 1] = child
     return child

@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local merged = require "spec.support.merged"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local socket = require "socket"
@@ -35,20 +36,13 @@ before_each(function()
 end)
 
 local function start(options, code, env, prefix)
-  local all = {
-    LUA_PATH = package.path,
-    LUA_CPATH = package.cpath,
-    SEERSTACK_BASE_URL = server.url,
-    SEERSTACK_API_KEY = server.key,
-    http_proxy = false,
-    all_proxy = false,
-    ALL_PROXY = false,
-  }
-  for name, value in pairs(env or {}) do
-    all[name] = value
-  end
   return script.start {
-    code = PREAMBLE:format(options) .. code, env = all, prefix = prefix,
+    code = PREAMBLE:format(options) .. code, prefix = prefix,
+    env = script.environment(server.url, server.key, merged({
+      http_proxy = false,
+      all_proxy = false,
+      ALL_PROXY = false,
+    }, env)),
   }
 end
 
@@ -76,14 +70,10 @@ describe("where the system refuses threads", function()
   -- None is granted until `refused` were asked for; all names are this
   -- machine's.
   local function env(refused, more)
-    local all = {
+    return merged({
       LD_PRELOAD = preload "threads" .. ":" .. preload "resolver",
       SEER_THREADS_REFUSED = refused or 1000000,
-    }
-    for name, value in pairs(more or {}) do
-      all[name] = value
-    end
-    return all
+    }, more)
   end
 
   local function named(more)

@@ -2,6 +2,7 @@
 -- then, and what ends it.
 
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 
 local x, calls
@@ -21,14 +22,11 @@ end
 -- Gives the exchange a client whose on_error keeps the names of the events
 -- in `calls`.
 local function listen(options)
-  local all = {
+  local all = merged({
     log_level = "off", max_in_flight = 1, on_error = function(_, event)
       calls[#calls + 1] = event.name
     end,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   calls = {}
   x.client = x:new(all)
   return x.client

@@ -16,16 +16,9 @@ local PROGRAM = [[
 ]]
 
 local function start(url, key, code, env)
-  local all = {
-    LUA_PATH = package.path,
-    LUA_CPATH = package.cpath,
-    SEERSTACK_BASE_URL = url,
-    SEERSTACK_API_KEY = key,
+  return script.start {
+    code = code, env = script.environment(url, key, env), timeout = 20,
   }
-  for name, value in pairs(env or {}) do
-    all[name] = value
-  end
-  return script.start { code = code, env = all, timeout = 20 }
 end
 
 local function start_capturing(url, count, options, ending)

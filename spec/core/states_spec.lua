@@ -26,12 +26,7 @@ describe("a process", function()
   local function start(url, code)
     return script.start {
       code = code,
-      env = {
-        LUA_PATH = package.path,
-        LUA_CPATH = package.cpath,
-        SEERSTACK_BASE_URL = url,
-        SEERSTACK_API_KEY = server.key,
-      },
+      env = script.environment(url, server.key),
       timeout = 120,
     }
   end

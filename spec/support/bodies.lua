@@ -1,6 +1,7 @@
 -- What the SDK would send, as raw text: the bodies of the requests that a
 -- list of events becomes, and the messages about events that it refuses.
 
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
 
@@ -17,14 +18,7 @@ local DEFAULTS = {
 }
 
 local function new(options)
-  local all = {}
-  for name, value in pairs(DEFAULTS) do
-    all[name] = value
-  end
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  return seerstack.new(merged(DEFAULTS, options))
 end
 
 -- A function that hands events over to a client; `kind` is "capture", which
@@ -39,11 +33,7 @@ end
 -- Calls f(send), which hands over events, and returns their bodies.
 function bodies.during(f, kind, options)
   local scripted = server.new()
-  local all = { base_url = scripted.url }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  local client = new(all)
+  local client = new(merged({ base_url = scripted.url }, options))
   local list = {}
   f(sender(client, kind))
   assert(scripted:serve {

@@ -2,6 +2,7 @@
 -- send to, and servers that do not answer.
 
 local assert = require "luassert"
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
 local standin = require "dev.standin"
@@ -29,13 +30,9 @@ end
 
 -- The clients of an endpoint share its pacing, so none of these is paced.
 function clients.new(options)
-  local all = {
+  return seerstack.new(merged({
     api_key = "sk_test_standin", base_url = api.url, rate_limit = false,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  }, options))
 end
 
 -- Calls f with a client whose server does not answer before f has returned.

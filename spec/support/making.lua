@@ -1,6 +1,7 @@
 -- Making clients with an option, or not: for the specs of `new`.
 
 local assert = require "luassert"
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 
 local making = {}
@@ -9,11 +10,9 @@ local making = {}
 making.NOWHERE = "http://127.0.0.1:1"
 
 function making.with(changes)
-  local all = { api_key = "sk_test_options", base_url = making.NOWHERE }
-  for name, value in pairs(changes) do
-    all[name] = value
-  end
-  return all
+  return merged({
+    api_key = "sk_test_options", base_url = making.NOWHERE,
+  }, changes)
 end
 
 function making.refusal(given)

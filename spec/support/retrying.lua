@@ -3,6 +3,7 @@
 
 local assert = require "luassert"
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local retrying = {}
 
@@ -34,11 +35,7 @@ end
 
 -- Of its troubles only the counts tell.
 function retrying.new(options)
-  local all = { log_level = "off" }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return x:new(all)
+  return x:new(merged({ log_level = "off" }, options))
 end
 
 -- The n-th attempt of the only event gets the n-th answer, and 200 follows.

@@ -2,6 +2,7 @@
 -- process does at its exit, after a fork or under a signal can only be seen
 -- from another one.
 
+local merged = require "spec.support.merged"
 local shell = require "dev.shell"
 local slow = require "spec.support.slow"
 local wait = require "spec.support.wait"
@@ -30,7 +31,7 @@ end
 
 script.interpreter = find_interpreter()
 
-local function environment(values)
+local function setting(values)
   local unset, set = { "env" }, {}
   for name, value in pairs(values or {}) do
     if value == false then
@@ -58,7 +59,7 @@ local function program(directory, options)
       .. shell.quote(directory .. "/stdout") .. " 2>"
       .. shell.quote(directory .. "/stderr"),
     "echo $$ >" .. shell.quote(directory .. "/pid"),
-    "exec " .. environment(options.env) .. " " .. (options.prefix or "")
+    "exec " .. setting(options.env) .. " " .. (options.prefix or "")
       .. " " .. shell.join(words),
   }, "\n") .. "\n"
 end
@@ -103,6 +104,14 @@ end
 -- Starts a program and waits for its end; see handle:wait for the result.
 function script.run(options)
   return script.start(options):wait()
+end
+
+-- The environment of a program that sends to `url`, with changes, if any.
+function script.environment(url, key, changes)
+  return merged({
+    SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = key,
+    LUA_PATH = package.path, LUA_CPATH = package.cpath,
+  }, changes)
 end
 
 -- The program's process id.
