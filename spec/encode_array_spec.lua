@@ -7,7 +7,7 @@ local seerstack = require "seerstack"
 local assert_written = bodies.assert_written
 
 local function run(code, env)
-  return expect.output(script.run { code = code, env = env })
+  return expect.ended_well(script.run { code = code, env = env }).stdout
 end
 
 describe("seerstack.array", function()

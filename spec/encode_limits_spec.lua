@@ -21,7 +21,7 @@ local function nested(levels)
 end
 
 local function run(code, env)
-  return expect.output(script.run { code = code, env = env })
+  return expect.ended_well(script.run { code = code, env = env }).stdout
 end
 
 describe("a value that JSON has not", function()

@@ -1,3 +1,4 @@
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
 local merged = require "spec.support.merged"
 local wait = require "spec.support.wait"
@@ -15,11 +16,6 @@ end)
 local function ask(name, options)
   local all = merged({ future = true }, options)
   return assert(x.client.events.capture({ name = name or "a.b" }, all))
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 local function forget(...)

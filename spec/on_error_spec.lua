@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
 local merged = require "spec.support.merged"
 
@@ -33,11 +34,6 @@ end
 local function lose(count, handler)
   x:capture_many(count)
   x:settle(handler or no)
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 -- That on_error is called for one event, once, and no more.

@@ -1,4 +1,4 @@
-local cjson = require "cjson"
+local expect = require "spec.support.expect"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -64,26 +64,11 @@ describe("a process without a thread", function()
   end
 
   local function run(...)
-    local result = start(...):wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result
+    return expect.ended_well(start(...):wait())
   end
 
-  -- Each of the numbers 1 to `count` once, each under a key of its own.
   local function assert_received(count)
-    local numbers, keys = {}, {}
-    for _, event in ipairs(server:events()) do
-      local number = cjson.decode(event.body).data.i
-      local key = event.headers["idempotency-key"]
-      assert.is_nil(numbers[number], "received twice")
-      assert.is_nil(keys[key], "a key was used twice")
-      numbers[number], keys[key] = true, true
-    end
-    for i = 1, count do
-      assert.is_true(numbers[i], i .. " of " .. count)
-    end
-    assert.equal(count, server:count())
+    expect.received(server, count)
   end
 
   local function wait_for_line(child, line)

@@ -1,4 +1,4 @@
-local cjson = require "cjson"
+local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
@@ -47,23 +47,11 @@ local function start(options, code, env, prefix)
 end
 
 local function run(...)
-  local result = start(...):wait()
-  assert.equal("", result.stderr)
-  assert.equal(0, result.status)
-  return result.stdout
+  return expect.ended_well(start(...):wait()).stdout
 end
 
 local function assert_received(count)
-  local numbers = {}
-  for _, event in ipairs(server:events()) do
-    local number = cjson.decode(event.body).data.i
-    assert.is_nil(numbers[number], "received twice")
-    numbers[number] = true
-  end
-  for i = 1, count do
-    assert.is_true(numbers[i], i .. " of " .. count)
-  end
-  assert.equal(count, server:count())
+  expect.received(server, count)
 end
 
 describe("where the system refuses threads", function()

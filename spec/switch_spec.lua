@@ -1,8 +1,11 @@
 -- Clients that send nothing: enabled = false, and test_mode.
 
 local exchange = require "spec.support.exchange"
+local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
+
+local assert_raises = expect.raises
 
 local x
 
@@ -44,12 +47,6 @@ local function assert_error(name, ...)
   assert.equal(name, err.name)
   assert.equal(message, err.message)
   return message
-end
-
-local function assert_raises(message, f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  assert.equal(message, text)
 end
 
 -- What a program without a key sees that uses clients in every way.

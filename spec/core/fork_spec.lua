@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
@@ -77,10 +78,7 @@ describe("a fork", function()
   end
 
   local function run(...)
-    local result = start(...):wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result
+    return expect.ended_well(start(...):wait())
   end
 
   -- Each received once, under a key of its own; `counts` says how many whose.

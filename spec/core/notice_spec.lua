@@ -1,6 +1,7 @@
 -- When callbacks hear of what has come up, how much of it is kept until
 -- then, and what ends it.
 
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
 local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
@@ -37,11 +38,6 @@ local function lose(count, prefix)
   local before = exchange.adds_up(x.client).rejected
   x:capture_many(count, prefix)
   assert.equal(before + count, x:settle(no).rejected)
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 local function names(first, last, prefix)

@@ -1,3 +1,4 @@
+local expect = require "spec.support.expect"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -32,10 +33,7 @@ describe("a process", function()
   end
 
   local function run(code)
-    local result = start(server.url, code):wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result
+    return expect.ended_well(start(server.url, code):wait())
   end
 
   local function assert_keys_differ(count)

@@ -1,6 +1,7 @@
 -- What many specs expect of a call.
 
 local assert = require "luassert"
+local cjson = require "cjson"
 
 local expect = {}
 
@@ -24,11 +25,30 @@ function expect.raises(message, f, ...)
 end
 
 -- That a program has ended well and has said nothing on its standard error;
--- returns what it has printed.
-function expect.output(result)
+-- returns its result.
+function expect.ended_well(result)
   assert.equal("", result.stderr)
   assert.equal(0, result.status)
-  return result.stdout
+  return result
+end
+
+-- That a stand-in has got each of the events 1 to `count`, whose numbers are
+-- in data.i, once, and each under a key of its own.
+function expect.received(standin, count)
+  local numbers, keys = {}, {}
+  local events = standin:events()
+  for _, event in ipairs(events) do
+    local number = cjson.decode(event.body).data.i
+    local key = event.headers["idempotency-key"]
+    assert.is_nil(numbers[number], "received twice")
+    assert.is_nil(keys[key], "a key was used twice")
+    numbers[number], keys[key] = true, true
+  end
+  for i = 1, count do
+    assert.is_true(numbers[i], i .. " of " .. count)
+  end
+  assert.equal(count, #events)
+  assert.equal(count, standin:count())
 end
 
 return expect
