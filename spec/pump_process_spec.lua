@@ -47,10 +47,7 @@ describe("a process without a thread", function()
 
   after_each(function()
     for _, child in ipairs(children) do
-      if not child:done() then
-        child:kill("KILL")
-        child:wait(5)
-      end
+      child:finish()
     end
   end)
 

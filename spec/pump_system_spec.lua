@@ -165,10 +165,7 @@ describe("a signal", function()
   local child
 
   after_each(function()
-    if not child:done() then
-      child:kill("KILL")
-      child:wait(5)
-    end
+    child:finish()
   end)
 
   -- Ends the process, which would wait for 20 s, by SIGTERM.

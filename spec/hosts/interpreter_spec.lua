@@ -54,10 +54,7 @@ end)
 
 after_each(function()
   for _, child in pairs(started) do
-    if not child:done() then
-      child:kill("KILL")
-      child:wait(5)
-    end
+    child:finish()
   end
   host.clean_up()
 end)

@@ -131,6 +131,14 @@ function handle:kill(signal)
     :format(signal or "TERM", self:pid())) == 0
 end
 
+-- Ends the program if it still runs: for what a spec leaves behind.
+function handle:finish()
+  if not self:done() then
+    self:kill("KILL")
+    self:wait(5)
+  end
+end
+
 -- What the program has written so far.
 function handle:stdout()
   return self.result and self.result.stdout
