@@ -2,6 +2,7 @@
 -- others.
 
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local x
 
@@ -19,10 +20,7 @@ end
 
 -- Gives the exchange a client with a callback.
 local function new(name, callback, options)
-  local all = { [name] = callback, log_level = "off" }
-  for key, value in pairs(options or {}) do
-    all[key] = value
-  end
+  local all = merged({ [name] = callback, log_level = "off" }, options)
   x.client = x:new(all)
   return x.client
 end

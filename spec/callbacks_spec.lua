@@ -1,4 +1,5 @@
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 
 local x
@@ -13,10 +14,7 @@ end)
 
 -- Gives the exchange a client that filters.
 local function filter(before_send, options)
-  local all = { before_send = before_send, log_level = "off" }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  local all = merged({ before_send = before_send, log_level = "off" }, options)
   x.client = x:new(all)
   return x.client
 end

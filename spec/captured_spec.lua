@@ -1,4 +1,5 @@
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 
 local load = rawget(_G, "loadstring") or load
@@ -22,11 +23,9 @@ end)
 
 -- A client of the server, which must get nothing of it.
 local function new(options)
-  local all = { base_url = x.url, api_key = x.key, test_mode = true }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  return seerstack.new(merged({
+    base_url = x.url, api_key = x.key, test_mode = true,
+  }, options))
 end
 
 describe("client:captured", function()

@@ -1,4 +1,6 @@
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local wait = require "spec.support.wait"
 
 local x
@@ -12,16 +14,8 @@ after_each(function()
 end)
 
 local function ask(name, options)
-  local all = { future = true }
-  for option, value in pairs(options or {}) do
-    all[option] = value
-  end
+  local all = merged({ future = true }, options)
   return assert(x.client.events.capture({ name = name or "a.b" }, all))
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 local function forget(...)

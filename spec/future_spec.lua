@@ -1,4 +1,5 @@
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local server = require "spec.support.server"
 local socket = require "socket"
 local standin = require "dev.standin"
@@ -25,10 +26,7 @@ end
 
 -- The future of an event of x.client, with these options besides.
 local function ask(name, options)
-  local all = { future = true }
-  for option, value in pairs(options or {}) do
-    all[option] = value
-  end
+  local all = merged({ future = true }, options)
   return assert(x.client.events.capture({ name = name or "a.b" }, all))
 end
 

@@ -1,4 +1,5 @@
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local x, messages
 
@@ -12,14 +13,11 @@ end)
 
 -- Gives the exchange a client whose logger keeps its calls in `messages`.
 local function listen(options)
-  local all = {
+  local all = merged({
     api_key = x.key, max_in_flight = 1, logger = function(...)
       messages[#messages + 1] = { n = select("#", ...), ... }
     end,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   messages = {}
   x.client = x:new(all)
   return x.client

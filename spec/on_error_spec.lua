@@ -1,5 +1,7 @@
 local cjson = require "cjson"
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local x, calls
 
@@ -14,14 +16,11 @@ end)
 -- Gives the exchange a client whose on_error keeps what it is told in
 -- `calls`.
 local function listen(options)
-  local all = {
+  local all = merged({
     log_level = "off", max_in_flight = 1, on_error = function(...)
       calls[#calls + 1] = { n = select("#", ...), ... }
     end,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   calls = {}
   x.client = x:new(all)
   return x.client
@@ -35,11 +34,6 @@ end
 local function lose(count, handler)
   x:capture_many(count)
   x:settle(handler or no)
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 -- That on_error is called for one event, once, and no more.

@@ -1,5 +1,8 @@
 local exchange = require "spec.support.exchange"
+local expect = require "spec.support.expect"
 local seerstack = require "seerstack"
+
+local assert_raises = expect.raises
 
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
@@ -39,12 +42,6 @@ local function assert_error(name, pattern, ...)
   assert.equal(name, err.name)
   assert.equal(message, err.message)
   return err
-end
-
-local function assert_raises(message, f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  assert.equal(message, text)
 end
 
 describe("client:post", function()

@@ -1,4 +1,4 @@
-local cjson = require "cjson"
+local expect = require "spec.support.expect"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -47,52 +47,25 @@ describe("a process without a thread", function()
 
   after_each(function()
     for _, child in ipairs(children) do
-      if not child:done() then
-        child:kill("KILL")
-        child:wait(5)
-      end
+      child:finish()
     end
   end)
 
   local function start(options, code, env, prefix)
-    local all = {
-      LUA_PATH = package.path,
-      LUA_CPATH = package.cpath,
-      SEERSTACK_BASE_URL = server.url,
-      SEERSTACK_API_KEY = "sk_test_standin",
-    }
-    for name, value in pairs(env or {}) do
-      all[name] = value
-    end
     local child = script.start {
-      code = PREAMBLE:format(options) .. code, env = all, timeout = 25,
-      prefix = prefix,
+      code = PREAMBLE:format(options) .. code, timeout = 25, prefix = prefix,
+      env = script.environment(server.url, "sk_test_standin", env),
     }
     children[#children + 1] = child
     return child
   end
 
   local function run(...)
-    local result = start(...):wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result
+    return expect.ended_well(start(...):wait())
   end
 
-  -- Each of the numbers 1 to `count` once, each under a key of its own.
   local function assert_received(count)
-    local numbers, keys = {}, {}
-    for _, event in ipairs(server:events()) do
-      local number = cjson.decode(event.body).data.i
-      local key = event.headers["idempotency-key"]
-      assert.is_nil(numbers[number], "received twice")
-      assert.is_nil(keys[key], "a key was used twice")
-      numbers[number], keys[key] = true, true
-    end
-    for i = 1, count do
-      assert.is_true(numbers[i], i .. " of " .. count)
-    end
-    assert.equal(count, server:count())
+    expect.received(server, count)
   end
 
   local function wait_for_line(child, line)

@@ -1,4 +1,5 @@
-local cjson = require "cjson"
+local expect = require "spec.support.expect"
+local merged = require "spec.support.merged"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local socket = require "socket"
@@ -35,55 +36,32 @@ before_each(function()
 end)
 
 local function start(options, code, env, prefix)
-  local all = {
-    LUA_PATH = package.path,
-    LUA_CPATH = package.cpath,
-    SEERSTACK_BASE_URL = server.url,
-    SEERSTACK_API_KEY = server.key,
-    http_proxy = false,
-    all_proxy = false,
-    ALL_PROXY = false,
-  }
-  for name, value in pairs(env or {}) do
-    all[name] = value
-  end
   return script.start {
-    code = PREAMBLE:format(options) .. code, env = all, prefix = prefix,
+    code = PREAMBLE:format(options) .. code, prefix = prefix,
+    env = script.environment(server.url, server.key, merged({
+      http_proxy = false,
+      all_proxy = false,
+      ALL_PROXY = false,
+    }, env)),
   }
 end
 
 local function run(...)
-  local result = start(...):wait()
-  assert.equal("", result.stderr)
-  assert.equal(0, result.status)
-  return result.stdout
+  return expect.ended_well(start(...):wait()).stdout
 end
 
 local function assert_received(count)
-  local numbers = {}
-  for _, event in ipairs(server:events()) do
-    local number = cjson.decode(event.body).data.i
-    assert.is_nil(numbers[number], "received twice")
-    numbers[number] = true
-  end
-  for i = 1, count do
-    assert.is_true(numbers[i], i .. " of " .. count)
-  end
-  assert.equal(count, server:count())
+  expect.received(server, count)
 end
 
 describe("where the system refuses threads", function()
   -- None is granted until `refused` were asked for; all names are this
   -- machine's.
   local function env(refused, more)
-    local all = {
+    return merged({
       LD_PRELOAD = preload "threads" .. ":" .. preload "resolver",
       SEER_THREADS_REFUSED = refused or 1000000,
-    }
-    for name, value in pairs(more or {}) do
-      all[name] = value
-    end
-    return all
+    }, more)
   end
 
   local function named(more)
@@ -187,10 +165,7 @@ describe("a signal", function()
   local child
 
   after_each(function()
-    if not child:done() then
-      child:kill("KILL")
-      child:wait(5)
-    end
+    child:finish()
   end)
 
   -- Ends the process, which would wait for 20 s, by SIGTERM.

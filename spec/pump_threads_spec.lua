@@ -6,17 +6,6 @@ local shell = require "dev.shell"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
-local function environment(url, key, more)
-  local env = {
-    SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = key,
-    LUA_PATH = package.path, LUA_CPATH = package.cpath,
-  }
-  for name, value in pairs(more or {}) do
-    env[name] = value
-  end
-  return env
-end
-
 describe("a client that wants a thread", function()
   local x, directory
 
@@ -57,7 +46,7 @@ describe("a client that wants a thread", function()
           socket.sleep(0.005)
         end
       ]],
-      env = environment(x.url, x.key, { ARRIVED = arrived }),
+      env = script.environment(x.url, x.key, { ARRIVED = arrived }),
     }
     x:serve(function(request)
       if exchange.body_of(request).name == "own" then
@@ -108,7 +97,7 @@ describe("a process that ends while another thread pumps", function()
           socket.sleep(math.random() / 20)
           os.exit(0)
         ]],
-        env = environment(api.tls_url, api.key,
+        env = script.environment(api.tls_url, api.key,
           { SSL_CERT_FILE = api.ca_file, PUMPS = pumps }),
       }
       assert.equal("", result.stderr)

@@ -1,3 +1,4 @@
+local merged = require "spec.support.merged"
 local process = require "spec.support.process"
 local seerstack = require "seerstack"
 local shell = require "dev.shell"
@@ -29,15 +30,11 @@ describe("without a thread", function()
   after_each(assert_no_thread)
 
   local function new(options)
-    local all = {
+    return seerstack.new(merged({
       api_key = api.key, base_url = api.url, rate_limit = false,
       initial_retry_delay = 0.02, max_retry_delay = 0.05, thread = false,
       exit_timeout = 0, log_level = "off",
-    }
-    for name, value in pairs(options or {}) do
-      all[name] = value
-    end
-    return seerstack.new(all)
+    }, options))
   end
 
   local function capture_many(client, count)

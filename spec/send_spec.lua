@@ -1,6 +1,7 @@
 -- What a request may have of its own: timeout, max_retries, idempotency_key.
 
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local x
 
@@ -24,10 +25,7 @@ end
 
 -- The same with a future, which stands for every request that is waited for.
 local function ask(name, options)
-  local all = { future = true }
-  for option, value in pairs(options) do
-    all[option] = value
-  end
+  local all = merged({ future = true }, options)
   return capture(name, all)
 end
 

@@ -1,7 +1,11 @@
 -- Clients that send nothing: enabled = false, and test_mode.
 
 local exchange = require "spec.support.exchange"
+local expect = require "spec.support.expect"
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
+
+local assert_raises = expect.raises
 
 local x
 
@@ -15,11 +19,7 @@ end)
 
 -- A client of the server, which must get nothing.
 local function new(options)
-  local all = { base_url = x.url, api_key = x.key }
-  for name, value in pairs(options) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  return seerstack.new(merged({ base_url = x.url, api_key = x.key }, options))
 end
 
 local function assert_nothing_came()
@@ -49,19 +49,10 @@ local function assert_error(name, ...)
   return message
 end
 
-local function assert_raises(message, f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  assert.equal(message, text)
-end
-
 -- What a program without a key sees that uses clients in every way.
 local function use(options, env)
-  local all = { SEERSTACK_API_KEY = "" }
-  for name, value in pairs(env or {}) do
-    all[name] = value
-  end
-  return x:child { env = all, code = ([[
+  env = merged({ SEERSTACK_API_KEY = "" }, env)
+  return x:child { env = env, code = ([[
     local seerstack = require "seerstack"
     local client = seerstack.new { %s }
     for _ = 1, 3 do

@@ -1,6 +1,7 @@
 -- What the value of each option may be, wherever the option can be given.
 
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local rows = require "spec.support.rows"
 local seerstack = require "seerstack"
 local shell = require "dev.shell"
@@ -18,14 +19,10 @@ teardown(function() os.remove(CERTIFICATES) end)
 
 -- Nothing listens there, and nothing is sent.
 local function new(options)
-  local all = {
+  return seerstack.new(merged({
     api_key = "sk_test_values", base_url = "http://127.0.0.1:1",
     exit_timeout = 0,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  }, options))
 end
 
 local function times(least)

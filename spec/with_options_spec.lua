@@ -1,4 +1,8 @@
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
+local expect = require "spec.support.expect"
+
+local assert_raises = expect.raises
 
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
@@ -46,17 +50,6 @@ local function request_of(name)
     end
   end
   error("there is no request about " .. name)
-end
-
-local function assert_raises(message, f, ...)
-  local ok, text = pcall(f, ...)
-  assert.is_false(ok)
-  assert.equal(message, text)
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 describe("client:with_options", function()

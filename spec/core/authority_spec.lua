@@ -195,11 +195,9 @@ describe("SSL_CERT_FILE", function()
   local function run(file, option, value)
     local result = script.run {
       code = CODE, args = { option, value },
-      env = {
-        SEERSTACK_BASE_URL = api.tls_url, SEERSTACK_API_KEY = api.key,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+      env = script.environment(api.tls_url, api.key, {
         SSL_CERT_FILE = file,
-      },
+      }),
     }
     assert.equal("", result.stderr)
     return result.stdout
@@ -280,11 +278,9 @@ describe("verification", function()
           { wait = true, max_retries = 0 })
         print(err.name)
       ]],
-      env = {
-        SEERSTACK_BASE_URL = api.tls_url, SEERSTACK_API_KEY = api.key,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+      env = script.environment(api.tls_url, api.key, {
         HOME = directory, CURL_HOME = directory, SSL_CERT_FILE = false,
-      },
+      }),
     }
     assert.equal("APIConnectionError\n", result.stdout, result.stderr)
     assert.equal(0, api:status().requests)

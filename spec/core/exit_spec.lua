@@ -26,10 +26,7 @@ describe("at exit", function()
         client:pump(0.3)
         os.execute "sleep 0.3"
       ]]):format(thread),
-      env = {
-        SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
-      },
+      env = script.environment(api.url, api.key),
     }
   end
 

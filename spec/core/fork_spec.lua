@@ -1,4 +1,6 @@
 local cjson = require "cjson"
+local expect = require "spec.support.expect"
+local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
 local process = require "spec.support.process"
@@ -68,26 +70,15 @@ describe("a fork", function()
   end)
 
   local function start(url, code, env)
-    local all = {
-      LUA_PATH = package.path,
-      LUA_CPATH = package.cpath,
-      SEERSTACK_BASE_URL = url,
-      SEERSTACK_API_KEY = server.key,
-      SEER_GO = go,
+    local changes = merged({ SEER_GO = go }, no_leaks, env)
+    return script.start {
+      code = PREAMBLE .. code, timeout = 20,
+      env = script.environment(url, server.key, changes),
     }
-    for _, source in ipairs { no_leaks, env or {} } do
-      for name, value in pairs(source) do
-        all[name] = value
-      end
-    end
-    return script.start { code = PREAMBLE .. code, env = all, timeout = 20 }
   end
 
   local function run(...)
-    local result = start(...):wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result
+    return expect.ended_well(start(...):wait())
   end
 
   -- Each received once, under a key of its own; `counts` says how many whose.

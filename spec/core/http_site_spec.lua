@@ -4,13 +4,10 @@ local standin = require "dev.standin"
 describe("what libcurl says of a proxy", function()
   it("is told without the login", function()
     local result = script.run {
-      env = {
-        SEERSTACK_API_KEY = "sk_test_proxied",
-        SEERSTACK_BASE_URL = "http://example.invalid",
+      env = script.environment("http://example.invalid", "sk_test_proxied", {
         http_proxy = "http://bob:hunter2@127.0.0.1:99999",
         no_proxy = false, NO_PROXY = false,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
-      },
+      }),
       code = [[
         local client = require "seerstack".new {}
         print(client.events.capture({ name = "a" },

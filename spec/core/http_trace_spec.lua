@@ -1,6 +1,7 @@
 -- What log_level = "debug" shows of each request and each answer.
 
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 
 local x, messages
 
@@ -13,17 +14,14 @@ after_each(function()
 end)
 
 local function new(options)
-  local all = {
+  local all = merged({
     api_key = x.key, max_in_flight = 1, log_level = "debug",
     logger = function(level, message, fields)
       if level == "debug" then
         messages[#messages + 1] = { text = message, fields = fields }
       end
     end,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   messages = {}
   x.client = x:new(all)
 end

@@ -1,4 +1,5 @@
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local shell = require "dev.shell"
 local standin = require "dev.standin"
@@ -15,13 +16,10 @@ after_each(function()
 end)
 
 local function new(version, options)
-  local all = {
+  local all = merged({
     api_key = api.key, http_version = version, ca_file = api.ca_file,
     log_level = "off",
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   return (exchange.client(all.base_url or api.tls_url, all))
 end
 

@@ -40,13 +40,9 @@ describe("after the last event", function()
     local child = script.start {
       code = PROGRAM,
       args = { pipe },
-      env = {
-        LUA_PATH = package.path,
-        LUA_CPATH = package.cpath,
-        SEERSTACK_BASE_URL = url,
-        SEERSTACK_API_KEY = server.key,
+      env = script.environment(url, server.key, {
         SSL_CERT_FILE = server.ca_file,
-      },
+      }),
       timeout = 120,
     }
     programs[name] = { child = child, pipe = pipe }

@@ -21,11 +21,9 @@ describe("the sender", function()
     function()
       local result = script.run {
         timeout = 60,
-        env = {
-          SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
-          LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        env = script.environment(api.url, api.key, {
           LD_PRELOAD = preload "late_alarm", LATE_ALARM = "2",
-        },
+        }),
         code = [[
           local seerstack, socket = require "seerstack", require "socket"
           local client = seerstack.new {}

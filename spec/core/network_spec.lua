@@ -2,6 +2,7 @@
 -- authority_spec.lua, HTTP/2 in http_version_spec.lua.
 
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local mime = require "mime"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
@@ -39,11 +40,9 @@ local function until_closed(open)
 end
 
 local function new(options)
-  local all = { max_retries = 0, log_level = "off", api_key = x.key }
-  for name, value in pairs(options) do
-    all[name] = value
-  end
-  return x:new(all)
+  return x:new(merged({
+    max_retries = 0, log_level = "off", api_key = x.key,
+  }, options))
 end
 
 -- What becomes of a waited-for event, while the scripted server and the

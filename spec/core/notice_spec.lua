@@ -1,7 +1,9 @@
 -- When callbacks hear of what has come up, how much of it is kept until
 -- then, and what ends it.
 
+local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
+local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 
 local x, calls
@@ -21,14 +23,11 @@ end
 -- Gives the exchange a client whose on_error keeps the names of the events
 -- in `calls`.
 local function listen(options)
-  local all = {
+  local all = merged({
     log_level = "off", max_in_flight = 1, on_error = function(_, event)
       calls[#calls + 1] = event.name
     end,
-  }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  }, options)
   calls = {}
   x.client = x:new(all)
   return x.client
@@ -39,11 +38,6 @@ local function lose(count, prefix)
   local before = exchange.adds_up(x.client).rejected
   x:capture_many(count, prefix)
   assert.equal(before + count, x:settle(no).rejected)
-end
-
-local function collect()
-  collectgarbage()
-  collectgarbage()
 end
 
 local function names(first, last, prefix)

@@ -23,10 +23,7 @@ setup(function()
   api = standin.start { rate_limit = 1000 }
   minute = script.start {
     timeout = 120,
-    env = {
-      SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
-      LUA_PATH = package.path, LUA_CPATH = package.cpath,
-    },
+    env = script.environment(api.url, api.key),
     code = [[
       local client = require "seerstack".new { exit_timeout = 90 }
       for i = 1, 1200 do
@@ -219,10 +216,7 @@ describe("a waited-for request", function()
     function()
       local x = exchange.open()
       local child = script.start {
-        env = {
-          SEERSTACK_BASE_URL = x.url, SEERSTACK_API_KEY = x.key,
-          LUA_PATH = package.path, LUA_CPATH = package.cpath,
-        },
+        env = script.environment(x.url, x.key),
         code = [[
           local client = require "seerstack".new {
             max_in_flight = 1, rate_limit = 2, exit_timeout = 0,

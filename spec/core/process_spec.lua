@@ -1,9 +1,11 @@
-local cjson = require "cjson"
+local expect = require "spec.support.expect"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
 local socket = require "socket"
 local standin = require "dev.standin"
+
+local assert_received = expect.received
 
 -- `%d` events captured by a script; what the child is told goes into
 -- `options`, and how it ends into `ending`.
@@ -16,16 +18,9 @@ local PROGRAM = [[
 ]]
 
 local function start(url, key, code, env)
-  local all = {
-    LUA_PATH = package.path,
-    LUA_CPATH = package.cpath,
-    SEERSTACK_BASE_URL = url,
-    SEERSTACK_API_KEY = key,
+  return script.start {
+    code = code, env = script.environment(url, key, env), timeout = 20,
   }
-  for name, value in pairs(env or {}) do
-    all[name] = value
-  end
-  return script.start { code = code, env = all, timeout = 20 }
 end
 
 local function start_capturing(url, count, options, ending)
@@ -51,24 +46,6 @@ local function told_lost(result)
     end
   end
   return found
-end
-
--- Each of the numbers 1 to `count` was received once, each with a key of its
--- own.
-local function assert_received(server, count)
-  local numbers, keys = {}, {}
-  local events = server:events()
-  for _, event in ipairs(events) do
-    local number = cjson.decode(event.body).data.i
-    local key = event.headers["idempotency-key"]
-    assert.is_nil(numbers[number], "received twice")
-    assert.is_nil(keys[key], "a key was used twice")
-    numbers[number], keys[key] = true, true
-  end
-  assert.equal(count, #events)
-  for i = 1, count do
-    assert.is_true(numbers[i])
-  end
 end
 
 describe("at exit", function()

@@ -1,3 +1,4 @@
+local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
@@ -24,19 +25,13 @@ describe("capture", function()
   local function start(url, code, delay)
     return script.start {
       code = code,
-      env = {
-        LUA_PATH = package.path,
-        LUA_CPATH = package.cpath,
-        SEERSTACK_BASE_URL = url,
-        SEERSTACK_API_KEY = "sk_test_x",
+      env = script.environment(url, "sk_test_x", merged(no_leaks, {
         LD_PRELOAD = delay and preload "resolver",
         SEER_RESOLVER_DELAY = delay,
         http_proxy = false,
         all_proxy = false,
         ALL_PROXY = false,
-        ASAN_OPTIONS = no_leaks.ASAN_OPTIONS,
-        VALGRIND_OPTS = no_leaks.VALGRIND_OPTS,
-      },
+      })),
       timeout = 30,
     }
   end

@@ -1,3 +1,4 @@
+local expect = require "spec.support.expect"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -26,21 +27,13 @@ describe("a process", function()
   local function start(url, code)
     return script.start {
       code = code,
-      env = {
-        LUA_PATH = package.path,
-        LUA_CPATH = package.cpath,
-        SEERSTACK_BASE_URL = url,
-        SEERSTACK_API_KEY = server.key,
-      },
+      env = script.environment(url, server.key),
       timeout = 120,
     }
   end
 
   local function run(code)
-    local result = start(server.url, code):wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result
+    return expect.ended_well(start(server.url, code):wait())
   end
 
   local function assert_keys_differ(count)

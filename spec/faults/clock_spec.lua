@@ -50,12 +50,10 @@ local function run(code, handler, look)
   set(0)
   local child = script.start {
     code = CODE .. code, timeout = HANG,
-    env = {
-      SEERSTACK_BASE_URL = x.url, SEERSTACK_API_KEY = x.key,
-      LUA_PATH = package.path, LUA_CPATH = package.cpath,
+    env = script.environment(x.url, x.key, {
       LD_PRELOAD = preload "wall_clock",
       SEER_CLOCK_FILE = directory .. "/clock",
-    },
+    }),
   }
   x:serve(handler, function()
     if look then

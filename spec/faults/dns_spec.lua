@@ -56,14 +56,12 @@ print(stats.delivered, stats.rejected, stats.dropped)
 local function finish(line, net, listener, directory)
   local child = script.start {
     code = CODE:format(line[4] or ""), timeout = 60,
-    env = {
-      SEERSTACK_BASE_URL = "http://api.test:" .. listener.port,
-      SEERSTACK_API_KEY = exchange.key(),
-      LUA_PATH = package.path, LUA_CPATH = package.cpath,
-      LD_PRELOAD = preload "resolver", SEER_RESOLVER_FILE = directory
-        .. "/resolver", http_proxy = false, all_proxy = false,
-      ALL_PROXY = false,
-    },
+    env = script.environment("http://api.test:" .. listener.port,
+      exchange.key(), {
+        LD_PRELOAD = preload "resolver", SEER_RESOLVER_FILE = directory
+          .. "/resolver", http_proxy = false, all_proxy = false,
+        ALL_PROXY = false,
+      }),
   }
   net:serve(function()
     if child:stdout():find "seen" then

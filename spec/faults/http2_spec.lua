@@ -5,6 +5,7 @@ local exchange = require "spec.support.exchange"
 local faults = require "spec.support.faults"
 local faulty = require "spec.support.faulty"
 local frames = require "spec.support.frames"
+local merged = require "spec.support.merged"
 local shell = require "dev.shell"
 local socket = require "socket"
 local ssl = require "ssl"
@@ -45,11 +46,8 @@ local function answer_all(f)
 end
 
 local function line(what, fault, queued, waited, options)
-  local all = { ca_file = directory .. "/cert.pem", http_version = "2",
-    timeout = 20 }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  local all = merged({ ca_file = directory .. "/cert.pem", http_version = "2",
+    timeout = 20 }, options)
   return { what, fault, queued, waited, all, context = CONTEXT,
     inside = true, serve = serve }
 end

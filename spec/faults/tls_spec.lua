@@ -4,6 +4,7 @@
 local certificate = require "spec.support.certificate"
 local faults = require "spec.support.faults"
 local faulty = require "spec.support.faulty"
+local merged = require "spec.support.merged"
 local shell = require "dev.shell"
 local ssl = require "ssl"
 
@@ -23,13 +24,10 @@ local function trust(directory)
 end
 
 local function context_of(directory, more)
-  local settings = {
+  local settings = merged({
     mode = "server", protocol = "any", certificate = directory .. "/cert.pem",
     key = directory .. "/key.pem", options = "all",
-  }
-  for name, value in pairs(more or {}) do
-    settings[name] = value
-  end
+  }, more)
   return assert(ssl.newcontext(settings))
 end
 
@@ -45,10 +43,7 @@ local OLDER = context_of(directories[1], { protocol = "tlsv1_2" })
 local STRANGER = context_of(make {})
 
 local function line(what, fault, queued, waited, options)
-  local all = { ca_file = CA, timeout = 20 }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
+  local all = merged({ ca_file = CA, timeout = 20 }, options)
   return { what, fault, queued, waited, all, context = GOOD,
     serve = faults.serve_once }
 end

@@ -110,10 +110,7 @@ describe("the collector", function()
   local function run(code)
     local result = script.run {
       code = code,
-      env = {
-        SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
-      },
+      env = script.environment(api.url, api.key),
       timeout = 300,
     }
     assert.equal("", (result.stderr:gsub("seerstack: [^\n]*\n", "")))

@@ -28,12 +28,9 @@ describe("a process that ends", function()
           require "socket".sleep(0.01)
         end
       ]],
-      env = {
-        SEERSTACK_API_KEY = "k",
-        SEERSTACK_BASE_URL = "https://127.0.0.1:" .. scripted.port,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
+      env = script.environment("https://127.0.0.1:" .. scripted.port, "k", {
         LD_PRELOAD = preload "slow_tls", SEER_SLOW_TLS = 1500,
-      },
+      }),
     }
     assert.equal("", result.stderr)
     assert.equal(0, result.status)

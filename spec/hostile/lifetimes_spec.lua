@@ -16,10 +16,7 @@ describe("when", function()
   local function run(code)
     local result = script.run {
       code = code,
-      env = {
-        SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
-      },
+      env = script.environment(api.url, api.key),
       timeout = 240,
     }
     assert.equal("", result.stderr)

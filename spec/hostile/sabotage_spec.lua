@@ -55,10 +55,7 @@ describe("a state", function()
         assert(client:close(20))
         write "well"
       ]],
-      env = {
-        SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
-        LUA_PATH = package.path, LUA_CPATH = package.cpath,
-      },
+      env = script.environment(api.url, api.key),
     }
   end
 
@@ -209,10 +206,7 @@ describe("a state", function()
             assert(client:close(20))
             io.write "well"
           ]],
-          env = {
-            SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = api.key,
-            LUA_PATH = package.path, LUA_CPATH = package.cpath,
-          },
+          env = script.environment(api.url, api.key),
         }
         assert.equal("", result.stderr)
         assert.equal("well", result.stdout)

@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local host = require "spec.support.host"
+local merged = require "spec.support.merged"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
@@ -53,10 +54,7 @@ end)
 
 after_each(function()
   for _, child in pairs(started) do
-    if not child:done() then
-      child:kill("KILL")
-      child:wait(5)
-    end
+    child:finish()
   end
   host.clean_up()
 end)
@@ -66,17 +64,14 @@ end)
 local function start_all(code, env)
   for interpreter, build in pairs(BUILDS) do
     for _, thread in ipairs { "", " without a thread" } do
-      local all = {
+      local all = merged({
         LUA_CPATH = ("%s/build/%s/?.so;;"):format(host.root, build),
         LUA_PATH = ";;",
         SEERSTACK_BASE_URL = server.url,
         SEERSTACK_API_KEY = server.key,
         WHO = interpreter .. thread,
         THREAD = thread ~= "" and "no" or "yes",
-      }
-      for name, value in pairs(env or {}) do
-        all[name] = value
-      end
+      }, env)
       started[interpreter .. thread] = script.start {
         code = PREAMBLE .. code, interpreter = interpreter, env = all,
         prefix = "env --default-signal=INT", timeout = 40,

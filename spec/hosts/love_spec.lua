@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local host = require "spec.support.host"
+local merged = require "spec.support.merged"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
 local socket = require "socket"
@@ -86,13 +87,10 @@ end)
 local function play(code, options)
   options = options or {}
   local directory = host.directory "love"
-  local changes = {
+  local changes = merged({
     ["https://relay.example.com:8443/events"] = options.url or server.url,
     ["the relay's secret"] = server.key,
-  }
-  for piece, replacement in pairs(options.changes or {}) do
-    changes[piece] = replacement
-  end
+  }, options.changes)
   local files = directory .. "/game"
   assert(shell.run(shell.join { "mkdir", files }) == 0)
   host.copy("love/analytics.lua", files, changes)
@@ -105,14 +103,11 @@ local function play(code, options)
       :gsub("%f[%u]KEY%f[%U]", ("%q"):format(server.key)))
   assert(shell.run(shell.join { "cp",
     host.root .. "/build/luajit/seerstack.so", files }) == 0)
-  local env = {
+  local env = merged({
     DISPLAY = ":" .. display, SPEC_DIRECTORY = directory,
     XDG_DATA_HOME = directory, XDG_RUNTIME_DIR = directory, HOME = directory,
     ALSOFT_DRIVERS = "null", LUA_PATH = false, LUA_CPATH = false,
-  }
-  for name, value in pairs(options.env or {}) do
-    env[name] = value
-  end
+  }, options.env)
   local game = host.start {
     command = options.command or "love game", directory = directory,
     env = env, timeout = 120,

@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local host = require "spec.support.host"
+local merged = require "spec.support.merged"
 local process = require "spec.support.process"
 local shell = require "dev.shell"
 local standin = require "dev.standin"
@@ -39,16 +40,13 @@ local function edit(commands, options)
     words[#words + 1] = "-c"
     words[#words + 1] = command
   end
-  local env = {
+  local env = merged({
     HOME = directory, XDG_CONFIG_HOME = directory, XDG_DATA_HOME = directory,
     XDG_STATE_HOME = directory, XDG_CACHE_HOME = directory,
     TMPDIR = directory,
     SEERSTACK_BASE_URL = server.url, SEERSTACK_API_KEY = "sk_test_standin",
     LUA_PATH = false, LUA_CPATH = false, VIMINIT = false,
-  }
-  for name, value in pairs(options.env or {}) do
-    env[name] = value
-  end
+  }, options.env)
   local started = host.start {
     command = shell.join(words), directory = directory, env = env,
   }

@@ -2,7 +2,6 @@
 -- arrived, to the last event.
 
 local count = require "spec.support.nginx_count"
-local nginx = require "spec.support.nginx"
 local standin = require "dev.standin"
 
 describe("nginx under load", function()
@@ -10,15 +9,10 @@ describe("nginx under load", function()
 
   before_each(function()
     api = standin.start { keep = false }
-    load = nil
   end)
 
   after_each(function()
-    if load and not load:done() then
-      load:kill()
-      load:wait()
-    end
-    nginx.clean_up()
+    count.clean_up()
     api:stop()
   end)
 

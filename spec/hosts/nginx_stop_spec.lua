@@ -3,25 +3,19 @@
 
 local count = require "spec.support.nginx_count"
 local host = require "spec.support.host"
-local nginx = require "spec.support.nginx"
 local shell = require "dev.shell"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 describe("nginx", function()
-  local api, load
+  local api
 
   before_each(function()
     api = standin.start()
-    load = nil
   end)
 
   after_each(function()
-    if load and not load:done() then
-      load:kill()
-      load:wait()
-    end
-    nginx.clean_up()
+    count.clean_up()
     api:stop()
   end)
 
@@ -38,7 +32,7 @@ describe("nginx", function()
   it("has no worker killed after TERM with a slow API", function()
     api:config { delay = 1.8 } -- the master's patience ends earlier
     local server = count.start { api = api }
-    load = count.load(server, "/count")
+    local load = count.load(server, "/count")
     count.wait_for(server, load, 1000)
     server:stop "TERM"
     assert.equal(0, server.handle:wait().status)
@@ -92,7 +86,7 @@ describe("nginx", function()
       client = "exit_timeout = 30, max_queue_events = 100,",
     }
     -- A connection for each request gives all workers some.
-    load = count.load(server, "/count", "-H 'Connection: close'")
+    count.load(server, "/count", "-H 'Connection: close'")
     local before = server:workers()
     wait_for_each(server, before)
     local killed = tostring(before[1])

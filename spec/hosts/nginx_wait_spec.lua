@@ -17,7 +17,7 @@ describe("nginx", function()
   end)
 
   after_each(function()
-    nginx.clean_up()
+    count.clean_up()
     api:stop()
   end)
 
@@ -109,10 +109,6 @@ location = /tls {
     -- wrk asks the resolver even for localhost, and checks no certificate.
     local url = server.tls_url:gsub("localhost", "127.0.0.1") .. "/tls"
     local load = count.load(server, url, "-H 'Connection: close'")
-    finally(function()
-      load:kill()
-      load:wait()
-    end)
     count.wait_for(server, load, 1000)
     server:stop()
     assert.equal(count.sum(count.final(server), "true"), api:count())

@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local host = require "spec.support.host"
+local merged = require "spec.support.merged"
 local nginx = require "spec.support.nginx"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
@@ -26,20 +27,16 @@ describe("the relay", function()
   -- Options: secret, client (text), changes, workers.
   local function start(options)
     options = options or {}
-    local changes = {
-      ["listen 8080;"] = false,
-      ["listen 8443 ssl;"] = "listen 127.0.0.1:{{tls_port}} ssl;",
-      ["/etc/nginx/relay.pem"] = api.directory .. "/cert.pem",
-      ["/etc/nginx/relay.key"] = api.directory .. "/key.pem",
-    }
-    for piece, replacement in pairs(options.changes or {}) do
-      changes[piece] = replacement
-    end
     return nginx.start {
       api = api,
       example = "relay",
       workers = options.workers,
-      changes = changes,
+      changes = merged({
+        ["listen 8080;"] = false,
+        ["listen 8443 ssl;"] = "listen 127.0.0.1:{{tls_port}} ssl;",
+        ["/etc/nginx/relay.pem"] = api.directory .. "/cert.pem",
+        ["/etc/nginx/relay.key"] = api.directory .. "/key.pem",
+      }, options.changes),
       files = { ["relay.lua"] = {
         [EXAMPLE_RATE] = "rate_limit = false, " .. (options.client or ""),
       } },

@@ -140,7 +140,7 @@ return {
     from = "void seer_json_integer(seer_buffer *out, int64_t value) {\n",
     to = "void seer_json_integer(seer_buffer *out, int64_t value) {\n"
       .. "  value = (int64_t)(double)value;\n",
-    spec = "spec/encode_spec.lua",
+    spec = "spec/encode_number_spec.lua",
     title = "is exact up to 64 bits",
   },
   {
@@ -156,7 +156,7 @@ return {
     file = "src/encode.c",
     from = "if (w->depth == SEER_ENCODE_DEPTH)",
     to = "if (w->depth > SEER_ENCODE_DEPTH)",
-    spec = "spec/encode_spec.lua",
+    spec = "spec/encode_limits_spec.lua",
     title = "depth and size may not be 101 levels",
   },
   {

@@ -1,6 +1,7 @@
 -- What the SDK would send, as raw text: the bodies of the requests that a
 -- list of events becomes, and the messages about events that it refuses.
 
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
 
@@ -17,14 +18,7 @@ local DEFAULTS = {
 }
 
 local function new(options)
-  local all = {}
-  for name, value in pairs(DEFAULTS) do
-    all[name] = value
-  end
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  return seerstack.new(merged(DEFAULTS, options))
 end
 
 -- A function that hands events over to a client; `kind` is "capture", which
@@ -39,11 +33,7 @@ end
 -- Calls f(send), which hands over events, and returns their bodies.
 function bodies.during(f, kind, options)
   local scripted = server.new()
-  local all = { base_url = scripted.url }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  local client = new(all)
+  local client = new(merged({ base_url = scripted.url }, options))
   local list = {}
   f(sender(client, kind))
   assert(scripted:serve {
@@ -106,6 +96,16 @@ end
 
 function bodies.value(value)
   return bodies.values({ value }, 1)[1]
+end
+
+-- { value, text, value, text... }
+function bodies.assert_written(pairs_)
+  local values, expected = {}, {}
+  for i = 1, #pairs_, 2 do
+    values[#values + 1] = pairs_[i]
+    expected[#expected + 1] = pairs_[i + 1]
+  end
+  require "luassert".same(expected, bodies.values(values))
 end
 
 -- The message about a table that is given as `data`.

@@ -3,6 +3,7 @@
 -- requests and the client's counts.
 
 local cjson = require "cjson"
+local merged = require "spec.support.merged"
 local script = require "spec.support.script"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
@@ -35,12 +36,8 @@ end
 
 -- A client of `url` with short delays and a new key, unless told otherwise.
 function exchange.client(url, options)
-  local all = { api_key = exchange.key(), base_url = url }
-  for _, source in ipairs { DEFAULTS, options or {} } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
+  local all = merged({ api_key = exchange.key(), base_url = url }, DEFAULTS,
+    options)
   return seerstack.new(all), all.api_key
 end
 
@@ -136,15 +133,9 @@ end
 -- Runs a program with the server's URL and the client's key in its
 -- environment, and serves it until it has ended, which must be well.
 function exchange:child(options, handler)
-  local env = {
-    SEERSTACK_BASE_URL = self.url, SEERSTACK_API_KEY = self.key,
-    LUA_PATH = package.path, LUA_CPATH = package.cpath,
-  }
-  for name, value in pairs(options.env or {}) do
-    env[name] = value
-  end
   local child = script.start {
-    code = options.code, env = env, timeout = options.timeout,
+    code = options.code, timeout = options.timeout,
+    env = script.environment(self.url, self.key, options.env),
   }
   self:serve(handler, function() return child:done() end, 30)
   local result = child:wait()
@@ -174,6 +165,18 @@ end
 
 function exchange.body_of(request)
   return cjson.decode(request.body)
+end
+
+-- The request line, and the other lines of a request's head in alphabetical
+-- order.
+function exchange.head_of(request)
+  local first, rest = request.head:match("^(.-)\r\n(.*)\r\n\r\n$")
+  local lines = {}
+  for line in (rest .. "\r\n"):gmatch("(.-)\r\n") do
+    lines[#lines + 1] = line
+  end
+  table.sort(lines)
+  return first, lines
 end
 
 -- The names of the events in some requests, all of them by default.

@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local http = require "socket.http"
 local ltn12 = require "ltn12"
+local merged = require "spec.support.merged"
 local socket = require "socket"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
@@ -101,23 +102,20 @@ end
 -- The variable SEER_HOST names all its processes, also those whose parent
 -- has ended.
 function host.start(options)
-  local env = {
-    SEER_HOST = shell.temporary_directory("host-mark"),
-    -- These speak of the Lua that runs the specs.
-    LUA_PATH = false, LUA_CPATH = false, LUA_INIT = false,
-  }
-  directories[#directories + 1] = env.SEER_HOST
-  for name, value in pairs(options.env or {}) do
-    env[name] = value
-  end
+  local mark = shell.temporary_directory("host-mark")
+  directories[#directories + 1] = mark
   local started = script.start {
     interpreter = "bash",
     code = "exec setsid " .. options.command .. "\n",
     directory = options.directory,
-    env = env,
+    env = merged({
+      SEER_HOST = mark,
+      -- These speak of the Lua that runs the specs.
+      LUA_PATH = false, LUA_CPATH = false, LUA_INIT = false,
+    }, options.env),
     timeout = options.timeout or 60,
   }
-  started.mark = env.SEER_HOST
+  started.mark = mark
   running[#running + 1] = started
   return started
 end

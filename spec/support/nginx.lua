@@ -2,6 +2,7 @@
 -- the stand-in, which is an nginx of its own.
 
 local host = require "spec.support.host"
+local merged = require "spec.support.merged"
 local shell = require "dev.shell"
 local wait = require "spec.support.wait"
 
@@ -38,15 +39,11 @@ local function changes(self, options, ports)
 end
 
 local function environment(options)
-  local env = {
+  return merged({
     SEERSTACK_API_KEY = options.api.key,
     SEERSTACK_BASE_URL = options.api.url,
     LUA_PATH = false, LUA_CPATH = false, SEER_LUA = false,
-  }
-  for name, value in pairs(options.env or {}) do
-    env[name] = value
-  end
-  return env
+  }, options.env)
 end
 
 -- Programs as they are found by root; others lack sbin.

@@ -9,6 +9,9 @@ local wait = require "spec.support.wait"
 
 local count = {}
 
+-- What count.clean_up ends.
+local loads = {}
+
 local EXAMPLE_RATE = "rate_limit = math.floor(1000 / ngx.worker.count()),"
 
 -- A worker writes all counts to a file when it ends. The last one has seen
@@ -97,14 +100,28 @@ function count.final(server)
   return final
 end
 
--- Sends requests for a path until it is stopped.
+-- Sends requests for a path until count.clean_up is called.
 function count.load(server, path, options)
-  return script.start {
+  local load = script.start {
     interpreter = "bash",
     code = ("exec wrk -t1 -c16 -d60 %s %s"):format(options or "",
       (path:find("^/") and server.url or "") .. path),
     timeout = 70,
   }
+  loads[#loads + 1] = load
+  return load
+end
+
+-- To be called after each spec, in the place of nginx.clean_up.
+function count.clean_up()
+  while #loads > 0 do
+    local load = table.remove(loads)
+    if not load:done() then
+      load:kill()
+      load:wait()
+    end
+  end
+  nginx.clean_up()
 end
 
 -- Waits until capture has returned so often.

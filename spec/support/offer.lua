@@ -2,17 +2,16 @@
 -- whatever they are: the call returns what it promises, the counts are right,
 -- and the client is as good as before.
 
+local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 
 local offer = {}
 
 -- A client that keeps its requests instead of sending them.
 function offer.client(options)
-  local all = { test_mode = true, max_event_bytes = 2 ^ 20 }
-  for name, value in pairs(options or {}) do
-    all[name] = value
-  end
-  return seerstack.new(all)
+  return seerstack.new(merged({
+    test_mode = true, max_event_bytes = 2 ^ 20,
+  }, options))
 end
 
 local function check_results(count, ok, message, err)
@@ -118,10 +117,7 @@ offer.places = {
 -- refused(message, path).
 function offer.everywhere(value, accepted, refused, options)
   for _, place in ipairs(offer.places) do
-    local all = { before_send = place.before_send }
-    for name, given in pairs(options or {}) do
-      all[name] = given
-    end
+    local all = merged({ before_send = place.before_send }, options)
     local request, message = offer.to(offer.client(all), function(client)
       return place.give(client, value)
     end)

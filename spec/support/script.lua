@@ -2,6 +2,7 @@
 -- process does at its exit, after a fork or under a signal can only be seen
 -- from another one.
 
+local merged = require "spec.support.merged"
 local shell = require "dev.shell"
 local slow = require "spec.support.slow"
 local wait = require "spec.support.wait"
@@ -30,7 +31,7 @@ end
 
 script.interpreter = find_interpreter()
 
-local function environment(values)
+local function setting(values)
   local unset, set = { "env" }, {}
   for name, value in pairs(values or {}) do
     if value == false then
@@ -58,7 +59,7 @@ local function program(directory, options)
       .. shell.quote(directory .. "/stdout") .. " 2>"
       .. shell.quote(directory .. "/stderr"),
     "echo $$ >" .. shell.quote(directory .. "/pid"),
-    "exec " .. environment(options.env) .. " " .. (options.prefix or "")
+    "exec " .. setting(options.env) .. " " .. (options.prefix or "")
       .. " " .. shell.join(words),
   }, "\n") .. "\n"
 end
@@ -105,6 +106,14 @@ function script.run(options)
   return script.start(options):wait()
 end
 
+-- The environment of a program that sends to `url`, with changes, if any.
+function script.environment(url, key, changes)
+  return merged({
+    SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = key,
+    LUA_PATH = package.path, LUA_CPATH = package.cpath,
+  }, changes)
+end
+
 -- The program's process id.
 function handle:pid()
   if not self.process then
@@ -120,6 +129,14 @@ end
 function handle:kill(signal)
   return shell.run(("kill -%s %d 2>/dev/null")
     :format(signal or "TERM", self:pid())) == 0
+end
+
+-- Ends the program if it still runs: for what a spec leaves behind.
+function handle:finish()
+  if not self:done() then
+    self:kill("KILL")
+    self:wait(5)
+  end
 end
 
 -- What the program has written so far.

@@ -1,0 +1,230 @@
+local clients = require "spec.support.clients"
+local collect = require "spec.support.collect"
+local expect = require "spec.support.expect"
+local script = require "spec.support.script"
+local wait = require "spec.support.wait"
+
+local new, assert_failure = clients.new, expect.failure
+local load = rawget(_G, "loadstring") or load
+local CLOSE_VARIABLE = load("local x <close> = nil") ~= nil
+
+local api
+
+setup(function()
+  api = clients.start()
+end)
+
+teardown(clients.stop)
+
+before_each(clients.reset)
+
+describe("a client", function()
+  it("shows its URL, and not its key", function()
+    local client = new { api_key = "sk_test_secret" }
+    assert.equal("seerstack.client (" .. api.url .. ")", tostring(client))
+    assert.is_nil(tostring(client):find("secret", 1, true))
+    client:close()
+  end)
+
+  it("has a metatable that tells what it is", function()
+    local client = new()
+    assert.equal("seerstack.client", getmetatable(client).__name)
+    client:close()
+  end)
+
+  it("has no other members", function()
+    local client = new()
+    assert.is_nil(client.capture)
+    assert.is_nil(client.identify)
+    assert.is_nil(client.api_key)
+    assert.is_nil(client[1])
+    assert.is_nil(client[false])
+    assert.is_false((pcall(function() client.x = 1 end)))
+    client:close()
+  end)
+
+  it("makes its namespaces once", function()
+    local client, other = new(), new()
+    assert.equal(client.events, client.events)
+    assert.equal(client.users, client.users)
+    assert.not_equal(client.events, other.events)
+    client:close()
+    other:close()
+  end)
+
+  it("makes no garbage when it accepts an event", function()
+    local client = new { rate_limit = false }
+    local event = { name = "a.b", user_id = "u", data = { x = 1.5 } }
+    local options = { timeout = 5 }
+    local function send(count)
+      for _ = 1, count do
+        client.events.capture(event)
+        client.events:capture(event, options)
+        client.users.identify(event)
+      end
+    end
+    local jit = rawget(_G, "jit") -- its traces are garbage, too
+    if jit then
+      jit.off()
+    end
+    collect()
+    collectgarbage "stop"
+    send(10) -- a collection shrinks the stack, which grows again here
+    local before = collectgarbage "count"
+    send(100)
+    local after = collectgarbage "count"
+    collectgarbage "restart"
+    if jit then
+      jit.on()
+    end
+    assert.is_true(client:close(10))
+    assert.is_true(after - before < 1, after - before .. " KiB")
+  end)
+
+  it("is kept alive by its namespaces", function()
+    local events = new().events
+    collect()
+    assert.is_true(events.capture { name = "a.b" })
+    assert.same({ success = true },
+      (events:capture({ name = "a.b" }, { wait = true })))
+    assert.equal(2, api:count())
+  end)
+
+  it("is collected, and what it has queued is sent", function()
+    local watched = setmetatable({}, { __mode = "k" })
+    do
+      local client = new()
+      watched[client] = true
+      for _ = 1, 10 do
+        client.events.capture { name = "a.b" }
+      end
+    end
+    collect()
+    assert.is_nil(next(watched))
+    wait.until_(function()
+      return api:count() == 10
+    end)
+  end)
+
+  it("does not wait when it is collected", function()
+    local result = script.run {
+      env = { SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = "sk_x" },
+      code = [[
+        local socket = require "socket"
+        local listener = assert(socket.bind("127.0.0.1", 0))
+        local _, port = listener:getsockname()
+        local client = require "seerstack".new {
+          base_url = "http://127.0.0.1:" .. port, exit_timeout = 5,
+        }
+        client.events.capture { name = "a.b" }
+        local before = socket.gettime()
+        client = nil
+        collectgarbage()
+        collectgarbage()
+        print(socket.gettime() - before < 1)
+        listener:close()
+      ]],
+    }
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("true\n", result.stdout)
+  end)
+
+  it("may be finalized more than once", function()
+    local client = new()
+    local events, finalize = client.events, getmetatable(client).__gc
+    events.capture { name = "a.b" }
+    finalize(client)
+    finalize(client)
+    assert.equal("seerstack.client (closed)", tostring(client))
+    assert_failure("ClosedError", "client is closed",
+      events.capture { name = "a.b" })
+    assert_failure("ClosedError", "client is closed",
+      events.capture({ name = "a.b" }, { wait = true }))
+    assert_failure("ClosedError", "client is closed", client:flush())
+    assert_failure("ClosedError", "client is closed", client:stats())
+    assert.is_true(client:close())
+    assert.is_false((pcall(finalize)))
+    assert.is_false((pcall(finalize, io.stdout)))
+  end)
+
+  if rawget(_G, "jit") then
+    it("may be finalized while an event is built", function()
+      local ffi = require "ffi"
+      local client, istype = new(), ffi.istype
+      local event = {
+        name = ("n"):rep(9e5), data = { v = ffi.new "int64_t" },
+      }
+      ffi.istype = function(...)
+        getmetatable(client).__gc(client)
+        return istype(...)
+      end
+      local results = { pcall(client.events.capture, event) }
+      ffi.istype = istype
+      assert.is_true(results[1], results[2])
+      assert.equal("ClosedError", results[4].name)
+    end)
+  end
+
+  it("may be used by a finalizer while the state ends", function()
+    local result = script.run {
+      env = { SEERSTACK_BASE_URL = api.url,
+        SEERSTACK_API_KEY = "sk_test_standin" },
+      code = [[
+        local client
+        local function last_words()
+          io.write(tostring((client.events.capture { name = "a.b" })), " ",
+            type(client:stats()), " ", tostring(client:close()))
+        end
+        if newproxy then
+          keep = newproxy(true)
+          getmetatable(keep).__gc = last_words
+        else
+          keep = setmetatable({}, { __gc = last_words })
+        end
+        client = require "seerstack".new()
+        keep_client = client
+      ]],
+    }
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("^%S+ %S+ true$", result.stdout)
+  end)
+
+  it("is of no use when it could not be made", function()
+    for _ = 1, 100 do
+      assert.is_false((pcall(new, { base_url = "ftp://example.com" })))
+    end
+    collect()
+  end)
+
+  if CLOSE_VARIABLE then
+    it("is closed at the end of its scope", function()
+      local run = assert(load [[
+        local new, events = ...
+        local client <close> = new()
+        for i = 1, events do
+          client.events.capture { name = "a.b" }
+        end
+        return client
+      ]])
+      local client = run(new, 20)
+      assert.equal(20, api:count())
+      assert_failure("ClosedError", "client is closed",
+        client.events.capture { name = "a.b" })
+    end)
+
+    it("is closed when an error ends its scope", function()
+      local run = assert(load [[
+        local client <close> = ...
+        client.events.capture { name = "a.b" }
+        error("the error", 0)
+      ]])
+      local client = new()
+      local ok, message = pcall(run, client)
+      assert.is_false(ok)
+      assert.equal("the error", message)
+      assert.equal(1, api:count())
+      assert_failure("ClosedError", "client is closed",
+        client.events.capture { name = "a.b" })
+    end)
+  end
+end)

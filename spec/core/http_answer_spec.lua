@@ -1,0 +1,209 @@
+local exchange = require "spec.support.exchange"
+
+local x
+
+before_each(function()
+  x = exchange.open()
+end)
+
+after_each(function()
+  x:close()
+end)
+
+describe("an answer", function()
+  local function last_error(bytes)
+    x.client = x:new { initial_retry_delay = 40, max_retry_delay = 40 }
+    x:capture("a.b")
+    x:serve(function(_, peer)
+      peer:send(bytes)
+      return "close"
+    end, function()
+      local stats = x.client:stats()
+      return stats.last_error or stats.pending == 0
+    end)
+    return exchange.adds_up(x.client).last_error
+  end
+
+  it("may have a sloppy status line", function()
+    for _, line in ipairs {
+      "HTTP/1.1 200", "HTTP/1.1  200 OK", "HTTP/1.0 200 OK", "HTTP/2 200 OK",
+    } do
+      assert.is_nil(last_error(line .. "\r\nContent-Length: 0\r\n\r\n"))
+      assert.equal(1, x.client:stats().delivered, line)
+    end
+  end)
+
+  it("has one status, whatever its headers look like", function()
+    for _, line in ipairs { "HTTP/1.1 200 OK", "HTTP/x: 200" } do
+      assert.matches("^500 ", last_error("HTTP/1.1 500 No\r\n" .. line
+        .. "\r\nContent-Length: 0\r\n\r\n"))
+    end
+  end)
+
+  it("without a status is no answer", function()
+    for _, bytes in ipairs {
+      "HTTP/1.1 101 Switching Protocols\r\n\r\nx", "HTTP/1.1 99 X\r\n\r\n",
+      "HTTP/1.1 1000 X\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "HTTP/3 200\r\n\r\n",
+      "HTTP/1.1 103 Early Hints\r\n\r\n", "200 OK\r\n\r\n", "\r\n",
+    } do
+      assert.is_nil(last_error(bytes):match "^%d%d%d ", bytes)
+      assert.is_nil(last_error(bytes):match "No error", bytes)
+      assert.equal(1, x.client:stats().pending, bytes)
+    end
+  end)
+end)
+
+describe("a hostile server", function()
+  local MUCH = 2000000
+  local EVENTS = 12
+  -- KiB. The ceilings are for each of four transfers; a sanitizer keeps what
+  -- was freed for a while.
+  local GROWTH = os.getenv "SANITIZER" and 20000 or 4000
+
+  -- What the server answers to the first attempt of each event, and whether
+  -- that is a success.
+  local CASES = {
+    { "garbage", false, "SSH-2.0-OpenSSH_9.2\r\n\r\n" },
+    { "zeros without end", false, ("\0"):rep(MUCH) },
+    { "a status line without end", false,
+      "HTTP/1.1 200 " .. ("x"):rep(MUCH) },
+    { "a flood of 100 Continue", false,
+      ("HTTP/1.1 100 Continue\r\n\r\n"):rep(MUCH / 25) },
+    { "a flood of 103 Early Hints", false,
+      ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"):rep(MUCH / 40) },
+    { "an upgrade that nobody asked for", false,
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n"
+      .. "Connection: Upgrade\r\n\r\n" .. ("x"):rep(MUCH) },
+    { "megabytes of headers", true,
+      "HTTP/1.1 200 OK\r\n" .. ("X-Pad: " .. ("x"):rep(991) .. "\r\n")
+      :rep(MUCH / 1000) },
+    { "a header without end", true,
+      "HTTP/1.1 200 OK\r\nX-Pad: " .. ("x"):rep(MUCH) },
+    { "a body without end", true,
+      "HTTP/1.1 200 OK\r\n\r\n" .. ("x"):rep(MUCH) },
+    { "chunks without end", true,
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. ("3e8\r\n" .. ("x"):rep(1000) .. "\r\n"):rep(MUCH / 1000) },
+    { "trailers without end", true,
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+      .. ("X-Pad: " .. ("x"):rep(991) .. "\r\n"):rep(MUCH / 1000) },
+    { "a chunk size without end", true,
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. ("1"):rep(MUCH) },
+    { "an error's body without end", false,
+      "HTTP/1.1 500 No\r\n\r\n" .. ("x"):rep(MUCH) },
+    { "an error's headers without end", false,
+      "HTTP/1.1 500 No\r\n" .. ("X-Pad: " .. ("x"):rep(991) .. "\r\n")
+      :rep(MUCH / 1000) },
+  }
+
+  local CODE = [[
+    local function resident()
+      for line in io.lines "/proc/self/status" do
+        local kilobytes = line:match "^VmHWM:%s*(%d+)"
+        if kilobytes then
+          return tonumber(kilobytes)
+        end
+      end
+    end
+    local client = require "seerstack".new {
+      timeout = 5, initial_retry_delay = 0.005, max_retry_delay = 0.01,
+      rate_limit = false, max_in_flight = 4,
+    }
+    client.events.capture { name = "good" }
+    assert(client:flush(10))
+    local before = resident()
+    for i = 1, EVENTS do
+      client.events.capture { name = "n" .. i }
+    end
+    assert(client:flush(20))
+    local stats = client:stats()
+    print(stats.delivered, stats.rejected, stats.dropped, stats.pending)
+    print(resident() - before)
+  ]]
+
+  for _, case in ipairs(CASES) do
+    local what, success, bytes = case[1], case[2], case[3]
+    it("that sends " .. what .. " costs neither memory nor time", function()
+      local seen = { good = true }
+      local code = CODE:gsub("EVENTS", EVENTS)
+      local result = x:child({ code = code },
+        function(request)
+          local name = exchange.body_of(request).name
+          if seen[name] then
+            return exchange.ok()
+          end
+          seen[name] = true
+          return "raw", bytes
+        end)
+      local counts, growth = result.stdout:match "^(.-)\n(%d+)\n$"
+      assert.equal((EVENTS + 1) .. "\t0\t0\t0", counts)
+      assert.equal(1 + EVENTS * (success and 1 or 2), #x.requests)
+      assert.is_true(tonumber(growth) < GROWTH, growth .. " KiB more")
+      assert.is_true(result.seconds < 8, result.seconds .. " s")
+    end)
+  end
+
+  it("that says nothing is left after the timeout", function()
+    x.client = x:new { timeout = 0.2 }
+    x:capture("a.b")
+    x:serve(function() return "hold" end, function()
+      return x.client:stats().last_error
+    end)
+    assert.matches("timed out", x.client:stats().last_error)
+    assert.equal(1, x:settle().delivered)
+    assert.is_true(x.requests[2].time - x.requests[1].time >= 0.2)
+  end)
+
+  it("that says a byte now and then is left after the timeout", function()
+    x.client = x:new {
+      timeout = 0.4, initial_retry_delay = 40, max_retry_delay = 40,
+    }
+    x:capture("a.b")
+    local slow, sent, answer = nil, 0, "HTTP/1.1 200" .. (" "):rep(4000)
+    x:serve(function(_, peer)
+      slow = peer
+      return "hold"
+    end, function()
+      if slow and slow.open then
+        sent = sent + 1
+        slow:send(answer:sub(sent, sent))
+      end
+      return x.client:stats().last_error
+    end)
+    assert.matches("timed out", x.client:stats().last_error)
+    assert.is_true(sent > 5)
+    assert.equal(1, exchange.adds_up(x.client).pending)
+  end)
+
+  it("that never ends an answer does not keep a waiter", function()
+    local child = x:child({ code = [[
+      local client = require "seerstack".new { exit_timeout = 0 }
+      local socket = require "socket"
+      local before = socket.gettime()
+      local _, message, err = client.events.capture({ name = "a.b" },
+        { wait = true, timeout = 0.3, max_retries = 0 })
+      print(err.name, err.status, socket.gettime() - before < 5)
+    ]] }, function()
+      return "raw", "HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\n{"
+    end)
+    assert.equal("BadRequestError\t400\ttrue\n", child.stdout)
+  end)
+
+  it("that resets in the midst of anything loses no event", function()
+    x.client = x:new { max_in_flight = 4, initial_retry_delay = 0.001,
+      max_retry_delay = 0.005 }
+    x:capture_many(100)
+    local number = 0
+    x:settle(function(_, peer)
+      number = number + 1
+      if number % 3 == 0 then
+        return exchange.ok()
+      elseif number % 3 == 1 then
+        peer:send("HTTP/1.1 5")
+      end
+      return "reset"
+    end)
+    assert.equal(100, exchange.adds_up(x.client).delivered)
+  end)
+end)
