@@ -121,7 +121,7 @@ static bool is_complete(walk *w, int at, int64_t count, int64_t *last) {
 ** Objects.
 */
 
-static bool write_string_key(walk *w, int at) {
+static bool write_string_key(walk *w, int at, char before) {
   lua_State *L = w->L;
   size_t length;
   const char *text = lua_tolstring(L, at + 1, &length);
@@ -131,35 +131,33 @@ static bool write_string_key(walk *w, int at) {
       return fail_key(w, at, "the keys %s and \"%s\" collide", text);
     lua_pop(L, 1);
   }
-  seer_json_string(w->out, text, length);
+  seer_json_key(w->out, before, text, length);
   return true;
 }
 
-static bool write_number_key(walk *w, int at) {
+static bool write_number_key(walk *w, int at, char before) {
   lua_Number number = lua_tonumber(w->L, at + 1);
   if (number - number != 0)
     return fail_key(w, at, "%s cannot be a key", number > 0 ? "inf" : "-inf");
+  seer_buffer_byte(w->out, before);
   seer_buffer_byte(w->out, '"');
   seer_number_write(w->L, at + 1, w->out);
-  seer_buffer_byte(w->out, '"');
+  seer_json_literal(w->out, "\":");
   return true;
 }
 
-/* Writes the field in turn, whose key is of this type, and takes its value
-   from the stack. */
-static bool write_field(walk *w, int at, int type) {
+/* Writes the field in turn, whose key is of this type, after a byte that
+   comes before it, and takes its value from the stack. */
+static bool write_field(walk *w, int at, int type, char before) {
   lua_State *L = w->L;
   bool written;
   if (type == LUA_TSTRING)
-    written = write_string_key(w, at);
+    written = write_string_key(w, at, before);
   else if (type == LUA_TNUMBER)
-    written = write_number_key(w, at);
+    written = write_number_key(w, at, before);
   else
     written = fail_key(w, at, "a %s cannot be a key", lua_typename(L, type));
-  if (!written)
-    return false;
-  seer_buffer_byte(w->out, ':');
-  if (!write_value(w, at + 2))
+  if (!written || !write_value(w, at + 2))
     return false;
   lua_pop(L, 1);
   return !w->out->error;
@@ -169,14 +167,11 @@ static bool write_field(walk *w, int at, int type) {
    key of this type. */
 static bool write_object(walk *w, int at, int type) {
   lua_State *L = w->L;
-  seer_buffer_byte(w->out, '{');
-  if (!write_field(w, at, type))
+  if (!write_field(w, at, type, '{'))
     return false;
-  while (lua_next(L, at)) {
-    seer_buffer_byte(w->out, ',');
-    if (!write_field(w, at, lua_type(L, at + 1)))
+  while (lua_next(L, at))
+    if (!write_field(w, at, lua_type(L, at + 1), ','))
       return false;
-  }
   seer_buffer_byte(w->out, '}');
   return true;
 }
@@ -366,8 +361,7 @@ static bool write_others(walk *w, int at, const char *const *skip) {
       lua_pop(L, 1);
       continue;
     }
-    seer_buffer_byte(w->out, ',');
-    if (!write_field(w, at, lua_type(L, at + 1)))
+    if (!write_field(w, at, lua_type(L, at + 1), ','))
       return false;
   }
   return true;
