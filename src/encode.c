@@ -25,7 +25,7 @@ typedef struct walk {
   char problem[PROBLEM_LENGTH];
 } walk;
 
-static bool write_value(walk *w, int at);
+static bool write_value(walk *w, int at, int type);
 static bool write_unmarked(walk *w, int at, bool may_be_array);
 
 /* The format may name the argument once or twice, or not at all. */
@@ -75,7 +75,7 @@ static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
       seer_buffer_byte(w->out, ',');
     seer_pushint64(L, next);
     seer_rawgeti(L, at, next);
-    if (!write_value(w, at + 2))
+    if (!write_value(w, at + 2, lua_type(L, at + 2)))
       return false;
     lua_settop(L, at);
   }
@@ -157,7 +157,7 @@ static bool write_field(walk *w, int at, int type, char before) {
     written = write_number_key(w, at, before);
   else
     written = fail_key(w, at, "a %s cannot be a key", lua_typename(L, type));
-  if (!written || !write_value(w, at + 2))
+  if (!written || !write_value(w, at + 2, lua_type(L, at + 2)))
     return false;
   lua_pop(L, 1);
   return !w->out->error;
@@ -187,10 +187,11 @@ static bool write_sequence(walk *w, int at) {
   lua_State *L = w->L;
   size_t start = w->out->length;
   int64_t index, last, count = 0;
+  int type;
   while (is_index(L, at + 1, &index) && index == count + 1 &&
-         !lua_istable(L, at + 2)) {
+         (type = lua_type(L, at + 2)) != LUA_TTABLE) {
     seer_buffer_byte(w->out, count++ == 0 ? '[' : ',');
-    if (!write_value(w, at + 2) || w->out->error)
+    if (!write_value(w, at + 2, type) || w->out->error)
       return false;
     lua_pop(L, 1);
     if (!lua_next(L, at)) {
@@ -263,10 +264,10 @@ static void write_string(walk *w, int at) {
   seer_json_string(w->out, text, length);
 }
 
-/* Writes the value at the top, whose index is `at`. */
-static bool write_value(walk *w, int at) {
+/* Writes the value at the top, whose index is `at`, and which is of this
+   type. */
+static bool write_value(walk *w, int at, int type) {
   lua_State *L = w->L;
-  int type = lua_type(L, at);
   switch (type) {
   case LUA_TSTRING:
     write_string(w, at);
@@ -373,7 +374,7 @@ bool seer_encode(lua_State *L, int index, const seer_marks *marks,
   int top = lua_gettop(L);
   begin(&w, L, marks, out);
   lua_pushvalue(L, index);
-  write_value(&w, top + 1);
+  write_value(&w, top + 1, lua_type(L, top + 1));
   return finish(&w, top, top + 1, field);
 }
 

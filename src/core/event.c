@@ -73,7 +73,7 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                                    : plain_size(length));
   if (event == NULL)
     return NULL;
-  *event = header;
+  memcpy(event, &header, offsetof(seer_event, body));
   if (length > 0)
     memcpy(event->body, body, length);
   if (user != NULL)
