@@ -60,6 +60,7 @@ build = {
         "src/core/retry.c",
         "src/core/sender.c",
         "src/core/settle.c",
+        "src/core/spare.c",
         "src/core/state.c",
         "src/core/tell.c",
         "src/core/thread.c",

@@ -25,7 +25,7 @@ typedef struct walk {
   char problem[PROBLEM_LENGTH];
 } walk;
 
-static bool write_value(walk *w, int at);
+static bool write_value(walk *w, int at, int type);
 static bool write_unmarked(walk *w, int at, bool may_be_array);
 
 /* The format may name the argument once or twice, or not at all. */
@@ -75,7 +75,7 @@ static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
       seer_buffer_byte(w->out, ',');
     seer_pushint64(L, next);
     seer_rawgeti(L, at, next);
-    if (!write_value(w, at + 2))
+    if (!write_value(w, at + 2, lua_type(L, at + 2)))
       return false;
     lua_settop(L, at);
   }
@@ -121,7 +121,7 @@ static bool is_complete(walk *w, int at, int64_t count, int64_t *last) {
 ** Objects.
 */
 
-static bool write_string_key(walk *w, int at) {
+static bool write_string_key(walk *w, int at, char before) {
   lua_State *L = w->L;
   size_t length;
   const char *text = lua_tolstring(L, at + 1, &length);
@@ -131,35 +131,33 @@ static bool write_string_key(walk *w, int at) {
       return fail_key(w, at, "the keys %s and \"%s\" collide", text);
     lua_pop(L, 1);
   }
-  seer_json_string(w->out, text, length);
+  seer_json_key(w->out, before, text, length);
   return true;
 }
 
-static bool write_number_key(walk *w, int at) {
+static bool write_number_key(walk *w, int at, char before) {
   lua_Number number = lua_tonumber(w->L, at + 1);
   if (number - number != 0)
     return fail_key(w, at, "%s cannot be a key", number > 0 ? "inf" : "-inf");
+  seer_buffer_byte(w->out, before);
   seer_buffer_byte(w->out, '"');
   seer_number_write(w->L, at + 1, w->out);
-  seer_buffer_byte(w->out, '"');
+  seer_json_literal(w->out, "\":");
   return true;
 }
 
-/* Writes the field in turn, whose key is of this type, and takes its value
-   from the stack. */
-static bool write_field(walk *w, int at, int type) {
+/* Writes the field in turn, whose key is of this type, after a byte that
+   comes before it, and takes its value from the stack. */
+static bool write_field(walk *w, int at, int type, char before) {
   lua_State *L = w->L;
   bool written;
   if (type == LUA_TSTRING)
-    written = write_string_key(w, at);
+    written = write_string_key(w, at, before);
   else if (type == LUA_TNUMBER)
-    written = write_number_key(w, at);
+    written = write_number_key(w, at, before);
   else
     written = fail_key(w, at, "a %s cannot be a key", lua_typename(L, type));
-  if (!written)
-    return false;
-  seer_buffer_byte(w->out, ':');
-  if (!write_value(w, at + 2))
+  if (!written || !write_value(w, at + 2, lua_type(L, at + 2)))
     return false;
   lua_pop(L, 1);
   return !w->out->error;
@@ -169,14 +167,11 @@ static bool write_field(walk *w, int at, int type) {
    key of this type. */
 static bool write_object(walk *w, int at, int type) {
   lua_State *L = w->L;
-  seer_buffer_byte(w->out, '{');
-  if (!write_field(w, at, type))
+  if (!write_field(w, at, type, '{'))
     return false;
-  while (lua_next(L, at)) {
-    seer_buffer_byte(w->out, ',');
-    if (!write_field(w, at, lua_type(L, at + 1)))
+  while (lua_next(L, at))
+    if (!write_field(w, at, lua_type(L, at + 1), ','))
       return false;
-  }
   seer_buffer_byte(w->out, '}');
   return true;
 }
@@ -192,10 +187,11 @@ static bool write_sequence(walk *w, int at) {
   lua_State *L = w->L;
   size_t start = w->out->length;
   int64_t index, last, count = 0;
+  int type;
   while (is_index(L, at + 1, &index) && index == count + 1 &&
-         !lua_istable(L, at + 2)) {
+         (type = lua_type(L, at + 2)) != LUA_TTABLE) {
     seer_buffer_byte(w->out, count++ == 0 ? '[' : ',');
-    if (!write_value(w, at + 2) || w->out->error)
+    if (!write_value(w, at + 2, type) || w->out->error)
       return false;
     lua_pop(L, 1);
     if (!lua_next(L, at)) {
@@ -268,10 +264,10 @@ static void write_string(walk *w, int at) {
   seer_json_string(w->out, text, length);
 }
 
-/* Writes the value at the top, whose index is `at`. */
-static bool write_value(walk *w, int at) {
+/* Writes the value at the top, whose index is `at`, and which is of this
+   type. */
+static bool write_value(walk *w, int at, int type) {
   lua_State *L = w->L;
-  int type = lua_type(L, at);
   switch (type) {
   case LUA_TSTRING:
     write_string(w, at);
@@ -366,8 +362,7 @@ static bool write_others(walk *w, int at, const char *const *skip) {
       lua_pop(L, 1);
       continue;
     }
-    seer_buffer_byte(w->out, ',');
-    if (!write_field(w, at, lua_type(L, at + 1)))
+    if (!write_field(w, at, lua_type(L, at + 1), ','))
       return false;
   }
   return true;
@@ -379,7 +374,7 @@ bool seer_encode(lua_State *L, int index, const seer_marks *marks,
   int top = lua_gettop(L);
   begin(&w, L, marks, out);
   lua_pushvalue(L, index);
-  write_value(&w, top + 1);
+  write_value(&w, top + 1, lua_type(L, top + 1));
   return finish(&w, top, top + 1, field);
 }
 

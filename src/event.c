@@ -12,11 +12,15 @@
 
 #define FIELDS 4
 
-/* The known fields of each kind, in the order in which they are sent. No two
-   of a kind begin with the same letter. */
+/* The known fields of each kind, in the order in which they are sent. Their
+   names have from 4 to 16 bytes. */
 static const char *const names[][FIELDS + 1] = {
     {"name",    "user_id", "timestamp", "data",       NULL}, /* capture */
     {"user_id", "email",   "name",      "attributes", NULL}  /* identify */
+};
+static const size_t lengths[][FIELDS] = {
+    {4, 7, 9, 4 },
+    {7, 5, 4, 10}
 };
 
 /* What is being built. Each of these functions returns true, or pushes a
@@ -27,7 +31,8 @@ typedef struct builder {
   seer_stamp *stamp;
   seer_buffer *out;
   int event;        /* index of the caller's table */
-  int at[FIELDS];   /* indices of the known fields' values; 0: absent */
+  int at[FIELDS];   /* indices of the known fields' values... */
+  int type[FIELDS]; /* ...and their types; LUA_TNIL: absent */
   const char *user; /* NULL: none is given */
   size_t user_length;
   char digits[SEER_NUMBER_LENGTH]; /* of a `user` that was a number */
@@ -44,42 +49,50 @@ static bool fail_field(builder *b, const char *name, const char *problem) {
 }
 
 /* True if a field is absent, or NULL as JSON's null is. */
-static bool is_null(lua_State *L, int index) {
-  int type = index != 0 ? lua_type(L, index) : LUA_TNIL;
-  return type == LUA_TNIL ||
-         (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == NULL);
+static bool is_null(const builder *b, int field) {
+  return b->type[field] == LUA_TNIL ||
+         (b->type[field] == LUA_TLIGHTUSERDATA &&
+          lua_touserdata(b->L, b->at[field]) == NULL);
 }
 
 /*
 ** Finding the fields.
 */
 
-/* The place in `list` of the key at `index`, or -1. */
-static int place(lua_State *L, int index, const char *const *list) {
+/* Whether two texts of 4 to 16 bytes are the same: two words of each tell. */
+static bool same(const char *one, const char *other, size_t length) {
+  if (length < 8)
+    return memcmp(one, other, 4) == 0 &&
+           memcmp(one + length - 4, other + length - 4, 4) == 0;
+  return memcmp(one, other, 8) == 0 &&
+         memcmp(one + length - 8, other + length - 8, 8) == 0;
+}
+
+/* The known field whose name is the key at `index`, or -1. */
+static int find(lua_State *L, int index, seer_kind kind) {
   const char *key;
   size_t length;
   if (lua_type(L, index) != LUA_TSTRING)
     return -1;
   key = lua_tolstring(L, index, &length);
   for (int i = 0; i < FIELDS; i++)
-    if (list[i][0] == key[0])
-      return strlen(list[i]) == length && memcmp(list[i], key, length) == 0
-                 ? i
-                 : -1;
+    if (lengths[kind][i] == length && same(names[kind][i], key, length))
+      return i;
   return -1;
 }
 
-/* Leaves the known fields on the stack; true if there are others. One pass
+/* Leaves the known fields above `top`; true if there are others. One pass
    over the table: to ask for each field by its name would make strings. */
-static bool spread(builder *b, const char *const *list) {
+static bool spread(builder *b, int top, seer_kind kind) {
   lua_State *L = b->L;
   bool others = false;
-  int key = lua_gettop(L) + 1;
+  int key = top + 1;
   lua_pushnil(L);
   while (lua_next(L, b->event)) {
-    int known = place(L, key, list);
-    if (known >= 0) {
-      b->at[known] = key + 1;
+    int field = find(L, key, kind);
+    if (field >= 0) {
+      b->at[field] = key + 1;
+      b->type[field] = lua_type(L, key + 1);
       lua_pushvalue(L, key); /* above the value, which stays */
       key += 2;
     } else {
@@ -116,9 +129,9 @@ static bool read_user_number(builder *b, int index) {
   return true;
 }
 
-static bool read_user(builder *b, int index) {
+static bool read_user(builder *b, int field) {
   lua_State *L = b->L;
-  int type = lua_type(L, index);
+  int index = b->at[field], type = b->type[field];
   if (type == LUA_TNUMBER)
     return read_user_number(b, index);
   if (type == SEER_TCDATA && seer_number_boxed(L, index))
@@ -142,11 +155,11 @@ static void write_string(builder *b, int index) {
   seer_json_string(b->out, text, length);
 }
 
-static bool write_name(builder *b, int index) {
+static bool write_name(builder *b, int field) {
   const char *name = NULL;
   size_t length = 0;
-  if (index != 0 && lua_type(b->L, index) == LUA_TSTRING)
-    name = lua_tolstring(b->L, index, &length);
+  if (b->type[field] == LUA_TSTRING)
+    name = lua_tolstring(b->L, b->at[field], &length);
   if (length == 0)
     return fail(b, "name: a non-empty string is required");
   seer_json_literal(b->out, "{\"name\":");
@@ -155,10 +168,13 @@ static bool write_name(builder *b, int index) {
 }
 
 static void write_time(builder *b, int64_t wall) {
-  seer_buffer_byte(b->out, '"');
-  seer_buffer_append(b->out, seer_clock_stamp(b->stamp, wall),
-                     SEER_ISO8601_LENGTH);
-  seer_buffer_byte(b->out, '"');
+  const char *text = seer_clock_stamp(b->stamp, wall);
+  char *room = seer_buffer_reserve(b->out, SEER_ISO8601_LENGTH + 2);
+  if (room == NULL)
+    return;
+  room[0] = room[SEER_ISO8601_LENGTH + 1] = '"';
+  memcpy(room + 1, text, SEER_ISO8601_LENGTH);
+  b->out->length += SEER_ISO8601_LENGTH + 2;
 }
 
 /* Wall milliseconds of a number of seconds; false out of range. */
@@ -171,17 +187,14 @@ static bool to_wall(lua_Number seconds, int64_t *wall) {
   return true;
 }
 
-static bool write_timestamp(builder *b, int index) {
+static bool write_timestamp(builder *b, int field) {
   lua_State *L = b->L;
-  int type;
+  int index = b->at[field], type = b->type[field];
   int64_t wall;
   seer_json_literal(b->out, KEY("timestamp"));
-  if (is_null(L, index)) {
+  if (is_null(b, field))
     write_time(b, seer_clock_wall());
-    return true;
-  }
-  type = lua_type(L, index);
-  if (type == LUA_TNUMBER && to_wall(lua_tonumber(L, index), &wall))
+  else if (type == LUA_TNUMBER && to_wall(lua_tonumber(L, index), &wall))
     write_time(b, wall);
   else if (type == LUA_TSTRING && lua_rawlen(L, index) > 0)
     write_string(b, index);
@@ -191,37 +204,36 @@ static bool write_timestamp(builder *b, int index) {
   return true;
 }
 
-static bool write_text(builder *b, int index, const char *name,
+static bool write_text(builder *b, int field, const char *name,
                        const char *key) {
-  lua_State *L = b->L;
-  if (index == 0)
+  int type = b->type[field];
+  if (b->at[field] == 0)
     return true;
   seer_buffer_append(b->out, key, strlen(key));
-  if (is_null(L, index))
+  if (is_null(b, field))
     seer_json_literal(b->out, "null");
-  else if (lua_type(L, index) == LUA_TSTRING)
-    write_string(b, index);
+  else if (type == LUA_TSTRING)
+    write_string(b, b->at[field]);
   else
     return fail_field(b, name, "must be a string");
   return true;
 }
 
 /* A table of named values: data and attributes. */
-static bool write_named(builder *b, int index, const char *name,
+static bool write_named(builder *b, int field, const char *name,
                         const char *key, size_t key_length) {
   lua_State *L = b->L;
   size_t start;
-  int type = index != 0 ? lua_type(L, index) : LUA_TNIL;
-  if (type != LUA_TTABLE) {
-    if (is_null(L, index))
-      return true;
+  if (is_null(b, field))
+    return true;
+  if (b->type[field] != LUA_TTABLE) {
     lua_pushfstring(L, "%s: must be a table, got %s", name,
-                    lua_typename(L, type));
+                    lua_typename(L, b->type[field]));
     return false;
   }
   seer_buffer_append(b->out, key, key_length);
   start = b->out->length;
-  if (!seer_encode(L, index, b->marks, b->out, name))
+  if (!seer_encode(L, b->at[field], b->marks, b->out, name))
     return false;
   if (b->out->length > start && b->out->data[start] == '[')
     return fail_field(b, name,
@@ -232,29 +244,25 @@ static bool write_named(builder *b, int index, const char *name,
 #define NAMED(name) name, KEY(name), sizeof(KEY(name)) - 1
 
 static bool write_capture(builder *b) {
-  const int *at = b->at;
-  if (!write_name(b, at[0]))
+  if (!write_name(b, 0))
     return false;
-  if (!is_null(b->L, at[1])) {
-    if (!read_user(b, at[1]))
+  if (!is_null(b, 1)) {
+    if (!read_user(b, 1))
       return false;
     seer_json_literal(b->out, KEY("user_id"));
     seer_json_string(b->out, b->user, b->user_length);
   }
-  return write_timestamp(b, at[2]) && write_named(b, at[3], NAMED("data"));
+  return write_timestamp(b, 2) && write_named(b, 3, NAMED("data"));
 }
 
 static bool write_identify(builder *b) {
-  const int *at = b->at;
-  if (at[0] == 0)
-    return fail_user(b);
-  if (!read_user(b, at[0]))
+  if (!read_user(b, 0))
     return false;
   seer_json_literal(b->out, "{\"user_id\":");
   seer_json_string(b->out, b->user, b->user_length);
-  return write_text(b, at[1], "email", KEY("email")) &&
-         write_text(b, at[2], "name", KEY("name")) &&
-         write_named(b, at[3], NAMED("attributes"));
+  return write_text(b, 1, "email", KEY("email")) &&
+         write_text(b, 2, "name", KEY("name")) &&
+         write_named(b, 3, NAMED("attributes"));
 }
 
 /* Nothing at all, or any table. */
@@ -264,18 +272,18 @@ static bool write_post(builder *b) {
   return seer_encode(b->L, b->event, b->marks, b->out, "body");
 }
 
-static bool write_body(builder *b, seer_kind kind) {
+static bool write_body(builder *b, int top, seer_kind kind) {
   bool others;
   if (kind == SEER_POST)
     return write_post(b);
-  others = spread(b, names[kind]);
+  others = spread(b, top, kind);
   if (!(kind == SEER_CAPTURE ? write_capture(b) : write_identify(b)))
     return false;
   if (others &&
       !seer_encode_others(b->L, b->event, b->marks, b->out, names[kind]))
     return false;
   seer_buffer_byte(b->out, '}');
-  return seer_encode_check(b->L, b->out);
+  return b->out->error == SEER_BUFFER_OK || seer_encode_check(b->L, b->out);
 }
 
 static seer_event *make(builder *b, seer_kind kind,
@@ -302,7 +310,7 @@ seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
   seer_buffer_reset(b.out, SCRATCH_KEPT);
   if (!lua_checkstack(L, 2 * FIELDS + SEER_ENCODE_STACK))
     lua_pushliteral(L, "stack overflow");
-  else if (write_body(&b, kind))
+  else if (write_body(&b, top, kind))
     event = make(&b, kind, special);
   if (event == NULL) {
     top++;

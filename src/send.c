@@ -62,8 +62,10 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
 
 static void read_options(call *c) {
   c->chosen.wait = c->client->settings.wait;
+  c->chosen.future = c->chosen.timeout = 0;
   c->chosen.max_retries = -1;
-  c->has_options = !lua_isnoneornil(c->L, c->options);
+  c->has_options =
+      lua_gettop(c->L) >= c->options && !lua_isnil(c->L, c->options);
   if (c->has_options)
     seer_options_request(c->L, c->options, c->function, &c->chosen);
 }
@@ -392,7 +394,12 @@ static int filter_and_send(const call *c) {
 }
 
 int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
-  call c = {.L = L, .client = client, .self = self, .kind = kind};
+  call c; /* much of it is for a few calls only */
+  c.L = L;
+  c.client = client;
+  c.self = self;
+  c.kind = kind;
+  c.is_special = false;
   read_arguments(&c);
   if (client->closed)
     return seer_result_closed(L);

@@ -1,6 +1,7 @@
 #include "event.h"
 
 #include "block.h"
+#include "spare.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,11 +70,11 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
   seer_event *event;
   header.parts = (uint8_t)((user != NULL ? SEER_PART_TURN : 0) |
                            (special != NULL ? SEER_PART_SPECIAL : 0));
-  event = malloc(header.parts != 0 ? size_with_parts(&header, special)
-                                   : plain_size(length));
+  event = seer_spare_take(header.parts != 0 ? size_with_parts(&header, special)
+                                            : plain_size(length));
   if (event == NULL)
     return NULL;
-  *event = header;
+  memcpy(event, &header, offsetof(seer_event, body));
   if (length > 0)
     memcpy(event->body, body, length);
   if (user != NULL)
@@ -93,8 +94,14 @@ const seer_special *seer_event_special(const seer_event *event) {
   return event->parts & SEER_PART_SPECIAL ? special_of(event) : NULL;
 }
 
+static size_t allocated(const seer_event *event) {
+  return event->parts != 0 ? size_with_parts(event, seer_event_special(event))
+                           : plain_size(event->length);
+}
+
 void seer_event_free(seer_event *event) {
-  free(event);
+  if (event != NULL)
+    seer_spare_give(event, allocated(event));
 }
 
 const char *seer_event_path(const seer_event *event) {
@@ -104,10 +111,7 @@ const char *seer_event_path(const seer_event *event) {
 }
 
 size_t seer_event_size(const seer_event *event) {
-  size_t size = event->parts != 0
-                    ? size_with_parts(event, seer_event_special(event))
-                    : plain_size(event->length);
-  return size + ALLOCATOR_SHARE;
+  return allocated(event) + ALLOCATOR_SHARE;
 }
 
 seer_request *seer_request_new(int64_t timeout, int64_t max_retries) {

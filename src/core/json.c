@@ -209,21 +209,43 @@ static uint64_t eight_at(bytes_at at) {
   return word;
 }
 
-static uint64_t four_at(bytes_at at) {
+static uint32_t four_at(bytes_at at) {
   uint32_t word;
   memcpy(&word, at, sizeof(word));
   return word;
 }
 
-/* The same of any number of bytes but one, two and three; those of a word
-   may be looked at twice. */
-static bool are_plain(bytes_at at, bytes_at end) {
-  if (end - at < 8)
-    return end - at >= 4 && is_plain(four_at(at) | four_at(end - 4) << 32);
-  for (; end - at > 8; at += 8)
-    if (!is_plain(eight_at(at)))
-      return false;
-  return is_plain(eight_at(end - 8));
+/* Copies up to seven bytes; false if one of them is not plain. */
+static bool copy_few(char *room, bytes_at at, size_t length) {
+  uint64_t word = EACH('a');
+  if (length >= 4) {
+    uint32_t first = four_at(at), last = four_at(at + length - 4);
+    memcpy(room, &first, sizeof(first));
+    memcpy(room + length - 4, &last, sizeof(last));
+    return is_plain(first | (uint64_t)last << 32);
+  }
+  for (size_t i = 0; i < length; i++) {
+    room[i] = (char)at[i];
+    word = word << 8 | at[i];
+  }
+  return is_plain(word);
+}
+
+/* Copies bytes, some of them twice, for it takes a word at a time. False as
+   soon as one is not plain: then the copy is of no use. */
+static bool copy_plain(char *room, bytes_at at, size_t length) {
+  bytes_at last;
+  uint64_t word;
+  if (length < 8)
+    return copy_few(room, at, length);
+  last = at + length - 8;
+  word = eight_at(last);
+  memcpy(room + length - 8, &word, sizeof(word));
+  for (; at < last && is_plain(word); at += 8, room += 8) {
+    word = eight_at(at);
+    memcpy(room, &word, sizeof(word));
+  }
+  return is_plain(word);
 }
 
 /* Where the bytes that are copied as they are end. */
@@ -253,25 +275,45 @@ static bytes_at replaced(seer_buffer *out, bytes_at at, bytes_at end) {
   return at - character(at, end);
 }
 
+/* Appends a string that has something to replace. */
+static void quoted(seer_buffer *out, bytes_at at, bytes_at end) {
+  seer_buffer_byte(out, '"');
+  while (at < end && !out->error) {
+    bytes_at run = skip_copied(at, end);
+    if (run > at)
+      seer_buffer_append(out, (const char *)at, (size_t)(run - at));
+    at = run < end ? replaced(out, run, end) : end;
+  }
+  seer_buffer_byte(out, '"');
+}
+
 void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
-  bytes_at at = (bytes_at)bytes, end = at + length;
-  bytes_at run = are_plain(at, end) ? end : skip_copied(at, end);
+  bytes_at at = (bytes_at)bytes;
   char *room = seer_buffer_reserve(out, length + 2); /* the least it takes */
   if (room == NULL)
     return;
-  *room++ = '"';
-  memcpy(room, at, (size_t)(run - at));
-  out->length += (size_t)(run - at) + 1;
-  if (run == end) {
-    room[length] = '"';
-    out->length++;
+  if (!copy_plain(room + 1, at, length)) {
+    quoted(out, at, at + length);
     return;
   }
-  while (run < end && !out->error) {
-    at = replaced(out, run, end);
-    run = skip_copied(at, end);
-    if (run > at)
-      seer_buffer_append(out, (const char *)at, (size_t)(run - at));
+  room[0] = room[length + 1] = '"';
+  out->length += length + 2;
+}
+
+void seer_json_key(seer_buffer *out, char before, const char *bytes,
+                   size_t length) {
+  bytes_at at = (bytes_at)bytes;
+  char *room = seer_buffer_reserve(out, length + 4);
+  if (room == NULL)
+    return;
+  if (!copy_plain(room + 2, at, length)) {
+    seer_buffer_byte(out, before);
+    quoted(out, at, at + length);
+    seer_buffer_byte(out, ':');
+    return;
   }
-  seer_buffer_byte(out, '"');
+  room[0] = before;
+  room[1] = room[length + 2] = '"';
+  room[length + 3] = ':';
+  out->length += length + 4;
 }

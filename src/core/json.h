@@ -30,6 +30,10 @@ void seer_json_number(seer_buffer *out, double value);
    and the backslash are escaped. */
 void seer_json_string(seer_buffer *out, const char *bytes, size_t length);
 
+/* A byte that comes before it, a key as a string, and a colon. */
+void seer_json_key(seer_buffer *out, char before, const char *bytes,
+                   size_t length);
+
 /* Bytes that are JSON already. */
 #define seer_json_literal(out, text)                                          \
   seer_buffer_append((out), "" text, sizeof(text) - 1)

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "report.h"
 #include "settle.h"
+#include "spare.h"
 #include "state.h"
 #include "thread.h"
 
@@ -189,6 +190,7 @@ static void close_idle(void) {
     return;
   seer_http_free(seer_process.http);
   seer_process.http = NULL;
+  seer_spare_free();
 }
 
 /* At exit: nothing in flight, and nothing that could be sent in time. */

@@ -1,0 +1,124 @@
+#include "spare.h"
+
+#include "thread.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define STEP 16  /* bytes from one kind of blocks to the next */
+#define KINDS 64 /* blocks of up to a KiB: larger ones are rare */
+#define SHARE 8  /* what malloc adds to a block, which it rounds up then */
+
+#define LINE 64 /* bytes that a processor fetches at a time, mostly */
+
+/* Bytes that are kept: some five thousand small events. Where a sanitizer is
+   to see what is used after its end, none are. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MOST 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MOST 0
+#endif
+#endif
+#ifndef MOST
+#define MOST 1048576
+#endif
+
+typedef struct spare spare;
+struct spare {
+  spare *next;
+};
+
+/* Written with the lock held, and looked at without it. */
+static spare *kept[KINDS];
+static size_t bytes;
+
+static spare *first(size_t kind) {
+  return __atomic_load_n(&kept[kind], __ATOMIC_RELAXED);
+}
+
+static void set_first(size_t kind, spare *block) {
+  __atomic_store_n(&kept[kind], block, __ATOMIC_RELAXED);
+}
+
+static size_t kind_of(size_t size) {
+  return (size + SHARE - 1) / STEP;
+}
+
+/* The bytes of the blocks of a kind: what malloc would give anyway. */
+static size_t size_of(size_t kind) {
+  return (kind + 1) * STEP - SHARE;
+}
+
+static bool is_kept(size_t kind) {
+  return MOST > 0 && kind < KINDS;
+}
+
+/* Another core has written to a block last, so it is far away: the one that
+   comes next is sent for now. */
+static void send_for(const spare *block, size_t size) {
+  for (size_t at = 0; at < size; at += LINE)
+    __builtin_prefetch((const char *)block + at, 1);
+}
+
+static spare *take(size_t kind) {
+  spare *block, *next = NULL;
+  seer_lock();
+  block = first(kind);
+  if (block != NULL) {
+    next = block->next;
+    set_first(kind, next);
+    bytes -= size_of(kind);
+  }
+  seer_unlock();
+  if (next != NULL)
+    send_for(next, size_of(kind));
+  return block;
+}
+
+void *seer_spare_take(size_t size) {
+  size_t kind = kind_of(size);
+  void *block;
+  if (!is_kept(kind))
+    return malloc(size);
+  block = first(kind) != NULL ? take(kind) : NULL;
+  return block != NULL ? block : malloc(size_of(kind));
+}
+
+void seer_spare_give(void *memory, size_t size) {
+  size_t kind = kind_of(size);
+  spare *block = memory;
+  if (is_kept(kind)) {
+    seer_lock();
+    if (bytes + size_of(kind) <= MOST) {
+      block->next = first(kind);
+      set_first(kind, block);
+      bytes += size_of(kind);
+      block = NULL;
+    }
+    seer_unlock();
+  }
+  free(block);
+}
+
+static spare *take_all(size_t kind) {
+  spare *blocks;
+  seer_lock();
+  blocks = first(kind);
+  set_first(kind, NULL);
+  for (spare *block = blocks; block != NULL; block = block->next)
+    bytes -= size_of(kind);
+  seer_unlock();
+  return blocks;
+}
+
+void seer_spare_free(void) {
+  for (size_t kind = 0; kind < KINDS; kind++) {
+    spare *blocks = take_all(kind);
+    while (blocks != NULL) {
+      spare *next = blocks->next;
+      free(blocks);
+      blocks = next;
+    }
+  }
+}
