@@ -307,13 +307,13 @@ static void load_ahead(void) {
 
 /* host SCENARIO CLASS MODE */
 int main(int count, char **arguments) {
-  torture_job job = {.jobs = (int)number("TORTURE_JOBS", 2)};
+  torture_job job = {.jobs = (int)number("TORTURE_JOBS", 8)};
   lua_State *L;
   if (count != 4)
     return 2;
   L = lua_newstate(allocate, NULL);
   if (L == NULL) {
-    printf("this Lua takes no allocator but its own\ncount 0 0\n");
+    printf("this Lua takes no allocator but its own\ncount 0 0 0\n");
     return 0;
   }
   lua_close(L);
@@ -325,6 +325,8 @@ int main(int count, char **arguments) {
   job.runs = number("TORTURE_RUNS", 0);
   job.from = number("TORTURE_FROM", 1);
   job.last = number("TORTURE_LAST", 0);
+  job.stacks =
+      number("TORTURE_EVERY", 0) == 0 && job.runs == 0 && job.last == 0;
   job.speed = (int)number("TORTURE_SPEED", 10);
   job.port = (int)number("TORTURE_PORT", 0);
   signal(SIGPIPE, SIG_IGN);

@@ -29,6 +29,7 @@ typedef struct slot {
 typedef struct tally {
   long most, injected, tried, raised, failed, fine, slow, foreign, bad;
   long leaks; /* of others than ours and libcurl */
+  long stacks;
   int misses;
 } tally;
 
@@ -60,7 +61,7 @@ static void start(slot *s, const torture_job *job, long n, int speed) {
   setpgid(0, 0);
   dup2(s->output, 2);
   torture_run = s->record;
-  torture_plan(job->kinds, job->modules, job->mode, n);
+  torture_plan(job->kinds, job->modules, job->mode, n, torture_stack_of(n));
   run(&s->job);
   exit(0);
 }
@@ -191,7 +192,8 @@ static void show(const slot *s, const char *what) {
   printf("%s: %s\n  again: make torture LUAS=%s SCENARIO=%s CLASS=%s "
          "MODE=%s N=%ld\n",
          what, s->record->bad, getenv("TORTURE_LUA"), job->scenario,
-         job->selection, torture_mode_names[job->mode], s->record->n);
+         job->selection, torture_mode_names[job->mode],
+         s->record->first > 0 ? s->record->first : s->record->n);
   show_where(s);
   show_output(s);
   fflush(stdout);
@@ -239,7 +241,7 @@ static bool may_be_slow(const slot *s) {
 static void finish(slot *s, int status) {
   judge(s, status);
   s->pid = 0;
-  if (may_be_slow(s)) {
+  if (may_be_slow(s) && excuse(s) == NULL) {
     sum.slow++;
     start(s, &s->job, s->record->n, 1);
     return;
@@ -248,8 +250,12 @@ static void finish(slot *s, int status) {
     sum.most = s->record->reached;
   sum.injected += s->record->injected;
   if (s->record->n > 0)
-    sum.misses = is_reached(s) ? 0 : sum.misses + 1;
+    sum.misses = is_reached(s) || torture_stack_of(s->record->n) != 0
+                     ? 0
+                     : sum.misses + 1;
   sum.tried += is_reached(s);
+  if (s->record->met)
+    torture_stack_failed(s->record->n);
   if (s->record->bad[0] == '\0')
     count_fine(s);
   else
@@ -323,6 +329,8 @@ static void print_sum(const torture_job *job) {
          job->scenario, job->selection, torture_mode_names[job->mode],
          sum.most, sum.tried, sum.injected, sum.raised, sum.failed,
          sum.fine - sum.raised - sum.failed);
+  if (sum.stacks > 0)
+    printf(", %ld of %ld stacks", torture_failed_stacks(), sum.stacks);
   if (sum.foreign > 0)
     printf(", %ld not ours", sum.foreign);
   if (sum.leaks > 0)
@@ -330,7 +338,7 @@ static void print_sum(const torture_job *job) {
   if (sum.slow > 0)
     printf(", %ld slow", sum.slow);
   printf(", %ld bad\n", sum.bad);
-  printf("count %ld %ld\n", sum.fine + sum.foreign, sum.bad);
+  printf("count %ld %ld %ld\n", sum.fine + sum.foreign, sum.bad, sum.injected);
 }
 
 /* Where a sample begins, and how far apart its members are. */
@@ -349,16 +357,22 @@ int torture_pool(const torture_job *wanted,
   int jobs = job.jobs < SLOTS ? job.jobs : SLOTS;
   run = function;
   open_slots(jobs);
+  if (job.stacks)
+    torture_open_stacks();
   start(&slots[0], &job, 0, job.speed); /* as it is when nothing fails */
   wait_for_all();
   if (sum.bad > 0)
     sum.misses = MISSES; /* the scenario itself is at fault */
   sum.tried = 0;
+  if (job.stacks)
+    sum.stacks = torture_sort_stacks();
   choose(&job);
   for (long n = job.from;
        sum.misses < MISSES && n <= sum.most + MISSES &&
        (job.last == 0 || n <= job.last) && sum.bad < 5 * SHOWN;
        n += job.step) {
+    if (job.stacks && !torture_is_chosen(n, job.mode))
+      continue;
     while (running() == jobs)
       wait_for_one();
     start(find(0), &job, n, job.speed);
