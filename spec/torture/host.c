@@ -313,7 +313,7 @@ int main(int count, char **arguments) {
     return 2;
   L = lua_newstate(allocate, NULL);
   if (L == NULL) {
-    printf("this Lua takes no allocator but its own\ncount 0 0 0\n");
+    printf("this Lua takes no allocator but its own\ncount 0 0 0 0 0 0\n");
     return 0;
   }
   lua_close(L);

@@ -28,8 +28,8 @@ typedef struct slot {
 
 typedef struct tally {
   long most, injected, tried, raised, failed, fine, slow, foreign, bad;
-  long leaks; /* of others than ours and libcurl */
-  long stacks;
+  long leaks;           /* of others than ours and libcurl */
+  long reached, stacks; /* when nothing fails */
   int misses;
 } tally;
 
@@ -327,7 +327,7 @@ static void print_sum(const torture_job *job) {
   printf("%-10s %-13s %-6s %6ld reached %6ld runs %7ld failures: %5ld raised "
          "%5ld told %5ld unharmed",
          job->scenario, job->selection, torture_mode_names[job->mode],
-         sum.most, sum.tried, sum.injected, sum.raised, sum.failed,
+         sum.reached, sum.tried, sum.injected, sum.raised, sum.failed,
          sum.fine - sum.raised - sum.failed);
   if (sum.stacks > 0)
     printf(", %ld of %ld stacks", torture_failed_stacks(), sum.stacks);
@@ -338,7 +338,8 @@ static void print_sum(const torture_job *job) {
   if (sum.slow > 0)
     printf(", %ld slow", sum.slow);
   printf(", %ld bad\n", sum.bad);
-  printf("count %ld %ld %ld\n", sum.fine + sum.foreign, sum.bad, sum.injected);
+  printf("count %ld %ld %ld %ld %ld %ld\n", sum.fine + sum.foreign, sum.bad,
+         sum.reached, sum.injected, torture_failed_stacks(), sum.stacks);
 }
 
 /* Where a sample begins, and how far apart its members are. */
@@ -364,6 +365,7 @@ int torture_pool(const torture_job *wanted,
   if (sum.bad > 0)
     sum.misses = MISSES; /* the scenario itself is at fault */
   sum.tried = 0;
+  sum.reached = sum.most;
   if (job.stacks)
     sum.stacks = torture_sort_stacks();
   choose(&job);

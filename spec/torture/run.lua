@@ -9,6 +9,7 @@
 
 local server = require "spec.torture.server"
 local shell = require "dev.shell"
+local unpack = table.unpack or unpack
 
 local CLASSES = {
   "memory.ours", "memory.curl", "memory.tls", "memory.lua", "memory.json",
@@ -66,7 +67,17 @@ local function command(env, lua, ...)
 end
 
 local passed, failed = 0, 0
-local runs, failures = {}, {} -- by class
+local sums = {} -- by class: what the hosts have counted
+
+local function add(class, counts)
+  local sum = sums[class] or { 0, 0, 0, 0, 0, 0 }
+  sums[class] = sum
+  for count in counts:gmatch "%d+" do
+    table.insert(sum, table.remove(sum, 1) + count)
+  end
+  local good, bad = counts:match "(%d+) (%d+)"
+  passed, failed = passed + good, failed + bad
+end
 
 -- Shows what a host says, but the line for us.
 local function run(env, lua, scenario, class, mode)
@@ -74,12 +85,10 @@ local function run(env, lua, scenario, class, mode)
   env.TORTURE_LOAD = scenario ~= "require" and env.TORTURE_MODULE or nil
   local pipe = io.popen(command(env, lua, scenario, class, mode))
   for line in pipe:lines() do
-    local good, bad, injected = line:match "^count (%d+) (%d+) (%d+)$"
-    if good then
+    local counts = line:match "^count (.*)$"
+    if counts then
       counted = true
-      passed, failed = passed + good, failed + bad
-      runs[class] = (runs[class] or 0) + good + bad
-      failures[class] = (failures[class] or 0) + injected
+      add(class, counts)
     else
       print(line)
     end
@@ -119,9 +128,11 @@ end
 
 local function sum_up()
   for _, class in ipairs(CLASSES) do
-    if runs[class] then
-      print(("%-13s %6d runs %8d failures"):format(class, runs[class],
-        failures[class]))
+    if sums[class] then
+      local good, bad, reached, injected, met, stacks = unpack(sums[class])
+      print(("%-13s %7d reached %7d runs %9d failures%s, %d bad"):format(
+        class, reached, good + bad, injected,
+        stacks > 0 and (", %d of %d stacks"):format(met, stacks) or "", bad))
     end
   end
 end
