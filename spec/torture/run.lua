@@ -9,7 +9,6 @@
 
 local server = require "spec.torture.server"
 local shell = require "dev.shell"
-local unpack = table.unpack or unpack
 
 local CLASSES = {
   "memory.ours", "memory.curl", "memory.tls", "memory.lua", "memory.json",
@@ -67,14 +66,20 @@ local function command(env, lua, ...)
 end
 
 local passed, failed = 0, 0
-local sums = {} -- by class: what the hosts have counted
+local sums = {} -- by class
+
+-- What a host counts: good and bad runs, calls when none fails, calls that
+-- failed, stacks of others' allocations and how many of them failed.
+local COUNTS = { "good", "bad", "reached", "failures", "met", "stacks" }
 
 local function add(class, counts)
-  local sum = sums[class] or { 0, 0, 0, 0, 0, 0 }
-  sums[class] = sum
+  local sum = sums[class] or {}
+  local i = 0
   for count in counts:gmatch "%d+" do
-    table.insert(sum, table.remove(sum, 1) + count)
+    i = i + 1
+    sum[COUNTS[i]] = (sum[COUNTS[i]] or 0) + count
   end
+  sums[class] = sum
   local good, bad = counts:match "(%d+) (%d+)"
   passed, failed = passed + good, failed + bad
 end
@@ -128,11 +133,12 @@ end
 
 local function sum_up()
   for _, class in ipairs(CLASSES) do
-    if sums[class] then
-      local good, bad, reached, injected, met, stacks = unpack(sums[class])
+    local sum = sums[class]
+    if sum then
       print(("%-13s %7d reached %7d runs %9d failures%s, %d bad"):format(
-        class, reached, good + bad, injected,
-        stacks > 0 and (", %d of %d stacks"):format(met, stacks) or "", bad))
+        class, sum.reached, sum.good + sum.bad, sum.failures,
+        sum.stacks > 0 and (", %d of %d stacks"):format(sum.met, sum.stacks)
+          or "", sum.bad))
     end
   end
 end
