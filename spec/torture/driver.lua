@@ -30,8 +30,12 @@ local DEFAULTS = {
   proxy = false, rate_limit = false,
 }
 
--- How long may be waited where calls fail for ever, and a wait is in vain.
-t.patience = host.mode == "once" and 10 or 1
+-- How long may be waited: where calls fail for ever, a wait is in vain.
+setmetatable(t, { __index = function(_, name)
+  if name == "patience" then
+    return host.mode == "once" and 10 or host.failing() and 1 or 4
+  end
+end })
 
 -- A client that is checked in the end.
 function t.new(options)
@@ -41,7 +45,7 @@ function t.new(options)
     end
   end
   if host.mode ~= "once" then
-    options.timeout, options.connect_timeout = 1, 1
+    options.timeout, options.connect_timeout = 4, 4
   end
   if host.mode == "ever" then
     options.exit_timeout = 1

@@ -83,6 +83,12 @@ static int host_failed(lua_State *L) {
   return 0;
 }
 
+/* failing(): whether a call has failed yet */
+static int host_failing(lua_State *L) {
+  lua_pushboolean(L, torture_run->injected > 0);
+  return 1;
+}
+
 static int host_stage(lua_State *L) {
   enter(luaL_checkstring(L, 1));
   return 0;
@@ -132,6 +138,7 @@ static void push_host(lua_State *L) {
       {"arm",       host_arm      },
       {"disarm",    host_disarm   },
       {"failed",    host_failed   },
+      {"failing",   host_failing  },
       {"stage",     host_stage    },
       {"delivered", host_delivered},
       {"fork",      host_fork     },

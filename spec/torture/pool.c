@@ -1,6 +1,7 @@
 #include "torture.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,27 +129,33 @@ static void judge(slot *s, int status) {
 #define OPENSSL "OpenSSL lacks for good what it got no memory for once"
 
 /* What goes wrong in other people's libraries when there is no memory: whose
-   call failed (NULL: anybody's), and by what words of the report it is known.
- */
+   call failed (NULL: anybody's), and by what the report is known: words, and a
+   pattern of the stack of the crash. */
 static const char *excuse(const slot *s) {
   static const struct {
     const char *by, *bad, *crash, *why;
   } known[] = {
-      {NULL,   "ended with status 255",                             "",
-       "lua-cjson ends the process when it gets no memory"                                   },
-      {"rest", "crashed with signal 11",                            " getaddrinfo\n",
-       "glibc's getaddrinfo crashes when it gets no memory"                                  },
-      {"curl", "'proxy': not the URL of a proxy",                   "",
-       "libcurl calls a host wrong when it gets no memory for it"                            },
-      {NULL,   "not delivered yet: OpenSSL/",                       "",               OPENSSL},
-      {NULL,   "not delivered yet: SSL: couldn't create a context", "",               OPENSSL},
-      {NULL,   "not delivered yet: Insufficient randomness",        "",               OPENSSL},
+      {NULL,   "ended with status 255",                             "*",
+       "lua-cjson ends the process when it gets no memory"                                                },
+      {"rest", "crashed with signal 11",                            "* getaddrinfo\n*",
+       "glibc's getaddrinfo crashes when it gets no memory"                                               },
+      {"curl", "'proxy': not the URL of a proxy",                   "*",
+       "libcurl calls a host wrong when it gets no memory for it"                                         },
+      {NULL,   "which is free already",                             "* free\n    libcurl*libssl*",
+       "libcurl frees the name of a TLS session again whose rest it got no "
+       "memory for"                                                                                       },
+      {NULL,   "not delivered yet: OpenSSL/",                       "*",                           OPENSSL},
+      {NULL,   "not delivered yet: SSL: couldn't create a context", "*",
+       OPENSSL                                                                                            },
+      {NULL,   "not delivered yet: Insufficient randomness",        "*",                           OPENSSL},
   };
   const char *crash = strstr(s->record->where, "crashed here");
+  if (crash == NULL)
+    crash = strstr(s->record->where, "and this is where");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if ((known[i].by == NULL || strcmp(s->record->by, known[i].by) == 0) &&
         strstr(s->record->bad, known[i].bad) != NULL &&
-        strstr(crash != NULL ? crash : "", known[i].crash) != NULL)
+        fnmatch(known[i].crash, crash != NULL ? crash : "", 0) == 0)
       return known[i].why;
   return NULL;
 }
