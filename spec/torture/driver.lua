@@ -26,12 +26,16 @@ end
 
 local DEFAULTS = {
   timeout = 20, connect_timeout = 20, initial_retry_delay = 0.05,
-  max_retry_delay = 0.2, exit_timeout = 30, log_level = "off",
+  max_retry_delay = 0.2, exit_timeout = 10, log_level = "off",
   proxy = false, rate_limit = false,
 }
 
--- How long may be waited where calls fail for ever, and a wait is in vain.
-t.patience = host.mode == "once" and 30 or 1
+-- How long may be waited: where calls fail for ever, a wait is in vain.
+setmetatable(t, { __index = function(_, name)
+  if name == "patience" then
+    return host.mode == "once" and 10 or host.failing() and 1 or 4
+  end
+end })
 
 -- A client that is checked in the end.
 function t.new(options)
@@ -41,7 +45,7 @@ function t.new(options)
     end
   end
   if host.mode ~= "once" then
-    options.timeout, options.connect_timeout = 1, 1
+    options.timeout, options.connect_timeout = 4, 4
   end
   if host.mode == "ever" then
     options.exit_timeout = 1
@@ -94,13 +98,13 @@ local special = {}
 
 local function check_alive(client, i)
   host.stage("check: flush " .. i)
-  local flushed, problem = client:flush(60)
+  local flushed, problem = client:flush(20)
   if not flushed then
     error(problem .. ": " .. tostring(client:stats().last_error), 0)
   end
   host.stage("check: capture " .. i)
   assert(client.events.capture { name = "after" })
-  assert(client:flush(60))
+  assert(client:flush(20))
   local s = add_up(client)
   if s.pending ~= 0 then
     error("events are left: " .. s.pending, 0)
@@ -152,7 +156,7 @@ function t.check_cost(client, options)
     error(("events cost %g kB after the failure, %g kB without")
       :format(old, new), 0)
   end
-  assert(client:flush(60))
+  assert(client:flush(20))
 end
 
 local scenario = assert(loadfile("spec/torture/scenarios/" .. host.scenario

@@ -83,6 +83,12 @@ static int host_failed(lua_State *L) {
   return 0;
 }
 
+/* failing(): whether a call has failed yet */
+static int host_failing(lua_State *L) {
+  lua_pushboolean(L, torture_run->injected > 0);
+  return 1;
+}
+
 static int host_stage(lua_State *L) {
   enter(luaL_checkstring(L, 1));
   return 0;
@@ -132,6 +138,7 @@ static void push_host(lua_State *L) {
       {"arm",       host_arm      },
       {"disarm",    host_disarm   },
       {"failed",    host_failed   },
+      {"failing",   host_failing  },
       {"stage",     host_stage    },
       {"delivered", host_delivered},
       {"fork",      host_fork     },
@@ -307,13 +314,13 @@ static void load_ahead(void) {
 
 /* host SCENARIO CLASS MODE */
 int main(int count, char **arguments) {
-  torture_job job = {.jobs = (int)number("TORTURE_JOBS", 2)};
+  torture_job job = {.jobs = (int)number("TORTURE_JOBS", 8)};
   lua_State *L;
   if (count != 4)
     return 2;
   L = lua_newstate(allocate, NULL);
   if (L == NULL) {
-    printf("this Lua takes no allocator but its own\ncount 0 0\n");
+    printf("this Lua takes no allocator but its own\ncount 0 0 0 0 0 0\n");
     return 0;
   }
   lua_close(L);
@@ -325,6 +332,8 @@ int main(int count, char **arguments) {
   job.runs = number("TORTURE_RUNS", 0);
   job.from = number("TORTURE_FROM", 1);
   job.last = number("TORTURE_LAST", 0);
+  job.stacks =
+      number("TORTURE_EVERY", 0) == 0 && job.runs == 0 && job.last == 0;
   job.speed = (int)number("TORTURE_SPEED", 10);
   job.port = (int)number("TORTURE_PORT", 0);
   signal(SIGPIPE, SIG_IGN);

@@ -19,15 +19,19 @@ static struct {
   unsigned kinds, modules;
   torture_mode mode;
   long n;
+  uint64_t stack;
   _Atomic bool armed;
 } plan;
 
-void torture_plan(unsigned kinds, unsigned modules, torture_mode mode,
-                  long n) {
+#define NEAR 50 /* calls, by which threads may come before each other */
+
+void torture_plan(unsigned kinds, unsigned modules, torture_mode mode, long n,
+                  uint64_t stack) {
   plan.kinds = kinds;
   plan.modules = modules;
   plan.mode = mode;
   plan.n = n;
+  plan.stack = stack;
 }
 
 void torture_arm(void) {
@@ -94,8 +98,38 @@ torture_module torture_whose(const void *address) {
 ** Failing.
 */
 
-static void note_first(const char *call, torture_module module) {
+/* Of the stack of the call that is being made, but for this program's part. */
+static uint64_t hash_stack(void) {
+  void *stack[FRAMES];
+  int depth = backtrace(stack, FRAMES);
+  uint64_t hash = 14695981039346656037u;
+  for (int i = 0; i < depth; i++)
+    if (torture_whose(stack[i]) != MODULE_HOST)
+      hash = (hash ^ (uintptr_t)stack[i]) * 1099511628211u;
+  return hash;
+}
+
+/* Whether it is the call that is to fail first: the n-th, or one near it that
+   has the stack that is meant. Others' allocations have a stack to speak of.
+ */
+static bool is_meant(long number, bool is_others) {
+  uint64_t stack;
+  if (plan.n > 0 && plan.stack == 0)
+    return number == plan.n;
+  if (number < plan.n - NEAR)
+    return false;
+  stack = is_others ? hash_stack() : 0;
+  if (plan.n == 0) {
+    torture_note_stack(number, stack);
+    return false;
+  }
+  torture_run->met = stack == plan.stack;
+  return torture_run->met || number >= plan.n + NEAR;
+}
+
+static void note_first(long number, const char *call, torture_module module) {
   torture_record *run = torture_run;
+  run->first = number;
   snprintf(run->call, sizeof run->call, "%s", call);
   snprintf(run->by, sizeof run->by, "%s", torture_module_names[module]);
   run->depth = backtrace(run->stack, FRAMES);
@@ -103,16 +137,21 @@ static void note_first(const char *call, torture_module module) {
 
 bool torture_fails_for(torture_kind kind, const char *call,
                        torture_module module) {
+  bool is_others =
+      kind == KIND_MEMORY && module != MODULE_OURS && module != MODULE_LUA;
   long number;
   if (!plan.armed || (plan.kinds & 1u << kind) == 0 ||
       (plan.modules & 1u << module) == 0)
     return false;
   number = ++torture_run->reached;
-  if (plan.n == 0 || number < plan.n ||
-      (plan.mode == MODE_ONCE && number > plan.n))
+  if (torture_run->injected == 0) {
+    if (!is_meant(number, is_others))
+      return false;
+    note_first(number, call, module);
+  } else if (plan.mode == MODE_ONCE) {
     return false;
-  if (torture_run->injected++ == 0)
-    note_first(call, module);
+  }
+  torture_run->injected++;
   return true;
 }
 

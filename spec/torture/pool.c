@@ -1,6 +1,7 @@
 #include "torture.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ typedef struct slot {
 
 typedef struct tally {
   long most, injected, tried, raised, failed, fine, slow, foreign, bad;
-  long leaks; /* of others than ours and libcurl */
+  long leaks;           /* of others than ours and libcurl */
+  long reached, stacks; /* when nothing fails */
   int misses;
 } tally;
 
@@ -60,7 +62,7 @@ static void start(slot *s, const torture_job *job, long n, int speed) {
   setpgid(0, 0);
   dup2(s->output, 2);
   torture_run = s->record;
-  torture_plan(job->kinds, job->modules, job->mode, n);
+  torture_plan(job->kinds, job->modules, job->mode, n, torture_stack_of(n));
   run(&s->job);
   exit(0);
 }
@@ -127,27 +129,33 @@ static void judge(slot *s, int status) {
 #define OPENSSL "OpenSSL lacks for good what it got no memory for once"
 
 /* What goes wrong in other people's libraries when there is no memory: whose
-   call failed (NULL: anybody's), and by what words of the report it is known.
- */
+   call failed (NULL: anybody's), and by what the report is known: words, and a
+   pattern of the stack of the crash. */
 static const char *excuse(const slot *s) {
   static const struct {
     const char *by, *bad, *crash, *why;
   } known[] = {
-      {NULL,   "ended with status 255",                             "",
-       "lua-cjson ends the process when it gets no memory"                                   },
-      {"rest", "crashed with signal 11",                            " getaddrinfo\n",
-       "glibc's getaddrinfo crashes when it gets no memory"                                  },
-      {"curl", "'proxy': not the URL of a proxy",                   "",
-       "libcurl calls a host wrong when it gets no memory for it"                            },
-      {NULL,   "not delivered yet: OpenSSL/",                       "",               OPENSSL},
-      {NULL,   "not delivered yet: SSL: couldn't create a context", "",               OPENSSL},
-      {NULL,   "not delivered yet: Insufficient randomness",        "",               OPENSSL},
+      {NULL,   "ended with status 255",                             "*",
+       "lua-cjson ends the process when it gets no memory"                                                },
+      {"rest", "crashed with signal 11",                            "* getaddrinfo\n*",
+       "glibc's getaddrinfo crashes when it gets no memory"                                               },
+      {"curl", "'proxy': not the URL of a proxy",                   "*",
+       "libcurl calls a host wrong when it gets no memory for it"                                         },
+      {NULL,   "which is free already",                             "* free\n    libcurl*libssl*",
+       "libcurl frees the name of a TLS session again whose rest it got no "
+       "memory for"                                                                                       },
+      {NULL,   "not delivered yet: OpenSSL/",                       "*",                           OPENSSL},
+      {NULL,   "not delivered yet: SSL: couldn't create a context", "*",
+       OPENSSL                                                                                            },
+      {NULL,   "not delivered yet: Insufficient randomness",        "*",                           OPENSSL},
   };
   const char *crash = strstr(s->record->where, "crashed here");
+  if (crash == NULL)
+    crash = strstr(s->record->where, "and this is where");
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if ((known[i].by == NULL || strcmp(s->record->by, known[i].by) == 0) &&
         strstr(s->record->bad, known[i].bad) != NULL &&
-        strstr(crash != NULL ? crash : "", known[i].crash) != NULL)
+        fnmatch(known[i].crash, crash != NULL ? crash : "", 0) == 0)
       return known[i].why;
   return NULL;
 }
@@ -191,7 +199,8 @@ static void show(const slot *s, const char *what) {
   printf("%s: %s\n  again: make torture LUAS=%s SCENARIO=%s CLASS=%s "
          "MODE=%s N=%ld\n",
          what, s->record->bad, getenv("TORTURE_LUA"), job->scenario,
-         job->selection, torture_mode_names[job->mode], s->record->n);
+         job->selection, torture_mode_names[job->mode],
+         s->record->first > 0 ? s->record->first : s->record->n);
   show_where(s);
   show_output(s);
   fflush(stdout);
@@ -239,7 +248,7 @@ static bool may_be_slow(const slot *s) {
 static void finish(slot *s, int status) {
   judge(s, status);
   s->pid = 0;
-  if (may_be_slow(s)) {
+  if (may_be_slow(s) && excuse(s) == NULL) {
     sum.slow++;
     start(s, &s->job, s->record->n, 1);
     return;
@@ -248,8 +257,12 @@ static void finish(slot *s, int status) {
     sum.most = s->record->reached;
   sum.injected += s->record->injected;
   if (s->record->n > 0)
-    sum.misses = is_reached(s) ? 0 : sum.misses + 1;
+    sum.misses = is_reached(s) || torture_stack_of(s->record->n) != 0
+                     ? 0
+                     : sum.misses + 1;
   sum.tried += is_reached(s);
+  if (s->record->met)
+    torture_stack_failed(s->record->n);
   if (s->record->bad[0] == '\0')
     count_fine(s);
   else
@@ -321,8 +334,10 @@ static void print_sum(const torture_job *job) {
   printf("%-10s %-13s %-6s %6ld reached %6ld runs %7ld failures: %5ld raised "
          "%5ld told %5ld unharmed",
          job->scenario, job->selection, torture_mode_names[job->mode],
-         sum.most, sum.tried, sum.injected, sum.raised, sum.failed,
+         sum.reached, sum.tried, sum.injected, sum.raised, sum.failed,
          sum.fine - sum.raised - sum.failed);
+  if (sum.stacks > 0)
+    printf(", %ld of %ld stacks", torture_failed_stacks(), sum.stacks);
   if (sum.foreign > 0)
     printf(", %ld not ours", sum.foreign);
   if (sum.leaks > 0)
@@ -330,7 +345,8 @@ static void print_sum(const torture_job *job) {
   if (sum.slow > 0)
     printf(", %ld slow", sum.slow);
   printf(", %ld bad\n", sum.bad);
-  printf("count %ld %ld\n", sum.fine + sum.foreign, sum.bad);
+  printf("count %ld %ld %ld %ld %ld %ld\n", sum.fine + sum.foreign, sum.bad,
+         sum.reached, sum.injected, torture_failed_stacks(), sum.stacks);
 }
 
 /* Where a sample begins, and how far apart its members are. */
@@ -349,16 +365,23 @@ int torture_pool(const torture_job *wanted,
   int jobs = job.jobs < SLOTS ? job.jobs : SLOTS;
   run = function;
   open_slots(jobs);
+  if (job.stacks)
+    torture_open_stacks();
   start(&slots[0], &job, 0, job.speed); /* as it is when nothing fails */
   wait_for_all();
   if (sum.bad > 0)
     sum.misses = MISSES; /* the scenario itself is at fault */
   sum.tried = 0;
+  sum.reached = sum.most;
+  if (job.stacks)
+    sum.stacks = torture_sort_stacks();
   choose(&job);
   for (long n = job.from;
        sum.misses < MISSES && n <= sum.most + MISSES &&
        (job.last == 0 || n <= job.last) && sum.bad < 5 * SHOWN;
        n += job.step) {
+    if (job.stacks && !torture_is_chosen(n, job.mode))
+      continue;
     while (running() == jobs)
       wait_for_one();
     start(find(0), &job, n, job.speed);

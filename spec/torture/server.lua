@@ -9,6 +9,8 @@ local server = {}
 server.__index = server
 server.__name = "torture.server"
 
+-- libcurl does not look whether fcntl has failed, and a socket that blocks for
+-- that reason may keep it until the server ends the connection.
 local CONFIGURATION = [[
 {{modules}}
 {{user}}
@@ -18,6 +20,7 @@ error_log error.log warn;
 events { worker_connections 2048; }
 http {
   access_log off;
+  keepalive_timeout 2;
   client_body_temp_path body;
   proxy_temp_path proxy;
   fastcgi_temp_path fastcgi;

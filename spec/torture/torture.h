@@ -11,6 +11,7 @@
  *   host.c   runs a scenario once, and judges what came of it
  *   pool.c   forks, waits, kills what hangs, prints
  *   plan.c   which call is to fail
+ *   stacks.c which calls stand for others
  *   heap.c   an allocator that never gives the same memory twice, and so
  *            notices who uses what is freed, and who writes beyond
  *   leaks.c  what nothing points to at the end
@@ -69,6 +70,7 @@ extern const char *const torture_mode_names[MODES];
 /* What became of a run; in memory that the parent shares. */
 typedef struct torture_record {
   long n;
+  long first;            /* call that failed: n, or near it */
   _Atomic long reached;  /* calls that could have failed */
   _Atomic long injected; /* calls that failed */
   bool ended;            /* the exit handlers ran to their end */
@@ -78,6 +80,7 @@ typedef struct torture_record {
   int leaks[MODULES];
   int depth; /* of the stack at the first call that failed */
   void *stack[FRAMES];
+  bool met;         /* that call had the stack that was meant */
   char call[40];    /* what failed first */
   char by[24];      /* whose call that was */
   char stage[40];   /* how far it came */
@@ -89,7 +92,9 @@ typedef struct torture_record {
 
 extern torture_record *torture_run;
 
-void torture_plan(unsigned kinds, unsigned modules, torture_mode mode, long n);
+/* n is 0 when nothing is to fail; stack, if not 0, is that of the call. */
+void torture_plan(unsigned kinds, unsigned modules, torture_mode mode, long n,
+                  uint64_t stack);
 void torture_arm(void);
 void torture_disarm(void);
 torture_mode torture_planned(void);
@@ -158,6 +163,25 @@ void torture_complain(const char *format, ...)
 void torture_abort(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
+/* stacks.c */
+
+void torture_open_stacks(void);
+
+/* Notes the stack of call n, in the run in which nothing fails; 0: it has none
+   and stands for itself. */
+void torture_note_stack(long n, uint64_t hash);
+uint64_t torture_stack_of(long n);
+
+/* How many stacks there are. */
+long torture_sort_stacks(void);
+
+/* Whether call n is among those that stand for all that have its stack. */
+bool torture_is_chosen(long n, torture_mode mode);
+
+/* Notes that a call with the stack of call n has failed; how many have. */
+void torture_stack_failed(long n);
+long torture_failed_stacks(void);
+
 /* pool.c */
 
 typedef struct torture_job {
@@ -166,7 +190,8 @@ typedef struct torture_job {
   unsigned kinds, modules;
   torture_mode mode;
   long from, step, last; /* last 0: all that are reached */
-  long runs; /* 0: one for each n; else about so many, evenly spread */
+  long runs;   /* 0: one for each n; else about so many, evenly spread */
+  bool stacks; /* of allocations of others, one for each stack */
   int jobs, speed;
   int port;      /* of the server, to ask what it has seen */
   char name[64]; /* of the run, for the server */

@@ -3,6 +3,7 @@
 return function(t)
   require "seerstack"
   return {
+    rejected = t.mode == "once" and 0 or 1, -- the future's, after its attempts
     run = function()
       t.arm()
       local client = t.new { api_key = "key-a", base_url = t.url("ok", "a") }
