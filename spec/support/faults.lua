@@ -122,7 +122,7 @@ local function with_environment(line, url, f, ...)
   return first, second
 end
 
--- The options of a line's clients.
+-- The options of a line's clients; their times grow where all is slow.
 function faults.options_of(line, more)
   local all = { log_level = "off", max_in_flight = 4, timeout = 20 }
   for _, source in ipairs { line[5] or {}, more or {} } do
@@ -130,6 +130,8 @@ function faults.options_of(line, more)
       all[name] = value
     end
   end
+  all.timeout = all.timeout * slow
+  all.connect_timeout = (all.connect_timeout or 10) * slow
   return all
 end
 
