@@ -2,13 +2,18 @@ local cjson = require "cjson"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
+local slow = require "spec.support.slow"
 local socket = require "socket"
 local standin = require "dev.standin"
 
 -- `%d` events captured by a script; what the child is told goes into
--- `options`, and how it ends into `ending`.
+-- `options`, and how it ends into `ending`. Its time to deliver grows where
+-- all is slow.
 local PROGRAM = [[
-  local client = require "seerstack".new { %s }
+  local options = { %s }
+  options.exit_timeout = (options.exit_timeout or 10) * ]] .. slow .. [[
+
+  local client = require "seerstack".new(options)
   for i = 1, %d do
     assert(client.events.capture { name = "a.b", data = { i = i } })
   end
@@ -95,7 +100,7 @@ describe("at exit", function()
       local result = capture(server.url, 900,
         "exit_timeout = 15, " .. (options or ""), ending)
       assert.equal(status or 0, result.status)
-      assert.is_true(result.seconds < 12)
+      assert.is_true(result.seconds < 12 * slow)
       assert_received(server, 900)
       return result.stderr
     end
@@ -227,7 +232,7 @@ describe("at exit", function()
       function()
         local result = capture(url, 900)
         assert.equal(0, result.status)
-        assert.is_true(result.seconds < 2)
+        assert.is_true(result.seconds < 2 * slow)
         assert.equal(900, told_lost(result))
       end)
 
@@ -251,7 +256,7 @@ describe("at exit", function()
           assert(client.events.capture { name = "a.b" })
         end
       ]]):wait()
-      assert.is_true(result.seconds < 2)
+      assert.is_true(result.seconds < 2 * slow)
       assert.equal(9, told_lost(result))
     end)
 
@@ -259,7 +264,7 @@ describe("at exit", function()
       local result = capture(url, 10, "initial_retry_delay = 60, "
         .. "max_retry_delay = 60",
         "while not client:stats().retry_at do end")
-      assert.is_true(result.seconds < 2)
+      assert.is_true(result.seconds < 2 * slow)
       assert.equal(10, told_lost(result))
     end)
   end)
@@ -267,7 +272,7 @@ describe("at exit", function()
   it("does not wait with exit_timeout = 0", function()
     server:config { delay = 10 }
     local result = capture(server.url, 5, "exit_timeout = 0")
-    assert.is_true(result.seconds < 2)
+    assert.is_true(result.seconds < 2 * slow)
     assert.equal(5, told_lost(result))
   end)
 
@@ -280,7 +285,7 @@ describe("at exit", function()
       client = seerstack.new { exit_timeout = 10 }
       assert(client.events.capture { name = "a.b", data = { i = 1 } })
     ]]):wait()
-    assert.is_true(result.seconds >= 1.5 and result.seconds < 8)
+    assert.is_true(result.seconds >= 1.5 and result.seconds < 8 * slow)
     assert.equal("", result.stderr)
     assert_received(server, 2)
   end)
@@ -297,7 +302,7 @@ describe("at exit", function()
       silent:close()
       local result = child:wait()
       assert.equal(7, told_lost(result))
-      assert.is_true(result.seconds >= 3 and result.seconds < 6)
+      assert.is_true(result.seconds >= 3 * slow and result.seconds < 6 * slow)
       assert.equal(7, #silent.requests)
     end)
 
@@ -315,13 +320,13 @@ describe("at exit", function()
     first:close()
     listener:close()
     assert.equal(7, told_lost(result))
-    assert.is_true(result.seconds >= 2 and result.seconds < 5)
+    assert.is_true(result.seconds >= 2 and result.seconds < 5 * slow)
   end)
 
   it("ends early when the rate limit holds the rest too long", function()
     local result = capture(server.url, 300, "rate_limit = 100")
     assert.equal(205, told_lost(result))
-    assert.is_true(result.seconds < 5)
+    assert.is_true(result.seconds < 5 * slow)
     assert.equal(95, server:count())
   end)
 
@@ -330,7 +335,7 @@ describe("at exit", function()
     local result = capture(server.url, 20, "exit_timeout = 3")
     assert.equal(20, told_lost(result))
     assert.matches("before exit: 401 [^\n]*\n$", result.stderr)
-    assert.is_true(result.seconds < 6)
+    assert.is_true(result.seconds < 6 * slow)
     assert.equal(0, server:count())
   end)
 
@@ -415,7 +420,7 @@ describe("at exit", function()
 
   it("waits for nothing when nothing is left", function()
     local result = capture(server.url, 5, "", "assert(client:flush(10))")
-    assert.is_true(result.seconds < 2)
+    assert.is_true(result.seconds < 2 * slow)
     assert.equal("", result.stderr)
   end)
 end)
