@@ -8,8 +8,8 @@ local wait = require "spec.support.wait"
 
 -- What the pacer holds is dropped after this time, so that a spec can wait
 -- for that and not for the pacer's minute.
-local MAX_AGE = 1
-local LONGER = 2 -- where there is more to send before
+local MAX_AGE = slow
+local LONGER = 2 * slow -- where there is more to send before
 
 -- The check that takes the minute runs beside the others, in a program of
 -- its own, and for one Lua: it is about the core, which knows none.
@@ -235,13 +235,14 @@ describe("a waited-for request", function()
             io.stdout:write(err.name, "\n")
             io.stdout:flush()
           end
-          wait(1)
-          wait(90)
+          local slow = require "spec.support.slow"
+          wait(slow)
+          wait(90 * slow)
         ]],
       }
       x:serve_while(function() return not child:done() end, function()
-        return "delay", 1.5, exchange.ok()
-      end, 3)
+        return "delay", 1.5 * slow, exchange.ok()
+      end, 3 * slow)
       assert.equal("APITimeoutError\n", child:stdout())
       child:kill "KILL"
       child:wait()

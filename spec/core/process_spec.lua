@@ -58,6 +58,9 @@ local function told_lost(result)
   return found
 end
 
+-- For programs that are not this one.
+local EXIT_TIMEOUT = "exit_timeout = " .. 10 * slow
+
 -- Each of the numbers 1 to `count` was received once, each with a key of its
 -- own.
 local function assert_received(server, count)
@@ -146,6 +149,7 @@ describe("at exit", function()
   it("delivers what the default client has", function()
     local result = start(server.url, "sk_test_standin", [[
       local seerstack = require "seerstack"
+      seerstack.configure { ]] .. EXIT_TIMEOUT .. [[ }
       for i = 1, 900 do
         assert(seerstack.capture { name = "a.b", data = { i = i } })
       end
@@ -158,7 +162,7 @@ describe("at exit", function()
     local result = start(server.url, "sk_test_standin", [[
       local seerstack = require "seerstack"
       for i = 1, 90 do
-        local client = seerstack.new()
+        local client = seerstack.new { ]] .. EXIT_TIMEOUT .. [[ }
         assert(client.events.capture { name = "a.b", data = { i = i } })
       end
     ]]):wait()
@@ -282,7 +286,7 @@ describe("at exit", function()
       local seerstack = require "seerstack"
       local client = seerstack.new { exit_timeout = 0 }
       assert(client.events.capture { name = "a.b", data = { i = 2 } })
-      client = seerstack.new { exit_timeout = 10 }
+      client = seerstack.new { ]] .. EXIT_TIMEOUT .. [[ }
       assert(client.events.capture { name = "a.b", data = { i = 1 } })
     ]]):wait()
     assert.is_true(result.seconds >= 1.5 and result.seconds < 8 * slow)
