@@ -203,7 +203,8 @@ describe("a hostile server", function()
       :rep(MUCH / 1000) },
   }
 
-  local CODE = [[
+  local CODE = "local slow = " .. slow .. [[
+
     local function resident()
       for line in io.lines "/proc/self/status" do
         local kilobytes = line:match "^VmHWM:%s*(%d+)"
@@ -213,16 +214,16 @@ describe("a hostile server", function()
       end
     end
     local client = require "seerstack".new {
-      timeout = 5, initial_retry_delay = 0.005, max_retry_delay = 0.01,
+      timeout = 5 * slow, initial_retry_delay = 0.005, max_retry_delay = 0.01,
       rate_limit = false, max_in_flight = 4,
     }
     client.events.capture { name = "good" }
-    assert(client:flush(10))
+    assert(client:flush(10 * slow))
     local before = resident()
     for i = 1, EVENTS do
       client.events.capture { name = "n" .. i }
     end
-    assert(client:flush(20))
+    assert(client:flush(20 * slow))
     local stats = client:stats()
     print(stats.delivered, stats.rejected, stats.dropped, stats.pending)
     print(resident() - before)
@@ -338,7 +339,7 @@ describe("TLS", function()
   ]]
 
   local function run(seconds, url, file)
-    return x:child({ code = CODE:format(seconds), env = {
+    return x:child({ code = CODE:format(seconds * slow), env = {
       SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = api.key,
       SSL_CERT_FILE = file,
     } })
@@ -381,7 +382,7 @@ describe("a proxy", function()
       initial_retry_delay = 0.05, exit_timeout = 0,
     }
     local response, message = client.events.capture({ name = "a.b" },
-      { wait = true, timeout = 5, max_retries = 0 })
+      { wait = true, timeout = ]] .. 5 * slow .. [[, max_retries = 0 })
     print(response and "response" or message)
   ]]
   local ABROAD = "http://api.example.invalid/p"
