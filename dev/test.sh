@@ -35,6 +35,8 @@ export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50"
 export VALGRIND_OPTS="-q --num-callers=30 --error-exitcode=99"
 VALGRIND_OPTS+=" --leak-check=full --show-leak-kinds=definite"
 VALGRIND_OPTS+=" --errors-for-leak-kinds=definite"
+# At the end of a process other threads may still be in the C library.
+VALGRIND_OPTS+=" --run-libc-freeres=no"
 
 # Writes a program that runs an interpreter with the sanitizer's runtime in
 # it. The dynamic linker is asked for that, because LD_PRELOAD would be

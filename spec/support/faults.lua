@@ -40,7 +40,7 @@ local faults = {}
 
 local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
-local SIDE_BY_SIDE = 24
+local SIDE_BY_SIDE = math.ceil(24 / slow)
 local HANG = 100 * slow -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
