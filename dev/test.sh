@@ -3,7 +3,8 @@
 # and ends with "N passed, N failed". With SANITIZER=asan or tsan the
 # interpreter runs with that runtime and the module from build/<LUA>-asan;
 # with SANITIZER=valgrind it runs under memcheck.
-# JOBS files run at a time, since most of them wait most of the time.
+# JOBS files run at a time, since most of them wait most of the time, which
+# under memcheck they do not.
 #   LUAS="5.4 luajit" dev/test.sh [PATH...]
 set -u
 cd "$(dirname "$0")/.." || exit
@@ -12,8 +13,12 @@ unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
 SECONDS_PER_FILE=600
-[ "${SANITIZER:-}" != valgrind ] || SECONDS_PER_FILE=3600
-jobs=${JOBS:-$(($(nproc) * 3))}
+jobs=$(($(nproc) * 3))
+if [ "${SANITIZER:-}" = valgrind ]; then
+  SECONDS_PER_FILE=3600
+  jobs=$(($(nproc) + 1))
+fi
+jobs=${JOBS:-$jobs}
 suffix=${SANITIZER:+-$SANITIZER}
 busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
 results=$(mktemp -d)
@@ -30,6 +35,8 @@ export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50"
 export VALGRIND_OPTS="-q --num-callers=30 --error-exitcode=99"
 VALGRIND_OPTS+=" --leak-check=full --show-leak-kinds=definite"
 VALGRIND_OPTS+=" --errors-for-leak-kinds=definite"
+# At the end of a process other threads may still be in the C library.
+VALGRIND_OPTS+=" --run-libc-freeres=no"
 
 # Writes a program that runs an interpreter with the sanitizer's runtime in
 # it. The dynamic linker is asked for that, because LD_PRELOAD would be

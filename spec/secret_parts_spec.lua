@@ -3,6 +3,7 @@
 
 local exchange = require "spec.support.exchange"
 local mime = require "mime"
+local slow = require "spec.support.slow"
 
 local x
 
@@ -43,8 +44,9 @@ describe("an answer that breaks off within a key", function()
   -- A program that shows all it hears, and tells the rest at debug.
   local PROGRAM = [[
     local client = require "seerstack".new {
-      log_level = "debug", max_retries = 0, exit_timeout = 0, timeout = 0.5,
-      initial_retry_delay = 40, max_retry_delay = 40, rate_limit = false,
+      log_level = "debug", max_retries = 0, exit_timeout = 0,
+      timeout = ]] .. 0.5 * slow .. [[, initial_retry_delay = 40,
+      max_retry_delay = 40, rate_limit = false,
     }
     local answer, message, err = client.events.capture({ name = "waited" },
       { wait = true })

@@ -1,5 +1,6 @@
 local exchange = require "spec.support.exchange"
 local server = require "spec.support.server"
+local slow = require "spec.support.slow"
 
 local head_of = exchange.head_of
 
@@ -23,7 +24,7 @@ describe("a proxy", function()
       initial_retry_delay = 0.05, exit_timeout = 0,
     }
     local response, message = client.events.capture({ name = "a.b" },
-      { wait = true, timeout = 5, max_retries = 0 })
+      { wait = true, timeout = ]] .. 5 * slow .. [[, max_retries = 0 })
     print(response and "response" or message)
   ]]
   local ABROAD = "http://api.example.invalid/p"

@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
 local shell = require "dev.shell"
+local slow = require "spec.support.slow"
 local standin = require "dev.standin"
 
 local head_of = exchange.head_of
@@ -127,7 +128,7 @@ describe("TLS", function()
   ]]
 
   local function run(seconds, url, file)
-    return x:child({ code = CODE:format(seconds), env = {
+    return x:child({ code = CODE:format(seconds * slow), env = {
       SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = api.key,
       SSL_CERT_FILE = file,
     } })

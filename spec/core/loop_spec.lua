@@ -1,6 +1,7 @@
 local exchange = require "spec.support.exchange"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
+local slow = require "spec.support.slow"
 local standin = require "dev.standin"
 
 describe("the sender", function()
@@ -67,7 +68,7 @@ describe("a redirect", function()
 
   it("is a request more to the pacer", function()
     local x = exchange.open {
-      rate_limit = 20, max_age = 2, max_in_flight = 1,
+      rate_limit = 20, max_age = 2 * slow, max_in_flight = 1,
     }
     x:capture_many(10)
     x:settle(redirecting(x), 20)

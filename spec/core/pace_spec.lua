@@ -1,14 +1,15 @@
 local exchange = require "spec.support.exchange"
 local script = require "spec.support.script"
 local server = require "spec.support.server"
+local slow = require "spec.support.slow"
 local socket = require "socket"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 -- What the pacer holds is dropped after this time, so that a spec can wait
 -- for that and not for the pacer's minute.
-local MAX_AGE = 1
-local LONGER = 2 -- where there is more to send before
+local MAX_AGE = slow
+local LONGER = 2 * slow -- where there is more to send before
 
 -- The check that takes the minute runs beside the others, in a program of
 -- its own, and for one Lua: it is about the core, which knows none.
@@ -125,8 +126,8 @@ describe("the pacer", function()
   it("holds nothing with rate_limit = false", function()
     open { rate_limit = false, max_age = 1000 }
     x:capture_many(2000)
-    assert.equal(2000, sent())
-    assert.equal(2000, x.client:stats().delivered)
+    assert.equal(2000, x:settle(nil, 30).delivered)
+    assert.equal(2000, #x.requests)
   end)
 
   it("has one log for the clients of an endpoint, each its own limit",
@@ -228,13 +229,16 @@ describe("a waited-for request", function()
             io.stdout:write(err.name, "\n")
             io.stdout:flush()
           end
-          wait(1)
-          wait(90)
+          local slow = require "spec.support.slow"
+          wait(slow)
+          wait(90 * slow)
         ]],
       }
-      x:serve_while(function() return not child:done() end, function()
-        return "delay", 1.5, exchange.ok()
-      end, 3)
+      local function late()
+        return "delay", 1.5 * slow, exchange.ok()
+      end
+      x:serve(late, function() return child:stdout() ~= "" end, 20)
+      x:serve_while(function() return not child:done() end, late, 2)
       assert.equal("APITimeoutError\n", child:stdout())
       child:kill "KILL"
       child:wait()
@@ -246,14 +250,15 @@ describe("a waited-for request", function()
       local x = exchange.open { rate_limit = 20 }
       x:capture_many(19)
       x:settle()
-      for _, timeout in ipairs { 5, 30, 59 } do
+      -- The first slot comes free a minute after its request.
+      for _, timeout in ipairs { 5, 30, slow > 1 and 40 or 59 } do
         local before = socket.gettime()
         local response, message, err = x.client.events.capture(
           { name = "late" }, { wait = true, timeout = timeout })
         assert.is_nil(response)
         assert.equal("RateLimitError", err.name)
         assert.matches("^rate limit", message)
-        assert.is_true(socket.gettime() - before < 2)
+        assert.is_true(socket.gettime() - before < 2 * slow)
       end
       x:capture("queued")
       x:serve_while(function() return #x.requests == 19 end, nil, 0.2)

@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
+local slow = require "spec.support.slow"
 local wait = require "spec.support.wait"
 
 -- Events of the same size, of about a kilobyte.
@@ -315,8 +316,8 @@ describe("the counts", function()
     it("add up at every step of a random run with " .. overflow, function()
       x = exchange.open {
         overflow = overflow, max_queue_events = 30, max_queue_bytes = 10000,
-        max_in_flight = 4, max_age = 0.15, initial_retry_delay = 0.005,
-        max_retry_delay = 0.02, max_retries = 1,
+        max_in_flight = 4, max_age = 0.15 * slow,
+        initial_retry_delay = 0.005, max_retry_delay = 0.02, max_retries = 1,
       }
       math.randomseed(7)
       local accepted, refused, stats = 0, 0, nil

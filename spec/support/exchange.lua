@@ -7,6 +7,7 @@ local merged = require "spec.support.merged"
 local script = require "spec.support.script"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
+local slow = require "spec.support.slow"
 local socket = require "socket"
 
 local exchange = {}
@@ -15,12 +16,14 @@ exchange.__name = "support.exchange"
 
 local SUCCESS = '{"success":true}'
 
--- Small delays, no pacing, and nothing to wait for at exit.
+-- Small delays, no pacing, and nothing to wait for at exit; to read the
+-- system's authorities takes memcheck seconds.
 local DEFAULTS = {
   initial_retry_delay = 0.02,
   max_retry_delay = 0.1,
   rate_limit = false,
   exit_timeout = 0,
+  connect_timeout = 10 * slow,
 }
 
 local keys = 0

@@ -59,9 +59,10 @@ local PUMP = COMMON .. [[
 local clients, left = {}, #lines
 for i, line in ipairs(lines) do
   clients[i] = new(line, { thread = false })
+  local text = ("x"):rep(line.size)
   for j = 1, EVENTS do
     assert(clients[i].events.capture {
-      name = "n" .. j, data = { j = j, text = ("x"):rep(line.size) },
+      name = "n" .. j, data = { j = j, text = text },
     })
   end
 end

@@ -40,7 +40,7 @@ local faults = {}
 
 local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
-local SIDE_BY_SIDE = 24
+local SIDE_BY_SIDE = math.ceil(24 / slow)
 local HANG = 100 * slow -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -122,7 +122,7 @@ local function with_environment(line, url, f, ...)
   return first, second
 end
 
--- The options of a line's clients.
+-- The options of a line's clients; their times grow where all is slow.
 function faults.options_of(line, more)
   local all = { log_level = "off", max_in_flight = 4, timeout = 20 }
   for _, source in ipairs { line[5] or {}, more or {} } do
@@ -130,13 +130,24 @@ function faults.options_of(line, more)
       all[name] = value
     end
   end
+  all.timeout = all.timeout * slow
+  all.connect_timeout = (all.connect_timeout or 10) * slow
   return all
+end
+
+-- Made once: a sanitizer sees every byte that is copied, and who makes it
+-- serves nobody.
+local texts = {}
+
+local function text_of(size)
+  texts[size] = texts[size] or ("x"):rep(size)
+  return texts[size]
 end
 
 local function capture(client, count, size)
   for i = 1, count do
     assert(client.events.capture { name = "n" .. i, data = {
-      i = client:stats().accepted, text = ("x"):rep(size or 200),
+      i = client:stats().accepted, text = text_of(size or 200),
     } })
   end
 end

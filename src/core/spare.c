@@ -11,17 +11,10 @@
 
 #define LINE 64 /* bytes that a processor fetches at a time, mostly */
 
-/* Bytes that are kept: some five thousand small events. Where a sanitizer is
-   to see what is used after its end, none are. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MOST 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MOST 0
-#endif
-#endif
-#ifndef MOST
-#define MOST 1048576
+/* Bytes that are kept: some five thousand small events. None are where
+   something looks for memory that is used after its end. */
+#ifndef SEER_SPARE_MOST
+#define SEER_SPARE_MOST 1048576
 #endif
 
 typedef struct spare spare;
@@ -51,7 +44,7 @@ static size_t size_of(size_t kind) {
 }
 
 static bool is_kept(size_t kind) {
-  return MOST > 0 && kind < KINDS;
+  return SEER_SPARE_MOST > 0 && kind < KINDS;
 }
 
 /* Another core has written to a block last, so it is far away: the one that
@@ -90,7 +83,7 @@ void seer_spare_give(void *memory, size_t size) {
   spare *block = memory;
   if (is_kept(kind)) {
     seer_lock();
-    if (bytes + size_of(kind) <= MOST) {
+    if (bytes + size_of(kind) <= SEER_SPARE_MOST) {
       block->next = first(kind);
       set_first(kind, block);
       bytes += size_of(kind);
