@@ -187,8 +187,8 @@ return {
   {
     what = "sockets are inherited by programs that are started",
     file = "src/core/http_sockets.c",
-    from = "address->socktype | SOCK_CLOEXEC,",
-    to = "address->socktype,",
+    from = "SOCK_NONBLOCK | SOCK_CLOEXEC;",
+    to = "SOCK_NONBLOCK;",
     spec = "spec/core/states_spec.lua",
     title = "closes its connections and its alarm when it becomes",
   },

@@ -19,10 +19,12 @@ static bool remember(seer_sockets *sockets, int fd) {
   return true;
 }
 
+/* libcurl, too, makes it one that does not block, but does not look whether
+   that has failed. */
 curl_socket_t seer_sockets_open(void *data, curlsocktype purpose,
                                 struct curl_sockaddr *address) {
-  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
-                  address->protocol);
+  int kind = address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  int fd = socket(address->family, kind, address->protocol);
   (void)purpose;
   if (fd < 0)
     return CURL_SOCKET_BAD;
