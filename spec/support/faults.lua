@@ -31,6 +31,7 @@ local children = require "spec.support.fault_children"
 local slow = require "spec.support.slow"
 local faulty = require "spec.support.faulty"
 local luassert = require "luassert"
+local merged = require "spec.support.merged"
 local native = require "seer_spec_native"
 local process = require "spec.support.process"
 local shell = require "dev.shell"
@@ -124,12 +125,8 @@ end
 
 -- The options of a line's clients; their times grow where all is slow.
 function faults.options_of(line, more)
-  local all = { log_level = "off", max_in_flight = 4, timeout = 20 }
-  for _, source in ipairs { line[5] or {}, more or {} } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
+  local all = merged({ log_level = "off", max_in_flight = 4, timeout = 20 },
+    line[5], more)
   all.timeout = all.timeout * slow
   all.connect_timeout = (all.connect_timeout or 10) * slow
   return all
