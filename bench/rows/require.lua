@@ -1,6 +1,6 @@
--- `require "seerstack"` in a fresh process, against lua-cjson plus a libcurl,
--- which is most of it: Lua-cURL where Debian has it for this Lua (LuaJIT), and
--- else the same libcurl by itself.
+-- `require "seerstack"` in a fresh process, against lua-cjson plus Lua-cURL
+-- where Debian has it for this Lua (LuaJIT: linked to the libcurl of GnuTLS),
+-- and against lua-cjson plus the same libcurl by itself, which is most of it.
 
 local bench = require "bench.support.bench"
 local shell = require "dev.shell"
@@ -21,26 +21,37 @@ local function starts(program, build, code)
   end
 end
 
+local OURS = 'require "seerstack"'
+local LUA_CURL = 'require "cjson" require "curl"'
+local LIBCURL = 'require "cjson" require "seer_bench_curl"'
+
 for _, lua in ipairs(LUAS) do
   local program, build = lua[1], lua[2]
-  local peer, name = 'require "cjson" require "curl"', "cjson and Lua-cURL"
-  if shell.run(program .. " -e 'require \"curl\"' 2>/dev/null") ~= 0 then
-    peer = 'require "cjson" require "seer_bench_curl"'
-    name = "cjson and libcurl"
-  end
-  local found = bench.interleave {
-    { name = "ours", run = starts(program, build, 'require "seerstack"') },
-    { name = "peer", run = starts(program, build, peer) },
+  local has_lua_curl =
+    shell.run(program .. " -e 'require \"curl\"' 2>/dev/null") == 0
+  local contestants = {
+    { name = "ours", run = starts(program, build, OURS) },
+    { name = "libcurl", run = starts(program, build, LIBCURL) },
     { name = "nothing", run = starts(program, build, "") },
   }
-  bench.result("require", {
-    what = 'require "seerstack", whole process, ' .. program, unit = "ms",
-    ours = found.ours.ms, peer = found.peer.ms, peer_name = name,
-    target = "<= 1.0",
-  })
-  bench.result("require", {
-    what = "the same, beside", unit = "ms",
-    ours = found.ours.ms, peer = found.nothing.ms,
-    peer_name = program .. " alone",
-  })
+  if has_lua_curl then
+    contestants[4] = { name = "Lua-cURL",
+      run = starts(program, build, LUA_CURL) }
+  end
+  local found = bench.interleave(contestants)
+
+  local function compare(name, label, target)
+    bench.result("require", {
+      what = OURS .. ", whole process, " .. program, unit = "ms",
+      ours = found.ours.ms, peer = found[name].ms, peer_name = label,
+      target = target,
+    })
+  end
+
+  if has_lua_curl then
+    compare("Lua-cURL", "cjson and Lua-cURL", "<= 1.0")
+  end
+  compare("libcurl", "cjson and the same libcurl",
+    not has_lua_curl and "<= 1.0" or nil)
+  compare("nothing", program .. " alone")
 end

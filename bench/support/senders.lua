@@ -76,7 +76,7 @@ end
 
 -- Options: tls, event, in_flight. The caller is on the server's core when it
 -- has captured all, and sleeps; the sender is on the other. With `length`,
--- that many more are in the queue, and stay there.
+-- so many are in the queue all the time: it is filled up as it is sent.
 function senders.ours(options)
   local client = bench.client {
     base_url = options.tls and bench.tls_url or bench.url,
@@ -91,27 +91,33 @@ function senders.ours(options)
   bench.native.pin(bench.server_core)
 
   local function fill(length)
-    for _ = client:stats().pending + 1, length do
+    local stats = client:stats()
+    for _ = stats.pending + 1, length do
       capture(event)
     end
-    return client:stats().delivered
+    return stats.delivered
   end
 
-  local function wait_for(delivered)
-    while client:stats().delivered < delivered do
+  local function keep_full(length, delivered)
+    local now
+    repeat
       socket.sleep(0.001)
-    end
-    return client:stats().delivered
+      now = fill(length)
+    until now >= delivered
+    return now
   end
 
   return function(count, _, length)
-    local from = fill(count + (length or 0))
+    local from = fill(length or count)
+    if length then -- what filling it has left in the caches is old by then
+      from = keep_full(length, from + count)
+    end
     local wall, cpu = bench.native.wall(), thread_time(thread)
-    if not length then
+    if length then
+      count = keep_full(length, from + count) - from
+    else
       count = client:stats().pending
       assert(client:flush(600))
-    else
-      count = wait_for(from + count) - from
     end
     return {
       rate = count / (bench.native.wall() - wall) * 1e9,
