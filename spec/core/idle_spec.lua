@@ -1,17 +1,10 @@
+local patient = require "spec.support.patient"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
 local socket = require "socket"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
-
--- Connections are kept for 30 s after their last use, which takes its time to
--- see. Nothing of it depends on the version of Lua, so it is seen on 5.4 only;
--- SEER_SLOW=1 asks for it elsewhere, and SEER_SLOW=0 does without.
-local function is_patient()
-  local asked = os.getenv "SEER_SLOW"
-  return asked == "1" or (_VERSION == "Lua 5.4" and asked ~= "0")
-end
 
 local PROGRAM = [[
   local socket = require "socket"
@@ -94,7 +87,8 @@ describe("after the last event", function()
     end
   end)
 
-  if is_patient() then
+  -- They are kept for 30 s.
+  if patient then
     it("the connections are closed, and there are no wake-ups for 10 s",
       function()
         for _, name in ipairs { "plain", "tls" } do

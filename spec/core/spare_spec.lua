@@ -1,4 +1,8 @@
 local exchange = require "spec.support.exchange"
+local expect = require "spec.support.expect"
+local patient = require "spec.support.patient"
+local script = require "spec.support.script"
+local standin = require "dev.standin"
 
 -- What an event occupied is used again for those to come, of about its size.
 -- Sizes on both sides of all borders: up to a KiB every length, and more.
@@ -79,3 +83,71 @@ describe("events in the memory of those before", function()
     end
   end)
 end)
+
+-- Captures 10,000 events, whose memory is more than what is kept, and tells
+-- what is kept of it, then what is left after as many seconds as are given.
+local PROGRAM = [[
+  local heap = require "seer_spec_native".heap
+  local socket = require "socket"
+  local client = require "seerstack".new { rate_limit = false }
+  local event = { name = "a.b", data = { text = ("x"):rep(200) } }
+  local function held()
+    collectgarbage()
+    collectgarbage()
+    return heap()
+  end
+  assert(client.events.capture(event, { wait = true }))
+  local before = held()
+  for _ = 1, 10000 do
+    assert(client.events.capture(event))
+  end
+  assert(held() - before > 2 ^ 21)
+  assert(client:flush(60))
+  print(held() - before)
+  local deadline = socket.gettime() + tonumber(arg[1])
+  while held() - before > 2 ^ 18 and socket.gettime() < deadline do
+    socket.sleep(0.1)
+  end
+  print(held() - before)
+]]
+
+-- Beside it, requests and connections have memory of their own.
+local SLACK = 2 ^ 19
+
+-- Where something looks for memory that is used after its end, none is kept;
+-- under these, malloc does not count.
+if not os.getenv "SANITIZER" then
+  describe("the memory of events that are settled", function()
+    local server
+
+    setup(function()
+      server = standin.start()
+    end)
+
+    teardown(function()
+      server:stop()
+    end)
+
+    local function measure(seconds)
+      local result = expect.ended_well(script.run {
+        code = PROGRAM, args = { seconds }, timeout = 120,
+        env = script.environment(server.url, server.key),
+      })
+      local kept, left = result.stdout:match("^(%S+)\n(%S+)\n$")
+      return tonumber(kept), tonumber(left)
+    end
+
+    it("is kept for those to come, a MiB of it", function()
+      local kept = measure(0)
+      assert.is_true(kept > 2 ^ 19 and kept < 2 ^ 20 + SLACK, kept)
+    end)
+
+    if patient then
+      it("is given back after 30 s without a request", function()
+        local kept, left = measure(45)
+        assert.is_true(kept > 2 ^ 19, kept)
+        assert.is_true(left < SLACK, left)
+      end)
+    end
+  end)
+end

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,13 @@ static int native_thread(lua_State *L) {
   return 0;
 }
 
+/* heap() -> bytes that malloc has given out and not got back */
+static int native_heap(lua_State *L) {
+  struct mallinfo2 info = mallinfo2();
+  lua_pushnumber(L, (lua_Number)(info.uordblks + info.hblkhd));
+  return 1;
+}
+
 /* sending() -> whether a thread is in the send() of slow_send.c, which must
    be preloaded */
 static int native_sending(lua_State *L) {
@@ -120,7 +128,7 @@ __attribute__((visibility("default"))) int
 luaopen_seer_spec_native(lua_State *L);
 
 int luaopen_seer_spec_native(lua_State *L) {
-  lua_createtable(L, 0, 7);
+  lua_createtable(L, 0, 9);
   lua_pushcfunction(L, native_fork);
   lua_setfield(L, -2, "fork");
   lua_pushcfunction(L, native_wait);
@@ -135,6 +143,8 @@ int luaopen_seer_spec_native(lua_State *L) {
   lua_setfield(L, -2, "states");
   lua_pushcfunction(L, native_thread);
   lua_setfield(L, -2, "thread");
+  lua_pushcfunction(L, native_heap);
+  lua_setfield(L, -2, "heap");
   lua_pushcfunction(L, native_sending);
   lua_setfield(L, -2, "sending");
   return 1;
