@@ -1,5 +1,7 @@
 -- The end of a process while the API is slow; the rest is in process_spec.
 
+local expect = require "spec.support.expect"
+local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local standin = require "dev.standin"
 
@@ -39,4 +41,53 @@ describe("at exit", function()
         assert.equal(2, api:count())
       end)
   end
+end)
+
+describe("at exit, the lock", function()
+  local api
+
+  before_each(function()
+    api = standin.start()
+    api:config { delay = 0.3 }
+  end)
+
+  after_each(function() api:stop() end)
+
+  local function run(code)
+    return script.run {
+      code = [[
+        local native = require "seer_spec_native"
+        local seerstack = require "seerstack"
+        local client = seerstack.new { max_in_flight = 1 }
+        for i = 1, 5 do
+          assert(client.events.capture { name = "a", data = { i = i } })
+        end
+      ]] .. code,
+      env = script.environment(api.url, api.key, {
+        LD_PRELOAD = preload "held_lock",
+      }),
+    }
+  end
+
+  it("is waited for as long as another thread holds it", function()
+    expect.ended_well(run [[
+      native.arm "other waits"
+      while not native.held() do
+        require "socket".sleep(0.001)
+      end
+      os.exit(0, false)
+    ]])
+    expect.received(api, 5)
+  end)
+
+  -- As a signal's handler does that came at this moment.
+  it("is not waited for by the thread that holds it", function()
+    local result = run [[
+      native.arm "exit"
+      client:stats()
+    ]]
+    assert.equal("", result.stderr)
+    assert.equal(3, result.status)
+    assert.is_true(result.seconds < 5 * require "spec.support.slow")
+  end)
 end)

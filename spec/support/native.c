@@ -124,11 +124,33 @@ static int native_sending(lua_State *L) {
   return 1;
 }
 
+/* arm("other waits" or "exit"): what the module's next unlocking does, and
+   held() -> whether it does so now; held_lock.c must be preloaded */
+static int native_arm(lua_State *L) {
+  static const char *const names[] = {"nothing", "other waits", "exit", NULL};
+  int what = luaL_checkoption(L, 1, NULL, names);
+  void (*arm)(int);
+  *(void **)&arm = dlsym(RTLD_DEFAULT, "seer_spec_arm");
+  if (arm == NULL)
+    return luaL_error(L, "held_lock is not loaded");
+  arm(what);
+  return 0;
+}
+
+static int native_held(lua_State *L) {
+  int (*held)(void);
+  *(void **)&held = dlsym(RTLD_DEFAULT, "seer_spec_held");
+  if (held == NULL)
+    return luaL_error(L, "held_lock is not loaded");
+  lua_pushboolean(L, held());
+  return 1;
+}
+
 __attribute__((visibility("default"))) int
 luaopen_seer_spec_native(lua_State *L);
 
 int luaopen_seer_spec_native(lua_State *L) {
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 11);
   lua_pushcfunction(L, native_fork);
   lua_setfield(L, -2, "fork");
   lua_pushcfunction(L, native_wait);
@@ -147,5 +169,9 @@ int luaopen_seer_spec_native(lua_State *L) {
   lua_setfield(L, -2, "heap");
   lua_pushcfunction(L, native_sending);
   lua_setfield(L, -2, "sending");
+  lua_pushcfunction(L, native_arm);
+  lua_setfield(L, -2, "arm");
+  lua_pushcfunction(L, native_held);
+  lua_setfield(L, -2, "held");
   return 1;
 }

@@ -11,10 +11,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_ATTEMPTS 500 /* a millisecond apart */
-#define PAUSE 10          /* ms */
+#define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
+#define PAUSE 10        /* ms */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* It knows who holds it, where the system has such locks without a call that
+   may fail. */
+#ifdef PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP
+#define FRESH_LOCK PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP
+#else
+#define FRESH_LOCK PTHREAD_MUTEX_INITIALIZER
+#endif
+
+static pthread_mutex_t lock = FRESH_LOCK;
 static pthread_cond_t changed; /* on the monotonic clock */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -35,13 +43,10 @@ void seer_lock(void) {
 }
 
 bool seer_lock_soon(void) {
-  struct timespec pause = {0, 1000000};
-  for (int i = 0; i < LOCK_ATTEMPTS; i++) {
-    if (pthread_mutex_trylock(&lock) == 0)
-      return true;
-    nanosleep(&pause, NULL);
-  }
-  return false;
+  struct timespec time;
+  clock_gettime(CLOCK_REALTIME, &time); /* for no other is in POSIX here */
+  time.tv_sec += LOCK_TIMEOUT;
+  return pthread_mutex_timedlock(&lock, &time) == 0;
 }
 
 void seer_unlock(void) {
@@ -64,7 +69,7 @@ void seer_wake(void) {
 }
 
 void seer_lock_renew(void) {
-  static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+  static const pthread_mutex_t fresh = FRESH_LOCK;
   lock = fresh;
   make_condition();
 }
