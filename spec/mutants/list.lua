@@ -251,4 +251,28 @@ return {
     spec = "spec/fields_spec.lua",
     title = "raises when it cannot be sent, and quotes no value",
   },
+  {
+    what = "an id is drawn for each attempt",
+    file = "src/core/loop.c",
+    from = "  if (!seer_id_is_drawn(event->id))\n",
+    to = "  if (true)\n",
+    spec = "spec/core/delivery_spec.lua",
+    title = "have the same bytes and Idempotency-Key in every attempt",
+  },
+  {
+    what = "exit does not wait for a lock that is held",
+    file = "src/core/thread.c",
+    from = "  time.tv_sec += LOCK_TIMEOUT;\n",
+    to = "",
+    spec = "spec/core/exit_spec.lua",
+    title = "is waited for as long as another thread holds it",
+  },
+  {
+    what = "the memory of settled events is kept without a bound",
+    file = "src/core/spare.c",
+    from = "if (bytes + size_of(kind) <= SEER_SPARE_MOST) {",
+    to = "if (SEER_SPARE_MOST > 0) {",
+    spec = "spec/core/spare_spec.lua",
+    title = "is kept for those to come, a MiB of it",
+  },
 }

@@ -101,7 +101,7 @@ struct seer_event {
   seer_request *request; /* NULL: nobody waits for it */
   int64_t expires;       /* monotonic ms */
   int64_t due;           /* monotonic ms; while it is delayed */
-  seer_id id;            /* its Idempotency-Key; drawn at submission */
+  seer_id id;            /* its Idempotency-Key; drawn when it is sent */
   uint32_t length;       /* of the body */
   uint32_t generation;   /* of flushes, when it was accepted */
   uint16_t attempts;     /* made so far */

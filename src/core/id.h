@@ -8,6 +8,7 @@
  * identities. Not for secrets.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,8 +17,12 @@
 #define SEER_ID_LENGTH 36 /* of its text, without the terminating zero */
 
 typedef struct seer_id {
-  uint64_t high, low;
+  uint64_t high, low; /* both 0: none has been drawn */
 } seer_id;
+
+static inline bool seer_id_is_drawn(seer_id id) {
+  return (id.high | id.low) != 0;
+}
 
 /* A new identity. Safe on any thread. */
 seer_id seer_id_new(void);

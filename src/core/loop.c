@@ -55,8 +55,12 @@ static void end_work(void) {
     seer_wake();
 }
 
+/* The first claim draws the event's id: capture need not, and no attempt has
+   been made yet. */
 static void note_claim(claimed *claim, seer_endpoint *endpoint,
                        seer_queue *queue, seer_event *event) {
+  if (!seer_id_is_drawn(event->id))
+    event->id = seer_id_next();
   claim->endpoint = endpoint;
   claim->queue = queue;
   claim->event = event;

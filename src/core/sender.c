@@ -75,8 +75,6 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   result = seer_process.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
-  if (result == SEER_ACCEPTED)
-    event->id = seer_id_next();
   /* What was settled to make room may have let another go. */
   if (queue->line[SEER_QUEUED].head != next ||
       (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))

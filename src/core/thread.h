@@ -20,10 +20,10 @@
 void seer_lock(void);
 void seer_unlock(void);
 
-/* As seer_lock, but returns false if it is the caller who holds it, having been
-   interrupted by a signal whose handler ends the process. On a starved machine
-   another thread may hold it for long; there is an end to waiting for that,
-   too. */
+/* As seer_lock, but returns false if it is the caller who holds it, having
+   been interrupted by a signal whose handler ends the process. On a starved
+   machine another thread may hold it for long; there is an end to waiting for
+   that, too. */
 bool seer_lock_soon(void);
 
 /* With the lock held: gives it up until seer_wake is called or `deadline`
