@@ -55,7 +55,9 @@ describe("a client", function()
 
   it("makes no garbage when it accepts an event", function()
     assert.equal(0, garbage([[
-      local client = require "seerstack".new { rate_limit = false }
+      local client = require "seerstack".new {
+        rate_limit = false, exit_timeout = 0, log_level = "off",
+      }
       local event = { name = "a.b", user_id = "u", data = { x = 1.5 } }
       local options = { timeout = 5 }
       return function()

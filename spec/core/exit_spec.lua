@@ -48,7 +48,7 @@ describe("at exit, the lock", function()
 
   before_each(function()
     api = standin.start()
-    api:config { delay = 0.3 }
+    api:config { delay = 0.5 }
   end)
 
   after_each(function() api:stop() end)

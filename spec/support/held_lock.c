@@ -13,7 +13,7 @@
 enum { NOTHING, OTHER_WAITS, EXIT };
 
 static volatile int armed;
-static volatile int held;
+static volatile int held; /* or has been */
 
 __attribute__((visibility("default"))) void seer_spec_arm(int what);
 __attribute__((visibility("default"))) int seer_spec_held(void);
@@ -38,7 +38,6 @@ static void before_unlock(void) {
     armed = NOTHING;
     held = 1;
     sleep(2);
-    held = 0;
   } else if (armed == EXIT && is_first) {
     armed = NOTHING;
     exit(3);

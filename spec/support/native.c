@@ -125,7 +125,7 @@ static int native_sending(lua_State *L) {
 }
 
 /* arm("other waits" or "exit"): what the module's next unlocking does, and
-   held() -> whether it does so now; held_lock.c must be preloaded */
+   held() -> whether it has begun to; held_lock.c must be preloaded */
 static int native_arm(lua_State *L) {
   static const char *const names[] = {"nothing", "other waits", "exit", NULL};
   int what = luaL_checkoption(L, 1, NULL, names);

@@ -7,10 +7,10 @@
  *
  * An event is one allocation: this header, the JSON body, for an identify
  * the record that keeps it in order, and what the request has of its own.
- * Everything but the links is fixed once it is submitted, so every attempt
- * sends the same bytes under the same Idempotency-Key. The header is small,
- * for many events may be queued; the parts behind the body have no pointer
- * to them, but a function.
+ * What is sent is fixed once it is submitted, and its id once it is claimed
+ * first, so every attempt sends the same bytes under the same Idempotency-Key.
+ * The header is small, for many events may be queued; the parts behind the
+ * body have no pointer to them, but a function.
  */
 
 #include "id.h"
