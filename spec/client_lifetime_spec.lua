@@ -65,9 +65,7 @@ describe("a client", function()
           and client.events:capture(event, options)
           and client.users.identify(event)
       end
-    ]], {
-      SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = "sk_test_standin",
-    }))
+    ]], script.environment(api.url, "sk_test_standin")))
   end)
 
   it("is kept alive by its namespaces", function()

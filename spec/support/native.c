@@ -113,35 +113,37 @@ static int native_heap(lua_State *L) {
   return 1;
 }
 
-/* sending() -> whether a thread is in the send() of slow_send.c, which must
-   be preloaded */
+/* A function of a library that changes what the system does, which must be
+   preloaded. */
+static void *find(lua_State *L, const char *library, const char *name) {
+  void *found = dlsym(RTLD_DEFAULT, name);
+  if (found == NULL)
+    luaL_error(L, "%s is not loaded", library);
+  return found;
+}
+
+/* sending() -> whether a thread is in the send() of slow_send.c */
 static int native_sending(lua_State *L) {
   int (*sending)(void);
-  *(void **)&sending = dlsym(RTLD_DEFAULT, "seer_spec_sending");
-  if (sending == NULL)
-    return luaL_error(L, "slow_send is not loaded");
+  *(void **)&sending = find(L, "slow_send", "seer_spec_sending");
   lua_pushboolean(L, sending());
   return 1;
 }
 
-/* arm("other waits" or "exit"): what the module's next unlocking does, and
-   held() -> whether it has begun to; held_lock.c must be preloaded */
+/* arm("other waits" or "exit"): what the module's next unlocking does by
+   held_lock.c, and held() -> whether it has begun to */
 static int native_arm(lua_State *L) {
   static const char *const names[] = {"nothing", "other waits", "exit", NULL};
   int what = luaL_checkoption(L, 1, NULL, names);
   void (*arm)(int);
-  *(void **)&arm = dlsym(RTLD_DEFAULT, "seer_spec_arm");
-  if (arm == NULL)
-    return luaL_error(L, "held_lock is not loaded");
+  *(void **)&arm = find(L, "held_lock", "seer_spec_arm");
   arm(what);
   return 0;
 }
 
 static int native_held(lua_State *L) {
   int (*held)(void);
-  *(void **)&held = dlsym(RTLD_DEFAULT, "seer_spec_held");
-  if (held == NULL)
-    return luaL_error(L, "held_lock is not loaded");
+  *(void **)&held = find(L, "held_lock", "seer_spec_held");
   lua_pushboolean(L, held());
   return 1;
 }
@@ -150,28 +152,24 @@ __attribute__((visibility("default"))) int
 luaopen_seer_spec_native(lua_State *L);
 
 int luaopen_seer_spec_native(lua_State *L) {
-  lua_createtable(L, 0, 11);
-  lua_pushcfunction(L, native_fork);
-  lua_setfield(L, -2, "fork");
-  lua_pushcfunction(L, native_wait);
-  lua_setfield(L, -2, "wait");
-  lua_pushcfunction(L, native_exit);
-  lua_setfield(L, -2, "exit");
-  lua_pushcfunction(L, native_pid);
-  lua_setfield(L, -2, "pid");
-  lua_pushcfunction(L, native_setenv);
-  lua_setfield(L, -2, "setenv");
-  lua_pushcfunction(L, native_states);
-  lua_setfield(L, -2, "states");
-  lua_pushcfunction(L, native_thread);
-  lua_setfield(L, -2, "thread");
-  lua_pushcfunction(L, native_heap);
-  lua_setfield(L, -2, "heap");
-  lua_pushcfunction(L, native_sending);
-  lua_setfield(L, -2, "sending");
-  lua_pushcfunction(L, native_arm);
-  lua_setfield(L, -2, "arm");
-  lua_pushcfunction(L, native_held);
-  lua_setfield(L, -2, "held");
+  static const luaL_Reg functions[] = {
+      {"fork",    native_fork   },
+      {"wait",    native_wait   },
+      {"exit",    native_exit   },
+      {"pid",     native_pid    },
+      {"setenv",  native_setenv },
+      {"states",  native_states },
+      {"thread",  native_thread },
+      {"heap",    native_heap   },
+      {"sending", native_sending},
+      {"arm",     native_arm    },
+      {"held",    native_held   },
+  };
+  size_t count = sizeof functions / sizeof functions[0];
+  lua_createtable(L, 0, (int)count);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushcfunction(L, functions[i].func);
+    lua_setfield(L, -2, functions[i].name);
+  }
   return 1;
 }
