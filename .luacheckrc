@@ -3,14 +3,14 @@ max_line_length = 79
 exclude_files = { "build/" }
 
 files["spec"] = { std = "+busted" }
-files["spec/fuzz"] = {
+files["checks/fuzz"] = {
   std = "max",
   read_globals = {
     "seerstack", "cjson", "is_json", "repair", "reset_default",
   },
 }
 files["dev/service.lua"] = { std = "ngx_lua" }
-files["spec/torture/service.lua"] = { std = "ngx_lua" }
+files["checks/torture/service.lua"] = { std = "ngx_lua" }
 files["dev/judge.lua"] = { std = "ngx_lua" }
 files["bench/support/handlers.lua"] = { std = "ngx_lua" }
 files["examples/nginx"] = { std = "ngx_lua" }

@@ -24,7 +24,7 @@ ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now \
 	$(LDFLAGS)
 
 BUILD = build/$(LUA)$(SUFFIX)
-SOURCES := $(sort $(wildcard src/*.c src/core/*.c))
+SOURCES := $(sort $(wildcard src/*.c src/core/*.c src/core/http/*.c))
 OBJECTS = $(SOURCES:src/%.c=$(BUILD)/%.o)
 
 $(BUILD)/seerstack.so: $(OBJECTS)
@@ -52,9 +52,9 @@ specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
 # The program that makes calls fail. What it defines takes the place of the C
 # library's and libcurl's, so it exports it, and nothing is built in.
 LUA_LIBS := $(shell pkg-config --libs $(LUA_PACKAGE) 2>/dev/null)
-TORTURE_SOURCES := $(sort $(wildcard spec/torture/*.c))
+TORTURE_SOURCES := $(sort $(wildcard checks/torture/*.c))
 
-$(BUILD)/torture/host: $(TORTURE_SOURCES) spec/torture/torture.h
+$(BUILD)/torture/host: $(TORTURE_SOURCES) checks/torture/torture.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-builtin -pthread -rdynamic \
 		-Wall -Wextra -Wshadow -Wstrict-prototypes $(LUA_CFLAGS) \
@@ -114,7 +114,7 @@ test-asan test-tsan: test-%: deps # the same, under a sanitizer
 torture: deps # make every call fail in turn; LUAS, SCENARIO, CLASS, MODE, N
 	@for lua in $(TORTURE_LUAS); do \
 		$(QUIETLY) LUA=$$lua torture-ready || exit; done
-	@LUAS="$(TORTURE_LUAS)" lua5.4 spec/torture/run.lua
+	@LUAS="$(TORTURE_LUAS)" lua5.4 checks/torture/run.lua
 
 torture-sample: # the same in a minute: a few of them
 	@$(SUBMAKE) torture SAMPLE=2 JOBS=6 MODE="once ever"
@@ -124,15 +124,15 @@ FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
 	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) $(NO_SPARES)"
 FUZZ_CC = $(shell command -v clang-14 || echo clang)
-FUZZERS = $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard spec/fuzz/*.c))
+FUZZERS = $(patsubst checks/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard checks/fuzz/*.c))
 # Functions that a target has in its own way.
 FUZZ_WRAP_options = seer_http_preview getaddrinfo
 FUZZ_WRAP_answer = seer_http_perform seer_http_poll socket
 COMMA = ,
-FUZZ_SHARED = $(patsubst spec/%.c,$(BUILD)/%.o, \
-	$(wildcard spec/fuzz/support/*.c))
+FUZZ_SHARED = $(patsubst checks/%.c,$(BUILD)/%.o, \
+	$(wildcard checks/fuzz/support/*.c))
 
-$(BUILD)/fuzz/%.o: spec/fuzz/%.c
+$(BUILD)/fuzz/%.o: checks/fuzz/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -154,7 +154,7 @@ fuzz fuzz-replay fuzz-merge: # fuzz for SECONDS=60, or replay, or keep finds
 
 mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 	@$(QUIETLY) LUA=5.4 specs-ready
-	@LUA_PATH="./?.lua;;" lua5.4 spec/mutants/run.lua $(MUTANTS)
+	@LUA_PATH="./?.lua;;" lua5.4 checks/mutants/run.lua $(MUTANTS)
 
 # Memcheck knows too little of what the optimizer and the hardening make.
 VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
@@ -172,7 +172,7 @@ soak: deps # many events through a server that flaps; EVENTS=n
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
-		$$(find src spec/fuzz bench -name '*.[ch]')
+		$$(find src checks/fuzz bench -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1

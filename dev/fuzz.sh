@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fuzzes the targets of spec/fuzz for some seconds in all, each from its
+# Fuzzes the targets of checks/fuzz for some seconds in all, each from its
 # committed inputs and from what was found before (build/fuzz/<target>); or
 # replays the committed inputs, with some new ones from a fixed seed; or takes
 # over what was found into the committed inputs, a small set of it. Ends with
@@ -18,7 +18,7 @@ export LSAN_OPTIONS="suppressions=$PWD/dev/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 
 targets=()
-for source in spec/fuzz/*.c; do
+for source in checks/fuzz/*.c; do
   target=$(basename "$source" .c)
   case " ${FUZZ:-$target} " in *" $target "*) targets+=("$target") ;; esac
 done
@@ -27,12 +27,12 @@ if [ ${#targets[@]} = 0 ]; then echo "there is no such target" >&2; exit 1; fi
 # The options of a target. Leaks are looked for at its end: to do so after
 # each input takes ten times longer.
 prepare() { # target
-  corpus=spec/fuzz/corpus/$1 found=build/fuzz/$1 log=build/fuzz/$1.log
+  corpus=checks/fuzz/corpus/$1 found=build/fuzz/$1 log=build/fuzz/$1.log
   mkdir -p "$corpus" "$found"
   options=(-detect_leaks=0 -timeout=30 -rss_limit_mb=2048 -max_len=4096
     -print_final_stats=1 "-artifact_prefix=build/fuzz/$1-")
-  if [ -f "spec/fuzz/$1.dict" ]; then
-    options+=("-dict=spec/fuzz/$1.dict")
+  if [ -f "checks/fuzz/$1.dict" ]; then
+    options+=("-dict=checks/fuzz/$1.dict")
   fi
 }
 

@@ -2,7 +2,8 @@
 
 #include "compat.h"
 #include "core/endpoint.h"
-#include "core/http.h"
+#include "core/http/http.h"
+#include "core/report.h"
 #include "holder.h"
 #include "merge.h"
 #include "result.h"
@@ -111,7 +112,7 @@ static bool call_logger(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
   if (!client->has[SEER_KEPT_LOGGER] || client->queue == NULL)
     return false;
-  holder->message = seer_sender_next_message(client->queue);
+  holder->message = seer_report_next_message(client->queue);
   if (holder->message == NULL)
     return false;
   seer_client_hold(client, holder);
@@ -145,7 +146,7 @@ static bool call_on_error(lua_State *L, int self, seer_holder *holder) {
   const seer_event *event;
   if (!client->has[SEER_KEPT_ON_ERROR] || client->queue == NULL)
     return false;
-  event = holder->event = seer_sender_next_lost(client->queue);
+  event = holder->event = seer_report_next_lost(client->queue);
   if (event == NULL)
     return false;
   seer_client_get(L, self, SEER_KEPT_ON_ERROR);

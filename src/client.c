@@ -4,6 +4,7 @@
 #include "compat.h"
 #include "core/clock.h"
 #include "core/endpoint.h"
+#include "core/report.h"
 #include "core/version.h"
 #include "options.h"
 #include "record.h"
@@ -358,10 +359,10 @@ static void warn_of_plain_http(const seer_client *client) {
   if (plain && needs_key(&client->settings) &&
       client->settings.log_level >= SEER_WARN &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
-    seer_sender_tell(client->queue, SEER_WARN,
-                     "base_url is plain http: everybody on the way can read "
-                     "the key",
-                     0, 0);
+    seer_report_say(client->queue, SEER_WARN,
+                    "base_url is plain http: everybody on the way can read "
+                    "the key",
+                    0, 0);
 }
 
 static void tell_made(lua_State *L, const seer_client *client) {
@@ -369,7 +370,7 @@ static void tell_made(lua_State *L, const seer_client *client) {
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
                   seer_endpoint_url(client->endpoint));
-  seer_sender_tell(client->queue, SEER_INFO, lua_tostring(L, -1), 0, 0);
+  seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1), 0, 0);
   lua_pop(L, 1);
 }
 

@@ -1,6 +1,7 @@
 #include "holder.h"
 
 #include "compat.h"
+#include "core/report.h"
 #include "core/sender.h"
 
 #include <stdlib.h>
@@ -24,7 +25,7 @@ void seer_holder_release(seer_holder *holder) {
   if (holder->request != NULL)
     seer_request_release(holder->request);
   if (holder->event != NULL)
-    seer_sender_free_lost(holder->event);
+    seer_report_free_lost(holder->event);
   if (holder->endpoint != NULL)
     seer_endpoint_release(holder->endpoint, holder->site);
   free(holder->message);

@@ -1,7 +1,7 @@
 #include "options.h"
 
 #include "compat.h"
-#include "core/sender.h"
+#include "core/process.h"
 #include "core/tell.h"
 #include "values.h"
 
@@ -196,7 +196,7 @@ static void set_defaults(seer_settings *settings) {
   for (const row *o = client_options; o->name != NULL; o++)
     if (o->offset != NOWHERE)
       *place_of(o, settings) = seer_value_of(o->kind, o->fallback);
-  if (seer_sender_in_nginx())
+  if (seer_process_is_nginx())
     settings->exit_timeout = NGINX_EXIT_TIMEOUT;
 }
 

@@ -2,7 +2,7 @@
 
 #include "compat.h"
 #include "core/block.h"
-#include "core/http.h"
+#include "core/http/http.h"
 #include "result.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "client.h"
 #include "compat.h"
-#include "core/sender.h"
+#include "core/process.h"
 #include "core/version.h"
 #include "default.h"
 #include "encode.h"
@@ -25,7 +25,7 @@ int luaopen_seerstack(lua_State *L) {
       {"array", seer_encode_array},
       {NULL,    NULL             }
   };
-  if (!seer_sender_init())
+  if (!seer_process_init())
     return luaL_error(L, "seerstack: libcurl cannot be started");
   seer_result_open(L); /* loads lua-cjson, whose marks encode.c looks for */
   seer_encode_open(L);

@@ -8,7 +8,7 @@
  */
 
 #include "client.h"
-#include "core/http.h"
+#include "core/http/http.h"
 
 #pragma GCC visibility push(hidden)
 

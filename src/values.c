@@ -1,7 +1,7 @@
 #include "values.h"
 
 #include "compat.h"
-#include "core/http.h"
+#include "core/http/http.h"
 #include "core/tell.h"
 #include "fields.h"
 #include "holder.h"

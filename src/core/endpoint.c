@@ -1,7 +1,6 @@
 #include "endpoint.h"
 
 #include "clock.h"
-#include "state.h"
 #include "thread.h"
 
 #include <stdlib.h>
@@ -11,6 +10,8 @@
 #define EXIT_RETRY 50      /* ms between attempts to reach it at exit */
 #define REFUSALS_ENDURED 3 /* of these in a row, before giving up */
 #define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
+
+seer_endpoint *seer_endpoints;
 
 static char *copy(const char *text) {
   size_t size = strlen(text) + 1;
@@ -43,7 +44,7 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
 }
 
 static seer_endpoint *find(const seer_endpoint *like) {
-  seer_endpoint *endpoint = seer_process.endpoints;
+  seer_endpoint *endpoint = seer_endpoints;
   while (endpoint != NULL && (strcmp(endpoint->base_url, like->base_url) ||
                               strcmp(endpoint->api_key, like->api_key)))
     endpoint = endpoint->next;
@@ -52,7 +53,7 @@ static seer_endpoint *find(const seer_endpoint *like) {
 
 /* Takes the endpoints that nobody needs out of the process's list. */
 static seer_endpoint *unlist_idle(int64_t now) {
-  seer_endpoint *idle = NULL, **link = &seer_process.endpoints;
+  seer_endpoint *idle = NULL, **link = &seer_endpoints;
   while (*link != NULL) {
     seer_endpoint *endpoint = *link;
     seer_pace_delay(&endpoint->pace, 0, now); /* frees slots */
@@ -104,8 +105,8 @@ seer_endpoint *seer_endpoint_get(const seer_site_options *options,
     found->references++;
     *site = adopt_site(found, fresh);
   } else {
-    fresh->next = seer_process.endpoints;
-    seer_process.endpoints = fresh;
+    fresh->next = seer_endpoints;
+    seer_endpoints = fresh;
   }
   seer_unlock();
   if (found == NULL)
@@ -414,4 +415,44 @@ void seer_endpoint_forget(seer_endpoint *endpoint) {
        site = seer_site_next(site))
     seer_site_forget(site);
   seer_endpoint_hurry(endpoint);
+}
+
+/* Events are lost that had been accepted: their owner should know. */
+static void tell_dropped(const seer_dead *dead, seer_drop drop,
+                         const char *reason) {
+  static seer_trouble troubles[SEER_DROPS];
+  int64_t untold = 0;
+  bool tell;
+  if (dead->dropped_by[drop] == 0)
+    return;
+  seer_lock();
+  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
+                               seer_clock_now(), &untold);
+  seer_unlock();
+  if (tell)
+    seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
+}
+
+static void unlink_queue(seer_queue *queue) {
+  if (queue->previous != NULL)
+    queue->previous->next = queue->next;
+  else
+    queue->endpoint->queues = queue->next;
+  if (queue->next != NULL)
+    queue->next->previous = queue->previous;
+}
+
+void seer_endpoint_bury(seer_dead *dead) {
+  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
+  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
+  seer_dead_free(dead);
+  while (dead->queues != NULL) {
+    seer_queue *queue = dead->queues;
+    dead->queues = queue->next_dead;
+    seer_lock();
+    unlink_queue(queue);
+    seer_unlock();
+    seer_endpoint_release(queue->endpoint, queue->site);
+    free(queue);
+  }
 }

@@ -11,7 +11,7 @@
  * The fields are guarded by the lock; only the strings are constant.
  */
 
-#include "http.h"
+#include "http/http.h"
 #include "pace.h"
 #include "queue.h"
 #include "tell.h"
@@ -36,6 +36,9 @@ struct seer_endpoint {
   int refusals;  /* in a row, since exit began */
   bool hopeless; /* at exit: nothing more will be delivered */
 };
+
+/* A list of all; guarded by the lock. */
+extern seer_endpoint *seer_endpoints;
 
 /* What has become of an attempt. */
 typedef struct seer_attempt {
@@ -98,6 +101,10 @@ void seer_endpoint_hurry(seer_endpoint *endpoint);
 
 /* Makes it as at the start: in the child of a fork. */
 void seer_endpoint_forget(seer_endpoint *endpoint);
+
+/* Frees events, and queues whose client is gone; tells of events that were
+   dropped. Without the lock. */
+void seer_endpoint_bury(seer_dead *dead);
 
 #pragma GCC visibility pop
 

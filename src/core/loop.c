@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #define BATCH 64           /* events claimed at a time */
+#define START_AGAIN 1000   /* ms after the system refused a thread */
 #define IDLE_TIMEOUT 30000 /* ms until unused connections are closed */
 
 typedef struct claimed {
@@ -71,7 +72,7 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
 /* With the lock held: what may be sent now, at most BATCH events. */
 static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
   int count = 0;
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     while (count < BATCH) {
       seer_queue *queue;
@@ -175,7 +176,7 @@ static int work(void) {
   int claims_made, settled = 0;
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
   seer_process.in_flight += start_transfers(claims, claims_made);
   if (seer_process.in_flight > 0) {
     seer_http_perform(seer_process.http);
@@ -209,7 +210,7 @@ static void give_up(seer_endpoint *endpoint, int64_t next) {
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
   int64_t next = SEER_NEVER;
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     int64_t time = seer_endpoint_next(endpoint, now);
     if (endpoint->hopeless)
@@ -301,6 +302,50 @@ void seer_loop_run(void) {
 }
 
 /*
+** The thread.
+*/
+
+static void open_alarm(void) {
+  int alarm;
+  seer_lock();
+  alarm = seer_process.alarm;
+  seer_unlock();
+  if (alarm >= 0)
+    return;
+  alarm = seer_alarm_open();
+  seer_lock();
+  seer_process.alarm = alarm;
+  seer_unlock();
+}
+
+/* Without the lock: opening and starting may take their time. */
+static bool start(void) {
+  open_alarm();
+  return seer_process.alarm >= 0 && seer_thread_start(seer_loop_run);
+}
+
+bool seer_loop_start(void) {
+  int64_t now = seer_clock_now();
+  bool running;
+  seer_lock();
+  if (seer_state_wants_thread(now)) {
+    bool started;
+    seer_process.starting = true;
+    seer_unlock();
+    started = start();
+    seer_lock();
+    seer_process.starting = false;
+    if (started && seer_process.phase == SEER_PHASE_NONE)
+      seer_process.phase = SEER_PHASE_RUNNING; /* else it is to stop */
+    seer_process.start_again = seer_clock_after(now, START_AGAIN);
+    seer_wake(); /* the thread waits for the alarm to be known */
+  }
+  running = seer_process.phase == SEER_PHASE_RUNNING || seer_process.starting;
+  seer_unlock();
+  return running;
+}
+
+/*
 ** Steps of callers.
 */
 
@@ -355,7 +400,7 @@ seer_step seer_loop_step(int64_t deadline) {
   seer_unlock();
   if (!mine)
     return SEER_STEP_ELSEWHERE;
-  seer_state_open_alarm();
+  open_alarm();
   seer_pipe_block(&before);
   made = step(deadline);
   seer_pipe_restore(&before);
@@ -366,6 +411,6 @@ seer_step seer_loop_step(int64_t deadline) {
   seer_wake();
   seer_unlock();
   if (wanted)
-    seer_state_start();
+    seer_loop_start();
   return made;
 }

@@ -15,6 +15,10 @@
 /* The thread's body; it never returns. */
 void seer_loop_run(void);
 
+/* Starts the thread unless it runs; without the lock. False if there is
+   none, and none can be had now. */
+bool seer_loop_start(void);
+
 typedef enum seer_step {
   SEER_STEP_MADE,     /* something was done or waited for */
   SEER_STEP_IDLE,     /* there is nothing to do before the deadline */

@@ -1,6 +1,8 @@
 #include "process.h"
 
 #include "clock.h"
+#include "endpoint.h"
+#include "id.h"
 #include "loop.h"
 #include "state.h"
 #include "thread.h"
@@ -66,8 +68,7 @@ static void forget_thread(void) {
     close(seer_process.alarm);
   if (seer_process.http != NULL)
     seer_http_abandon(seer_process.http);
-  seer_endpoint *endpoints = seer_process.endpoints;
-  seer_process = (seer_state){.alarm = -1, .endpoints = endpoints};
+  seer_process = (seer_state){.alarm = -1};
 }
 
 static void after_fork_in_child(void) {
@@ -75,10 +76,10 @@ static void after_fork_in_child(void) {
   seer_lock_renew();
   seer_id_forget();
   forget_thread();
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     forget_queues(endpoint, &dead);
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
 }
 
 /* Exit. */
@@ -96,7 +97,7 @@ static void begin_exit(int64_t now) {
   seer_process.exiting = true;
   seer_process.start_again = now; /* a thread that was refused before */
   seer_process.exit_began = seer_process.exit_deadline = now;
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     seer_endpoint_hurry(endpoint);
     for (seer_queue *queue = endpoint->queues; queue != NULL;
@@ -123,7 +124,7 @@ static int64_t worth_until(const seer_endpoint *endpoint,
 
 static int64_t all_worth_until(void) {
   int64_t until = seer_process.exit_began;
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
@@ -207,7 +208,7 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
    result is how many events are to be told of. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
@@ -229,7 +230,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
 static int64_t count_pending(bool *wants_thread) {
   int64_t pending = 0;
   *wants_thread = false;
-  for (seer_endpoint *endpoint = seer_process.endpoints; endpoint != NULL;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
@@ -253,7 +254,7 @@ static void at_exit(void) {
   }
   seer_unlock();
   if (pending && wants_thread)
-    seer_state_start();
+    seer_loop_start();
   if (ring)
     seer_alarm_ring(seer_process.alarm);
   seer_lock();
@@ -262,7 +263,7 @@ static void at_exit(void) {
   lost = drop_rest(&dead, reason, sizeof reason);
   seer_process.phase = SEER_PHASE_STOPPED;
   seer_unlock();
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
   if (lost > 0)
     seer_tell(SEER_ERROR, "%lld event%s not delivered before exit: %s",
               (long long)lost, lost == 1 ? " was" : "s were", reason);

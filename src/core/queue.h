@@ -18,10 +18,20 @@
  */
 
 #include "notice.h"
-#include "sender.h"
+#include "settings.h"
 #include "turns.h"
 
 #pragma GCC visibility push(hidden)
+
+typedef struct seer_queue seer_queue;
+typedef struct seer_endpoint seer_endpoint;
+typedef struct seer_site seer_site;
+
+typedef enum seer_submitted {
+  SEER_ACCEPTED,    /* the queue has taken the event */
+  SEER_QUEUE_FULL,  /* max_queue_events or max_queue_bytes */
+  SEER_QUEUE_CLOSED /* close was called, or the process is exiting */
+} seer_submitted;
 
 typedef enum seer_urgency {
   SEER_WAITED, /* somebody waits */

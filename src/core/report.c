@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "clock.h"
 #include "thread.h"
 
 #include <stdio.h>
@@ -125,6 +126,91 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
   seer_endpoint_release(report->endpoint, NULL);
 }
 
+/*
+** Word for the callbacks.
+*/
+
+/* With the lock held: whether the logger is to hear of drops since the last
+   time, and how many those were. */
+static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
+                          int64_t *times) {
+  int64_t untold = 0;
+  *times = queue->dropped_by[drop] - queue->drops_told[drop];
+  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
+      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
+    return false;
+  queue->drops_told[drop] += *times;
+  return true;
+}
+
+/* Messages about drops are made when they are asked for: there is no memory
+   to be had where events are dropped. */
+static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
+                                   const char *reason) {
+  int64_t now = seer_clock_now(), times;
+  char text[120];
+  bool due;
+  seer_lock();
+  due = are_drops_due(queue, drop, now, &times);
+  seer_unlock();
+  if (!due)
+    return NULL;
+  snprintf(text, sizeof text, "%lld event%s dropped: %s", (long long)times,
+           times == 1 ? " was" : "s were", reason);
+  return seer_message_new(SEER_ERROR, text);
+}
+
+seer_message *seer_report_next_message(seer_queue *queue) {
+  seer_message *message;
+  seer_lock();
+  message = seer_notices_take(&queue->notices);
+  seer_unlock();
+  if (message == NULL)
+    message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
+  if (message == NULL)
+    message = tell_of_drops(queue, SEER_DROP_DISPLACED, "the queue was full");
+  return message;
+}
+
+seer_event *seer_report_next_lost(seer_queue *queue) {
+  seer_event *event;
+  seer_lock();
+  event = seer_notices_take_lost(&queue->notices);
+  seer_unlock();
+  return event;
+}
+
+void seer_report_free_lost(seer_event *event) {
+  seer_request_free(event->request);
+  seer_event_free(event);
+}
+
+static void tell_logger(seer_queue *queue, seer_message *message) {
+  seer_message *missed;
+  seer_lock();
+  missed =
+      queue->orphan ? message : seer_notices_add(&queue->notices, message);
+  seer_unlock();
+  free(missed);
+}
+
+void seer_report_say(seer_queue *queue, seer_level level, const char *text,
+                     int status, int attempt) {
+  seer_message *message;
+  if (queue->settings.log_level < (int64_t)level)
+    return;
+  if (!queue->settings.has_logger) {
+    seer_tell(level, "%s", text);
+    return;
+  }
+  message = seer_message_new(level, text);
+  if (message == NULL)
+    return;
+  message->status = status;
+  message->attempt = attempt;
+  tell_logger(queue, message);
+}
+
 static void trace(seer_transfer *transfer,
                   void (*describe)(seer_transfer *, char *, size_t),
                   int status) {
@@ -132,8 +218,8 @@ static void trace(seer_transfer *transfer,
   if (transfer->queue->settings.log_level < SEER_DEBUG)
     return;
   describe(transfer, text, sizeof text);
-  seer_sender_tell(transfer->queue, SEER_DEBUG, text, status,
-                   transfer->event->attempts);
+  seer_report_say(transfer->queue, SEER_DEBUG, text, status,
+                  transfer->event->attempts);
 }
 
 void seer_report_request(seer_transfer *transfer) {

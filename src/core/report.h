@@ -43,6 +43,22 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer);
 void seer_report_request(seer_transfer *transfer);
 void seer_report_answer(seer_transfer *transfer);
 
+/* The oldest message for the client's logger, or NULL; to be freed with
+   free(). */
+seer_message *seer_report_next_message(seer_queue *queue);
+
+/* The oldest event for on_error, or NULL; to be freed with
+   seer_report_free_lost. Its request has the outcome, if there was one; else
+   `lost` says why it was dropped. */
+seer_event *seer_report_next_lost(seer_queue *queue);
+void seer_report_free_lost(seer_event *event);
+
+/* Tells something about a client, if its level wants it: to its logger, by
+   way of the messages, or on the standard error. `status` and `attempt` are
+   those of an answer, or 0. */
+void seer_report_say(seer_queue *queue, seer_level level, const char *text,
+                     int status, int attempt);
+
 #pragma GCC visibility pop
 
 #endif

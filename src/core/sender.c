@@ -1,25 +1,13 @@
 #include "sender.h"
 
 #include "clock.h"
+#include "endpoint.h"
 #include "loop.h"
-#include "process.h"
 #include "state.h"
 #include "thread.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *const seer_drop_names[SEER_DROPS] = {
-    "expired", "displaced", "exit", "disabled", "before_send"};
-
-bool seer_sender_init(void) {
-  return seer_process_init();
-}
-
-bool seer_sender_in_nginx(void) {
-  return seer_process_is_nginx();
-}
 
 seer_queue *seer_sender_open(const seer_settings *settings,
                              seer_endpoint *endpoint, seer_site *site) {
@@ -44,7 +32,7 @@ void seer_sender_release(seer_queue *queue) {
   if (queue->events == 0)
     dead.queues = queue;
   seer_unlock();
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
 }
 
 /* A waiter gives up when its first attempt has not begun in time. */
@@ -85,9 +73,9 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   if (ring)
     seer_alarm_ring(alarm);
   if (start)
-    seer_state_start();
+    seer_loop_start();
   if (!seer_dead_is_empty(&dead))
-    seer_state_bury(&dead);
+    seer_endpoint_bury(&dead);
   return result;
 }
 
@@ -103,7 +91,7 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
   seer_step step;
   if (wants_thread(queue, seer_clock_now())) {
     seer_unlock();
-    seer_state_start();
+    seer_loop_start();
     seer_lock();
     return;
   }
@@ -198,7 +186,7 @@ void seer_request_abandon(seer_queue *queue, seer_request *request) {
   if (last)
     taken = hand_to_on_error(queue, request, &dead);
   seer_unlock();
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
   if (last && !taken)
     seer_request_free(request);
 }
@@ -261,89 +249,4 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
   stats->sender = phase_name();
   seer_unlock();
-}
-
-/*
-** Word for the callbacks.
-*/
-
-/* With the lock held: whether the logger is to hear of drops since the last
-   time, and how many those were. */
-static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
-                          int64_t *times) {
-  int64_t untold = 0;
-  *times = queue->dropped_by[drop] - queue->drops_told[drop];
-  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
-      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
-    return false;
-  queue->drops_told[drop] += *times;
-  return true;
-}
-
-/* Messages about drops are made when they are asked for: there is no memory
-   to be had where events are dropped. */
-static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
-                                   const char *reason) {
-  int64_t now = seer_clock_now(), times;
-  char text[120];
-  bool due;
-  seer_lock();
-  due = are_drops_due(queue, drop, now, &times);
-  seer_unlock();
-  if (!due)
-    return NULL;
-  snprintf(text, sizeof text, "%lld event%s dropped: %s", (long long)times,
-           times == 1 ? " was" : "s were", reason);
-  return seer_message_new(SEER_ERROR, text);
-}
-
-seer_message *seer_sender_next_message(seer_queue *queue) {
-  seer_message *message;
-  seer_lock();
-  message = seer_notices_take(&queue->notices);
-  seer_unlock();
-  if (message == NULL)
-    message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
-  if (message == NULL)
-    message = tell_of_drops(queue, SEER_DROP_DISPLACED, "the queue was full");
-  return message;
-}
-
-seer_event *seer_sender_next_lost(seer_queue *queue) {
-  seer_event *event;
-  seer_lock();
-  event = seer_notices_take_lost(&queue->notices);
-  seer_unlock();
-  return event;
-}
-
-void seer_sender_free_lost(seer_event *event) {
-  seer_request_free(event->request);
-  seer_event_free(event);
-}
-
-static void tell_logger(seer_queue *queue, seer_message *message) {
-  seer_message *missed;
-  seer_lock();
-  missed =
-      queue->orphan ? message : seer_notices_add(&queue->notices, message);
-  seer_unlock();
-  free(missed);
-}
-
-void seer_sender_tell(seer_queue *queue, seer_level level, const char *text,
-                      int status, int attempt) {
-  seer_message *message;
-  if (queue->settings.log_level < (int64_t)level)
-    return;
-  if (!queue->settings.has_logger) {
-    seer_tell(level, "%s", text);
-    return;
-  }
-  message = seer_message_new(level, text);
-  if (message == NULL)
-    return;
-  message->status = status;
-  message->attempt = attempt;
-  tell_logger(queue, message);
 }

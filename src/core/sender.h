@@ -13,42 +13,9 @@
  * whether or not the sender is alive.
  */
 
-#include "event.h"
-#include "notice.h"
-#include "settings.h"
+#include "queue.h"
 
 #pragma GCC visibility push(hidden)
-
-typedef struct seer_queue seer_queue;
-typedef struct seer_endpoint seer_endpoint;
-typedef struct seer_site seer_site;
-
-typedef enum seer_submitted {
-  SEER_ACCEPTED,    /* the queue has taken the event */
-  SEER_QUEUE_FULL,  /* max_queue_events or max_queue_bytes */
-  SEER_QUEUE_CLOSED /* close was called, or the process is exiting */
-} seer_submitted;
-
-/* Why an event left a queue without an answer: index into dropped_by. */
-typedef enum seer_drop {
-  SEER_DROP_EXPIRED,     /* older than max_age */
-  SEER_DROP_DISPLACED,   /* by a newer event, with drop_oldest */
-  SEER_DROP_EXIT,        /* the time to deliver at exit was up */
-  SEER_DROP_DISABLED,    /* the client is not enabled */
-  SEER_DROP_BEFORE_SEND, /* the callback said so, or failed */
-  SEER_DROPS
-} seer_drop;
-
-/* What has become of an event. */
-typedef enum seer_settlement {
-  SEER_SETTLED_DELIVERED,
-  SEER_SETTLED_REJECTED,
-  SEER_SETTLED_EXPIRED, /* these have the order of seer_drop */
-  SEER_SETTLED_DISPLACED,
-  SEER_SETTLED_EXIT,
-  SEER_SETTLED_DISABLED,
-  SEER_SETTLED_BEFORE_SEND
-} seer_settlement;
 
 typedef struct seer_stats {
   int64_t accepted, delivered, rejected, dropped, pending;
@@ -59,16 +26,6 @@ typedef struct seer_stats {
   char last_error[200];           /* "": none yet */
   const char *sender;             /* "none", "running", "stopped" */
 } seer_stats;
-
-/* The names of dropped_by's entries: "expired", "displaced"... */
-extern const char *const seer_drop_names[SEER_DROPS];
-
-/* Prepares the process: libcurl, fork handlers, exit handler, the module
-   pinned in memory. Any number of calls; false if libcurl cannot start. */
-bool seer_sender_init(void);
-
-/* True in a process of nginx, whose master does not wait for ever. */
-bool seer_sender_in_nginx(void);
 
 /* An empty queue that sends in the way of `site`, which is one of the
    endpoint's (it takes over a reference to either when it succeeds); NULL
@@ -118,22 +75,6 @@ void seer_sender_close(seer_queue *queue);
 
 /* A consistent copy of the counts. */
 void seer_sender_stats(seer_queue *queue, seer_stats *stats);
-
-/* The oldest message for the client's logger, or NULL; to be freed with
-   free(). */
-seer_message *seer_sender_next_message(seer_queue *queue);
-
-/* The oldest event for on_error, or NULL; to be freed with
-   seer_sender_free_lost. Its request has the outcome, if there was one; else
-   `lost` says why it was dropped. */
-seer_event *seer_sender_next_lost(seer_queue *queue);
-void seer_sender_free_lost(seer_event *event);
-
-/* Tells something about a client, if its level wants it: to its logger, by
-   way of the messages, or on the standard error. `status` and `attempt` are
-   those of an answer, or 0. */
-void seer_sender_tell(seer_queue *queue, seer_level level, const char *text,
-                      int status, int attempt);
 
 #pragma GCC visibility pop
 

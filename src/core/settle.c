@@ -160,7 +160,7 @@ void seer_settle(seer_transfer *transfer) {
   dispose(&end, transfer, due, now, &dead);
   seer_unlock();
   seer_report_tell(&report, transfer);
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
   seer_request_free(end.carrier);
   free_outcome(&end.outcome);
 }
@@ -189,5 +189,5 @@ void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
     seer_queue_release(queue, event, due, now);
   }
   seer_unlock();
-  seer_state_bury(&dead);
+  seer_endpoint_bury(&dead);
 }

@@ -6,7 +6,7 @@
  * let the endpoint learn from it, and tell of trouble.
  */
 
-#include "http.h"
+#include "http/http.h"
 
 #pragma GCC visibility push(hidden)
 

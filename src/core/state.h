@@ -7,7 +7,7 @@
  * to the process (process.c).
  */
 
-#include "endpoint.h"
+#include "http/http.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -18,7 +18,6 @@ typedef enum seer_phase {
 } seer_phase;
 
 typedef struct seer_state {
-  seer_endpoint *endpoints; /* a list of all */
   seer_phase phase;
   bool starting;         /* somebody is starting the thread */
   int64_t start_again;   /* when to try, after a refusal */
@@ -46,18 +45,6 @@ bool seer_state_kick(void);
 /* With the lock held: whether there is no thread, nobody is starting it, and
    it is time to try. */
 bool seer_state_wants_thread(int64_t now);
-
-/* Opens the alarm unless it is open. Without the lock, by whoever is starting
-   or stepping; without an alarm there is merely no waking. */
-void seer_state_open_alarm(void);
-
-/* Starts the thread unless it runs; without the lock. False if there is
-   none, and none can be had now. */
-bool seer_state_start(void);
-
-/* Frees events, and queues whose client is gone; tells of events that were
-   dropped. Without the lock. */
-void seer_state_bury(seer_dead *dead);
 
 #pragma GCC visibility pop
 

@@ -1,0 +1,44 @@
+#ifndef SEER_HTTP_ANSWER_H
+#define SEER_HTTP_ANSWER_H
+
+/*
+ * Inside http: an answer as it comes in. Interim answers (1xx) are passed
+ * over. What is kept has ceilings; what a server sends beyond any sense
+ * ends the transfer.
+ */
+
+#include "core/buffer.h"
+#include "core/retry.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct seer_incoming {
+  int status;          /* of the answer being read; 1xx are not kept */
+  bool whole_body;     /* keep up to SEER_HTTP_BODY_LIMIT, else a start */
+  bool cut;            /* there was more of the body */
+  size_t header_bytes; /* received in all */
+  size_t body_bytes;
+  seer_buffer headers; /* lines of the final answer, without status line */
+  seer_buffer body;
+} seer_incoming;
+
+void seer_incoming_init(seer_incoming *in);
+void seer_incoming_clear(seer_incoming *in);
+void seer_incoming_reset(seer_incoming *in, bool whole_body);
+
+/* A header line and a piece of the body have come; false: enough, end the
+   transfer. */
+bool seer_incoming_header(seer_incoming *in, const char *line, size_t length);
+bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length);
+
+/* Copies a header's value, trimmed, into `value`; NULL if there is none or
+   it is longer than `size` - 1. The name is in lower case. */
+char *seer_incoming_find(const seer_incoming *in, const char *name,
+                         char *value, size_t size);
+
+/* What the headers say about trying again. */
+void seer_incoming_judge(const seer_incoming *in, seer_answer *answer);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,240 @@
+#include "core/http/flight.h"
+
+#include "core/clock.h"
+#include "core/thread.h"
+
+#include <stdlib.h>
+
+/* From this version on a handle forgets its last answer's headers. Before, if
+   an answer begins with a line that continues a header, libcurl writes to the
+   last header of the answer before, which it has freed. */
+#define REUSABLE 0x080101
+
+#define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
+
+static size_t on_header(char *line, size_t size, size_t count, void *data) {
+  seer_flight *f = data;
+  size_t length = size * count;
+  return seer_incoming_header(&f->incoming, line, length) ? length : 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
+  seer_flight *f = data;
+  size_t length = size * count;
+  return seer_incoming_body(&f->incoming, bytes, length) ? length : 0;
+}
+
+/* Called each time the request is about to go over a connection: a second
+   call means that libcurl sends it again because a reused one had died. */
+static int on_connected(void *data, char *remote, char *local, int port,
+                        int local_port) {
+  seer_flight *f = data;
+  (void)remote, (void)local, (void)port, (void)local_port;
+  f->transfer.sent++;
+  seer_lock();
+  if (!f->connected)
+    f->site->connected++;
+  f->site->connected_at = seer_clock_now();
+  seer_unlock();
+  f->connected = true;
+  return CURL_PREREQFUNC_OK;
+}
+
+static void disconnected(seer_flight *f) {
+  if (!f->connected)
+    return;
+  f->connected = false;
+  seer_lock();
+  f->site->connected--;
+  f->site->connected_at = seer_clock_now(); /* until now it was */
+  seer_unlock();
+}
+
+/* Sets an option of the handle `easy`; false if libcurl refuses. */
+#define SET(option, value)                                                    \
+  (curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
+
+/* What is the same for every request of a handle. */
+static bool set_permanent(seer_handles *handles, seer_flight *f) {
+  CURL *easy = f->easy;
+  return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+         SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
+         SET(PROTOCOLS_STR, "http,https") &&
+         SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(ERRORBUFFER, f->error) &&
+         SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, f) &&
+         SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
+         SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
+         SET(OPENSOCKETFUNCTION, seer_sockets_open) &&
+         SET(OPENSOCKETDATA, &handles->sockets) &&
+         SET(CLOSESOCKETFUNCTION, seer_sockets_close) &&
+         SET(CLOSESOCKETDATA, &handles->sockets) &&
+         SET(SHARE, handles->share) &&
+         SET(QUICK_EXIT, 1L); /* join no resolver */
+}
+
+/* The site's text stays while the handle is used for it: no copy is needed. */
+static bool set_authorities(CURL *easy, const seer_site *site) {
+  struct curl_blob blob = {site->ca_blob, 0, CURL_BLOB_NOCOPY};
+  if (site->ca_file == NULL && site->ca_blob == NULL)
+    return true;
+  if (!SET(CAPATH, NULL) || !SET(PROXY_CAPATH, NULL))
+    return false; /* these, and no others */
+  if (site->ca_blob == NULL)
+    return SET(CAINFO, site->ca_file) && SET(PROXY_CAINFO, site->ca_file);
+  blob.len = strlen(site->ca_blob);
+  return SET(CAINFO_BLOB, &blob) && SET(PROXY_CAINFO_BLOB, &blob);
+}
+
+/* HTTP/2 wants TLS 1.2; and libcurl does not reuse a connection that was
+   opened without asking for it. */
+static bool set_version(CURL *easy, const seer_site *site) {
+  return SET(HTTP_VERSION, site->http_version) &&
+         (site->http_version != CURL_HTTP_VERSION_2TLS ||
+          SET(SSLVERSION, CURL_SSLVERSION_TLSv1_2));
+}
+
+/* What is the same for every request to a site. */
+static bool set_site(seer_flight *f, const seer_site *site) {
+  CURL *easy = f->easy;
+  if (f->prepared_for == site->serial)
+    return true;
+  f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
+  if (!set_version(easy, site) || !SET(RESOLVE, site->addresses) ||
+      !SET(PROXY, site->proxy) || !SET(NOPROXY, site->no_proxy) ||
+      !set_authorities(easy, site))
+    return false;
+  f->prepared_for = site->serial;
+  return true;
+}
+
+/* Makes the handle send what `outgoing` says. */
+static bool set_request(seer_flight *f) {
+  CURL *easy = f->easy;
+  int64_t left = f->deadline - seer_clock_now();
+  struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
+  const char *url = seer_outgoing_url(&f->outgoing);
+  return headers != NULL && url != NULL &&
+         SET(TIMEOUT_MS, (long)(left > 0 ? left : 1)) &&
+         SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
+         SET(HTTPHEADER, headers) && SET(URL, url);
+}
+
+static bool set_method(seer_flight *f) {
+  const seer_event *event = f->transfer.event;
+  CURL *easy = f->easy;
+  bool get = f->outgoing.get, changed = get != f->got;
+  f->got = get; /* even if libcurl refuses: then it is to be set again */
+  if (get)
+    return !changed || SET(HTTPGET, 1L);
+  return (!changed || SET(POST, 1L)) &&
+         SET(POSTFIELDSIZE_LARGE, (curl_off_t)event->length) &&
+         SET(POSTFIELDS, (const char *)event->body);
+}
+
+/* Gives it another handle. The connections stay: they are the multi handle's.
+   To reset the one there is would not do, for curl_easy_reset does not say
+   when it got no memory for the defaults. */
+static bool renew(seer_handles *handles, seer_flight *f) {
+  CURL *fresh = curl_easy_init();
+  if (fresh == NULL)
+    return false;
+  curl_easy_cleanup(f->easy);
+  f->easy = fresh;
+  f->got = false;
+  f->prepared_for = UNKNOWN_SITE; /* until all that is permanent is set */
+  if (!set_permanent(handles, f))
+    return false;
+  f->prepared_for = 0;
+  return true;
+}
+
+/* Whether the handle can be used for a site: nothing of another may stay. One
+   that is prepared for some site has been used. */
+static bool is_fit(const seer_handles *handles, const seer_flight *f) {
+  return f->prepared_for == 0 ||
+         (handles->reuses && f->prepared_for == f->site->serial);
+}
+
+/* libcurl keeps a connection of HTTP/2 over which a request has timed out, and
+   would use it for each attempt though it may be dead. So after a timeout no
+   connection is used that may be the one: none at all while a request flies
+   that took off before, for this keeps it in use; then none that is as old.
+   libcurl counts in whole seconds, and 0 means for ever. */
+static bool avoid_dead(seer_flight *f) {
+  const seer_site *site = f->site;
+  CURL *easy = f->easy;
+  int64_t seconds;
+  if (site->timeouts == 0 || site->http_version != CURL_HTTP_VERSION_2TLS)
+    return true;
+  seconds = (seer_clock_now() - site->timed_out_at) / 1000;
+  if (site->suspects > 0 || seconds < 2)
+    return SET(FRESH_CONNECT, 1L);
+  return SET(FRESH_CONNECT, 0L) && SET(MAXLIFETIME_CONN, (long)(seconds - 1));
+}
+
+bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
+  if (!is_fit(handles, f) && !renew(handles, f))
+    return false;
+  return set_site(f, f->site) && set_request(f) && set_method(f) &&
+         avoid_dead(f);
+}
+
+void seer_flight_take_off(seer_flight *f) {
+  f->timeouts = f->site->timeouts;
+  f->site->flying++;
+}
+
+static void note_timeout(seer_site *site) {
+  site->timeouts++;
+  site->suspects = site->flying;
+  site->timed_out_at = seer_clock_now();
+}
+
+/* The timeout of a suspect tells nothing new: what took off since shares no
+   connection with it. */
+void seer_flight_land(seer_flight *f, CURLcode code) {
+  seer_site *site = f->site;
+  disconnected(f);
+  site->flying--;
+  if (f->timeouts != site->timeouts)
+    site->suspects--;
+  else if (code == CURLE_OPERATION_TIMEDOUT)
+    note_timeout(site);
+}
+
+seer_flight *seer_flight_of(seer_transfer *transfer) {
+  return (seer_flight *)(void *)transfer;
+}
+
+seer_flight *seer_flight_new(seer_handles *handles) {
+  seer_flight *f = calloc(1, sizeof *f);
+  if (f == NULL)
+    return NULL;
+  seer_incoming_init(&f->incoming);
+  seer_outgoing_init(&f->outgoing);
+  if (renew(handles, f))
+    return f;
+  seer_flight_free(f);
+  return NULL;
+}
+
+void seer_flight_free(seer_flight *f) {
+  curl_easy_cleanup(f->easy);
+  seer_incoming_clear(&f->incoming);
+  seer_outgoing_clear(&f->outgoing);
+  free(f);
+}
+
+bool seer_handles_init(seer_handles *handles) {
+  handles->reuses =
+      curl_version_info(CURLVERSION_NOW)->version_num >= REUSABLE;
+  handles->share = curl_share_init();
+  return handles->share != NULL &&
+         curl_share_setopt(handles->share, CURLSHOPT_SHARE,
+                           CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
+}
+
+void seer_handles_clear(seer_handles *handles) {
+  curl_share_cleanup(handles->share);
+  seer_sockets_clear(&handles->sockets);
+}

@@ -1,0 +1,63 @@
+#ifndef SEER_HTTP_FLIGHT_H
+#define SEER_HTTP_FLIGHT_H
+
+/*
+ * Inside http: a transfer with the libcurl handle that carries it, and all
+ * the options that the handle gets.
+ */
+
+#include "core/http/answer.h"
+#include "core/http/http.h"
+#include "core/http/request.h"
+#include "core/http/site.h"
+#include "core/http/sockets.h"
+
+#include <curl/curl.h>
+
+#pragma GCC visibility push(hidden)
+
+/* What the handles of a pool have in common. */
+typedef struct seer_handles {
+  CURLSH *share; /* TLS sessions, which a handle takes with it */
+  bool reuses;   /* handles can be used again */
+  seer_sockets sockets;
+} seer_handles;
+
+typedef struct seer_flight {
+  seer_transfer transfer; /* the first member: see seer_flight_of */
+  CURL *easy;
+  seer_site *site;
+  uint64_t prepared_for; /* serial of the site whose options it has; 0: none */
+  seer_outgoing outgoing;
+  seer_incoming incoming;
+  int64_t began, deadline;
+  uint64_t timeouts; /* of the site, when it took off */
+  long connect_timeout;
+  bool thorough;  /* all of the answer will be read */
+  bool connected; /* counted in site->connected */
+  bool got;       /* its handle was used for a GET */
+  char error[CURL_ERROR_SIZE];
+  struct seer_flight *next; /* among the idle */
+} seer_flight;
+
+/* False without memory; clear both in any case. */
+bool seer_handles_init(seer_handles *handles);
+void seer_handles_clear(seer_handles *handles);
+
+/* NULL without memory. */
+seer_flight *seer_flight_new(seer_handles *handles);
+void seer_flight_free(seer_flight *flight);
+
+seer_flight *seer_flight_of(seer_transfer *transfer);
+
+/* Makes the handle send what `outgoing` says, before `deadline`. False if
+   libcurl refuses, for want of memory. */
+bool seer_flight_prepare(seer_handles *handles, seer_flight *flight);
+
+/* Between these two the handle is with libcurl. */
+void seer_flight_take_off(seer_flight *flight);
+void seer_flight_land(seer_flight *flight, CURLcode code);
+
+#pragma GCC visibility pop
+
+#endif

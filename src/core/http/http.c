@@ -1,0 +1,245 @@
+#include "core/http/http.h"
+
+#include "core/clock.h"
+#include "core/http/flight.h"
+#include "core/http/trace.h"
+#include "core/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "libcurl 7.87 or newer is needed"
+#endif
+
+struct seer_http {
+  CURLM *multi;
+  seer_flight *idle;
+  seer_handles handles;
+  struct seer_http *next; /* among the abandoned */
+};
+
+bool seer_http_init(void) {
+  return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+static seer_flight *take_flight(seer_http *http) {
+  seer_flight *f = http->idle;
+  if (f == NULL)
+    return seer_flight_new(&http->handles);
+  http->idle = f->next;
+  return f;
+}
+
+static void reset_flight(seer_flight *f, const seer_sending *sending) {
+  memset(&f->transfer, 0, sizeof f->transfer);
+  f->transfer.event = sending->event;
+  f->site = sending->site;
+  f->began = seer_clock_now();
+  f->deadline = seer_clock_after(f->began, sending->timeout);
+  f->thorough = sending->thorough;
+  f->error[0] = '\0';
+  seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
+  seer_incoming_reset(&f->incoming, sending->thorough);
+}
+
+static bool launch(seer_http *http, seer_flight *f) {
+  if (!seer_flight_prepare(&http->handles, f) ||
+      curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
+    return false;
+  seer_flight_take_off(f);
+  return true;
+}
+
+seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
+  seer_flight *f = take_flight(http);
+  if (f == NULL)
+    return NULL;
+  if (sending->threadless && !sending->site->resolved)
+    seer_site_look_up(sending->site);
+  reset_flight(f, sending);
+  f->connect_timeout = (long)sending->connect_timeout;
+  if (launch(http, f))
+    return &f->transfer;
+  seer_http_recycle(http, &f->transfer);
+  return NULL;
+}
+
+void seer_http_perform(seer_http *http) {
+  int running;
+  if (curl_multi_perform(http->multi, &running) != CURLM_OK)
+    seer_pause();
+}
+
+/* The rest of the attempt's time is what it has. */
+bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
+  seer_flight *f = seer_flight_of(transfer);
+  seer_outgoing_redirect(&f->outgoing);
+  if (!launch(http, f))
+    return false;
+  transfer->sent = 0;
+  transfer->redirected = false;
+  transfer->headers = transfer->body = NULL;
+  transfer->headers_length = transfer->body_length = 0;
+  seer_incoming_reset(&f->incoming, f->thorough);
+  return true;
+}
+
+static bool is_unreachable(CURLcode code) {
+  switch (code) {
+  case CURLE_COULDNT_RESOLVE_HOST:
+  case CURLE_COULDNT_RESOLVE_PROXY:
+  case CURLE_COULDNT_CONNECT:
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* Why there is no answer. libcurl takes 101 for one; it is none to us. */
+static const char *why_none(const seer_flight *f, CURLcode code) {
+  if (f->error[0] != '\0')
+    return f->error;
+  return code == CURLE_OK ? "no status in the answer"
+                          : curl_easy_strerror(code);
+}
+
+static void conclude_failure(seer_flight *f, CURLcode code) {
+  seer_transfer *t = &f->transfer;
+  t->answer.status = 0; /* that of a redirect does not count */
+  t->answer.failure = code == CURLE_OPERATION_TIMEDOUT
+                          ? SEER_FAILURE_TIMEOUT
+                          : SEER_FAILURE_CONNECTION;
+  t->answer.unreachable = is_unreachable(code);
+  t->answer.should_retry = -1;
+  t->answer.retry_after = SEER_NO_RETRY_AFTER;
+  int length =
+      snprintf(t->message, sizeof t->message, "%s", why_none(f, code));
+  seer_outgoing_mask(&f->outgoing, t->message, strlen(t->message),
+                     length >= (int)sizeof t->message);
+}
+
+static void describe(seer_transfer *t) {
+  if (t->body_length > 0)
+    snprintf(t->message, sizeof t->message, "%d %.*s", t->answer.status,
+             (int)t->body_length, t->body);
+  else
+    snprintf(t->message, sizeof t->message, "%d status code (no body)",
+             t->answer.status);
+}
+
+/* The headers are for somebody who reads it all, the body and the message
+   for one too, or to tell of trouble. What nobody will read is not looked
+   through for secrets, and so not given out. */
+static void conclude_answer(seer_flight *f, const char *refusal) {
+  seer_transfer *t = &f->transfer;
+  seer_buffer *headers = &f->incoming.headers, *body = &f->incoming.body;
+  seer_incoming_judge(&f->incoming, &t->answer);
+  if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE)
+    return;
+  if (f->thorough && headers->length > 0) {
+    t->headers = headers->data;
+    t->headers_length =
+        seer_outgoing_mask(&f->outgoing, headers->data, headers->length,
+                           headers->error != SEER_BUFFER_OK);
+  }
+  if (body->length > 0) {
+    t->body = body->data;
+    t->body_length = seer_outgoing_mask(&f->outgoing, body->data, body->length,
+                                        f->incoming.cut);
+  }
+  describe(t);
+  if (refusal == NULL)
+    return;
+  t->answer.failure = SEER_FAILURE_REDIRECT;
+  snprintf(t->message, sizeof t->message, "%d %s", t->answer.status, refusal);
+}
+
+seer_transfer *seer_http_finished(seer_http *http) {
+  CURLMsg *message;
+  int left;
+  while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+    CURLcode code = message->data.result;
+    CURL *easy = message->easy_handle;
+    const char *refusal;
+    seer_flight *f = NULL;
+    if (message->msg != CURLMSG_DONE)
+      continue;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
+    curl_multi_remove_handle(http->multi, easy);
+    seer_flight_land(f, code);
+    f->transfer.redirected =
+        seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
+    if (code != CURLE_OK)
+      f->incoming.cut = true; /* a secret may have broken off with it */
+    if (f->incoming.status != 0)
+      conclude_answer(f, refusal);
+    else
+      conclude_failure(f, code);
+    return &f->transfer;
+  }
+  return NULL;
+}
+
+void seer_http_trace_request(seer_transfer *transfer, char *text,
+                             size_t size) {
+  seer_trace_request(&seer_flight_of(transfer)->outgoing, text, size);
+}
+
+void seer_http_trace_answer(seer_transfer *transfer, char *text, size_t size) {
+  seer_flight *f = seer_flight_of(transfer);
+  seer_trace_answer(&f->outgoing, transfer, seer_clock_now() - f->began, text,
+                    size);
+}
+
+void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
+  seer_flight *f = seer_flight_of(transfer);
+  f->next = http->idle;
+  http->idle = f;
+}
+
+bool seer_http_poll(seer_http *http, int alarm, int timeout) {
+  struct curl_waitfd waited = {alarm, CURL_WAIT_POLLIN, 0};
+  if (curl_multi_poll(http->multi, &waited, 1, timeout, NULL) != CURLM_OK)
+    seer_pause();
+  return waited.revents != 0;
+}
+
+seer_http *seer_http_new(void) {
+  seer_http *http = calloc(1, sizeof *http);
+  if (http == NULL)
+    return NULL;
+  http->multi = curl_multi_init();
+  if (http->multi != NULL && seer_handles_init(&http->handles))
+    return http;
+  seer_http_free(http);
+  return NULL;
+}
+
+void seer_http_free(seer_http *http) {
+  if (http == NULL)
+    return;
+  if (http->multi != NULL)
+    curl_multi_cleanup(http->multi);
+  while (http->idle != NULL) {
+    seer_flight *f = http->idle;
+    http->idle = f->next;
+    seer_flight_free(f);
+  }
+  seer_handles_clear(&http->handles);
+  free(http);
+}
+
+/* The abandoned stay in a list, so that leak checkers do not take them for
+   lost. */
+void seer_http_abandon(seer_http *http) {
+  static seer_http *abandoned;
+  http->next = abandoned;
+  abandoned = http;
+  seer_sockets_abandon(&http->handles.sockets);
+}

@@ -1,0 +1,312 @@
+#include "core/http/request.h"
+
+#include "core/block.h"
+#include "core/mask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT 4096 /* bytes of memory, from one request to the next */
+
+void seer_outgoing_init(seer_outgoing *out) {
+  memset(out, 0, sizeof *out);
+  seer_buffer_init(&out->lines, SIZE_MAX / 2);
+  seer_buffer_init(&out->path, SIZE_MAX / 2);
+}
+
+static void free_urls(seer_outgoing *out) {
+  curl_free(out->url);
+  curl_free(out->next_url);
+  out->url = out->next_url = NULL;
+}
+
+void seer_outgoing_clear(seer_outgoing *out) {
+  free_urls(out);
+  seer_buffer_clear(&out->lines);
+  seer_buffer_clear(&out->path);
+  free(out->nodes);
+}
+
+static void write_key(seer_outgoing *out) {
+  static const char name[] = "Idempotency-Key: ";
+  const seer_special *special = seer_event_special(out->event);
+  char *value = out->key + sizeof name - 1;
+  memcpy(out->key, name, sizeof name);
+  if (special != NULL && special->key != NULL)
+    snprintf(value, SEER_OUTGOING_KEY + 1, "%s", special->key);
+  else
+    seer_id_text(out->event->id, value);
+}
+
+void seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
+                         const seer_event *event) {
+  free_urls(out);
+  out->site = site;
+  out->event = event;
+  out->foreign = out->get = false;
+  out->redirects = 0;
+  write_key(out);
+}
+
+/*
+** Where to.
+*/
+
+static const char *write_url(seer_outgoing *out, const seer_special *special) {
+  seer_buffer query;
+  seer_buffer_init(&query, SIZE_MAX / 2);
+  seer_buffer_reset(&out->path, KEPT);
+  seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->query, special->query);
+  seer_buffer_append(&out->path, out->site->base_url,
+                     strlen(out->site->base_url));
+  if (!query.error)
+    seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
+  seer_buffer_byte(&out->path, '\0');
+  if (query.error)
+    out->path.error = query.error;
+  seer_buffer_clear(&query);
+  return out->path.error ? NULL : out->path.data;
+}
+
+const char *seer_outgoing_url(seer_outgoing *out) {
+  const seer_special *special = seer_event_special(out->event);
+  if (out->url != NULL)
+    return out->url;
+  if (special == NULL || (special->path == NULL && special->query == NULL))
+    return out->site->urls[out->event->kind];
+  return write_url(out, special);
+}
+
+/*
+** Headers.
+*/
+
+static bool is_about_body(const char *line) {
+  return curl_strnequal(line, "Content-", 8) != 0;
+}
+
+/* One node for each line of the block in `out->lines`, which stays where it
+   is from now on, and one for the key before them. */
+static struct curl_slist *link_lines(seer_outgoing *out) {
+  size_t count = 1;
+  const char *line;
+  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+    count++;
+  if (count > out->room) {
+    struct curl_slist *nodes = realloc(out->nodes, count * sizeof *nodes);
+    if (nodes == NULL)
+      return NULL;
+    out->nodes = nodes;
+    out->room = count;
+  }
+  count = 0;
+  out->nodes[count++].data = out->key;
+  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+    if (!out->get || !is_about_body(line))
+      out->nodes[count++].data = (char *)line;
+  for (size_t i = 0; i < count; i++)
+    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : NULL;
+  return out->nodes;
+}
+
+static struct curl_slist *list_own(seer_outgoing *out) {
+  const seer_special *special = seer_event_special(out->event);
+  const char *over = special != NULL ? special->headers : NULL;
+  seer_buffer_reset(&out->lines, KEPT);
+  if (out->foreign)
+    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, seer_site_own_headers,
+                     NULL);
+  else
+    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, out->site->headers,
+                     over);
+  return out->lines.error ? NULL : link_lines(out);
+}
+
+/* The site's list, behind the key. */
+static struct curl_slist *list_shared(seer_outgoing *out) {
+  if (out->room == 0) {
+    out->nodes = malloc(sizeof *out->nodes);
+    if (out->nodes == NULL)
+      return NULL;
+    out->room = 1;
+  }
+  out->nodes[0].data = out->key;
+  out->nodes[0].next = out->site->list;
+  return out->nodes;
+}
+
+struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
+  const seer_special *special = seer_event_special(out->event);
+  if (out->foreign || out->get ||
+      (special != NULL && special->headers != NULL))
+    out->list = list_own(out);
+  else
+    out->list = list_shared(out);
+  return out->list;
+}
+
+/* Masks the request's own secrets that are longer than `most` bytes. */
+static size_t mask_own(const seer_outgoing *out, char *text, size_t length,
+                       bool cut, size_t most) {
+  const seer_special *special = seer_event_special(out->event);
+  const char *line = special != NULL ? special->headers : NULL;
+  for (; line != NULL && *line != '\0'; line = seer_block_next(line)) {
+    const char *secret = seer_block_secret(line);
+    if (secret != NULL && strlen(secret) > most)
+      length = seer_mask(secret, text, length, cut);
+  }
+  return length;
+}
+
+/* A secret may be a part of another one: the longer comes first. Those of the
+   site are in that order. */
+size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
+                          bool cut) {
+  for (char *const *secret = out->site->secrets; *secret != NULL; secret++) {
+    length = mask_own(out, text, length, cut, strlen(*secret));
+    length = seer_mask(*secret, text, length, cut);
+  }
+  return mask_own(out, text, length, cut, SEER_SITE_LEAST_SECRET - 1);
+}
+
+void seer_http_preview(const seer_site *site, const seer_event *event,
+                       seer_buffer *out) {
+  seer_outgoing request;
+  const struct curl_slist *header;
+  const char *url;
+  seer_outgoing_init(&request);
+  seer_outgoing_reset(&request, site, event);
+  url = seer_outgoing_url(&request);
+  header = seer_outgoing_headers(&request);
+  if (url == NULL || header == NULL)
+    out->error = SEER_BUFFER_NOMEM;
+  else
+    seer_buffer_append(out, url, strlen(url) + 1);
+  for (; header != NULL; header = header->next)
+    seer_buffer_append(out, header->data, strlen(header->data) + 1);
+  seer_buffer_byte(out, '\0');
+  if (!out->error)
+    out->length = seer_outgoing_mask(&request, out->data, out->length, false);
+  seer_outgoing_clear(&request);
+}
+
+/*
+** Redirects.
+*/
+
+static bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 ||
+         status == 308;
+}
+
+static bool same_part(CURLU *one, CURLU *other, CURLUPart part) {
+  char *first = NULL, *second = NULL;
+  bool same;
+  curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
+  curl_url_get(other, part, &second, CURLU_DEFAULT_PORT);
+  same = first != NULL && second != NULL && curl_strequal(first, second);
+  curl_free(first);
+  curl_free(second);
+  return same;
+}
+
+/* The scheme of a URL is "http" or "https": which; -1 if it is another one, or
+   there is no memory to tell. */
+static int is_secure(CURLU *url) {
+  char *scheme = NULL;
+  int secure = -1;
+  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+  if (scheme != NULL && strcmp(scheme, "https") == 0)
+    secure = 1;
+  else if (scheme != NULL && strcmp(scheme, "http") == 0)
+    secure = 0;
+  curl_free(scheme);
+  return secure;
+}
+
+/* The same address in another zone is another host. */
+static bool same_zone(CURLU *one, CURLU *other) {
+  char *first = NULL, *second = NULL;
+  CURLUcode got = curl_url_get(one, CURLUPART_ZONEID, &first, 0);
+  bool same = curl_url_get(other, CURLUPART_ZONEID, &second, 0) == got &&
+              (got == CURLUE_NO_ZONEID ||
+               (got == CURLUE_OK && strcmp(first, second) == 0));
+  curl_free(first);
+  curl_free(second);
+  return same;
+}
+
+static bool same_origin(CURLU *one, CURLU *other) {
+  return same_part(one, other, CURLUPART_SCHEME) &&
+         same_part(one, other, CURLUPART_HOST) && same_zone(one, other) &&
+         same_part(one, other, CURLUPART_PORT);
+}
+
+/* Keeps the place that `location` means; or returns why not. */
+static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
+                           const char *location, bool *leaves) {
+  const char *current = seer_outgoing_url(out);
+  int before, after;
+  if (from == NULL || to == NULL || current == NULL ||
+      curl_url_set(from, CURLUPART_URL, current, 0) != CURLUE_OK ||
+      curl_url_set(to, CURLUPART_URL, current, 0) != CURLUE_OK ||
+      curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER) !=
+          CURLUE_OK)
+    return "redirect to what is no http or https URL";
+  before = is_secure(from);
+  after = is_secure(to);
+  if (after < 0)
+    return "redirect to what is no http or https URL";
+  if (before != 0 && after == 0)
+    return "redirect from https to http refused";
+  *leaves = !same_origin(from, to);
+  curl_free(out->next_url);
+  out->next_url = NULL;
+  curl_url_get(to, CURLUPART_URL, &out->next_url, 0);
+  return out->next_url == NULL ? "redirect, and no memory to follow it" : NULL;
+}
+
+static const char *find_next(seer_outgoing *out, const seer_incoming *in,
+                             bool *leaves) {
+  char location[4096];
+  CURLU *from, *to;
+  const char *refusal;
+  if (!seer_incoming_find(in, "location", location, sizeof location) ||
+      location[0] == '\0' || location[0] == '#')
+    return "redirect without a location";
+  if (out->redirects >= SEER_HTTP_REDIRECTS)
+    return "too many redirects";
+  from = curl_url();
+  to = curl_url();
+  refusal = resolve(out, from, to, location, leaves);
+  curl_url_cleanup(from);
+  curl_url_cleanup(to);
+  return refusal;
+}
+
+bool seer_outgoing_find_redirect(seer_outgoing *out, const seer_incoming *in,
+                                 const char **refusal) {
+  bool leaves = false, keeps = in->status == 307 || in->status == 308;
+  *refusal = NULL;
+  if (!is_redirect(in->status))
+    return false;
+  *refusal = find_next(out, in, &leaves);
+  if (*refusal != NULL)
+    return false;
+  if (out->event->request == NULL && (!keeps || leaves)) {
+    *refusal = keeps ? "redirect to another origin"
+                     : "redirect that would drop the body";
+    return false;
+  }
+  out->get = out->get || !keeps;
+  out->foreign = out->foreign || leaves;
+  return true;
+}
+
+void seer_outgoing_redirect(seer_outgoing *out) {
+  curl_free(out->url);
+  out->url = out->next_url;
+  out->next_url = NULL;
+  out->redirects++;
+}

@@ -1,0 +1,65 @@
+#ifndef SEER_HTTP_REQUEST_H
+#define SEER_HTTP_REQUEST_H
+
+/*
+ * Inside http: a request as it goes out: where to, and with which headers.
+ *
+ * Most requests are like all others of their site but for the
+ * Idempotency-Key; that one line goes before the site's list. A request
+ * with headers or a path of its own has its lines put together anew. After
+ * a redirect to another origin the SDK's own headers are left, without the
+ * key.
+ */
+
+#include "core/http/answer.h"
+#include "core/http/site.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_OUTGOING_KEY 255 /* bytes of an Idempotency-Key, at most */
+
+typedef struct seer_outgoing {
+  const seer_site *site;
+  const seer_event *event;
+  bool foreign; /* has been sent to another origin */
+  bool get;     /* has become a GET, without a body */
+  int redirects;
+  char *url;      /* where it was redirected to, for curl_free; or NULL */
+  char *next_url; /* where it is to go next */
+  char key[18 + SEER_OUTGOING_KEY];
+  struct curl_slist *list;  /* what seer_outgoing_headers gave */
+  struct curl_slist *nodes; /* the part of it that is this request's own */
+  size_t room;              /* nodes there is memory for */
+  seer_buffer lines;        /* that these point into */
+  seer_buffer path;         /* the URL, if it is this request's own */
+} seer_outgoing;
+
+void seer_outgoing_init(seer_outgoing *out);
+void seer_outgoing_clear(seer_outgoing *out);
+void seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
+                         const seer_event *event);
+
+/* Where it goes; NULL without memory. */
+const char *seer_outgoing_url(seer_outgoing *out);
+
+/* The headers, valid until the next call; NULL without memory. */
+struct curl_slist *seer_outgoing_headers(seer_outgoing *out);
+
+/* Whether an answer is a redirect that is to be followed. If it is, the next
+   place is kept for seer_outgoing_redirect. If it is one that must not be,
+   `*refusal` is why, else NULL. What somebody waits for is followed as a
+   browser would; anything else only where nothing of it is lost. */
+bool seer_outgoing_find_redirect(seer_outgoing *out, const seer_incoming *in,
+                                 const char **refusal);
+
+/* Makes it a request to the next place. */
+void seer_outgoing_redirect(seer_outgoing *out);
+
+/* Masks the secrets of the site, as seer_site_mask does, and those of the
+   request itself. */
+size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
+                          bool cut);
+
+#pragma GCC visibility pop
+
+#endif
