@@ -55,7 +55,7 @@ end)
 
 describe("the version", function()
   it("is the same everywhere", function()
-    local version = read "src/core/version.h"
+    local version = read "src/core/base/version.h"
       :match('#define SEER_VERSION "([^"]+)"')
     assert.equal(version, seerstack._VERSION)
     assert.matches("^rockspec/seerstack%-(.+)%-%d+%.rockspec$", rockspec_path)
@@ -281,7 +281,7 @@ describe("the manual", function()
   end)
 
   it("names every level", function()
-    local levels = read "src/core/tell.c"
+    local levels = read "src/core/base/tell.c"
       :match "seer_level_names%b[] = (%b{})"
     for level in levels:gmatch '"(%l+)"' do
       assert_has(annotation("seerstack%.Options", "log_level")
@@ -355,8 +355,8 @@ describe("the sources", function()
     assert_only("^src/core/http/[%w_]+%.[ch]$", "^curl/")
   end)
 
-  it("include pthreads in src/core/thread.c only", function()
-    assert_only("^src/core/thread%.c$", "^pthread%.h")
+  it("include pthreads in src/core/base/thread.c only", function()
+    assert_only("^src/core/base/thread%.c$", "^pthread%.h")
   end)
 
   it("have no arrow from the core up", function()

@@ -2,10 +2,10 @@
 
 #include "callbacks.h"
 #include "compat.h"
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/version.h"
 #include "core/endpoint.h"
 #include "core/report.h"
-#include "core/version.h"
 #include "options.h"
 #include "record.h"
 #include "result.h"

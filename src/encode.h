@@ -10,7 +10,7 @@
  * "data.items[3].callback: a function cannot be sent".
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
 
 #include <lua.h>
 #include <stdbool.h>

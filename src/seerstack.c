@@ -1,7 +1,7 @@
 #include "client.h"
 #include "compat.h"
+#include "core/base/version.h"
 #include "core/process.h"
-#include "core/version.h"
 #include "default.h"
 #include "encode.h"
 #include "future.h"

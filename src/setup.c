@@ -1,7 +1,7 @@
 #include "setup.h"
 
 #include "compat.h"
-#include "core/block.h"
+#include "core/base/block.h"
 #include "fields.h"
 #include "holder.h"
 #include "merge.h"

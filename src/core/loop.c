@@ -1,11 +1,11 @@
 #include "loop.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/spare.h"
+#include "base/thread.h"
 #include "report.h"
 #include "settle.h"
-#include "spare.h"
 #include "state.h"
-#include "thread.h"
 
 #include <limits.h>
 

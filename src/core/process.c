@@ -1,11 +1,11 @@
 #include "process.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/thread.h"
 #include "endpoint.h"
-#include "id.h"
 #include "loop.h"
 #include "state.h"
-#include "thread.h"
 
 #include <dlfcn.h>
 #include <signal.h>

@@ -25,7 +25,6 @@
 
 typedef struct seer_queue seer_queue;
 typedef struct seer_endpoint seer_endpoint;
-typedef struct seer_site seer_site;
 
 typedef enum seer_submitted {
   SEER_ACCEPTED,    /* the queue has taken the event */
@@ -59,7 +58,7 @@ typedef struct seer_lines {
 struct seer_queue {
   seer_settings settings;
   seer_endpoint *endpoint;
-  seer_site *site;
+  struct seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
   seer_queue *next_dead;
   seer_lines *lines; /* the endpoint's */
@@ -109,7 +108,7 @@ static inline bool seer_dead_is_empty(const seer_dead *dead) {
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_site *site,
+                     seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines);
 
 /* Takes an event. With drop_oldest, displaces as many as it must. `now` may

@@ -1,10 +1,10 @@
 #include "sender.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "endpoint.h"
 #include "loop.h"
 #include "state.h"
-#include "thread.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -31,7 +31,7 @@ typedef struct seer_stats {
    endpoint's (it takes over a reference to either when it succeeds); NULL
    without memory. */
 seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint, seer_site *site);
+                             seer_endpoint *endpoint, struct seer_site *site);
 
 /* The client is gone: what is queued is still sent, then the queue frees
    itself. Waits for nothing, so that __gc may call it. */

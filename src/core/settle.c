@@ -1,9 +1,9 @@
 #include "settle.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "report.h"
 #include "state.h"
-#include "thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
  * random hashes keep it shallow.
  */
 
-#include "event.h"
+#include "base/event.h"
 
 #pragma GCC visibility push(hidden)
 
