@@ -178,7 +178,7 @@ return {
   {
     what = "a fork does not wait for who is inside libcurl",
     file = "src/core/process.c",
-    from = "  while (seer_process.working || seer_process.starting)\n"
+    from = "  while (seer_state.working || seer_state.starting)\n"
       .. "    seer_wait(SEER_NEVER);\n",
     to = "",
     spec = "spec/core/fork_spec.lua",
@@ -227,8 +227,8 @@ return {
   {
     what = "the sender sleeps on when an event comes",
     file = "src/core/state.c",
-    from = "  seer_process.sleeping = false;\n  return true;",
-    to = "  seer_process.sleeping = false;\n  return false;",
+    from = "  seer_state.sleeping = false;\n  return true;",
+    to = "  seer_state.sleeping = false;\n  return false;",
     spec = "spec/core/loop_spec.lua",
     title = "sleeps when it has nothing to do, also after an alarm",
   },

@@ -24,7 +24,7 @@ typedef struct claimed {
 /* Stays here for ever: the process is ending, and libcurl must not be
    entered any more. With the lock held. */
 static void park(void) {
-  seer_process.parked = true;
+  seer_state.parked = true;
   seer_wake();
   for (;;)
     seer_wait(SEER_NEVER);
@@ -33,26 +33,25 @@ static void park(void) {
 /* From here to end_work the caller may be inside libcurl, and no fork
    happens. With the lock held. */
 static void begin_work(void) {
-  while (seer_process.forking > 0)
+  while (seer_state.forking > 0)
     seer_wait(SEER_NEVER);
-  seer_process.working = true;
-  seer_process.kicked = false;
+  seer_state.working = true;
+  seer_state.kicked = false;
 }
 
 /* The same for the thread, which a caller in the middle of a step may keep
    waiting. */
 static void begin_turn(void) {
-  while (seer_process.starting || seer_process.stepping ||
-         seer_process.forking > 0)
+  while (seer_state.starting || seer_state.stepping || seer_state.forking > 0)
     seer_wait(SEER_NEVER);
-  if (seer_process.stopping)
+  if (seer_state.stopping)
     park();
   begin_work();
 }
 
 static void end_work(void) {
-  seer_process.working = false;
-  if (seer_process.forking > 0)
+  seer_state.working = false;
+  if (seer_state.forking > 0)
     seer_wake();
 }
 
@@ -66,7 +65,7 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
   claim->queue = queue;
   claim->event = event;
   claim->epoch = endpoint->epoch;
-  claim->threadless = seer_process.phase == SEER_PHASE_NONE;
+  claim->threadless = seer_state.phase == SEER_PHASE_NONE;
 }
 
 /* With the lock held: what may be sent now, at most BATCH events. */
@@ -108,11 +107,11 @@ static seer_sending make_sending(const claimed *claim) {
 static bool start_transfer(const claimed *claim) {
   seer_sending sending = make_sending(claim);
   seer_transfer *transfer;
-  if (seer_process.http == NULL)
-    seer_process.http = seer_http_new();
-  if (seer_process.http == NULL)
+  if (seer_state.http == NULL)
+    seer_state.http = seer_http_new();
+  if (seer_state.http == NULL)
     return false;
-  transfer = seer_http_start(seer_process.http, &sending);
+  transfer = seer_http_start(seer_state.http, &sending);
   if (transfer == NULL)
     return false;
   transfer->endpoint = claim->endpoint;
@@ -148,7 +147,7 @@ static bool follow(seer_transfer *transfer) {
   if (!may)
     return false;
   seer_report_answer(transfer);
-  if (!seer_http_follow(seer_process.http, transfer))
+  if (!seer_http_follow(seer_state.http, transfer))
     return false;
   seer_report_request(transfer);
   return true;
@@ -157,11 +156,11 @@ static bool follow(seer_transfer *transfer) {
 static int settle_finished(void) {
   seer_transfer *transfer;
   int count = 0;
-  while ((transfer = seer_http_finished(seer_process.http)) != NULL) {
+  while ((transfer = seer_http_finished(seer_state.http)) != NULL) {
     if (follow(transfer))
       continue;
     seer_settle(transfer);
-    seer_http_recycle(seer_process.http, transfer);
+    seer_http_recycle(seer_state.http, transfer);
     count++;
   }
   return count;
@@ -177,12 +176,12 @@ static int work(void) {
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
   seer_endpoint_bury(&dead);
-  seer_process.in_flight += start_transfers(claims, claims_made);
-  if (seer_process.in_flight > 0) {
-    seer_http_perform(seer_process.http);
+  seer_state.in_flight += start_transfers(claims, claims_made);
+  if (seer_state.in_flight > 0) {
+    seer_http_perform(seer_state.http);
     settled = settle_finished();
-    seer_process.in_flight -= settled;
-    seer_process.idle_since = seer_clock_now();
+    seer_state.in_flight -= settled;
+    seer_state.idle_since = seer_clock_now();
   }
   return claims_made + settled;
 }
@@ -190,18 +189,18 @@ static int work(void) {
 /* Closes the connections when none was used for a while: a server closes
    its end sooner or later, and half-closed sockets would stay. */
 static void close_idle(void) {
-  if (seer_process.in_flight > 0 || seer_process.http == NULL ||
-      seer_clock_now() - seer_process.idle_since < IDLE_TIMEOUT)
+  if (seer_state.in_flight > 0 || seer_state.http == NULL ||
+      seer_clock_now() - seer_state.idle_since < IDLE_TIMEOUT)
     return;
-  seer_http_free(seer_process.http);
-  seer_process.http = NULL;
+  seer_http_free(seer_state.http);
+  seer_state.http = NULL;
   seer_spare_free();
 }
 
 /* At exit: nothing in flight, and nothing that could be sent in time. */
-static void give_up(seer_endpoint *endpoint, int64_t next) {
-  if (!seer_process.exiting || endpoint->hopeless || endpoint->in_flight > 0 ||
-      next <= seer_process.exit_deadline)
+static void lose_hope(seer_endpoint *endpoint, int64_t next) {
+  if (!seer_state.exiting || endpoint->hopeless || endpoint->in_flight > 0 ||
+      next <= seer_state.exit_deadline)
     return;
   endpoint->hopeless = true;
   seer_wake();
@@ -215,7 +214,7 @@ static int64_t next_time(int64_t now) {
     int64_t time = seer_endpoint_next(endpoint, now);
     if (endpoint->hopeless)
       seer_wake();
-    give_up(endpoint, time);
+    lose_hope(endpoint, time);
     if (time < next)
       next = time;
   }
@@ -225,8 +224,8 @@ static int64_t next_time(int64_t now) {
 /* With the lock held: until when to poll. */
 static int64_t poll_until(int64_t now) {
   int64_t next = next_time(now);
-  int64_t idle = seer_clock_after(seer_process.idle_since, IDLE_TIMEOUT);
-  if (seer_process.http != NULL && seer_process.in_flight == 0 && idle < next)
+  int64_t idle = seer_clock_after(seer_state.idle_since, IDLE_TIMEOUT);
+  if (seer_state.http != NULL && seer_state.in_flight == 0 && idle < next)
     next = idle;
   return next;
 }
@@ -244,10 +243,10 @@ static int poll_timeout(int64_t until, int64_t now) {
    timers. */
 static void poll_for(int alarm, int timeout) {
   bool rang;
-  if (seer_process.in_flight == 0)
+  if (seer_state.in_flight == 0)
     rang = seer_alarm_wait(alarm, timeout);
   else
-    rang = seer_http_poll(seer_process.http, alarm,
+    rang = seer_http_poll(seer_state.http, alarm,
                           timeout < 0 ? INT_MAX : timeout);
   if (rang)
     seer_alarm_clear(alarm);
@@ -257,13 +256,13 @@ static void poll_for(int alarm, int timeout) {
    already. */
 static bool begin_sleep(void) {
   end_work();
-  seer_process.sleeping = !seer_process.kicked && !seer_process.stopping;
-  return seer_process.sleeping;
+  seer_state.sleeping = !seer_state.kicked && !seer_state.stopping;
+  return seer_state.sleeping;
 }
 
 static void end_sleep(void) {
   seer_lock();
-  seer_process.sleeping = false;
+  seer_state.sleeping = false;
   seer_unlock();
 }
 
@@ -276,7 +275,7 @@ static void rest(void) {
   seer_lock();
   until = poll_until(now);
   sleep = begin_sleep();
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (!sleep)
     return;
@@ -308,20 +307,20 @@ void seer_loop_run(void) {
 static void open_alarm(void) {
   int alarm;
   seer_lock();
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (alarm >= 0)
     return;
   alarm = seer_alarm_open();
   seer_lock();
-  seer_process.alarm = alarm;
+  seer_state.alarm = alarm;
   seer_unlock();
 }
 
 /* Without the lock: opening and starting may take their time. */
 static bool start(void) {
   open_alarm();
-  return seer_process.alarm >= 0 && seer_thread_start(seer_loop_run);
+  return seer_state.alarm >= 0 && seer_thread_start(seer_loop_run);
 }
 
 bool seer_loop_start(void) {
@@ -330,17 +329,17 @@ bool seer_loop_start(void) {
   seer_lock();
   if (seer_state_wants_thread(now)) {
     bool started;
-    seer_process.starting = true;
+    seer_state.starting = true;
     seer_unlock();
     started = start();
     seer_lock();
-    seer_process.starting = false;
-    if (started && seer_process.phase == SEER_PHASE_NONE)
-      seer_process.phase = SEER_PHASE_RUNNING; /* else it is to stop */
-    seer_process.start_again = seer_clock_after(now, START_AGAIN);
+    seer_state.starting = false;
+    if (started && seer_state.phase == SEER_PHASE_NONE)
+      seer_state.phase = SEER_PHASE_RUNNING; /* else it is to stop */
+    seer_state.start_again = seer_clock_after(now, START_AGAIN);
     seer_wake(); /* the thread waits for the alarm to be known */
   }
-  running = seer_process.phase == SEER_PHASE_RUNNING || seer_process.starting;
+  running = seer_state.phase == SEER_PHASE_RUNNING || seer_state.starting;
   seer_unlock();
   return running;
 }
@@ -351,8 +350,8 @@ bool seer_loop_start(void) {
 
 /* With the lock held: whether nobody else sends. */
 bool seer_loop_is_free(void) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
-         !seer_process.stepping && !seer_process.stopping;
+  return seer_state.phase == SEER_PHASE_NONE && !seer_state.starting &&
+         !seer_state.stepping && !seer_state.stopping;
 }
 
 /* Waits for the network, or for another thread's event, until `deadline`;
@@ -364,9 +363,9 @@ static bool wait_for_network(int64_t deadline) {
   close_idle();
   seer_lock();
   until = next_time(now);
-  futile = seer_process.in_flight == 0 && until > deadline;
+  futile = seer_state.in_flight == 0 && until > deadline;
   sleep = begin_sleep() && !futile;
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (sleep)
     poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
@@ -396,7 +395,7 @@ seer_step seer_loop_step(int64_t deadline) {
   seer_lock();
   mine = seer_loop_is_free();
   if (mine)
-    seer_process.stepping = true;
+    seer_state.stepping = true;
   seer_unlock();
   if (!mine)
     return SEER_STEP_ELSEWHERE;
@@ -405,9 +404,9 @@ seer_step seer_loop_step(int64_t deadline) {
   made = step(deadline);
   seer_pipe_restore(&before);
   seer_lock();
-  seer_process.stepping = false;
-  wanted = seer_process.thread_wanted && !seer_process.stopping;
-  seer_process.thread_wanted = false;
+  seer_state.stepping = false;
+  wanted = seer_state.thread_wanted && !seer_state.stopping;
+  seer_state.thread_wanted = false;
   seer_wake();
   seer_unlock();
   if (wanted)

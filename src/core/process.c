@@ -42,13 +42,13 @@ static bool nginx_terminates(void) {
 
 static void before_fork(void) {
   seer_lock();
-  seer_process.forking++;
-  while (seer_process.working || seer_process.starting)
+  seer_state.forking++;
+  while (seer_state.working || seer_state.starting)
     seer_wait(SEER_NEVER);
 }
 
 static void after_fork_in_parent(void) {
-  seer_process.forking--;
+  seer_state.forking--;
   seer_wake();
   seer_unlock();
 }
@@ -64,11 +64,11 @@ static void forget_queues(seer_endpoint *endpoint, seer_dead *dead) {
 }
 
 static void forget_thread(void) {
-  if (seer_process.alarm >= 0)
-    close(seer_process.alarm);
-  if (seer_process.http != NULL)
-    seer_http_abandon(seer_process.http);
-  seer_process = (seer_state){.alarm = -1};
+  if (seer_state.alarm >= 0)
+    close(seer_state.alarm);
+  if (seer_state.http != NULL)
+    seer_http_abandon(seer_state.http);
+  seer_state = (struct seer_state){.alarm = -1};
 }
 
 static void after_fork_in_child(void) {
@@ -94,9 +94,9 @@ static int64_t exit_budget(const seer_queue *queue) {
 /* With the lock held: all that is queued may go now, each client's within
    its own time. */
 static void begin_exit(int64_t now) {
-  seer_process.exiting = true;
-  seer_process.start_again = now; /* a thread that was refused before */
-  seer_process.exit_began = seer_process.exit_deadline = now;
+  seer_state.exiting = true;
+  seer_state.start_again = now; /* a thread that was refused before */
+  seer_state.exit_began = seer_state.exit_deadline = now;
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     seer_endpoint_hurry(endpoint);
@@ -104,8 +104,8 @@ static void begin_exit(int64_t now) {
          queue = queue->next) {
       queue->exit_deadline = seer_clock_after(now, exit_budget(queue));
       if (queue->pending > 0 &&
-          queue->exit_deadline > seer_process.exit_deadline)
-        seer_process.exit_deadline = queue->exit_deadline;
+          queue->exit_deadline > seer_state.exit_deadline)
+        seer_state.exit_deadline = queue->exit_deadline;
     }
   }
 }
@@ -113,7 +113,7 @@ static void begin_exit(int64_t now) {
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
-  int64_t began = seer_process.exit_began;
+  int64_t began = seer_state.exit_began;
   if (queue->pending == 0 || endpoint->hopeless)
     return began;
   if (!seer_site_connected(queue->site, began) &&
@@ -123,7 +123,7 @@ static int64_t worth_until(const seer_endpoint *endpoint,
 }
 
 static int64_t all_worth_until(void) {
-  int64_t until = seer_process.exit_began;
+  int64_t until = seer_state.exit_began;
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
@@ -160,8 +160,8 @@ static void wait_for_delivery(void) {
 
 /* With the lock held: whether nobody is inside libcurl any more. */
 static bool is_still(void) {
-  return seer_process.parked ||
-         (seer_process.phase == SEER_PHASE_NONE && !seer_process.stepping);
+  return seer_state.parked ||
+         (seer_state.phase == SEER_PHASE_NONE && !seer_state.stepping);
 }
 
 /* With the lock held: the thread, or who does its work, leaves libcurl for
@@ -171,8 +171,8 @@ static bool is_still(void) {
 static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
   bool ring;
-  int alarm = seer_process.alarm;
-  seer_process.stopping = true; /* also for one that is being started */
+  int alarm = seer_state.alarm;
+  seer_state.stopping = true; /* also for one that is being started */
   if (is_still())
     return;
   ring = seer_state_kick();
@@ -199,7 +199,7 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
     why = queue->last_error;
   else if (endpoint->hopeless)
     why = "the rate limit allows no more in time";
-  else if (!seer_site_connected(queue->site, seer_process.exit_began))
+  else if (!seer_site_connected(queue->site, seer_state.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);
 }
@@ -256,12 +256,12 @@ static void at_exit(void) {
   if (pending && wants_thread)
     seer_loop_start();
   if (ring)
-    seer_alarm_ring(seer_process.alarm);
+    seer_alarm_ring(seer_state.alarm);
   seer_lock();
   wait_for_delivery();
   stop_thread();
   lost = drop_rest(&dead, reason, sizeof reason);
-  seer_process.phase = SEER_PHASE_STOPPED;
+  seer_state.phase = SEER_PHASE_STOPPED;
   seer_unlock();
   seer_endpoint_bury(&dead);
   if (lost > 0)

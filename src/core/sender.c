@@ -35,15 +35,15 @@ void seer_sender_release(seer_queue *queue) {
   seer_endpoint_bury(&dead);
 }
 
-/* A waiter gives up when its first attempt has not begun in time. */
+/* A waiter stops waiting when its first attempt has not begun in time. */
 static void begin_waiting(seer_request *request, int64_t now) {
-  request->give_up = seer_clock_after(now, request->timeout);
+  request->waits_until = seer_clock_after(now, request->timeout);
 }
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
-  if (queue->settings.thread && seer_process.stepping)
-    seer_process.thread_wanted = true; /* when the step is over */
+  if (queue->settings.thread && seer_state.stepping)
+    seer_state.thread_wanted = true; /* when the step is over */
   return queue->settings.thread && seer_state_wants_thread(now);
 }
 
@@ -60,7 +60,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   next = queue->line[SEER_QUEUED].head;
   if (event->request != NULL)
     begin_waiting(event->request, now);
-  result = seer_process.phase == SEER_PHASE_STOPPED
+  result = seer_state.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
   /* What was settled to make room may have let another go. */
@@ -68,7 +68,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
       (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
     ring = seer_state_kick();
   start = result == SEER_ACCEPTED && wants_thread(queue, now);
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (ring)
     seer_alarm_ring(alarm);
@@ -81,7 +81,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
 
 /* With the lock held: whether nobody sends unless a caller does. */
 static bool must_step(void) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
+  return seer_state.phase == SEER_PHASE_NONE && !seer_state.starting;
 }
 
 /* With the lock held, which is given up meanwhile: waits for some change,
@@ -139,26 +139,18 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
     step_once();
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
-    if (now >= request->give_up)
+    if (now >= request->waits_until)
       cancel(queue, request);
     else if (now >= deadline)
       break;
     else
-      wait_for_change(queue, request->give_up < deadline ? request->give_up
-                                                         : deadline);
+      wait_for_change(queue, request->waits_until < deadline
+                                 ? request->waits_until
+                                 : deadline);
   }
   settled = request->settled;
   seer_unlock();
   return settled;
-}
-
-void seer_request_release(seer_request *request) {
-  bool last;
-  seer_lock();
-  last = --request->references == 0;
-  seer_unlock();
-  if (last)
-    seer_request_free(request);
 }
 
 /* With the lock held, and the last reference: whether on_error takes the
@@ -178,7 +170,7 @@ static bool hand_to_on_error(seer_queue *queue, seer_request *request,
   return false;
 }
 
-void seer_request_abandon(seer_queue *queue, seer_request *request) {
+void seer_sender_leave(seer_queue *queue, seer_request *request) {
   seer_dead dead = SEER_NO_DEAD;
   bool last, taken = false;
   seer_lock();
@@ -222,7 +214,7 @@ void seer_sender_close(seer_queue *queue) {
 }
 
 static const char *phase_name(void) {
-  switch (seer_process.phase) {
+  switch (seer_state.phase) {
   case SEER_PHASE_RUNNING:
     return "running";
   case SEER_PHASE_STOPPED:

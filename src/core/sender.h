@@ -55,12 +55,10 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline);
 
-/* Gives the waiter's reference back; whoever is last frees the request. */
-void seer_request_release(seer_request *request);
-
-/* The same for a future, which may have asked in vain or not at all: then a
-   failure goes to the queue's on_error. Without a queue, nobody hears. */
-void seer_request_abandon(seer_queue *queue, seer_request *request);
+/* Gives the waiter's reference back; whoever is last frees the request. A
+   future may have asked in vain or not at all: then a failure goes to the
+   on_error of `queue`. Without a queue, nobody hears. */
+void seer_sender_leave(seer_queue *queue, seer_request *request);
 
 /* Waits until all that was accepted before the call is settled; false if
    `timeout` ms were not enough. */

@@ -1,16 +1,16 @@
 #include "state.h"
 
-seer_state seer_process = {.alarm = -1};
+struct seer_state seer_state = {.alarm = -1};
 
 bool seer_state_kick(void) {
-  seer_process.kicked = true;
-  if (!seer_process.sleeping)
+  seer_state.kicked = true;
+  if (!seer_state.sleeping)
     return false;
-  seer_process.sleeping = false;
+  seer_state.sleeping = false;
   return true;
 }
 
 bool seer_state_wants_thread(int64_t now) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
-         !seer_process.stepping && now >= seer_process.start_again;
+  return seer_state.phase == SEER_PHASE_NONE && !seer_state.starting &&
+         !seer_state.stepping && now >= seer_state.start_again;
 }

@@ -17,7 +17,7 @@ typedef enum seer_phase {
   SEER_PHASE_STOPPED  /* the process is ending; nothing is sent any more */
 } seer_phase;
 
-typedef struct seer_state {
+struct seer_state {
   seer_phase phase;
   bool starting;         /* somebody is starting the thread */
   int64_t start_again;   /* when to try, after a refusal */
@@ -34,9 +34,9 @@ typedef struct seer_state {
   seer_http *http;    /* of whoever sends; and in a fork's child */
   int in_flight;      /* likewise: transfers... */
   int64_t idle_since; /* ...and since when there were none */
-} seer_state;
+};
 
-extern seer_state seer_process;
+extern struct seer_state seer_state;
 
 /* With the lock held: makes the thread look for work; the result says
    whether the caller must ring the alarm when it has given up the lock. */
