@@ -178,9 +178,8 @@ return {
   {
     what = "a fork does not wait for who is inside libcurl",
     file = "src/core/process.c",
-    from = "  while (seer_state.working || seer_state.starting)\n"
-      .. "    seer_wait(SEER_NEVER);\n",
-    to = "",
+    from = "         !seer_state_is_mine();\n",
+    to = "         false;\n",
     spec = "spec/core/fork_spec.lua",
     title = "waits until the thread is outside of libcurl",
   },
@@ -227,8 +226,8 @@ return {
   {
     what = "the sender sleeps on when an event comes",
     file = "src/core/state.c",
-    from = "  seer_state.sleeping = false;\n  return true;",
-    to = "  seer_state.sleeping = false;\n  return false;",
+    from = "  return asleep;",
+    to = "  return false;",
     spec = "spec/core/loop_spec.lua",
     title = "sleeps when it has nothing to do, also after an alarm",
   },

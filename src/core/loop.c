@@ -21,36 +21,42 @@ typedef struct claimed {
   bool threadless; /* a caller sends it */
 } claimed;
 
-/* Stays here for ever: the process is ending, and libcurl must not be
-   entered any more. With the lock held. */
-static void park(void) {
-  seer_state.parked = true;
-  seer_wake();
-  for (;;)
-    seer_wait(SEER_NEVER);
+/* With the lock held: the work is the caller's now. */
+static void take(seer_work work) {
+  seer_state.work = work;
+  seer_state.owner = seer_thread_self();
 }
 
-/* From here to end_work the caller may be inside libcurl, and no fork
-   happens. With the lock held. */
+/* With the lock held: the work is the caller's no more. */
+static void give(seer_work work) {
+  seer_state.work = work;
+  seer_state.owner = 0;
+  seer_wake();
+}
+
+/* With the lock held: goes inside libcurl, as soon as nobody forks. */
 static void begin_work(void) {
   while (seer_state.forking > 0)
     seer_wait(SEER_NEVER);
-  seer_state.working = true;
-  seer_state.kicked = false;
+  take(SEER_WORK_INSIDE);
 }
 
-/* The same for the thread, which a caller in the middle of a step may keep
-   waiting. */
+/* The same for the thread. It stays here for ever once the process is
+   ending. */
 static void begin_turn(void) {
-  while (seer_state.starting || seer_state.stepping || seer_state.forking > 0)
+  while (seer_state.work == SEER_WORK_STARTING || seer_state.forking > 0)
     seer_wait(SEER_NEVER);
-  if (seer_state.stopping)
-    park();
+  if (seer_state.stage == SEER_STOPPED) {
+    give(SEER_WORK_FREE);
+    for (;;)
+      seer_wait(SEER_NEVER);
+  }
   begin_work();
 }
 
-static void end_work(void) {
-  seer_state.working = false;
+/* With the lock held: libcurl is left, and forks may happen. */
+static void end_work(seer_work next) {
+  seer_state.work = next;
   if (seer_state.forking > 0)
     seer_wake();
 }
@@ -65,7 +71,7 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
   claim->queue = queue;
   claim->event = event;
   claim->epoch = endpoint->epoch;
-  claim->threadless = seer_state.phase == SEER_PHASE_NONE;
+  claim->threadless = !seer_state.threaded;
 }
 
 /* With the lock held: what may be sent now, at most BATCH events. */
@@ -199,8 +205,8 @@ static void close_idle(void) {
 
 /* At exit: nothing in flight, and nothing that could be sent in time. */
 static void lose_hope(seer_endpoint *endpoint, int64_t next) {
-  if (!seer_state.exiting || endpoint->hopeless || endpoint->in_flight > 0 ||
-      next <= seer_state.exit_deadline)
+  if (seer_state.stage != SEER_EXITING || endpoint->hopeless ||
+      endpoint->in_flight > 0 || next <= seer_state.exit_deadline)
     return;
   endpoint->hopeless = true;
   seer_wake();
@@ -255,14 +261,14 @@ static void poll_for(int alarm, int timeout) {
 /* With the lock held: falls asleep, unless there is something to do
    already. */
 static bool begin_sleep(void) {
-  end_work();
-  seer_state.sleeping = !seer_state.kicked && !seer_state.stopping;
-  return seer_state.sleeping;
+  bool sleep = seer_state.work != SEER_WORK_KICKED;
+  end_work(sleep ? SEER_WORK_ASLEEP : SEER_WORK_OUTSIDE);
+  return sleep;
 }
 
-static void end_sleep(void) {
+static void leave_libcurl(void) {
   seer_lock();
-  seer_state.sleeping = false;
+  end_work(SEER_WORK_OUTSIDE);
   seer_unlock();
 }
 
@@ -280,21 +286,15 @@ static void rest(void) {
   if (!sleep)
     return;
   poll_for(alarm, poll_timeout(until, now));
-  end_sleep();
+  leave_libcurl();
 }
 
-static void yield_to_forks(void) {
-  seer_lock();
-  end_work();
-  seer_unlock();
-}
-
-void seer_loop_run(void) {
+static void run(void) {
   for (;;) {
     seer_lock();
     begin_turn();
     if (work() > 0)
-      yield_to_forks();
+      leave_libcurl();
     else
       rest();
   }
@@ -320,39 +320,25 @@ static void open_alarm(void) {
 /* Without the lock: opening and starting may take their time. */
 static bool start(void) {
   open_alarm();
-  return seer_state.alarm >= 0 && seer_thread_start(seer_loop_run);
+  return seer_state.alarm >= 0 && seer_thread_start(run);
 }
 
-bool seer_loop_start(void) {
+void seer_loop_start(void) {
   int64_t now = seer_clock_now();
-  bool running;
-  seer_lock();
-  if (seer_state_wants_thread(now)) {
-    bool started;
-    seer_state.starting = true;
-    seer_unlock();
-    started = start();
-    seer_lock();
-    seer_state.starting = false;
-    if (started && seer_state.phase == SEER_PHASE_NONE)
-      seer_state.phase = SEER_PHASE_RUNNING; /* else it is to stop */
-    seer_state.start_again = seer_clock_after(now, START_AGAIN);
-    seer_wake(); /* the thread waits for the alarm to be known */
-  }
-  running = seer_state.phase == SEER_PHASE_RUNNING || seer_state.starting;
+  if (!seer_state_wants_thread(now))
+    return;
+  take(SEER_WORK_STARTING);
   seer_unlock();
-  return running;
+  bool started = start();
+  seer_lock();
+  seer_state.threaded = started;
+  seer_state.start_again = seer_clock_after(now, START_AGAIN);
+  give(started ? SEER_WORK_OUTSIDE : SEER_WORK_FREE);
 }
 
 /*
 ** Steps of callers.
 */
-
-/* With the lock held: whether nobody else sends. */
-bool seer_loop_is_free(void) {
-  return seer_state.phase == SEER_PHASE_NONE && !seer_state.starting &&
-         !seer_state.stepping && !seer_state.stopping;
-}
 
 /* Waits for the network, or for another thread's event, until `deadline`;
    false if nothing can happen before. */
@@ -369,7 +355,7 @@ static bool wait_for_network(int64_t deadline) {
   seer_unlock();
   if (sleep)
     poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
-  end_sleep();
+  leave_libcurl();
   return !futile;
 }
 
@@ -382,7 +368,7 @@ static seer_step step(int64_t deadline) {
   done = work();
   seer_signals_restore(&before);
   if (done > 0) {
-    yield_to_forks();
+    leave_libcurl();
     return SEER_STEP_MADE;
   }
   return wait_for_network(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
@@ -391,25 +377,19 @@ static seer_step step(int64_t deadline) {
 seer_step seer_loop_step(int64_t deadline) {
   seer_signals before;
   seer_step made;
-  bool mine, wanted;
-  seer_lock();
-  mine = seer_loop_is_free();
-  if (mine)
-    seer_state.stepping = true;
-  seer_unlock();
-  if (!mine)
+  if (!seer_state_is_free())
     return SEER_STEP_ELSEWHERE;
+  take(SEER_WORK_OUTSIDE);
+  seer_unlock();
   open_alarm();
   seer_pipe_block(&before);
   made = step(deadline);
   seer_pipe_restore(&before);
   seer_lock();
-  seer_state.stepping = false;
-  wanted = seer_state.thread_wanted && !seer_state.stopping;
+  give(SEER_WORK_FREE);
+  if (!seer_state.thread_wanted)
+    return made;
   seer_state.thread_wanted = false;
-  seer_wake();
-  seer_unlock();
-  if (wanted)
-    seer_loop_start();
-  return made;
+  seer_loop_start();
+  return SEER_STEP_MADE; /* much may have happened meanwhile */
 }

@@ -40,10 +40,17 @@ static bool nginx_terminates(void) {
 /* Fork. The one that forks waits until the thread is outside libcurl; the
    child starts without a thread, without events, and with counts at zero. */
 
+/* With the lock held: whether another thread is where no fork may happen. */
+static bool must_not_fork(void) {
+  return (seer_state.work == SEER_WORK_STARTING ||
+          seer_state.work >= SEER_WORK_INSIDE) &&
+         !seer_state_is_mine();
+}
+
 static void before_fork(void) {
   seer_lock();
   seer_state.forking++;
-  while (seer_state.working || seer_state.starting)
+  while (must_not_fork())
     seer_wait(SEER_NEVER);
 }
 
@@ -94,7 +101,7 @@ static int64_t exit_budget(const seer_queue *queue) {
 /* With the lock held: all that is queued may go now, each client's within
    its own time. */
 static void begin_exit(int64_t now) {
-  seer_state.exiting = true;
+  seer_state.stage = SEER_EXITING;
   seer_state.start_again = now; /* a thread that was refused before */
   seer_state.exit_began = seer_state.exit_deadline = now;
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
@@ -135,33 +142,21 @@ static int64_t all_worth_until(void) {
   return until;
 }
 
-/* With the lock held, which is given up meanwhile. */
-static void wait_while_worth(int64_t until) {
-  if (all_worth_until() >= until)
-    seer_wait(until);
-}
-
 /* With the lock held, which is given up meanwhile. Where there is no thread,
-   this one does its work. */
+   this one does its work; if it was in the middle of that, nobody does. */
 static void wait_for_delivery(void) {
   int64_t until;
-  while ((until = all_worth_until()) > seer_clock_now()) {
-    seer_step step;
-    seer_unlock();
-    step = seer_loop_step(until);
-    seer_lock();
-    /* The step may have found that the rest is hopeless, and who was stepping
-       elsewhere may have finished meanwhile. */
-    if (step == SEER_STEP_IDLE ||
-        (step == SEER_STEP_ELSEWHERE && !seer_loop_is_free()))
-      wait_while_worth(until);
-  }
+  while (!seer_state_is_mine() &&
+         (until = all_worth_until()) > seer_clock_now())
+    /* The step may have found that the rest is hopeless. */
+    if (seer_loop_step(until) != SEER_STEP_MADE && all_worth_until() >= until)
+      seer_wait(until);
 }
 
-/* With the lock held: whether nobody is inside libcurl any more. */
+/* With the lock held: whether nobody is inside libcurl any more, or only this
+   thread, which never goes on there. */
 static bool is_still(void) {
-  return seer_state.parked ||
-         (seer_state.phase == SEER_PHASE_NONE && !seer_state.stepping);
+  return seer_state.work <= SEER_WORK_STARTING || seer_state_is_mine();
 }
 
 /* With the lock held: the thread, or who does its work, leaves libcurl for
@@ -172,7 +167,7 @@ static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
   bool ring;
   int alarm = seer_state.alarm;
-  seer_state.stopping = true; /* also for one that is being started */
+  seer_state.stage = SEER_STOPPED; /* also for one that is being started */
   if (is_still())
     return;
   ring = seer_state_kick();
@@ -244,24 +239,22 @@ static void at_exit(void) {
   seer_dead dead = SEER_NO_DEAD;
   char reason[200] = "";
   int64_t lost;
-  bool ring = false, pending, wants_thread;
+  bool ring = false, wants_thread;
   if (!seer_lock_soon())
     return;
-  pending = count_pending(&wants_thread) > 0;
-  if (pending) {
+  if (count_pending(&wants_thread) > 0) {
     begin_exit(seer_clock_now());
     ring = seer_state_kick();
+    if (wants_thread)
+      seer_loop_start();
   }
   seer_unlock();
-  if (pending && wants_thread)
-    seer_loop_start();
   if (ring)
     seer_alarm_ring(seer_state.alarm);
   seer_lock();
   wait_for_delivery();
   stop_thread();
   lost = drop_rest(&dead, reason, sizeof reason);
-  seer_state.phase = SEER_PHASE_STOPPED;
   seer_unlock();
   seer_endpoint_bury(&dead);
   if (lost > 0)

@@ -42,9 +42,11 @@ static void begin_waiting(seer_request *request, int64_t now) {
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
-  if (queue->settings.thread && seer_state.stepping)
+  if (!queue->settings.thread || seer_state.threaded)
+    return false;
+  if (seer_state.work >= SEER_WORK_OUTSIDE)
     seer_state.thread_wanted = true; /* when the step is over */
-  return queue->settings.thread && seer_state_wants_thread(now);
+  return seer_state_wants_thread(now);
 }
 
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
@@ -54,56 +56,38 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
   const seer_event *next;
-  bool ring = false, start;
+  bool ring = false;
   int alarm;
   seer_lock();
   next = queue->line[SEER_QUEUED].head;
   if (event->request != NULL)
     begin_waiting(event->request, now);
-  result = seer_state.phase == SEER_PHASE_STOPPED
+  result = seer_state.stage == SEER_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
   /* What was settled to make room may have let another go. */
   if (queue->line[SEER_QUEUED].head != next ||
       (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
     ring = seer_state_kick();
-  start = result == SEER_ACCEPTED && wants_thread(queue, now);
+  if (result == SEER_ACCEPTED && wants_thread(queue, now))
+    seer_loop_start();
   alarm = seer_state.alarm;
   seer_unlock();
   if (ring)
     seer_alarm_ring(alarm);
-  if (start)
-    seer_loop_start();
   if (!seer_dead_is_empty(&dead))
     seer_endpoint_bury(&dead);
   return result;
-}
-
-/* With the lock held: whether nobody sends unless a caller does. */
-static bool must_step(void) {
-  return seer_state.phase == SEER_PHASE_NONE && !seer_state.starting;
 }
 
 /* With the lock held, which is given up meanwhile: waits for some change,
    until `deadline`. A thread that was refused before is asked for again;
    without one, the caller does its work. */
 static void wait_for_change(const seer_queue *queue, int64_t deadline) {
-  seer_step step;
-  if (wants_thread(queue, seer_clock_now())) {
-    seer_unlock();
+  if (wants_thread(queue, seer_clock_now()))
     seer_loop_start();
-    seer_lock();
-    return;
-  }
-  if (must_step()) {
-    seer_unlock();
-    step = seer_loop_step(deadline);
-    seer_lock();
-    if (step == SEER_STEP_MADE ||
-        (step == SEER_STEP_ELSEWHERE && seer_loop_is_free()))
-      return; /* who was stepping has finished meanwhile */
-  }
-  seer_wait(deadline);
+  else if (seer_loop_step(deadline) != SEER_STEP_MADE)
+    seer_wait(deadline);
 }
 
 bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
@@ -121,22 +105,12 @@ static void cancel(seer_queue *queue, seer_request *request) {
   seer_queue_cancel(queue, request);
 }
 
-/* With the lock held, which is given up meanwhile: what can be done for a
-   request without waiting. */
-static void step_once(void) {
-  if (!must_step())
-    return;
-  seer_unlock();
-  seer_loop_step(0);
-  seer_lock();
-}
-
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline) {
   bool settled;
   seer_lock();
   if (!request->settled && queue != NULL && deadline == 0)
-    step_once();
+    seer_loop_step(0);
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
     if (now >= request->waits_until)
@@ -198,10 +172,10 @@ bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
 
 int64_t seer_sender_pump(seer_queue *queue, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout), pending;
+  seer_lock();
   while (seer_loop_step(deadline) == SEER_STEP_MADE &&
          seer_clock_now() < deadline)
     ;
-  seer_lock();
   pending = queue->pending;
   seer_unlock();
   return pending;
@@ -213,15 +187,10 @@ void seer_sender_close(seer_queue *queue) {
   seer_unlock();
 }
 
-static const char *phase_name(void) {
-  switch (seer_state.phase) {
-  case SEER_PHASE_RUNNING:
-    return "running";
-  case SEER_PHASE_STOPPED:
+static const char *stage_name(void) {
+  if (seer_state.stage == SEER_STOPPED)
     return "stopped";
-  default:
-    return "none";
-  }
+  return seer_state.threaded ? "running" : "none";
 }
 
 void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
@@ -239,6 +208,6 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
                         ? queue->endpoint->paused_until - now
                         : -1;
   memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
-  stats->sender = phase_name();
+  stats->sender = stage_name();
   seer_unlock();
 }

@@ -156,7 +156,7 @@ void seer_settle(seer_transfer *transfer) {
   seer_dead dead = SEER_NO_DEAD;
   seer_report_answer(transfer);
   seer_lock();
-  end.attempt.exiting = seer_state.exiting;
+  end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, &report, now);
   dispose(&end, transfer, due, now, &dead);
   seer_unlock();

@@ -3,14 +3,22 @@
 struct seer_state seer_state = {.alarm = -1};
 
 bool seer_state_kick(void) {
-  seer_state.kicked = true;
-  if (!seer_state.sleeping)
-    return false;
-  seer_state.sleeping = false;
-  return true;
+  bool asleep = seer_state.work == SEER_WORK_ASLEEP;
+  if (asleep)
+    seer_state.work = SEER_WORK_OUTSIDE;
+  else if (seer_state.work == SEER_WORK_INSIDE)
+    seer_state.work = SEER_WORK_KICKED;
+  return asleep;
+}
+
+bool seer_state_is_free(void) {
+  return seer_state.work == SEER_WORK_FREE && seer_state.stage != SEER_STOPPED;
 }
 
 bool seer_state_wants_thread(int64_t now) {
-  return seer_state.phase == SEER_PHASE_NONE && !seer_state.starting &&
-         !seer_state.stepping && now >= seer_state.start_again;
+  return seer_state_is_free() && now >= seer_state.start_again;
+}
+
+bool seer_state_is_mine(void) {
+  return seer_state.owner == seer_thread_self();
 }
