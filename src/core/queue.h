@@ -12,11 +12,13 @@
  * identify behind an unsettled one of the same user), or in flight.
  * Waited-for requests have a line of their own, which is served first.
  *
- * Every function here is called with the lock held and only moves pointers.
+ * But for the first and the last, the functions here are called with the lock
+ * held; they only move pointers.
  * Events that are done with go to a caller's list of the dead, to be freed
  * when the lock is given up.
  */
 
+#include "line.h"
 #include "notice.h"
 #include "settings.h"
 #include "turns.h"
@@ -32,36 +34,12 @@ typedef enum seer_submitted {
   SEER_QUEUE_CLOSED /* close was called, or the process is exiting */
 } seer_submitted;
 
-typedef enum seer_urgency {
-  SEER_WAITED, /* somebody waits */
-  SEER_QUEUED,
-  SEER_URGENCIES
-} seer_urgency;
-
-/* Ready and delayed events of one urgency, and the line's place among the
-   lines of other clients. */
-typedef struct seer_line {
-  seer_queue *queue;
-  seer_event *head, *tail; /* ready */
-  seer_event *heap;        /* delayed: a pairing heap by `due` */
-  struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
-  struct seer_line *next_delayed, *previous_delayed;
-} seer_line;
-
-/* The lines of all clients of an endpoint that have something. */
-typedef struct seer_lines {
-  seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
-  int count[SEER_URGENCIES];        /* lines in each ring */
-  seer_line *delayed;               /* a list */
-} seer_lines;
-
 struct seer_queue {
   seer_settings settings;
   seer_endpoint *endpoint;
   struct seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
   seer_queue *next_dead;
-  seer_lines *lines; /* the endpoint's */
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
