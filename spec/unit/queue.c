@@ -127,17 +127,7 @@ static bool fits(bool held, int64_t size) {
          bytes + size <= queue.settings.max_queue_bytes;
 }
 
-/* One of those that follow: whichever was the first to die. */
-static item *displaced_follower(const seer_dead *dead) {
-  item *found = NULL;
-  for (const seer_event *event = dead->events; event; event = event->next)
-    for (item *it = items; it < items + ITEMS; it++)
-      if (it->place == FOLLOWING && it->event == event)
-        found = it;
-  return found;
-}
-
-static bool model_room(int64_t size, const seer_dead *dead) {
+static bool model_room(int64_t size) {
   if (fits(false, size))
     return true;
   model_expire(SEER_QUEUED);
@@ -147,8 +137,7 @@ static bool model_room(int64_t size, const seer_dead *dead) {
     if (it == NULL)
       it = first_in(DELAYED, -1, true, true);
     if (it == NULL)
-      it = displaced_follower(dead);
-    CHECK(it != NULL && it->request == NULL);
+      it = first_in(FOLLOWING, -1, true, false);
     settle(it, SEER_SETTLED_DISPLACED);
   }
   return fits(false, size);
@@ -270,7 +259,7 @@ static void put(seer_dead *dead) {
   seer_lock();
   result = seer_queue_put(&queue, it->event, unit_now, dead);
   seer_unlock();
-  if (model_room(it->size, dead)) {
+  if (model_room(it->size)) {
     model_put(it);
     CHECK(result == SEER_ACCEPTED);
     return;

@@ -10,16 +10,10 @@
 /* The model: the unsettled events of each user, oldest first. */
 static seer_event *lists[USERS][EVENTS], *idle[EVENTS];
 static int lengths[USERS], idle_count, users;
+static int64_t ages[USERS][EVENTS], age; /* of these, when they entered */
 static uint64_t hashes[USERS];
 static seer_request request;
 static seer_turns turns;
-
-static int user_of(seer_event *event) {
-  int user = 0;
-  while (hashes[user] != seer_event_turn(event)->user)
-    user++;
-  return user;
-}
 
 /* Hashes that share many of their bits as well as random ones. */
 static void begin_test(void) {
@@ -43,6 +37,8 @@ static void remove_at(int user, int place) {
   lengths[user]--;
   memmove(&lists[user][place], &lists[user][place + 1],
           (size_t)(lengths[user] - place) * sizeof(seer_event *));
+  memmove(&ages[user][place], &ages[user][place + 1],
+          (size_t)(lengths[user] - place) * sizeof(int64_t));
 }
 
 static void enter(void) {
@@ -55,41 +51,32 @@ static void enter(void) {
   memset(seer_event_turn(event), 0, sizeof(seer_turn));
   seer_event_turn(event)->user = hashes[user];
   CHECK(seer_turns_enter(&turns, event) == (lengths[user] == 0));
+  ages[user][lengths[user]] = age++;
   lists[user][lengths[user]++] = event;
 }
 
-static void leave(void) {
+/* The one at the front leaves, or any other. */
+static void leave(bool front) {
   int user = (int)unit_random(users);
-  if (lengths[user] == 0)
+  int place = front ? 0 : (int)unit_random(lengths[user] + 1);
+  if (place >= lengths[user])
     return;
-  seer_event *next = lengths[user] > 1 ? lists[user][1] : NULL;
-  CHECK(seer_turns_leave(&turns, lists[user][0]) == next);
-  remove_at(user, 0);
+  seer_event *next = place == 0 && lengths[user] > 1 ? lists[user][1] : NULL;
+  CHECK(seer_turns_leave(&turns, lists[user][place]) == next);
+  remove_at(user, place);
 }
 
-/* How many follow, of those that nobody waits for or of all. */
-static int count_followers(bool all) {
-  int count = 0;
+static seer_event *oldest_follower(bool waited) {
+  seer_event *oldest = NULL;
+  int64_t least = INT64_MAX;
   for (int user = 0; user < users; user++)
     for (int i = 1; i < lengths[user]; i++)
-      count += all || lists[user][i]->request == NULL;
-  return count;
-}
-
-static void take(bool any) {
-  int count = count_followers(any), user, place;
-  seer_event *event =
-      any ? seer_turns_take_any(&turns) : seer_turns_take(&turns);
-  CHECK((event == NULL) == (count == 0));
-  if (event == NULL)
-    return;
-  CHECK(any || event->request == NULL);
-  user = user_of(event);
-  for (place = 1; place < lengths[user]; place++)
-    if (lists[user][place] == event)
-      break;
-  CHECK(place < lengths[user]);
-  remove_at(user, place);
+      if ((lists[user][i]->request != NULL) == waited &&
+          ages[user][i] < least) {
+        oldest = lists[user][i];
+        least = ages[user][i];
+      }
+  return oldest;
 }
 
 static void keeps_the_order(void) {
@@ -98,14 +85,14 @@ static void keeps_the_order(void) {
     int64_t what = unit_random(20);
     if (what < 10)
       enter();
-    else if (what < 17)
-      leave();
     else
-      take(what == 19);
+      leave(what < 16);
+    CHECK(seer_turns_oldest(&turns, true) == oldest_follower(true));
+    CHECK(seer_turns_oldest(&turns, false) == oldest_follower(false));
   }
-  while (seer_turns_take_any(&turns) != NULL)
-    ;
-  CHECK(turns.followed == NULL);
+  for (int user = 0; user < users; user++)
+    while (lengths[user] > 0)
+      remove_at(user, 0);
   end_test();
 }
 

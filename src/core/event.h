@@ -110,10 +110,10 @@ typedef struct seer_request {
    a keyed hash; two users that share one merely wait for each other. */
 typedef struct seer_turn {
   uint64_t user;
-  seer_event *child[2];        /* links of the tree of those at the front */
-  seer_event *follower;        /* the next of the same user, oldest first */
-  seer_event *last;            /* at the front only: the end of that chain */
-  seer_event *previous, *next; /* at the front only: those followed */
+  seer_event *link[2];  /* of the fronts' tree, or of the followers' list */
+  seer_event *ahead;    /* the one before of the same user; NULL: a front */
+  seer_event *follower; /* the next of the same user */
+  seer_event *last;     /* at the front only: the end of that chain */
 } seer_turn;
 
 #define SEER_PART_TURN 1

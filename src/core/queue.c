@@ -232,8 +232,8 @@ static bool is_told(const seer_queue *queue) {
          !queue->settings.has_logger;
 }
 
-/* Settles an event that is in no place any more, not even at the front of
-   its user's. */
+/* Settles an event that is in no place any more, not even among its
+   user's. */
 static void bury(seer_queue *queue, seer_event *event,
                  seer_settlement settlement, seer_dead *dead) {
   seer_request *request = event->request;
@@ -278,16 +278,15 @@ static void settle(seer_queue *queue, seer_event *event,
 }
 
 /* Makes room by settling the event that would be sent next, or else the one
-   due next, or else one that follows another. */
+   due next, or else the oldest that follows another. */
 static void displace(seer_queue *queue, seer_dead *dead) {
   seer_line *line = &queue->line[SEER_QUEUED];
   seer_event *event = pop(line);
   if (event == NULL)
     event = undelay(line);
-  if (event != NULL)
-    settle(queue, event, SEER_SETTLED_DISPLACED, dead);
-  else
-    bury(queue, seer_turns_take(&queue->turns), SEER_SETTLED_DISPLACED, dead);
+  if (event == NULL)
+    event = seer_turns_oldest(&queue->turns, false);
+  settle(queue, event, SEER_SETTLED_DISPLACED, dead);
 }
 
 static bool fits(const seer_queue *queue, int64_t events, int64_t bytes,
@@ -444,9 +443,9 @@ void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
 void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
                          seer_dead *dead) {
   seer_event *event;
-  while ((event = seer_turns_take_any(&queue->turns)) != NULL)
-    bury(queue, event, settlement, dead);
   for (int i = 0; i < SEER_URGENCIES; i++) {
+    while ((event = seer_turns_oldest(&queue->turns, i)) != NULL)
+      settle(queue, event, settlement, dead);
     seer_queue_hurry(&queue->line[i]);
     while ((event = pop(&queue->line[i])) != NULL)
       settle(queue, event, settlement, dead);
