@@ -19,6 +19,7 @@ typedef struct item {
   place place;
   int user; /* -1: a capture */
   int64_t order, size, expires, due;
+  bool cancelled; /* while it could not leave */
 } item;
 
 /* The model of the queue: a list of items, the lines by their numbers, and
@@ -64,18 +65,24 @@ static item *head(int urgency) {
   return lengths[urgency] > 0 ? &items[line[urgency][0]] : NULL;
 }
 
-/* The first of those in a place by a key, of a user (-1: any) and of those
-   that nobody waits for, if `displaceable`. */
-static item *first_in(place where, int user, bool displaceable, bool by_due) {
+/* The oldest of those in a place, of a user (-1: any) and, if so wished, of
+   those that nobody waits for. */
+static item *oldest_in(place where, int user, bool queued) {
+  item *oldest = NULL;
+  for (item *it = items; it < items + ITEMS; it++)
+    if (it->place == where && (user < 0 || it->user == user) &&
+        !(queued && it->request != NULL) &&
+        (oldest == NULL || it->order < oldest->order))
+      oldest = it;
+  return oldest;
+}
+
+static item *first_due(int urgency) {
   item *first = NULL;
-  for (item *it = items; it < items + ITEMS; it++) {
-    if (it->place != where || (user >= 0 && it->user != user) ||
-        (displaceable && it->request != NULL))
-      continue;
-    if (first == NULL ||
-        (by_due ? it->due < first->due : it->order < first->order))
+  for (item *it = items; it < items + ITEMS; it++)
+    if (it->place == DELAYED && urgency_of(it) == urgency &&
+        (first == NULL || it->due < first->due))
       first = it;
-  }
   return first;
 }
 
@@ -84,28 +91,40 @@ static void settle(item *it, seer_settlement settlement) {
   bool followed = it->user >= 0 && it->place != FOLLOWING;
   take_out(it);
   it->place = GONE;
-  settled[settlement]++;
+  if (!it->cancelled)
+    settled[settlement]++;
   gone++;
   if (followed)
-    next = first_in(FOLLOWING, it->user, false, false);
+    next = oldest_in(FOLLOWING, it->user, false);
   if (next != NULL)
     prepend(next);
 }
 
-static void model_wake(int64_t now) {
-  for (;;) {
-    item *it = first_in(DELAYED, -1, false, true);
-    if (it == NULL || it->due > now)
-      return;
+static bool is_expired(const item *it) {
+  return it->request == NULL && it->expires <= unit_now;
+}
+
+static void come_back(item *it) {
+  if (is_expired(it))
+    prepend(it);
+  else
     append(it);
+}
+
+/* Of a line, or of both (SEER_URGENCIES). */
+static void model_wake(int urgency) {
+  for (int i = 0; i < SEER_URGENCIES; i++) {
+    item *it;
+    while ((i == urgency || urgency == SEER_URGENCIES) &&
+           (it = first_due(i)) != NULL && it->due <= unit_now)
+      come_back(it);
   }
 }
 
 static void model_expire(int urgency) {
   item *it;
-  while ((it = head(urgency)) != NULL && it->request == NULL &&
-         it->expires <= unit_now)
-    settle(it, SEER_SETTLED_EXPIRED);
+  while ((it = head(urgency)) != NULL && (is_expired(it) || it->cancelled))
+    settle(it, it->cancelled ? SEER_SETTLED_REJECTED : SEER_SETTLED_EXPIRED);
 }
 
 /* What is owned, or of that what must not be displaced. */
@@ -128,26 +147,30 @@ static bool fits(bool held, int64_t size) {
 }
 
 static bool model_room(int64_t size) {
+  item *it;
   if (fits(false, size))
     return true;
+  model_wake(SEER_QUEUED);
   model_expire(SEER_QUEUED);
+  while ((it = oldest_in(FOLLOWING, -1, true)) != NULL && is_expired(it))
+    settle(it, SEER_SETTLED_EXPIRED);
   while (!fits(false, size) && queue.settings.drop_oldest &&
          fits(true, size)) {
-    item *it = head(SEER_QUEUED);
+    it = head(SEER_QUEUED);
     if (it == NULL)
-      it = first_in(DELAYED, -1, true, true);
+      it = first_due(SEER_QUEUED);
     if (it == NULL)
-      it = first_in(FOLLOWING, -1, true, false);
+      it = oldest_in(FOLLOWING, -1, true);
     settle(it, SEER_SETTLED_DISPLACED);
   }
   return fits(false, size);
 }
 
 static void model_put(item *it) {
-  item *before = it->user < 0 ? NULL : first_in(READY, it->user, false, false);
+  item *before = it->user < 0 ? NULL : oldest_in(READY, it->user, false);
   for (place where = DELAYED; it->user >= 0 && where <= FLYING; where++)
     if (before == NULL)
-      before = first_in(where, it->user, false, false);
+      before = oldest_in(where, it->user, false);
   it->expires = unit_now + SEER_CLOCK_COARSENESS + queue.settings.max_age;
   it->order = orders++;
   accepted++;
@@ -177,10 +200,14 @@ static void check_line(int urgency) {
 }
 
 static void check_counts(void) {
-  int64_t events, bytes, before = 0, sum = 0;
+  int64_t events, bytes, pending = 0, before = 0, sum = 0;
   add_up(false, &events, &bytes);
   CHECK(queue.events == events && queue.bytes == bytes);
-  CHECK(queue.pending == events);
+  for (item *it = items; it < items + ITEMS; it++) {
+    pending += it->place != GONE && !it->cancelled;
+    before += it->place != GONE && !it->cancelled && it->order < flushed;
+  }
+  CHECK(queue.pending == pending && queue.before_flush == before);
   add_up(true, &events, &bytes);
   CHECK(queue.held_events == events && queue.held_bytes == bytes);
   CHECK(queue.accepted == accepted && queue.refused == refused);
@@ -191,9 +218,6 @@ static void check_counts(void) {
     sum += settled[i];
   }
   CHECK(seer_queue_dropped(&queue) == sum);
-  for (item *it = items; it < items + ITEMS; it++)
-    before += it->place != GONE && it->order < flushed;
-  CHECK(queue.before_flush == before);
 }
 
 /* Those that are done with are among the dead, and whoever waits knows. */
@@ -244,6 +268,7 @@ static void make_event(item *it) {
                              1, NULL);
   it->size = (int64_t)seer_event_size(it->event);
   it->request = NULL;
+  it->cancelled = false;
   if (unit_random(4) == 0) {
     it->request = seer_request_new(100, 0);
     it->request->references = 2;
@@ -305,7 +330,7 @@ static void release(item *it) {
   if (it->request == NULL && it->due > it->expires)
     it->due = it->expires;
   if (it->due <= unit_now)
-    append(it);
+    come_back(it);
   else
     it->place = DELAYED;
 }
@@ -326,12 +351,33 @@ static void land(seer_dead *dead) {
   settle(it, settlement);
 }
 
+/* A waiter gives up: what was ready, or followed, leaves at once. */
+static void cancel(seer_dead *dead) {
+  item *it = &items[unit_random(ITEMS)];
+  for (int i = 0; i < ITEMS &&
+                  (it->place == GONE || it->request == NULL || it->cancelled);
+       i++)
+    it = &items[(it - items + 1) % ITEMS];
+  if (it->place == GONE || it->request == NULL || it->cancelled)
+    return;
+  seer_lock();
+  seer_queue_cancel(&queue, it->request, unit_now, dead);
+  seer_unlock();
+  model_wake(SEER_WAITED);
+  if (it->place == READY || it->place == FOLLOWING) {
+    settle(it, SEER_SETTLED_REJECTED);
+  } else {
+    it->cancelled = true;
+    settled[SEER_SETTLED_REJECTED]++;
+  }
+}
+
 static void wake(void) {
   seer_lock();
   seer_queue_wake(&queue.line[SEER_WAITED], unit_now);
   seer_queue_wake(&queue.line[SEER_QUEUED], unit_now);
   seer_unlock();
-  model_wake(unit_now);
+  model_wake(SEER_URGENCIES);
 }
 
 static void expire(seer_dead *dead) {
@@ -361,6 +407,8 @@ static void operate(seer_dead *dead) {
     expire(dead);
   else if (what < 96)
     flush();
+  else if (what < 98)
+    cancel(dead);
   else
     unit_now += 2 * unit_random(150);
 }

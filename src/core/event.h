@@ -99,10 +99,12 @@ typedef struct seer_request {
   uint32_t generation; /* of its event */
   bool settled;
   bool cancelled;    /* settled by the waiter: send it no more */
+  bool away;         /* its event is in flight, or delayed */
   bool future;       /* the waiter may never ask */
   bool asked;        /* the waiter has seen the outcome */
-  seer_event *event; /* of a future that has failed, for on_error... */
-  uint32_t forks;    /* ...of this process: the queue's, when it failed */
+  seer_event *event; /* until it is settled; kept for on_error when it is a
+                        future that has failed... */
+  uint32_t forks;    /* ...in this process: the queue's, when it failed */
   seer_outcome outcome;
 } seer_request;
 

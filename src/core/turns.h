@@ -32,6 +32,12 @@ bool seer_turns_enter(seer_turns *turns, seer_event *event);
    front by that, or NULL. */
 seer_event *seer_turns_leave(seer_turns *turns, seer_event *event);
 
+/* Whether an event, which need not be an identify, follows another. */
+static inline bool seer_turns_follows(seer_event *event) {
+  return (event->parts & SEER_PART_TURN) &&
+         seer_event_turn(event)->ahead != NULL;
+}
+
 /* The oldest follower that somebody waits for, or that nobody does; NULL if
    there is none. It is not removed. */
 static inline seer_event *seer_turns_oldest(const seer_turns *turns,
