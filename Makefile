@@ -47,7 +47,23 @@ $(BUILD)/seer_spec_%.so: spec/support/%.c
 	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \
 		-Wl,-z,nodelete -pthread $(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
 
-specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
+# The tests of what needs neither Lua nor a network, with a clock of their own.
+UNIT_OBJECTS = $(patsubst spec/%.c,$(BUILD)/%.o,$(wildcard spec/unit/*.c))
+
+$(BUILD)/unit/%.o: spec/unit/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(UNIT_OBJECTS:.o=.d)
+
+$(BUILD)/unit/unit: $(UNIT_OBJECTS) $(filter $(BUILD)/core/%,$(OBJECTS))
+	$(CC) -pthread $(LDFLAGS) -Wl,--wrap=seer_clock_now -o $@ $^ $(CURL_LIBS) \
+		-ldl -lm
+
+specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES) $(BUILD)/unit/unit
+
+test-unit: $(BUILD)/unit/unit # run spec/unit alone; SEED=n repeats a run
+	@$(BUILD)/unit/unit
 
 # The program that makes calls fail. What it defines takes the place of the C
 # library's and libcurl's, so it exports it, and nothing is built in.
@@ -172,7 +188,7 @@ soak: deps # many events through a server that flaps; EVENTS=n
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
-		$$(find src checks/fuzz bench -name '*.[ch]')
+		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
@@ -227,7 +243,7 @@ clean: # remove what was built
 help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
-.PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
+.PHONY: specs-ready test-unit torture-ready all-lua deps quickstart run-quickstart \
 	test test-hosts test-faults test-asan test-tsan torture torture-sample \
 	fuzzers fuzz fuzz-replay fuzz-merge mutants test-valgrind soak lint \
 	bench-ready bench bench-instructions analyze standin install clean help
