@@ -3,7 +3,7 @@
 # make help       lists the rest; see CONTRIBUTING.md
 
 LUA ?= 5.4
-LUAS = 5.1 5.2 5.3 5.4 luajit
+LUAS ?= 5.1 5.2 5.3 5.4 luajit
 TORTURE_LUAS = $(if $(filter file,$(origin LUAS)),5.4,$(LUAS))
 
 LUA_PACKAGE_luajit = luajit
@@ -86,10 +86,15 @@ all-lua: # the module for every Lua
 SUBMAKE = $(MAKE) --no-print-directory
 QUIETLY = $(SUBMAKE) --quiet -j$$(nproc)
 
-deps: # install the packages that are missing
-	@dev/deps.sh
+# Those of LUAS that are here, in $$luas, each with what the specs load.
+FOR_SPECS = luas=$$(dev/luas.sh $(LUAS)) && \
+	for lua in $$luas; do $(QUIETLY) LUA=$$lua specs-ready || exit; done
 
-quickstart: deps # run examples/quickstart.lua and show what arrives
+deps: # install the packages that are missing
+	@LUAS="$(LUAS)" dev/deps.sh
+
+quickstart: # run examples/quickstart.lua and show what arrives
+	@LUAS=$(LUA) dev/deps.sh quickstart
 	@$(QUIETLY)
 	@$(SUBMAKE) --quiet run-quickstart
 
@@ -101,17 +106,14 @@ run-quickstart:
 	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
 
 test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS="$(LUAS)" dev/test.sh $(SPEC)
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(SPEC)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
+	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
 
 test-faults: deps # run the specs of what networks and servers do wrong
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS="$(LUAS)" dev/test.sh $(or $(SPEC),spec/faults)
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
 
 # Memory that is used again at once hides that something else still uses it.
 NO_SPARES = -DSEER_SPARE_MOST=0
@@ -226,7 +228,8 @@ analyze: # have gcc's analyzer and clang-tidy look for bugs
 	@dev/deps.sh analyze
 	@dev/analyze.sh $(filter-out -fPIC -W%,$(ALL_CFLAGS))
 
-standin: deps # run the stand-in for the API until interrupted
+standin: # run the stand-in for the API until interrupted
+	@LUAS=$(LUA) dev/deps.sh quickstart
 	@$(LUA_PROGRAM) dev/standin.lua
 
 PREFIX ?= /usr/local
