@@ -2,7 +2,6 @@
 
 #include "compat.h"
 #include "core/base/json.h"
-#include "marks.h"
 #include "number.h"
 #include "path.h"
 

@@ -419,6 +419,31 @@ describe("a waited-for identify", function()
       assert.equal("u:3", all()[#x.requests])
     end)
 
+  for _, overflow in ipairs { "reject", "drop_oldest" } do
+    it("leaves its room to others when its time is up, with " .. overflow,
+      function()
+        x = exchange.open()
+        local child = x:child({ code = CODE:format(10, [[
+          client = client:with_options {
+            max_queue_events = 3, overflow = "]] .. overflow .. [["
+          }
+          identify("u", "1")
+          for i = 2, 3 do
+            local _, _, err = identify("u", tostring(i), { wait = true, timeout = 0.1 })
+            print(err.name)
+          end
+          identify("v", "1")
+          print(client.events.capture { name = "captured" })
+          local stats = client:stats()
+          print(stats.dropped, stats.rejected)
+        ]]) }, but("u:1", function()
+          return times("captured") == 1 and 200 or 500
+        end))
+        assert.equal("APITimeoutError\nAPITimeoutError\ntrue\n0\t2\n",
+          child.stdout)
+      end)
+  end
+
   it("is before a queued one that came later", function()
     x = exchange.open()
     local child = x:child({ code = CODE:format(10, [[

@@ -11,7 +11,7 @@ static seer_line *line_of(seer_queue *queue, const seer_event *event) {
   return &queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED];
 }
 
-/* Events in flight: a list with `child` as the link back. */
+/* Events in flight: a list by `next`, back by `child`. */
 
 static void take_off(seer_queue *queue, seer_event *event) {
   event->child = NULL;
@@ -62,7 +62,7 @@ void seer_queue_init(seer_queue *queue, const seer_settings *settings,
   for (int i = 0; i < SEER_URGENCIES; i++) {
     queue->line[i].queue = queue;
     queue->line[i].lines = lines;
-    queue->line[i].urgency = (seer_urgency)i;
+    queue->line[i].urgency = i;
   }
 }
 
@@ -151,12 +151,14 @@ static bool is_told(const seer_queue *queue) {
          !queue->settings.has_logger;
 }
 
-/* Settles an event that is in no place any more, not even at the front of
-   its user's. */
+/* Settles an event that is in no place any more, not even among its
+   user's. */
 static void bury(seer_queue *queue, seer_event *event,
                  seer_settlement settlement, seer_dead *dead) {
   seer_request *request = event->request;
   bool waited = request != NULL, cancelled;
+  if (waited)
+    request->event = NULL;
   queue->events--;
   queue->bytes -= (int64_t)seer_event_size(event);
   if (waited)
@@ -197,16 +199,19 @@ static void settle(seer_queue *queue, seer_event *event,
 }
 
 /* Makes room by settling the event that would be sent next, or else the one
-   due next, or else one that follows another. */
+   due next, or else the oldest that follows another. */
 static void displace(seer_queue *queue, seer_dead *dead) {
   seer_line *line = &queue->line[SEER_QUEUED];
   seer_event *event = seer_line_pop(line);
   if (event == NULL)
     event = seer_line_undelay(line);
-  if (event != NULL)
-    settle(queue, event, SEER_SETTLED_DISPLACED, dead);
-  else
-    bury(queue, seer_turns_take(&queue->turns), SEER_SETTLED_DISPLACED, dead);
+  if (event == NULL)
+    event = seer_turns_oldest(&queue->turns, false);
+  settle(queue, event, SEER_SETTLED_DISPLACED, dead);
+}
+
+static bool is_expired(const seer_event *event, int64_t now) {
+  return event->request == NULL && event->expires <= now;
 }
 
 static bool fits(const seer_queue *queue, int64_t events, int64_t bytes,
@@ -215,11 +220,22 @@ static bool fits(const seer_queue *queue, int64_t events, int64_t bytes,
          bytes + size <= queue->settings.max_queue_bytes;
 }
 
+/* Settles what has expired. An event that was tried before and now stands
+   behind younger ones is noticed when its turn comes. */
+static void expire_all(seer_queue *queue, int64_t now, seer_dead *dead) {
+  seer_event *event;
+  seer_queue_wake(&queue->line[SEER_QUEUED], now);
+  seer_queue_expire(&queue->line[SEER_QUEUED], now, dead);
+  while ((event = seer_turns_oldest(&queue->turns, false)) != NULL &&
+         is_expired(event, now))
+    settle(queue, event, SEER_SETTLED_EXPIRED, dead);
+}
+
 static bool make_room(seer_queue *queue, int64_t size, int64_t now,
                       seer_dead *dead) {
   if (fits(queue, queue->events, queue->bytes, size))
     return true;
-  seer_queue_expire(&queue->line[SEER_QUEUED], now, dead);
+  expire_all(queue, now, dead);
   if (queue->settings.drop_oldest &&
       fits(queue, queue->held_events, queue->held_bytes, size))
     while (!fits(queue, queue->events, queue->bytes, size))
@@ -246,6 +262,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   queue->pending++;
   if (event->request != NULL) {
     event->request->generation = event->generation;
+    event->request->event = event;
     hold(queue, event, 1);
   }
   if (!(event->parts & SEER_PART_TURN) ||
@@ -258,10 +275,6 @@ bool seer_queue_was_idle(const seer_queue *queue, const seer_event *event) {
   assert_sound(queue);
   return queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED]
              .head == event;
-}
-
-static bool is_expired(const seer_event *event, int64_t now) {
-  return event->request == NULL && event->expires <= now;
 }
 
 static bool is_cancelled(const seer_event *event) {
@@ -277,10 +290,23 @@ seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
     return NULL;
   if (event->request == NULL)
     hold(line->queue, event, 1);
+  else
+    event->request->away = true;
   if (event->attempts < UINT16_MAX)
     event->attempts++;
   take_off(line->queue, event);
   return event;
+}
+
+/* An event whose time has come goes behind the others, unless it has expired
+   meanwhile. */
+static void come_back(seer_line *line, seer_event *event, int64_t now) {
+  if (event->request != NULL)
+    event->request->away = false;
+  if (is_expired(event, now))
+    seer_line_prepend(line, event);
+  else
+    seer_line_append(line, event);
 }
 
 void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
@@ -295,7 +321,7 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
   }
   event->due = due;
   if (due <= now)
-    seer_line_append(line, event);
+    come_back(line, event, now);
   else
     seer_line_delay(line, event);
 }
@@ -328,11 +354,21 @@ bool seer_queue_give_up(seer_queue *queue, seer_event *event,
   return heard;
 }
 
-void seer_queue_cancel(seer_queue *queue, seer_request *request) {
+void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
+                       seer_dead *dead) {
+  seer_event *event = request->event;
+  seer_line *line = &queue->line[SEER_WAITED];
   assert_sound(queue);
-  request->settled = request->cancelled = true;
-  count(queue, SEER_SETTLED_REJECTED);
-  count_generation(queue, request->generation);
+  seer_queue_wake(line, now);
+  if (request->away) {
+    request->settled = request->cancelled = true;
+    count(queue, SEER_SETTLED_REJECTED);
+    count_generation(queue, request->generation);
+    return;
+  }
+  if (!seer_turns_follows(event))
+    seer_line_take_out(line, event);
+  settle(queue, event, SEER_SETTLED_REJECTED, dead);
 }
 
 void seer_queue_wake(seer_line *line, int64_t now) {
@@ -340,11 +376,13 @@ void seer_queue_wake(seer_line *line, int64_t now) {
   assert_sound(line->queue);
   while (line->heap != NULL && line->heap->due <= now &&
          (event = seer_line_undelay(line)) != NULL)
-    seer_line_append(line, event);
+    come_back(line, event, now);
 }
 
 void seer_queue_hurry(seer_line *line) {
-  seer_queue_wake(line, SEER_NEVER);
+  seer_event *event;
+  while ((event = seer_line_undelay(line)) != NULL)
+    come_back(line, event, 0); /* whatever its age */
 }
 
 int64_t seer_queue_next_due(const seer_line *line) {
@@ -375,9 +413,9 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
                          seer_dead *dead) {
   seer_event *event;
   assert_sound(queue);
-  while ((event = seer_turns_take_any(&queue->turns)) != NULL)
-    bury(queue, event, settlement, dead);
   for (int i = 0; i < SEER_URGENCIES; i++) {
+    while ((event = seer_turns_oldest(&queue->turns, i)) != NULL)
+      settle(queue, event, settlement, dead);
     seer_queue_hurry(&queue->line[i]);
     while ((event = seer_line_pop(&queue->line[i])) != NULL)
       settle(queue, event, settlement, dead);

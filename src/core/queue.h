@@ -18,14 +18,13 @@
  * when the lock is given up.
  */
 
-#include "line.h"
+#include "lines.h"
 #include "notice.h"
 #include "settings.h"
 #include "turns.h"
 
 #pragma GCC visibility push(hidden)
 
-typedef struct seer_queue seer_queue;
 typedef struct seer_endpoint seer_endpoint;
 
 typedef enum seer_submitted {
@@ -89,8 +88,8 @@ void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines);
 
-/* Takes an event. With drop_oldest, displaces as many as it must. `now` may
-   be a coarse one. */
+/* Takes an event. If there is no room, settles what has expired; then, with
+   drop_oldest, displaces as many as it must. `now` may be a coarse one. */
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead);
 
@@ -125,9 +124,11 @@ bool seer_queue_give_up(seer_queue *queue, seer_event *event, seer_dead *dead);
 /* Counts an event that was settled without having been here. */
 void seer_queue_account(seer_queue *queue, seer_settlement settlement);
 
-/* Settles a request on behalf of its waiter; the queue disposes of its
-   event when it comes upon it. */
-void seer_queue_cancel(seer_queue *queue, seer_request *request);
+/* Settles a request on behalf of its waiter. Its event leaves the queue at
+   once, wherever it stands, unless it is in flight or not due yet: then it
+   does when that is over. */
+void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
+                       seer_dead *dead);
 
 /* Makes those delayed events ready whose time has come. */
 void seer_queue_wake(seer_line *line, int64_t now);

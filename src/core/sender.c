@@ -102,13 +102,15 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   return open;
 }
 
-static void cancel(seer_queue *queue, seer_request *request) {
+static void cancel(seer_queue *queue, seer_request *request, int64_t now,
+                   seer_dead *dead) {
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
-  seer_queue_cancel(queue, request);
+  seer_queue_cancel(queue, request, now, dead);
 }
 
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline) {
+  seer_dead dead = SEER_NO_DEAD;
   bool settled;
   seer_lock();
   if (!request->settled && queue != NULL && deadline == 0)
@@ -116,7 +118,7 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
     if (now >= request->waits_until)
-      cancel(queue, request);
+      cancel(queue, request, now, &dead);
     else if (now >= deadline)
       break;
     else
@@ -126,6 +128,7 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
   }
   settled = request->settled;
   seer_unlock();
+  seer_endpoint_bury(&dead);
   return settled;
 }
 

@@ -1,8 +1,11 @@
-#include "line.h"
+#include "lines.h"
 
 #include "base/assert.h"
 #include "base/thread.h"
 #include "heap.h"
+
+/* Lines that have ready events form a ring, lines that have delayed ones an
+   open list. */
 
 static void join_ready(seer_line *line) {
   seer_line **ring = &line->lines->ready[line->urgency];
@@ -53,6 +56,7 @@ void seer_line_append(seer_line *line, seer_event *event) {
     line->head = event;
     join_ready(line);
   } else {
+    event->child = line->tail;
     line->tail->next = event;
   }
   line->tail = event;
@@ -64,18 +68,31 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
   if (line->head == NULL) {
     line->tail = event;
     join_ready(line);
+  } else {
+    line->head->child = event;
   }
   line->head = event;
 }
 
-seer_event *seer_line_pop(seer_line *line) {
-  seer_event *event = line->head;
-  if (event == NULL)
-    return NULL;
-  line->head = event->next;
-  event->next = NULL;
+void seer_line_take_out(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
+  if (event->child != NULL)
+    event->child->next = event->next;
+  else
+    line->head = event->next;
+  if (event->next != NULL)
+    event->next->child = event->child;
+  else
+    line->tail = event->child;
+  event->next = event->child = NULL;
   if (line->head == NULL)
     leave_ready(line);
+}
+
+seer_event *seer_line_pop(seer_line *line) {
+  seer_event *event = line->head;
+  if (event != NULL)
+    seer_line_take_out(line, event);
   return event;
 }
 
