@@ -152,6 +152,12 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
   return settled;
 }
 
+void seer_request_refer(seer_request *request) {
+  seer_lock();
+  request->references++;
+  seer_unlock();
+}
+
 void seer_request_release(seer_request *request) {
   bool last;
   seer_lock();

@@ -55,6 +55,9 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline);
 
+/* One more reference of a waiter. */
+void seer_request_refer(seer_request *request);
+
 /* Gives the waiter's reference back; whoever is last frees the request. */
 void seer_request_release(seer_request *request);
 
