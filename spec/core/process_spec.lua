@@ -1,10 +1,10 @@
 local expect = require "spec.support.expect"
+local fixture = require "spec.support.fixture"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
 local slow = require "spec.support.slow"
 local socket = require "socket"
-local standin = require "dev.standin"
 
 local assert_received = expect.received
 
@@ -57,22 +57,7 @@ end
 local EXIT_TIMEOUT = "exit_timeout = " .. 10 * slow
 
 describe("at exit", function()
-  local server
-
-  setup(function()
-    server = standin.start()
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
-
-  before_each(function()
-    server:config {
-      delay = false, fail_status = false, key = "sk_test_standin",
-    }
-    server:reset()
-  end)
+  local server = fixture.standin()
 
   describe("900 events are delivered once each", function()
     -- The process ends as soon as they are, not after its exit_timeout.

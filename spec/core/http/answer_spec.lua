@@ -1,16 +1,9 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local slow = require "spec.support.slow"
 local socket = require "socket"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 describe("an answer", function()
   local function last_error(bytes)
