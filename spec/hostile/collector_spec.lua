@@ -1,15 +1,11 @@
 -- The collector at every moment at which it can run, and what finalizers do
 -- then.
 
+local fixture = require "spec.support.fixture"
 local script = require "spec.support.script"
-local standin = require "dev.standin"
 
 describe("the collector", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = fixture.standin()
 
   -- All that the module does, in one program.
   local SCENARIO = [=[
