@@ -132,6 +132,12 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
   return settled;
 }
 
+void seer_sender_refer(seer_request *request) {
+  seer_lock();
+  request->references++;
+  seer_unlock();
+}
+
 /* With the lock held, and the last reference: whether on_error takes the
    request over. */
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
