@@ -55,7 +55,7 @@ build = {
         "src/core/http/sockets.c",
         "src/core/http/trace.c",
         "src/core/http/url.c",
-        "src/core/lines.c",
+        "src/core/line.c",
         "src/core/loop.c",
         "src/core/notice.c",
         "src/core/pace.c",

@@ -1,5 +1,6 @@
 #include "endpoint.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 
@@ -222,6 +223,7 @@ static void expire_lines(seer_endpoint *endpoint, int64_t now,
 seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                                 seer_queue **queue, seer_dead *dead) {
   seer_event *event;
+  seer_assert(seer_lock_is_held());
   wake_lines(endpoint, now);
   event = claim_from(endpoint, SEER_WAITED, now, queue, dead);
   if (event == NULL && is_open(endpoint, now))
@@ -286,6 +288,7 @@ static int64_t next_due(const seer_endpoint *endpoint) {
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
   int64_t next = next_ready(endpoint, SEER_WAITED, now);
+  seer_assert(seer_lock_is_held());
   if (endpoint->level > 0 && endpoint->queued_in_flight > 0)
     queued = SEER_NEVER; /* the end of the probe decides */
   next = sooner(next, later(queued, endpoint->paused_until));
@@ -295,14 +298,19 @@ int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
 
 void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
                           int64_t now) {
+  seer_assert(seer_lock_is_held());
+  seer_assert(endpoint->in_flight > 0);
   endpoint->in_flight--;
   if (!waited)
     endpoint->queued_in_flight--;
+  seer_assert(endpoint->queued_in_flight >= 0 &&
+              endpoint->queued_in_flight <= endpoint->in_flight);
   seer_pace_end(&endpoint->pace, sent, now);
 }
 
 bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
                        int sent, int64_t now) {
+  seer_assert(seer_lock_is_held());
   if (seer_pace_delay(&endpoint->pace, settings->rate_limit, now) > 0)
     return false;
   seer_pace_end(&endpoint->pace, sent, now);
@@ -385,6 +393,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
   bool wait_less = attempt->exiting && answer->unreachable;
   int64_t max = attempt->waited ? settings->max_waited_delay
                                 : settings->max_queued_delay;
+  seer_assert(seer_lock_is_held());
   if (shows_that_it_works(attempt))
     succeed(endpoint, attempt);
   else if (attempt->verdict == SEER_PAUSE)
@@ -399,6 +408,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
 }
 
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
+  seer_assert(seer_lock_is_held());
   endpoint->failures = endpoint->level = endpoint->refusals = 0;
   endpoint->paused_until = 0;
   endpoint->epoch++;
