@@ -286,6 +286,7 @@ static int64_t next_due(const seer_endpoint *endpoint) {
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
   int64_t next = next_ready(endpoint, SEER_WAITED, now);
+  endpoint->lines.changed = false;
   if (endpoint->level > 0 && endpoint->queued_in_flight > 0)
     queued = SEER_NEVER; /* the end of the probe decides */
   next = sooner(next, later(queued, endpoint->paused_until));

@@ -77,7 +77,8 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                                 seer_queue **queue, seer_dead *dead);
 
 /* When it is worth to claim again, or an event is due to expire; SEER_NEVER
-   if only a new event or the end of a request can change anything. */
+   if only a new event or the end of a request can change anything. From now
+   on a change in its lines is news. */
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 
 /* A claimed event is in flight no more; its request went over the wire

@@ -47,31 +47,31 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
   return queue->settings.thread && seer_state_wants_thread(now);
 }
 
+/* Gives up the lock after something was done to a queue. The sender is woken
+   if it sleeps and may have something new to send. */
+static void unlock_and_ring(const seer_queue *queue) {
+  bool ring = seer_queue_has_news(queue) && seer_state_kick();
+  int alarm = seer_process.alarm;
+  seer_unlock();
+  if (ring)
+    seer_alarm_ring(alarm);
+}
+
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   /* Reading the exact time would be a good part of what this costs. */
   int64_t now =
       event->request != NULL ? seer_clock_now() : seer_clock_coarse();
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
-  const seer_event *next;
-  bool ring = false, start;
-  int alarm;
+  bool start;
   seer_lock();
-  next = queue->line[SEER_QUEUED].head;
   if (event->request != NULL)
     begin_waiting(event->request, now);
   result = seer_process.phase == SEER_PHASE_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
-  /* What was settled to make room may have let another go. */
-  if (queue->line[SEER_QUEUED].head != next ||
-      (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
-    ring = seer_state_kick();
   start = result == SEER_ACCEPTED && wants_thread(queue, now);
-  alarm = seer_process.alarm;
-  seer_unlock();
-  if (ring)
-    seer_alarm_ring(alarm);
+  unlock_and_ring(queue);
   if (start)
     seer_loop_start();
   if (!seer_dead_is_empty(&dead))
@@ -116,10 +116,13 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   return open;
 }
 
-static void cancel(seer_queue *queue, seer_request *request, int64_t now,
-                   seer_dead *dead) {
+/* With the lock held, which is given up. */
+static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
+  seer_dead dead = SEER_NO_DEAD;
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
-  seer_queue_cancel(queue, request, now, dead);
+  seer_queue_cancel(queue, request, now, &dead);
+  unlock_and_ring(queue);
+  seer_endpoint_bury(&dead);
 }
 
 /* With the lock held, which is given up meanwhile: what can be done for a
@@ -134,24 +137,23 @@ static void step_once(void) {
 
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline) {
-  seer_dead dead = SEER_NO_DEAD;
   bool settled;
   seer_lock();
   if (!request->settled && queue != NULL && deadline == 0)
     step_once();
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
-    if (now >= request->give_up)
-      cancel(queue, request, now, &dead);
-    else if (now >= deadline)
+    if (now >= request->give_up) {
+      cancel(queue, request, now);
+      return true;
+    }
+    if (now >= deadline)
       break;
-    else
-      wait_for_change(queue, request->give_up < deadline ? request->give_up
-                                                         : deadline);
+    wait_for_change(queue,
+                    request->give_up < deadline ? request->give_up : deadline);
   }
   settled = request->settled;
   seer_unlock();
-  seer_endpoint_bury(&dead);
   return settled;
 }
 
