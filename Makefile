@@ -24,7 +24,7 @@ ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now \
 	$(LDFLAGS)
 
 BUILD = build/$(LUA)$(SUFFIX)
-SOURCES := $(sort $(wildcard src/*.c src/core/*.c src/core/http/*.c))
+SOURCES := $(sort $(wildcard src/*.c src/core/*.c src/core/*/*.c))
 OBJECTS = $(SOURCES:src/%.c=$(BUILD)/%.o)
 
 $(BUILD)/seerstack.so: $(OBJECTS)

@@ -2,8 +2,9 @@
 
 #include "client.h"
 #include "compat.h"
-#include "core/tell.h"
+#include "core/base/tell.h"
 #include "merge.h"
+#include "methods.h"
 #include "options.h"
 #include "result.h"
 #include "send.h"
@@ -30,7 +31,7 @@ static bool get(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
   if (seer_client_test(L, SEER_SEND_SELF) != NULL)
     return true;
-  if (!seer_client_push(L, SEER_SEND_SELF, "configure")) {
+  if (!seer_methods_push(L, SEER_SEND_SELF, "configure")) {
     fail(L);
     return false;
   }
@@ -59,23 +60,23 @@ static int post(lua_State *L) {
 }
 
 static int flush(lua_State *L) {
-  return get(L) ? seer_client_flush(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_flush(L, SEER_SEND_SELF) : 3;
 }
 
 static int close(lua_State *L) {
-  return get(L) ? seer_client_close(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_close(L, SEER_SEND_SELF) : 3;
 }
 
 static int poll(lua_State *L) {
-  return get(L) ? seer_client_poll(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_poll(L, SEER_SEND_SELF) : 3;
 }
 
 static int pump(lua_State *L) {
-  return get(L) ? seer_client_pump(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_pump(L, SEER_SEND_SELF) : 3;
 }
 
 static int stats(lua_State *L) {
-  return get(L) ? seer_client_stats(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_stats(L, SEER_SEND_SELF) : 3;
 }
 
 static int get_default(lua_State *L) {
@@ -89,7 +90,7 @@ static void push_copy(lua_State *L) {
     seer_options_misuse(L, 1, "configure");
   if (!seer_options_get(L, -1, "ca_file"))
     return;
-  if (!seer_value_push_file(L, lua_tostring(L, -1)))
+  if (!seer_values_push_file(L, lua_tostring(L, -1)))
     seer_options_misuse(L, 1, "configure");
   lua_setfield(L, -3, "ca_blob"); /* copy, ca_file */
   lua_pushnil(L);

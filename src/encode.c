@@ -1,8 +1,7 @@
 #include "encode.h"
 
 #include "compat.h"
-#include "core/json.h"
-#include "marks.h"
+#include "core/base/json.h"
 #include "number.h"
 #include "path.h"
 

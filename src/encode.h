@@ -10,7 +10,8 @@
  * "data.items[3].callback: a function cannot be sent".
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
+#include "marks.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -22,16 +23,6 @@
 /* The room on the stack that encoding needs and callers provide: a key and a
    value for each level, and a few for what is looked up. */
 #define SEER_ENCODE_STACK (2 * SEER_ENCODE_DEPTH + LUA_MINSTACK)
-
-/* What marks a table as an array, or stands for one, in this Lua state. */
-typedef struct seer_marks seer_marks;
-
-/* Finds the marks (seerstack's own, and those that the loaded lua-cjson
-   has) and keeps them in the registry. [-0, +0] */
-void seer_encode_open(lua_State *L);
-
-/* The marks of this state; they live as long as it does. [-0, +0] */
-const seer_marks *seer_encode_marks(lua_State *L);
 
 /* Appends the value at `index`, which is not relative to the top and called
    `field` in messages. On failure pushes the message and returns false; a
@@ -48,9 +39,6 @@ bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
 
 /* True if `out` has no error, else pushes a message about it. [-0, +(0|1)] */
 bool seer_encode_check(lua_State *L, const seer_buffer *out);
-
-/* seerstack.array(t): marks t as an array and returns it. */
-int seer_encode_array(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -2,7 +2,7 @@
 
 #include "callbacks.h"
 #include "compat.h"
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "options.h"
 #include "result.h"
 
@@ -108,7 +108,7 @@ static int future_gc(lua_State *L) {
   seer_request *request = f->request;
   f->request = NULL;
   if (request != NULL)
-    seer_request_abandon(f->client->queue, request);
+    seer_sender_leave(f->client->queue, request);
   return 0;
 }
 

@@ -23,7 +23,7 @@ seer_holder *seer_holder_push(lua_State *L, size_t ceiling) {
 
 void seer_holder_release(seer_holder *holder) {
   if (holder->request != NULL)
-    seer_request_release(holder->request);
+    seer_sender_leave(NULL, holder->request);
   if (holder->event != NULL)
     seer_report_free_lost(holder->event);
   if (holder->endpoint != NULL)

@@ -1,7 +1,7 @@
 #include "number.h"
 
 #include "compat.h"
-#include "core/json.h"
+#include "core/base/json.h"
 
 #include <errno.h>
 #include <locale.h>

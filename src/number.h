@@ -6,7 +6,7 @@
  * floats of all versions, and LuaJIT's boxed 64-bit integers.
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 #include "path.h"
 
-#include "core/json.h"
+#include "core/base/json.h"
 #include "number.h"
 
 #include <stdbool.h>

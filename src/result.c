@@ -1,7 +1,7 @@
 #include "result.h"
 
 #include "compat.h"
-#include "core/ascii.h"
+#include "core/base/ascii.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 #include "core/endpoint.h"
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/sender.h"
-#include "core/thread.h"
+#include "core/base/thread.h"
 #include "unit.h"
 
 #include <stdio.h>

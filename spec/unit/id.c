@@ -1,4 +1,4 @@
-#include "core/id.h"
+#include "core/base/id.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 #include "unit.h"
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/http/http.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 #include "core/pace.h"
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "unit.h"
 
 #include <stdlib.h>

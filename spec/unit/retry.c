@@ -1,6 +1,6 @@
-#include "core/retry.h"
+#include "core/base/retry.h"
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "unit.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
-#include "core/block.h"
-#include "core/buffer.h"
+#include "core/base/block.h"
+#include "core/base/buffer.h"
 #include "core/http/http.h"
-#include "core/mask.h"
+#include "core/base/mask.h"
 #include "unit.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "endpoint.h"
 
-#include "clock.h"
-#include "thread.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -234,7 +234,7 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
   if (event->request == NULL)
     endpoint->queued_in_flight++;
   else
-    event->request->give_up = seer_clock_after(
+    event->request->waits_until = seer_clock_after(
         now, seer_clock_after(WAITER_GRACE, event->request->timeout));
   seer_pace_begin(&endpoint->pace);
   return event;

@@ -11,10 +11,10 @@
  * The fields are guarded by the lock; only the strings are constant.
  */
 
+#include "base/tell.h"
 #include "http/http.h"
 #include "pace.h"
 #include "queue.h"
-#include "tell.h"
 
 #pragma GCC visibility push(hidden)
 

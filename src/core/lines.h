@@ -11,7 +11,7 @@
  * nothing can fail. With the lock held.
  */
 
-#include "event.h"
+#include "base/event.h"
 
 #pragma GCC visibility push(hidden)
 

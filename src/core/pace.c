@@ -1,6 +1,6 @@
 #include "pace.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 int64_t seer_pace_share(int64_t rate_limit) {
   int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;

@@ -1,7 +1,7 @@
 #include "queue.h"
 
-#include "clock.h"
-#include "thread.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_site *site,
+                     seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines) {
   memset(queue, 0, sizeof *queue);
   queue->settings = *settings;

@@ -25,7 +25,6 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct seer_endpoint seer_endpoint;
-typedef struct seer_site seer_site;
 
 typedef enum seer_submitted {
   SEER_ACCEPTED,    /* the queue has taken the event */
@@ -36,7 +35,7 @@ typedef enum seer_submitted {
 struct seer_queue {
   seer_settings settings;
   seer_endpoint *endpoint;
-  seer_site *site;
+  struct seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
   seer_queue *next_dead;
   seer_line line[SEER_URGENCIES];
@@ -85,7 +84,7 @@ static inline bool seer_dead_is_empty(const seer_dead *dead) {
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_site *site,
+                     seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines);
 
 /* Takes an event. If there is no room, settles what has expired; then, with

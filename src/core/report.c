@@ -1,7 +1,7 @@
 #include "report.h"
 
-#include "clock.h"
-#include "thread.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 #include "settle.h"
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/thread.h"
 #include "report.h"
 #include "state.h"
-#include "thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,7 +118,8 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
   seer_event *event = transfer->event;
   if (!is_over(&end->attempt)) {
     if (event->request != NULL)
-      event->request->give_up = seer_clock_after(due, event->request->timeout);
+      event->request->waits_until =
+          seer_clock_after(due, event->request->timeout);
     seer_queue_release(queue, event, due, now);
     return;
   }
@@ -155,7 +156,7 @@ void seer_settle(seer_transfer *transfer) {
   seer_dead dead = SEER_NO_DEAD;
   seer_report_answer(transfer);
   seer_lock();
-  end.attempt.exiting = seer_process.exiting;
+  end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, &report, now);
   dispose(&end, transfer, due, now, &dead);
   seer_unlock();
@@ -185,7 +186,7 @@ void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
     seer_queue_done(queue, event, SEER_SETTLED_REJECTED, &dead);
   } else {
     if (request != NULL)
-      request->give_up = seer_clock_after(due, request->timeout);
+      request->waits_until = seer_clock_after(due, request->timeout);
     seer_queue_release(queue, event, due, now);
   }
   seer_unlock();

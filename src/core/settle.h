@@ -7,6 +7,7 @@
  */
 
 #include "http/http.h"
+#include "queue.h"
 
 #pragma GCC visibility push(hidden)
 

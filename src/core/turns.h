@@ -13,7 +13,7 @@
  * that one can be dropped without a search.
  */
 
-#include "event.h"
+#include "base/event.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -94,7 +94,7 @@ typedef struct seer_event seer_event;
 typedef struct seer_request {
   int64_t timeout; /* ms, of an attempt */
   int64_t max_retries;
-  int64_t give_up; /* when the waiter gives up, unless it moves on */
+  int64_t waits_until; /* or until it is settled; may move on */
   int references;
   uint32_t generation; /* of its event */
   bool settled;

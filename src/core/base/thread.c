@@ -80,6 +80,10 @@ bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
   return pthread_atfork(prepare, parent, child) == 0;
 }
 
+seer_thread_id seer_thread_self(void) {
+  return (seer_thread_id)pthread_self();
+}
+
 static void *run_thread(void *argument) {
   void (*run)(void);
   *(void **)&run = argument; /* POSIX lets a function hide in a void * */

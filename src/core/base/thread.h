@@ -34,6 +34,10 @@ void seer_wait(int64_t deadline);
 /* With the lock held: wakes all who are in seer_wait. */
 void seer_wake(void);
 
+/* What tells threads apart; 0 is none. Safe in a handler of a signal. */
+typedef uintptr_t seer_thread_id;
+seer_thread_id seer_thread_self(void);
+
 /* Starts a detached thread with every signal blocked, except those that a
    crash raises. False if the system refuses. */
 bool seer_thread_start(void (*run)(void));
