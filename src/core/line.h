@@ -42,6 +42,8 @@ struct seer_lines {
   seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
   int count[SEER_URGENCIES];        /* lines in each ring */
   seer_line *delayed;               /* a list */
+  bool changed; /* the first of some line is another; the sender, who sleeps
+                   until one may go, clears it when it has looked */
 };
 
 /* Adds a ready event: behind all others, or before them. */
