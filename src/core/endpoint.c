@@ -141,11 +141,12 @@ const char *seer_endpoint_url(const seer_endpoint *endpoint) {
 }
 
 /* Whether queued events may go now: not while it pauses, and while it backs
-   off one at a time. */
+   off one at a time. What was sent before the pause does not matter: it may
+   hang for long. */
 static bool is_open(const seer_endpoint *endpoint, int64_t now) {
   if (endpoint->paused_until > now)
     return false;
-  return endpoint->level == 0 || endpoint->queued_in_flight == 0;
+  return endpoint->level == 0 || endpoint->probes == 0;
 }
 
 /* Milliseconds until this line may send; SEER_NEVER when the end of some
@@ -234,7 +235,7 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
     return NULL;
   endpoint->in_flight++;
   if (event->request == NULL)
-    endpoint->queued_in_flight++;
+    endpoint->probes++;
   else
     event->request->waits_until = seer_clock_after(
         now, seer_clock_after(WAITER_GRACE, event->request->timeout));
@@ -289,22 +290,28 @@ int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
   int64_t next = next_ready(endpoint, SEER_WAITED, now);
   seer_assert(seer_lock_is_held());
-  if (endpoint->level > 0 && endpoint->queued_in_flight > 0)
+  endpoint->lines.changed = false;
+  if (endpoint->level > 0 && endpoint->probes > 0)
     queued = SEER_NEVER; /* the end of the probe decides */
   next = sooner(next, later(queued, endpoint->paused_until));
   next = sooner(next, next_due(endpoint));
   return sooner(next, next_expiry(endpoint));
 }
 
-void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
-                          int64_t now) {
+/* From now on, what is in flight tells nothing of whether the service works
+   again. */
+static void begin_epoch(seer_endpoint *endpoint) {
+  endpoint->epoch++;
+  endpoint->probes = 0;
+}
+
+void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, uint32_t epoch,
+                          int sent, int64_t now) {
   seer_assert(seer_lock_is_held());
   seer_assert(endpoint->in_flight > 0);
   endpoint->in_flight--;
-  if (!waited)
-    endpoint->queued_in_flight--;
-  seer_assert(endpoint->queued_in_flight >= 0 &&
-              endpoint->queued_in_flight <= endpoint->in_flight);
+  if (!waited && epoch == endpoint->epoch)
+    endpoint->probes--;
   seer_pace_end(&endpoint->pace, sent, now);
 }
 
@@ -331,7 +338,7 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
                      const seer_attempt *attempt, int64_t now) {
   int64_t delay;
   if (attempt->epoch == endpoint->epoch) {
-    endpoint->epoch++;
+    begin_epoch(endpoint);
     endpoint->level++;
     if (attempt->exiting && is_refusal(attempt) &&
         ++endpoint->refusals >= REFUSALS_ENDURED)
@@ -411,7 +418,7 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
   seer_assert(seer_lock_is_held());
   endpoint->failures = endpoint->level = endpoint->refusals = 0;
   endpoint->paused_until = 0;
-  endpoint->epoch++;
+  begin_epoch(endpoint);
   while (endpoint->lines.delayed != NULL)
     seer_queue_hurry(endpoint->lines.delayed);
 }
@@ -419,7 +426,7 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
 void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(&endpoint->pace, 0, sizeof endpoint->pace);
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
-  endpoint->in_flight = endpoint->queued_in_flight = 0;
+  endpoint->in_flight = 0;
   endpoint->hopeless = false;
   for (seer_site *site = endpoint->sites; site != NULL;
        site = seer_site_next(site))

@@ -137,7 +137,7 @@ static int start_transfers(const claimed *claims, int count) {
     if (start_transfer(&claims[i]))
       started++;
     else
-      seer_settle_unsent(claims[i].endpoint, claims[i].queue, claims[i].event);
+      seer_settle_unsent(claims[i].queue, claims[i].event, claims[i].epoch);
   }
   return started;
 }

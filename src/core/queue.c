@@ -271,12 +271,6 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   return SEER_ACCEPTED;
 }
 
-bool seer_queue_was_idle(const seer_queue *queue, const seer_event *event) {
-  assert_sound(queue);
-  return queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED]
-             .head == event;
-}
-
 static bool is_cancelled(const seer_event *event) {
   return event->request != NULL && event->request->cancelled;
 }

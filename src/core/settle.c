@@ -143,7 +143,8 @@ static int64_t learn(const seer_transfer *transfer,
   seer_queue *queue = transfer->queue;
   int level = endpoint->level;
   int64_t due;
-  seer_endpoint_landed(endpoint, attempt->waited, transfer->sent, now);
+  seer_endpoint_landed(endpoint, attempt->waited, attempt->epoch,
+                       transfer->sent, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
   seer_report_decide(report, transfer, attempt,
                      level > 0 && endpoint->level == 0, now);
@@ -177,13 +178,12 @@ static bool is_last_attempt(const seer_event *event) {
          event->attempts > event->request->max_retries;
 }
 
-void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
-                        seer_event *event) {
+void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch) {
   int64_t now = seer_clock_now(), due = now + UNSENT_DELAY;
   seer_request *request = event->request;
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  seer_endpoint_landed(endpoint, request != NULL, 0, now);
+  seer_endpoint_landed(queue->endpoint, request != NULL, epoch, 0, now);
   if (is_last_attempt(event)) {
     if (!request->settled)
       request->outcome.failure = SEER_FAILURE_NOMEM;

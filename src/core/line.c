@@ -1,4 +1,4 @@
-#include "lines.h"
+#include "line.h"
 
 #include "base/assert.h"
 #include "base/thread.h"
@@ -49,11 +49,16 @@ static void leave_delayed(seer_line *line, seer_line **list) {
     line->next_delayed->previous_delayed = line->previous_delayed;
 }
 
+static void begin_with(seer_line *line, seer_event *event) {
+  line->head = event;
+  line->lines->changed = true;
+}
+
 void seer_line_append(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
   event->next = NULL;
   if (line->head == NULL) {
-    line->head = event;
+    begin_with(line, event);
     join_ready(line);
   } else {
     event->child = line->tail;
@@ -71,7 +76,7 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
   } else {
     line->head->child = event;
   }
-  line->head = event;
+  begin_with(line, event);
 }
 
 void seer_line_take_out(seer_line *line, seer_event *event) {
@@ -79,7 +84,7 @@ void seer_line_take_out(seer_line *line, seer_event *event) {
   if (event->child != NULL)
     event->child->next = event->next;
   else
-    line->head = event->next;
+    begin_with(line, event->next);
   if (event->next != NULL)
     event->next->child = event->child;
   else
