@@ -50,6 +50,7 @@ build = {
         "src/core/http/url.c",
         "src/core/id.c",
         "src/core/json.c",
+        "src/core/kinds.c",
         "src/core/loop.c",
         "src/core/mask.c",
         "src/core/notice.c",
