@@ -40,6 +40,7 @@ build = {
         "src/core/base/event.c",
         "src/core/base/id.c",
         "src/core/base/json.c",
+        "src/core/base/kinds.c",
         "src/core/base/mask.c",
         "src/core/base/retry.c",
         "src/core/base/spare.c",
