@@ -1,7 +1,7 @@
 #include "core/base/block.h"
 #include "core/base/buffer.h"
-#include "core/http/http.h"
 #include "core/base/mask.h"
+#include "core/http/http.h"
 #include "unit.h"
 
 #include <stdio.h>
