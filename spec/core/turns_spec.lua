@@ -455,7 +455,8 @@ describe("a waited-for identify", function()
           }
           identify("u", "1")
           for i = 2, 3 do
-            local _, _, err = identify("u", tostring(i), { wait = true, timeout = 0.1 })
+            local _, _, err = identify("u", tostring(i),
+              { wait = true, timeout = 0.1 })
             print(err.name)
           end
           identify("v", "1")
