@@ -1,6 +1,7 @@
 local exchange = require "spec.support.exchange"
 local wait = require "spec.support.wait"
 
+local hold = exchange.hold
 local x
 
 after_each(function()
@@ -38,10 +39,6 @@ local function but(text, answer)
     end
     return exchange.ok()
   end
-end
-
-local function hold()
-  return "hold"
 end
 
 local function fail()
