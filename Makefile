@@ -115,12 +115,14 @@ test-hosts: deps # run the specs in the programs that embed Lua
 test-faults: deps # run the specs of what networks and servers do wrong
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
 
+# Builds for tests check what comments promise (src/core/base/assert.h).
+ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
 NO_SPARES = -DSEER_SPARE_MOST=0
 
 # The sanitizers see the module; the interpreters are the system's.
 SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(FLAGS_$*)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(FLAGS_$*)"
 FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	$(NO_SPARES)
 FLAGS_tsan = -fsanitize=thread
@@ -140,7 +142,8 @@ torture-sample: # the same in a minute: a few of them
 # The module's objects, a target's own, and what the targets share.
 FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
-	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) $(NO_SPARES)"
+	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) \
+	$(ASSERT) $(NO_SPARES)"
 FUZZ_CC = $(shell command -v clang-14 || echo clang)
 FUZZERS = $(patsubst checks/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard checks/fuzz/*.c))
 # Functions that a target has in its own way.
@@ -176,7 +179,7 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 
 # Memcheck knows too little of what the optimizer and the hardening make.
 VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(NO_SPARES)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(NO_SPARES)"
 
 test-valgrind: deps # the same, under valgrind's memcheck; SPEC=path restricts
 	@dev/deps.sh valgrind

@@ -214,6 +214,18 @@ describe("an endpoint", function()
     assert.equal(10, x:settle().delivered)
   end)
 
+  it("recovers though a request from before its pause still hangs",
+    function()
+      x.client = x:new { max_in_flight = 2 }
+      x:capture_many(50)
+      x:serve(exchange.sequence {
+        { "hold" }, { 429, { ["Retry-After"] = "0.3" } },
+      }, function() return x.client:stats().delivered == 49 end)
+      assert.equal(1, count_held())
+      answer_held(200)
+      assert.equal(50, x:settle().delivered)
+    end)
+
   it("pauses as long as a 429 asks for", function()
     x.client = x:new { max_in_flight = 1 }
     x:capture_many(3)

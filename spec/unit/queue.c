@@ -237,7 +237,23 @@ static void check_dead(seer_dead *dead) {
   gone = 0;
 }
 
+/* What the sender knew when it fell asleep. It has to be woken when the first
+   of a line is another, unless all that has become of it is to leave. */
+static int known[SEER_URGENCIES];
+
+static void check_news(void) {
+  bool changed = false;
+  for (int i = 0; i < SEER_URGENCIES; i++) {
+    int first = lengths[i] > 0 ? line[i][0] : -1;
+    changed = changed || (first != known[i] && first >= 0);
+    known[i] = first;
+  }
+  CHECK(seer_queue_has_news(&queue) || !changed);
+  lines.changed = false;
+}
+
 static void check(seer_dead *dead) {
+  check_news();
   check_line(SEER_WAITED);
   check_line(SEER_QUEUED);
   check_counts();
@@ -425,7 +441,9 @@ static void begin_test(bool drop_oldest) {
   memset(items, 0, sizeof items);
   memset(lengths, 0, sizeof lengths);
   memset(settled, 0, sizeof settled);
+  known[SEER_WAITED] = known[SEER_QUEUED] = -1;
   unit_now += unit_now % 2;
+  gone = 0;
   accepted = refused = orders = flushed = 0;
   seer_queue_init(&queue, &settings, NULL, NULL, &lines);
 }

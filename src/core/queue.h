@@ -12,12 +12,13 @@
  * identify behind an unsettled one of the same user), or in flight.
  * Waited-for requests have a line of their own, which is served first.
  *
- * Every function here is called with the lock held and only moves pointers.
+ * But for the first and the last, the functions here are called with the lock
+ * held; they only move pointers.
  * Events that are done with go to a caller's list of the dead, to be freed
  * when the lock is given up.
  */
 
-#include "lines.h"
+#include "line.h"
 #include "notice.h"
 #include "settings.h"
 #include "turns.h"
@@ -92,9 +93,11 @@ void seer_queue_init(seer_queue *queue, const seer_settings *settings,
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead);
 
-/* True if an event just put is the only ready one of its line: nobody was
-   waiting to be sent, so the sender may be asleep. */
-bool seer_queue_was_idle(const seer_queue *queue, const seer_event *event);
+/* True if the sender, who may be asleep, has to look again: something else is
+   the first of a line than when it looked last. */
+static inline bool seer_queue_has_news(const seer_queue *queue) {
+  return queue->line[SEER_QUEUED].lines->changed;
+}
 
 /* The next ready event of a line, now in flight; NULL if there is none.
    Expired and cancelled ones on the way are settled. */

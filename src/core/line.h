@@ -1,5 +1,5 @@
-#ifndef SEER_LINES_H
-#define SEER_LINES_H
+#ifndef SEER_LINE_H
+#define SEER_LINE_H
 
 /*
  * Lines of events that are to be sent: the ready ones, first in first out,
@@ -42,6 +42,8 @@ struct seer_lines {
   seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
   int count[SEER_URGENCIES];        /* lines in each ring */
   seer_line *delayed;               /* a list */
+  bool changed; /* the first of some line is another; the sender, who sleeps
+                   until one may go, clears it when it has looked */
 };
 
 /* Adds a ready event: behind all others, or before them. */

@@ -1,5 +1,7 @@
-#include "lines.h"
+#include "line.h"
 
+#include "base/assert.h"
+#include "base/thread.h"
 #include "heap.h"
 
 /* Lines that have ready events form a ring, lines that have delayed ones an
@@ -47,10 +49,16 @@ static void leave_delayed(seer_line *line, seer_line **list) {
     line->next_delayed->previous_delayed = line->previous_delayed;
 }
 
+static void begin_with(seer_line *line, seer_event *event) {
+  line->head = event;
+  line->lines->changed = true;
+}
+
 void seer_line_append(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   event->next = NULL;
   if (line->head == NULL) {
-    line->head = event;
+    begin_with(line, event);
     join_ready(line);
   } else {
     event->child = line->tail;
@@ -60,6 +68,7 @@ void seer_line_append(seer_line *line, seer_event *event) {
 }
 
 void seer_line_prepend(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   event->next = line->head;
   if (line->head == NULL) {
     line->tail = event;
@@ -67,14 +76,15 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
   } else {
     line->head->child = event;
   }
-  line->head = event;
+  begin_with(line, event);
 }
 
 void seer_line_take_out(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   if (event->child != NULL)
     event->child->next = event->next;
   else
-    line->head = event->next;
+    begin_with(line, event->next);
   if (event->next != NULL)
     event->next->child = event->child;
   else
@@ -92,6 +102,7 @@ seer_event *seer_line_pop(seer_line *line) {
 }
 
 void seer_line_delay(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   if (line->heap == NULL)
     join_delayed(line, &line->lines->delayed);
   seer_heap_push(&line->heap, event);
