@@ -82,6 +82,7 @@ build = {
         "src/options.c",
         "src/path.c",
         "src/record.c",
+        "src/require.c",
         "src/result.c",
         "src/seerstack.c",
         "src/send.c",
