@@ -20,6 +20,10 @@
 /* Appends the number at `index`, which must be one. [-0, +0] */
 void seer_number_write(lua_State *L, int index, seer_buffer *out);
 
+/* The same where it is a name, as keys are: minus zero is no other key than
+   0. [-0, +0] */
+void seer_number_name(lua_State *L, int index, seer_buffer *out);
+
 /* False if no number's spelling begins as the text does. */
 static inline bool seer_number_may_be(const char *text) {
   return *text == '-' || (*text >= '0' && *text <= '9');
