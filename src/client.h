@@ -14,7 +14,7 @@
  * or as an upvalue.
  */
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/sender.h"
 #include "holder.h"
 #include "marks.h"

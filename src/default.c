@@ -2,7 +2,7 @@
 
 #include "client.h"
 #include "compat.h"
-#include "core/tell.h"
+#include "core/base/tell.h"
 #include "merge.h"
 #include "methods.h"
 #include "result.h"

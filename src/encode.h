@@ -10,8 +10,8 @@
  * "data.items[3].callback: a function cannot be sent".
  */
 
-#include "core/buffer.h"
-#include "core/kinds.h"
+#include "core/base/buffer.h"
+#include "core/base/kinds.h"
 #include "marks.h"
 
 #include <lua.h>

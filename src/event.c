@@ -1,8 +1,8 @@
 #include "event.h"
 
 #include "compat.h"
-#include "core/clock.h"
-#include "core/json.h"
+#include "core/base/clock.h"
+#include "core/base/json.h"
 #include "number.h"
 
 #define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */

@@ -2,10 +2,10 @@
 
 #include "client.h"
 #include "compat.h"
-#include "core/block.h"
-#include "core/endpoint.h"
+#include "core/base/block.h"
+#include "core/base/version.h"
+#include "core/endpoints.h"
 #include "core/report.h"
-#include "core/version.h"
 #include "fields.h"
 #include "merge.h"
 
@@ -86,12 +86,12 @@ static void set_site(lua_State *L, const seer_client_options *options,
 */
 
 static bool open_queue(seer_client *client, const seer_site_options *options) {
-  seer_endpoint *endpoint = seer_endpoint_get(options, &client->site);
+  seer_endpoint *endpoint = seer_endpoints_get(options, &client->site);
   if (endpoint == NULL)
     return false;
   client->queue = seer_sender_open(&client->settings, endpoint, client->site);
   if (client->queue == NULL) {
-    seer_endpoint_release(endpoint, client->site);
+    seer_endpoints_release(endpoint, client->site);
     client->site = NULL;
     return false;
   }

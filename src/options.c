@@ -1,8 +1,8 @@
 #include "options.h"
 
 #include "compat.h"
+#include "core/base/tell.h"
 #include "core/process.h"
-#include "core/tell.h"
 #include "values.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "compat.h"
+#include "core/base/version.h"
 #include "core/process.h"
-#include "core/version.h"
 #include "default.h"
 #include "future.h"
 #include "holder.h"

@@ -2,7 +2,7 @@
 
 #include "callbacks.h"
 #include "compat.h"
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "event.h"
 #include "future.h"
 #include "holder.h"

@@ -1,8 +1,8 @@
 #include "values.h"
 
 #include "compat.h"
+#include "core/base/tell.h"
 #include "core/http/http.h"
-#include "core/tell.h"
 #include "fields.h"
 #include "holder.h"
 #include "merge.h"

@@ -1,10 +1,10 @@
 #include "core/http/site.h"
 
-#include "core/block.h"
-#include "core/clock.h"
-#include "core/mask.h"
-#include "core/thread.h"
-#include "core/version.h"
+#include "core/base/block.h"
+#include "core/base/clock.h"
+#include "core/base/mask.h"
+#include "core/base/thread.h"
+#include "core/base/version.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  * connected transfers, which the lock guards.
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
 #include "core/http/http.h"
 
 #include <curl/curl.h>

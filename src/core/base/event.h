@@ -89,15 +89,17 @@ typedef struct seer_event seer_event;
 typedef struct seer_request {
   int64_t timeout; /* ms, of an attempt */
   int64_t max_retries;
-  int64_t give_up; /* when the waiter gives up, unless it moves on */
+  int64_t waits_until; /* or until it is settled; may move on */
   int references;
   uint32_t generation; /* of its event */
   bool settled;
   bool cancelled;    /* settled by the waiter: send it no more */
+  bool away;         /* its event is in flight, or delayed */
   bool future;       /* the waiter may never ask */
   bool asked;        /* the waiter has seen the outcome */
-  seer_event *event; /* of a future that has failed, for on_error... */
-  uint32_t forks;    /* ...of this process: the queue's, when it failed */
+  seer_event *event; /* until it is settled; kept for on_error when it is a
+                        future that has failed... */
+  uint32_t forks;    /* ...in this process: the queue's, when it failed */
   seer_outcome outcome;
 } seer_request;
 
@@ -105,10 +107,10 @@ typedef struct seer_request {
    a keyed hash; two users that share one merely wait for each other. */
 typedef struct seer_turn {
   uint64_t user;
-  seer_event *child[2];        /* links of the tree of those at the front */
-  seer_event *follower;        /* the next of the same user, oldest first */
-  seer_event *last;            /* at the front only: the end of that chain */
-  seer_event *previous, *next; /* at the front only: those followed */
+  seer_event *link[2];  /* of the fronts' tree, or of the followers' list */
+  seer_event *ahead;    /* the one before of the same user; NULL: a front */
+  seer_event *follower; /* the next of the same user */
+  seer_event *last;     /* at the front only: the end of that chain */
 } seer_turn;
 
 #define SEER_PART_TURN 1
