@@ -31,7 +31,7 @@ trap 'rm -rf "$results"' EXIT
 [ -n "${SANITIZER:-}" ] || unset SANITIZER
 export ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=1"
 ASAN_OPTIONS+=":quarantine_size_mb=4"
-export LSAN_OPTIONS="suppressions=$PWD/dev/lsan.supp:print_suppressions=0"
+export LSAN_OPTIONS="suppressions=$PWD/checks/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export TSAN_OPTIONS="die_after_fork=0:atexit_sleep_ms=50"
 export VALGRIND_OPTS="-q --num-callers=30 --error-exitcode=99"
@@ -60,7 +60,7 @@ wrap_sanitizer() { # interpreter, path
 wrap_valgrind() { # interpreter, path
   printf '#!/bin/sh\nexec valgrind %s %s %s "$@"\n' \
     "--log-file=\"\$SEER_VALGRIND.%p\"" \
-    "--suppressions='$PWD/dev/valgrind.supp'" "$1" >"$2.new"
+    "--suppressions='$PWD/checks/valgrind.supp'" "$1" >"$2.new"
 }
 
 wrap() { # interpreter, path
