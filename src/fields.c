@@ -143,7 +143,7 @@ static void push_digits(lua_State *L, int index) {
   char memory[SEER_NUMBER_LENGTH];
   seer_buffer digits;
   seer_buffer_borrow(&digits, memory, sizeof(memory));
-  seer_number_write(L, index, &digits);
+  seer_number_name(L, index, &digits);
   lua_pushlstring(L, memory, digits.length);
 }
 

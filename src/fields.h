@@ -13,7 +13,7 @@
  * numbers, and quoted in no message: they may be secrets.
  */
 
-#include "core/block.h"
+#include "core/base/block.h"
 
 #include <lua.h>
 #include <stdbool.h>

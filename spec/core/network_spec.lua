@@ -2,6 +2,7 @@
 -- authority_spec.lua, HTTP/2 in http_version_spec.lua.
 
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local merged = require "spec.support.merged"
 local mime = require "mime"
 local seerstack = require "seerstack"
@@ -12,23 +13,15 @@ local tunnel = require "spec.support.tunnel"
 local ABROAD = "http://api.example.invalid/p"
 local EVENT = { name = "a.b" }
 
-local x, api, closing
-
-setup(function()
-  api = standin.start()
-end)
-
-teardown(function()
-  api:stop()
-end)
+local api = fixture.standin()
+local x = fixture.exchange()
+local closing
 
 before_each(function()
-  x, closing = exchange.open(), {}
-  api:reset()
+  closing = {}
 end)
 
 after_each(function()
-  x:close()
   for _, open in ipairs(closing) do
     open:close()
   end
@@ -49,13 +42,7 @@ end
 -- tunnel serve.
 local function send(client, lead, handler)
   local future = assert(client.events.capture(EVENT, { future = true }))
-  x:serve(handler, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, handler, lead and function() lead:step() end)
 end
 
 -- A proxy that nobody listens at.

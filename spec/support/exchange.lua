@@ -28,13 +28,10 @@ local DEFAULTS = {
 
 local keys = 0
 
--- A key that no client had before: with it comes a new endpoint, even when
--- the system gives a port a second time.
+-- A key that no client had before: with it comes a new endpoint.
 function exchange.key()
   keys = keys + 1
-  local key = ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
-  server.keys[key] = true
-  return key
+  return ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
 end
 
 -- A client of `url` with short delays and a new key, unless told otherwise.
@@ -59,6 +56,16 @@ end
 -- What a handler returns for a request that goes well.
 function exchange.ok()
   return 200, nil, SUCCESS
+end
+
+-- A handler for a request that is never answered.
+function exchange.hold()
+  return "hold"
+end
+
+-- The headers of a redirect.
+function exchange.location(url)
+  return { Location = url }
 end
 
 -- Returns what a list has, as a handler does.
@@ -120,6 +127,18 @@ function exchange:settle(handler, seconds)
   return exchange.adds_up(self.client)
 end
 
+-- Serves until a future is done, calling `meanwhile`, if given, all the time,
+-- and returns what the future gives.
+function exchange:get(future, handler, meanwhile)
+  self:serve(handler, function()
+    if meanwhile then
+      meanwhile()
+    end
+    return future:done()
+  end)
+  return future:get(0)
+end
+
 -- Serves for a time in which `condition` must hold throughout.
 function exchange:serve_while(condition, handler, seconds)
   local deadline, broken = socket.gettime() + seconds, false
@@ -140,7 +159,8 @@ function exchange:child(options, handler)
     code = options.code, timeout = options.timeout,
     env = script.environment(self.url, self.key, options.env),
   }
-  self:serve(handler, function() return child:done() end, 30)
+  self:serve(handler, function() return child:done() end,
+    options.timeout or 30)
   local result = child:wait()
   if result.status ~= 0 then
     error(("the program ended with %d: %s"):format(result.status,
