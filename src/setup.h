@@ -8,7 +8,7 @@
  */
 
 #include "client.h"
-#include "core/http/http.h"
+#include "core/http/site.h"
 
 #pragma GCC visibility push(hidden)
 

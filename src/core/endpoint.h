@@ -11,8 +11,9 @@
  * The fields are guarded by the lock; only the strings are constant.
  */
 
+#include "base/retry.h"
 #include "base/tell.h"
-#include "http/http.h"
+#include "http/site.h"
 #include "pace.h"
 #include "queue.h"
 
@@ -53,7 +54,7 @@ typedef struct seer_attempt {
 
 /* The endpoint of this base URL and key, with one more reference, and in
    `*site` its site with these options, likewise; NULL without memory. The
-   URL has passed seer_http_check_url, the key has no control characters.
+   URL has passed seer_url_check_base, the key has no control characters.
    Takes the lock. */
 seer_endpoint *seer_endpoint_get(const seer_site_options *options,
                                  seer_site **site);

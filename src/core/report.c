@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "http/http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
