@@ -5,6 +5,7 @@
 #include "core/base/block.h"
 #include "core/base/version.h"
 #include "core/endpoints.h"
+#include "core/http/url.h"
 #include "core/report.h"
 #include "fields.h"
 #include "merge.h"
@@ -109,7 +110,7 @@ static bool needs_key(const seer_settings *settings) {
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
   const char *url = seer_endpoint_url(client->endpoint);
-  bool plain = url[4] == ':' && !seer_http_is_loopback(url);
+  bool plain = url[4] == ':' && !seer_url_is_loopback(url);
   if (plain && needs_key(&client->settings) &&
       client->settings.log_level >= SEER_WARN &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))

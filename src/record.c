@@ -2,7 +2,7 @@
 
 #include "compat.h"
 #include "core/base/block.h"
-#include "core/http/http.h"
+#include "core/http/outgoing.h"
 #include "result.h"
 
 #include <string.h>
@@ -85,7 +85,7 @@ void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
   int64_t first, last;
   int list;
-  seer_http_preview(client->site, holder->event, &holder->scratch);
+  seer_outgoing_preview(client->site, holder->event, &holder->scratch);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
   push_request(L, holder->event, &holder->scratch);

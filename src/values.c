@@ -2,7 +2,8 @@
 
 #include "compat.h"
 #include "core/base/tell.h"
-#include "core/http/http.h"
+#include "core/http/site.h"
+#include "core/http/url.h"
 #include "fields.h"
 #include "holder.h"
 #include "merge.h"
@@ -137,7 +138,7 @@ static bool read_version(lua_State *L, double least, double most,
   int64_t version;
   if (!read_name(L, names, least, most, &version))
     return false;
-  if (version == 2 && !seer_http_has_http2())
+  if (version == 2 && !seer_site_has_http2())
     return judge(L, "this libcurl was built without HTTP/2");
   *place = version;
   return true;
@@ -210,7 +211,7 @@ static const char *fault_of_key(const char *key, size_t length) {
 
 static const char *fault_of_url(const char *url, size_t length) {
   return has_control(url, length) ? "the URL has a control character"
-                                  : seer_http_check_url(url);
+                                  : seer_url_check_base(url);
 }
 
 static const char *fault_of_proxy(const char *proxy, size_t length) {
@@ -218,7 +219,7 @@ static const char *fault_of_proxy(const char *proxy, size_t length) {
     return "the URL is blank; false means that there is no proxy";
   if (has_control(proxy, length))
     return "the URL has a control character";
-  return seer_http_check_proxy(proxy);
+  return seer_url_check_proxy(proxy);
 }
 
 static const char *fault_of_pem(const char *pem) {

@@ -1,7 +1,8 @@
 #include "core/base/block.h"
 #include "core/base/buffer.h"
 #include "core/base/mask.h"
-#include "core/http/http.h"
+#include "core/http/site.h"
+#include "core/http/url.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -105,9 +106,9 @@ static void knows_base_urls(void) {
                                     "http://h /",
                                     "http://h:99999"};
   for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-    CHECK(seer_http_check_url(good[i]) == NULL);
+    CHECK(seer_url_check_base(good[i]) == NULL);
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-    CHECK(seer_http_check_url(bad[i]) != NULL);
+    CHECK(seer_url_check_base(bad[i]) != NULL);
 }
 
 static void knows_loopback(void) {
@@ -121,9 +122,9 @@ static void knows_loopback(void) {
                                     "http://127.0.0.1.example",
                                     "junk://"};
   for (size_t i = 0; i < sizeof near / sizeof near[0]; i++)
-    CHECK(seer_http_is_loopback(near[i]));
+    CHECK(seer_url_is_loopback(near[i]));
   for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
-    CHECK(!seer_http_is_loopback(far[i]));
+    CHECK(!seer_url_is_loopback(far[i]));
 }
 
 static void knows_proxies(void) {
@@ -132,9 +133,9 @@ static void knows_proxies(void) {
                                      "socks4a://p"};
   static const char *const bad[] = {"ftp://p", "", "http://", "gopher://p"};
   for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-    CHECK(seer_http_check_proxy(good[i]) == NULL);
+    CHECK(seer_url_check_proxy(good[i]) == NULL);
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-    CHECK(seer_http_check_proxy(bad[i]) != NULL);
+    CHECK(seer_url_check_proxy(bad[i]) != NULL);
 }
 
 #define LINES 8
@@ -200,22 +201,23 @@ static void lays_lines_over(void) {
 static void knows_secret_lines(void) {
   static const struct {
     const char *line, *secret;
+    bool name_tells;
   } lines[] = {
-      {"Authorization: Bearer abc",      "abc"     },
-      {"proxy-AUTHORIZATION:Basic dTpw", "dTpw"    },
-      {"Cookie: a=b; c=d",               "a=b; c=d"},
-      {"Set-Cookie:  x=y",               "x=y"     },
-      {"Authorizations: abc",            NULL      },
-      {"X-Cookie: a",                    NULL      },
-      {"Cookie",                         NULL      },
-      {"Content-Type: text/html",        NULL      }
+      {"Authorization: Bearer abc",      "abc",      true },
+      {"proxy-AUTHORIZATION:Basic dTpw", "dTpw",     true },
+      {"Cookie: a=b; c=d",               "a=b; c=d", true },
+      {"Set-Cookie:  x=y",               "x=y",      true },
+      {"Authorizations: abc",            NULL,       false},
+      {"X-Cookie: a",                    NULL,       false},
+      {"Cookie",                         NULL,       true },
+      {"Content-Type: text/html",        NULL,       false}
   };
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
     const char *secret = seer_block_secret(lines[i].line);
     CHECK((secret == NULL) == (lines[i].secret == NULL));
     CHECK(secret == NULL || strcmp(secret, lines[i].secret) == 0);
-    CHECK(seer_block_is_secret(lines[i].line, strlen(lines[i].line)) ==
-          (secret != NULL));
+    CHECK(seer_block_is_secret(lines[i].line, strcspn(lines[i].line, ":")) ==
+          (lines[i].name_tells));
   }
 }
 

@@ -2,10 +2,14 @@
 
 #include "core/base/block.h"
 #include "core/base/clock.h"
+#include "core/base/event.h"
 #include "core/base/mask.h"
 #include "core/base/thread.h"
 #include "core/base/version.h"
+#include "core/http/url.h"
 
+#include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -73,48 +77,74 @@ static char *base64(const char *text) {
   return coded;
 }
 
-/* What goes over the wire of a login. */
-static bool add_coded(seer_site *site, const char *login) {
-  const char *colon = strchr(login, ':') != NULL ? "" : ":";
-  char *text = malloc(strlen(login) + 2), *coded = NULL;
-  bool added;
-  if (text != NULL) {
-    strcpy(text, login);
-    strcat(text, colon);
-    coded = base64(text);
+static char *join(const char *user, const char *password) {
+  char *login = malloc(strlen(user) + strlen(password) + 2);
+  if (login != NULL)
+    sprintf(login, "%s:%s", user, password);
+  return login;
+}
+
+/* "bob:secret" and the password. A short name alone is none of it: it stands
+   in too many places. */
+static bool add_login(seer_site *site, const char *login,
+                      const char *password) {
+  size_t least = *password != '\0' ? 0 : (size_t)2 * SEER_SITE_LEAST_SECRET;
+  return add_secret(site, password) &&
+         (strlen(login) <= least || add_secret(site, login));
+}
+
+/* A login as it stands in the URL, or what that means, and then also what
+   goes over the wire of it. */
+static bool add_parts(seer_site *site, CURLU *proxy, unsigned flags) {
+  char *user = NULL, *password = NULL, *login, *coded = NULL;
+  bool added = true;
+  curl_url_get(proxy, CURLUPART_USER, &user, flags);
+  curl_url_get(proxy, CURLUPART_PASSWORD, &password, flags);
+  if (user != NULL || password != NULL) {
+    const char *secret = password != NULL ? password : "";
+    login = join(user != NULL ? user : "", secret);
+    coded = login != NULL ? base64(login) : NULL;
+    added = coded != NULL && add_login(site, login, secret) &&
+            (flags == 0 || add_secret(site, coded));
+    free(login);
   }
-  added = coded != NULL && add_secret(site, coded);
-  free(text);
   free(coded);
+  curl_free(user);
+  curl_free(password);
   return added;
 }
 
-/* "bob:secret" as it stands in the URL, what that means, and the password. A
-   short name alone is none of it: it stands in too many places. */
-static bool add_login(seer_site *site, const char *login) {
-  char *meant = curl_easy_unescape(NULL, login, 0, NULL);
-  const char *colon = meant != NULL ? strchr(meant, ':') : NULL;
-  bool added = meant != NULL && add_coded(site, meant);
-  if (added &&
-      (colon != NULL || strlen(meant) >= (size_t)2 * SEER_SITE_LEAST_SECRET))
-    added = add_secret(site, login) && add_secret(site, meant);
-  if (added && colon != NULL)
-    added = add_secret(site, colon + 1);
-  curl_free(meant);
+/* libcurl quotes what it cannot read. Before the last "@" is a login. */
+static bool add_unreadable(seer_site *site) {
+  const char *end = strrchr(site->proxy, '@');
+  const char *start = strstr(site->proxy, "//");
+  const char *colon;
+  char *login;
+  bool added;
+  start = start != NULL ? start + 2 : site->proxy;
+  if (end == NULL || end <= start)
+    return true;
+  login = strndup(start, (size_t)(end - start));
+  colon = login != NULL ? strchr(login, ':') : NULL;
+  added =
+      login != NULL && add_login(site, login, colon != NULL ? colon + 1 : "");
+  free(login);
   return added;
 }
 
 static bool add_proxy_secrets(seer_site *site) {
-  const char *start = strstr(site->proxy, "://");
-  const char *end = strrchr(site->proxy, '@');
-  char *login;
-  bool added;
-  start = start != NULL ? start + 3 : site->proxy;
-  if (end == NULL || end <= start)
+  CURLU *proxy;
+  bool added = false;
+  if (*site->proxy == '\0')
     return true;
-  login = strndup(start, (size_t)(end - start));
-  added = login != NULL && add_login(site, login);
-  free(login);
+  proxy = curl_url();
+  if (proxy != NULL)
+    added = curl_url_set(proxy, CURLUPART_URL, site->proxy,
+                         SEER_URL_OF_PROXY) == CURLUE_OK
+                ? add_parts(site, proxy, 0) &&
+                      add_parts(site, proxy, CURLU_URLDECODE)
+                : add_unreadable(site);
+  curl_url_cleanup(proxy);
   return added;
 }
 
@@ -280,7 +310,7 @@ static bool set_urls(seer_site *site, const seer_site_options *options) {
 ** Versions of HTTP.
 */
 
-bool seer_http_has_http2(void) {
+bool seer_site_has_http2(void) {
   return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) !=
          0;
 }
@@ -288,7 +318,7 @@ bool seer_http_has_http2(void) {
 /* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
 static long http_version(int given) {
   bool modern = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
-  if (given == 2 || (given == 0 && modern && seer_http_has_http2()))
+  if (given == 2 || (given == 0 && modern && seer_site_has_http2()))
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
@@ -309,9 +339,9 @@ static uint64_t next_serial(void) {
 void seer_site_look_up(seer_site *site) {
   curl_slist_free_all(site->addresses);
   site->resolved = true;
-  site->addresses = seer_site_resolve(NULL, site->base_url, false);
+  site->addresses = seer_url_resolve(NULL, site->base_url, false);
   if (*site->proxy != '\0')
-    site->addresses = seer_site_resolve(site->addresses, site->proxy, true);
+    site->addresses = seer_url_resolve(site->addresses, site->proxy, true);
 }
 
 seer_site *seer_site_new(const seer_site_options *options) {
