@@ -4,6 +4,7 @@
 #include "compat.h"
 #include "core/base/tell.h"
 #include "merge.h"
+#include "methods.h"
 #include "options.h"
 #include "result.h"
 #include "send.h"
@@ -30,7 +31,7 @@ static bool get(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
   if (seer_client_test(L, SEER_SEND_SELF) != NULL)
     return true;
-  if (!seer_client_push(L, SEER_SEND_SELF, "configure")) {
+  if (!seer_methods_push(L, SEER_SEND_SELF, "configure")) {
     fail(L);
     return false;
   }
@@ -40,42 +41,32 @@ static bool get(lua_State *L) {
   return true;
 }
 
-static int send(lua_State *L, seer_kind kind) {
+/* The function of a kind, which is its upvalue. */
+static int send(lua_State *L) {
+  seer_kind kind = (seer_kind)lua_tointeger(L, lua_upvalueindex(1));
   if (!get(L))
     return 3;
   return seer_send(L, lua_touserdata(L, SEER_SEND_SELF), SEER_SEND_SELF, kind);
 }
 
-static int capture(lua_State *L) {
-  return send(L, SEER_CAPTURE);
-}
-
-static int identify(lua_State *L) {
-  return send(L, SEER_IDENTIFY);
-}
-
-static int post(lua_State *L) {
-  return send(L, SEER_POST);
-}
-
 static int flush(lua_State *L) {
-  return get(L) ? seer_client_flush(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_flush(L, SEER_SEND_SELF) : 3;
 }
 
 static int close(lua_State *L) {
-  return get(L) ? seer_client_close(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_close(L, SEER_SEND_SELF) : 3;
 }
 
 static int poll(lua_State *L) {
-  return get(L) ? seer_client_poll(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_poll(L, SEER_SEND_SELF) : 3;
 }
 
 static int pump(lua_State *L) {
-  return get(L) ? seer_client_pump(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_pump(L, SEER_SEND_SELF) : 3;
 }
 
 static int stats(lua_State *L) {
-  return get(L) ? seer_client_stats(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_stats(L, SEER_SEND_SELF) : 3;
 }
 
 static int get_default(lua_State *L) {
@@ -89,7 +80,7 @@ static void push_copy(lua_State *L) {
     seer_options_misuse(L, 1, "configure");
   if (!seer_options_get(L, -1, "ca_file"))
     return;
-  if (!seer_value_push_file(L, lua_tostring(L, -1)))
+  if (!seer_values_push_file(L, lua_tostring(L, -1)))
     seer_options_misuse(L, 1, "configure");
   lua_setfield(L, -3, "ca_blob"); /* copy, ca_file */
   lua_pushnil(L);
@@ -112,9 +103,6 @@ static int configure(lua_State *L) {
 
 void seer_default_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"capture",   capture    },
-      {"identify",  identify   },
-      {"post",      post       },
       {"flush",     flush      },
       {"close",     close      },
       {"poll",      poll       },
@@ -125,4 +113,10 @@ void seer_default_open(lua_State *L) {
       {NULL,        NULL       }
   };
   luaL_setfuncs(L, functions, 0);
+  for (int kind = 0; kind <= SEER_POST; kind++) {
+    lua_pushinteger(L, kind);
+    lua_pushcclosure(L, send, 1);
+    lua_setfield(L, -2,
+                 kind == SEER_POST ? "post" : seer_kinds[kind].function);
+  }
 }

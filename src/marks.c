@@ -41,7 +41,7 @@ static seer_marks *push_marks(lua_State *L) {
   return marks;
 }
 
-void seer_encode_open(lua_State *L) {
+void seer_marks_open(lua_State *L) {
   seer_marks *marks = push_marks(L);
   lua_createtable(L, 0, 4); /* marks, keep */
   make_array_metatable(L);
@@ -58,7 +58,7 @@ void seer_encode_open(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &marks_key); /* registry[key] = marks */
 }
 
-const seer_marks *seer_encode_marks(lua_State *L) {
+const seer_marks *seer_marks_get(lua_State *L) {
   const seer_marks *marks;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &marks_key);
   marks = lua_touserdata(L, -1);
@@ -84,10 +84,10 @@ bool seer_marks_has(const seer_marks *marks, lua_State *L, int index) {
   return false;
 }
 
-int seer_encode_array(lua_State *L) {
+int seer_marks_array(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  if (seer_marks_has(seer_encode_marks(L), L, 1))
+  if (seer_marks_has(seer_marks_get(L), L, 1))
     return 1;
   luaL_argcheck(L, !lua_getmetatable(L, 1), 1,
                 "the table has a metatable already");

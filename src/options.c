@@ -179,7 +179,7 @@ static void read_options(lua_State *L, int argument, const char *function,
   for (const row *o = options; o->name != NULL; o++) {
     get_option(L, argument, o->name);
     if (!lua_isnil(L, -1) &&
-        !seer_value_read(L, o->kind, o->least, o->most, place_of(o, base)))
+        !seer_values_read(L, o->kind, o->least, o->most, place_of(o, base)))
       misuse_option(L, argument, function, o->name);
     lua_pop(L, 1);
   }
@@ -195,7 +195,7 @@ static void read_client_options(lua_State *L, int argument,
 static void set_defaults(seer_settings *settings) {
   for (const row *o = client_options; o->name != NULL; o++)
     if (o->offset != NOWHERE)
-      *place_of(o, settings) = seer_value_of(o->kind, o->fallback);
+      *place_of(o, settings) = seer_values_of(o->kind, o->fallback);
   if (seer_process_is_nginx())
     settings->exit_timeout = NGINX_EXIT_TIMEOUT;
 }
@@ -222,7 +222,7 @@ static void read_level(lua_State *L, int64_t *level) {
   static bool told;
   int top = lua_gettop(L);
   if (push_environment(L, "SEERSTACK_LOG") &&
-      !seer_value_read(L, LEVEL, SEER_OFF, SEER_DEBUG, level) &&
+      !seer_values_read(L, LEVEL, SEER_OFF, SEER_DEBUG, level) &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_tell(SEER_WARN, "SEERSTACK_LOG is no level: %s; it counts as %s",
               lua_tostring(L, top + 1), seer_level_names[*level]);
@@ -266,7 +266,7 @@ int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
   if (lua_isnoneornil(L, argument))
     return fallback;
   lua_pushvalue(L, argument);
-  if (!seer_value_read(L, GRACE, 0, LONG, &fallback))
+  if (!seer_values_read(L, GRACE, 0, LONG, &fallback))
     seer_options_misuse(L, argument, function);
   lua_pop(L, 1);
   return fallback;
@@ -278,7 +278,7 @@ int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
 
 static bool checked_environment(lua_State *L, const char *option,
                                 seer_value kind, const char *variable) {
-  if (seer_value_read(L, kind, 0, 0, NULL))
+  if (seer_values_read(L, kind, 0, 0, NULL))
     return true;
   lua_pushfstring(L, "option '%s', from the environment variable %s: %s",
                   option, variable, lua_tostring(L, -1));

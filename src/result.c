@@ -2,7 +2,7 @@
 
 #include "compat.h"
 #include "core/base/ascii.h"
-#include "core/base/field.h"
+#include "core/base/header.h"
 
 #include <stdio.h>
 
@@ -136,16 +136,16 @@ void seer_result_push_lower(lua_State *L, const char *text, size_t length) {
 }
 
 /* Adds a field to the table on the top. */
-static void add_header(lua_State *L, const seer_field *field) {
-  seer_result_push_lower(L, field->name, field->name_length);
+static void add_header(lua_State *L, const seer_header *header) {
+  seer_result_push_lower(L, header->name, header->name_length);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3); /* headers, name, the value so far */
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    lua_pushlstring(L, field->value, field->value_length);
+    lua_pushlstring(L, header->value, header->value_length);
   } else {
     lua_pushliteral(L, ", ");
-    lua_pushlstring(L, field->value, field->value_length);
+    lua_pushlstring(L, header->value, header->value_length);
     lua_concat(L, 3);
   }
   lua_rawset(L, -3); /* headers[name] = value */
@@ -154,10 +154,10 @@ static void add_header(lua_State *L, const seer_field *field) {
 static void push_headers(lua_State *L, const seer_outcome *outcome) {
   const char *line = outcome->headers;
   const char *end = line != NULL ? line + outcome->headers_length : NULL;
-  seer_field field;
+  seer_header header;
   lua_newtable(L);
-  while ((line = seer_field_read(&field, line, end)) != NULL)
-    add_header(L, &field);
+  while ((line = seer_header_read(&header, line, end)) != NULL)
+    add_header(L, &header);
 }
 
 /*

@@ -46,7 +46,7 @@ static bool is_false(lua_State *L) {
 ** Numbers.
 */
 
-int64_t seer_value_of(seer_value kind, double number) {
+int64_t seer_values_of(seer_value kind, double number) {
   bool is_time = kind == TIME || kind == GRACE;
   return (int64_t)(is_time ? ceil(number * 1000) : number);
 }
@@ -63,7 +63,7 @@ static bool read_time(lua_State *L, seer_value kind, double most,
     return unexpected(L, "a number of seconds >= 0");
   if (kind == TIME && !(seconds > 0))
     return unexpected(L, "a number of seconds > 0");
-  *place = seer_value_of(kind, seconds);
+  *place = seer_values_of(kind, seconds);
   return true;
 }
 
@@ -262,7 +262,7 @@ static int read_file(const char *path, seer_buffer *out) {
   return error;
 }
 
-bool seer_value_push_file(lua_State *L, const char *path) {
+bool seer_values_push_file(lua_State *L, const char *path) {
   seer_holder *holder = seer_holder_push(L, LARGEST_FILE);
   int error = read_file(path, &holder->scratch);
   if (error != 0)
@@ -278,7 +278,7 @@ static bool check_path(lua_State *L, const char *path, size_t length) {
   bool found;
   if (has_control(path, length))
     return judge(L, "the path has a control character");
-  if (!seer_value_push_file(L, path))
+  if (!seer_values_push_file(L, path))
     return false;
   found = strstr(lua_tostring(L, -1), PEM_MARK) != NULL;
   lua_pop(L, 1);
@@ -317,8 +317,8 @@ static bool read_string(lua_State *L, seer_value kind) {
   return false;
 }
 
-bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
-                     int64_t *place) {
+bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
+                      int64_t *place) {
   static const char *const full[] = {"reject", "drop_oldest"};
   switch (kind) {
   case TIME:

@@ -44,15 +44,15 @@ typedef enum seer_value {
    Stores what is right in `*place`, which may be NULL if the kind stores
    nothing, or nothing is wanted of a CALL. Pushes what is wrong, leaves
    `*place` as it is and returns false. [-0, +(0|1)] */
-bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
-                     int64_t *place);
+bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
+                      int64_t *place);
 
 /* Pushes the content of a file; or what is wrong, and returns false.
    [-0, +1] */
-bool seer_value_push_file(lua_State *L, const char *path);
+bool seer_values_push_file(lua_State *L, const char *path);
 
 /* What is stored for a number, in the unit of the option. */
-int64_t seer_value_of(seer_value kind, double number);
+int64_t seer_values_of(seer_value kind, double number);
 
 #pragma GCC visibility pop
 

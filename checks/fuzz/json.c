@@ -7,6 +7,7 @@
 #include "support/fuzz.h"
 
 #include "encode.h"
+#include "marks.h"
 #include "number.h"
 
 #include <math.h>
@@ -370,7 +371,7 @@ static bool fits(lua_State *L, int at, size_t ceiling, const char *expected) {
   int top = lua_gettop(L);
   bool done;
   seer_buffer_init(&out, ceiling);
-  done = seer_encode(L, at, seer_encode_marks(L), &out, "data");
+  done = seer_encode(L, at, seer_marks_get(L), &out, "data");
   fuzz_check(out.length <= ceiling, "past the ceiling");
   if (done)
     fuzz_check(memcmp(out.data, expected, out.length) == 0, "another text");
@@ -409,7 +410,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz_push_value(L, &in);
   judged = judge(L, 1, 0, &budget);
   seer_buffer_init(&out, ROOM);
-  if (seer_encode(L, 1, seer_encode_marks(L), &out, "data")) {
+  if (seer_encode(L, 1, seer_marks_get(L), &out, "data")) {
     fuzz_check(lua_gettop(L) == 1, "the stack is not as it was");
     fuzz_check(judged != FAULTY, "accepted: %.*s", (int)out.length, out.data);
     check_text(L, 1, out.data, out.length);

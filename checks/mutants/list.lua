@@ -46,8 +46,8 @@ return {
     file = "src/core/pace.c",
     from = "return (step + 1) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
     to = "return (step - 9) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
-    spec = "spec/core/pace_spec.lua",
-    title = "1,200 events at once at 1,000 a minute",
+    spec = "spec/unit_spec.lua",
+    title = "pace never shows a server more than 95 % in a minute",
   },
   {
     what = "a slot is taken for the beginning of a request alone",

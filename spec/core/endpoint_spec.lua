@@ -1,19 +1,11 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local socket = require "socket"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 local function with(options, more)
   local all = {}
@@ -222,6 +214,18 @@ describe("an endpoint", function()
     assert.equal(10, x:settle().delivered)
   end)
 
+  it("recovers though a request from before its pause still hangs",
+    function()
+      x.client = x:new { max_in_flight = 2 }
+      x:capture_many(50)
+      x:serve(exchange.sequence {
+        { "hold" }, { 429, { ["Retry-After"] = "0.3" } },
+      }, function() return x.client:stats().delivered == 49 end)
+      assert.equal(1, count_held())
+      answer_held(200)
+      assert.equal(50, x:settle().delivered)
+    end)
+
   it("pauses as long as a 429 asks for", function()
     x.client = x:new { max_in_flight = 1 }
     x:capture_many(3)
@@ -339,15 +343,7 @@ describe("an endpoint", function()
 end)
 
 describe("a waited-for request", function()
-  local api
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = fixture.standin()
 
   it("is served while queued events are backed off, and ends that",
     function()

@@ -1,5 +1,6 @@
 #include "endpoint.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 
@@ -140,11 +141,12 @@ const char *seer_endpoint_url(const seer_endpoint *endpoint) {
 }
 
 /* Whether queued events may go now: not while it pauses, and while it backs
-   off one at a time. */
+   off one at a time. What was sent before the pause does not matter: it may
+   hang for long. */
 static bool is_open(const seer_endpoint *endpoint, int64_t now) {
   if (endpoint->paused_until > now)
     return false;
-  return endpoint->level == 0 || endpoint->queued_in_flight == 0;
+  return endpoint->level == 0 || endpoint->probes == 0;
 }
 
 /* Milliseconds until this line may send; SEER_NEVER when the end of some
@@ -222,6 +224,7 @@ static void expire_lines(seer_endpoint *endpoint, int64_t now,
 seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                                 seer_queue **queue, seer_dead *dead) {
   seer_event *event;
+  seer_assert(seer_lock_is_held());
   wake_lines(endpoint, now);
   event = claim_from(endpoint, SEER_WAITED, now, queue, dead);
   if (event == NULL && is_open(endpoint, now))
@@ -232,7 +235,7 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
     return NULL;
   endpoint->in_flight++;
   if (event->request == NULL)
-    endpoint->queued_in_flight++;
+    endpoint->probes++;
   else
     event->request->waits_until = seer_clock_after(
         now, seer_clock_after(WAITER_GRACE, event->request->timeout));
@@ -286,23 +289,35 @@ static int64_t next_due(const seer_endpoint *endpoint) {
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
   int64_t next = next_ready(endpoint, SEER_WAITED, now);
-  if (endpoint->level > 0 && endpoint->queued_in_flight > 0)
+  seer_assert(seer_lock_is_held());
+  endpoint->lines.changed = false;
+  if (endpoint->level > 0 && endpoint->probes > 0)
     queued = SEER_NEVER; /* the end of the probe decides */
   next = sooner(next, later(queued, endpoint->paused_until));
   next = sooner(next, next_due(endpoint));
   return sooner(next, next_expiry(endpoint));
 }
 
-void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
-                          int64_t now) {
+/* From now on, what is in flight tells nothing of whether the service works
+   again. */
+static void begin_epoch(seer_endpoint *endpoint) {
+  endpoint->epoch++;
+  endpoint->probes = 0;
+}
+
+void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, uint32_t epoch,
+                          int sent, int64_t now) {
+  seer_assert(seer_lock_is_held());
+  seer_assert(endpoint->in_flight > 0);
   endpoint->in_flight--;
-  if (!waited)
-    endpoint->queued_in_flight--;
+  if (!waited && epoch == endpoint->epoch)
+    endpoint->probes--;
   seer_pace_end(&endpoint->pace, sent, now);
 }
 
 bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
                        int sent, int64_t now) {
+  seer_assert(seer_lock_is_held());
   if (seer_pace_delay(&endpoint->pace, settings->rate_limit, now) > 0)
     return false;
   seer_pace_end(&endpoint->pace, sent, now);
@@ -323,7 +338,7 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
                      const seer_attempt *attempt, int64_t now) {
   int64_t delay;
   if (attempt->epoch == endpoint->epoch) {
-    endpoint->epoch++;
+    begin_epoch(endpoint);
     endpoint->level++;
     if (attempt->exiting && is_refusal(attempt) &&
         ++endpoint->refusals >= REFUSALS_ENDURED)
@@ -385,6 +400,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
   bool wait_less = attempt->exiting && answer->unreachable;
   int64_t max = attempt->waited ? settings->max_waited_delay
                                 : settings->max_queued_delay;
+  seer_assert(seer_lock_is_held());
   if (shows_that_it_works(attempt))
     succeed(endpoint, attempt);
   else if (attempt->verdict == SEER_PAUSE)
@@ -399,9 +415,10 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
 }
 
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
+  seer_assert(seer_lock_is_held());
   endpoint->failures = endpoint->level = endpoint->refusals = 0;
   endpoint->paused_until = 0;
-  endpoint->epoch++;
+  begin_epoch(endpoint);
   while (endpoint->lines.delayed != NULL)
     seer_queue_hurry(endpoint->lines.delayed);
 }
@@ -409,7 +426,7 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
 void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(&endpoint->pace, 0, sizeof endpoint->pace);
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
-  endpoint->in_flight = endpoint->queued_in_flight = 0;
+  endpoint->in_flight = 0;
   endpoint->hopeless = false;
   for (seer_site *site = endpoint->sites; site != NULL;
        site = seer_site_next(site))

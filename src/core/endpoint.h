@@ -28,7 +28,7 @@ struct seer_endpoint {
   seer_lines lines;
   seer_pace pace;
   int in_flight;        /* requests */
-  int queued_in_flight; /* of these, nobody waits for */
+  int probes;           /* of these, queued and sent since it last paused */
   int failures;         /* in a row, while not backing off */
   int level;            /* 0: not backing off; else failed probes + 1 */
   int64_t paused_until; /* for queued events */
@@ -78,13 +78,14 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                                 seer_queue **queue, seer_dead *dead);
 
 /* When it is worth to claim again, or an event is due to expire; SEER_NEVER
-   if only a new event or the end of a request can change anything. */
+   if only a new event or the end of a request can change anything. From now
+   on a change in its lines is news. */
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 
-/* A claimed event is in flight no more; its request went over the wire
-   `sent` times. */
-void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
-                          int64_t now);
+/* A claimed event is in flight no more; `epoch` was the endpoint's when it was
+   claimed, and its request went over the wire `sent` times. */
+void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, uint32_t epoch,
+                          int sent, int64_t now);
 
 /* A claimed event is to be sent once more, to another place: true, and a
    slot is taken for that, if the pacer allows it now. `sent` as above. */

@@ -1,5 +1,6 @@
 #include "sender.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoint.h"
@@ -42,11 +43,22 @@ static void begin_waiting(seer_request *request, int64_t now) {
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
+  seer_assert(seer_lock_is_held());
   if (!queue->settings.thread || seer_state.threaded)
     return false;
   if (seer_state.work >= SEER_WORK_OUTSIDE)
     seer_state.thread_wanted = true; /* when the step is over */
   return seer_state_wants_thread(now);
+}
+
+/* Gives up the lock after something was done to a queue. The sender is woken
+   if it sleeps and may have something new to send. */
+static void unlock_and_ring(const seer_queue *queue) {
+  bool ring = seer_queue_has_news(queue) && seer_state_kick();
+  int alarm = seer_state.alarm;
+  seer_unlock();
+  if (ring)
+    seer_alarm_ring(alarm);
 }
 
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
@@ -55,26 +67,15 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
       event->request != NULL ? seer_clock_now() : seer_clock_coarse();
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
-  const seer_event *next;
-  bool ring = false;
-  int alarm;
   seer_lock();
-  next = queue->line[SEER_QUEUED].head;
   if (event->request != NULL)
     begin_waiting(event->request, now);
   result = seer_state.stage == SEER_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
-  /* What was settled to make room may have let another go. */
-  if (queue->line[SEER_QUEUED].head != next ||
-      (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
-    ring = seer_state_kick();
   if (result == SEER_ACCEPTED && wants_thread(queue, now))
     seer_loop_start();
-  alarm = seer_state.alarm;
-  seer_unlock();
-  if (ring)
-    seer_alarm_ring(alarm);
+  unlock_and_ring(queue);
   if (!seer_dead_is_empty(&dead))
     seer_endpoint_bury(&dead);
   return result;
@@ -100,9 +101,13 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   return open;
 }
 
-static void cancel(seer_queue *queue, seer_request *request) {
+/* With the lock held, which is given up. */
+static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
+  seer_dead dead = SEER_NO_DEAD;
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
-  seer_queue_cancel(queue, request);
+  seer_queue_cancel(queue, request, now, &dead);
+  unlock_and_ring(queue);
+  seer_endpoint_bury(&dead);
 }
 
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
@@ -113,18 +118,25 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
     seer_loop_step(0);
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
-    if (now >= request->waits_until)
-      cancel(queue, request);
-    else if (now >= deadline)
+    if (now >= request->waits_until) {
+      cancel(queue, request, now);
+      return true;
+    }
+    if (now >= deadline)
       break;
-    else
-      wait_for_change(queue, request->waits_until < deadline
-                                 ? request->waits_until
-                                 : deadline);
+    wait_for_change(queue, request->waits_until < deadline
+                               ? request->waits_until
+                               : deadline);
   }
   settled = request->settled;
   seer_unlock();
   return settled;
+}
+
+void seer_sender_refer(seer_request *request) {
+  seer_lock();
+  request->references++;
+  seer_unlock();
 }
 
 /* With the lock held, and the last reference: whether on_error takes the
@@ -132,6 +144,7 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
                              seer_dead *dead) {
   seer_event *event = request->event;
+  seer_assert(seer_lock_is_held());
   if (queue == NULL || event == NULL || request->asked ||
       request->forks != queue->forks)
     return false;

@@ -1,5 +1,6 @@
 #include "settle.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "report.h"
@@ -97,6 +98,7 @@ static conclusion conclude(const seer_transfer *transfer) {
 /* With the lock held: gives the outcome to the waiter, unless the waiter has
    stopped waiting. */
 static void hand_over(conclusion *end, seer_request *request) {
+  seer_assert(seer_lock_is_held());
   if (request->settled)
     return;
   request->outcome = end->outcome;
@@ -116,6 +118,7 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
                     int64_t now, seer_dead *dead) {
   seer_queue *queue = transfer->queue;
   seer_event *event = transfer->event;
+  seer_assert(seer_lock_is_held());
   if (!is_over(&end->attempt)) {
     if (event->request != NULL)
       event->request->waits_until =
@@ -140,7 +143,8 @@ static int64_t learn(const seer_transfer *transfer,
   seer_queue *queue = transfer->queue;
   int level = endpoint->level;
   int64_t due;
-  seer_endpoint_landed(endpoint, attempt->waited, transfer->sent, now);
+  seer_endpoint_landed(endpoint, attempt->waited, attempt->epoch,
+                       transfer->sent, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
   seer_report_decide(report, transfer, attempt,
                      level > 0 && endpoint->level == 0, now);
@@ -169,17 +173,17 @@ void seer_settle(seer_transfer *transfer) {
 /* With the lock held: whether somebody waits for the event who has waited for
    as many attempts as were wanted. */
 static bool is_last_attempt(const seer_event *event) {
+  seer_assert(seer_lock_is_held());
   return event->request != NULL &&
          event->attempts > event->request->max_retries;
 }
 
-void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
-                        seer_event *event) {
+void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch) {
   int64_t now = seer_clock_now(), due = now + UNSENT_DELAY;
   seer_request *request = event->request;
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  seer_endpoint_landed(endpoint, request != NULL, 0, now);
+  seer_endpoint_landed(queue->endpoint, request != NULL, epoch, 0, now);
   if (is_last_attempt(event)) {
     if (!request->settled)
       request->outcome.failure = SEER_FAILURE_NOMEM;
