@@ -1,7 +1,9 @@
+#include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/buffer.h"
+#include "core/base/header.h"
 #include "core/base/mask.h"
-#include "core/http/site.h"
+#include "core/http/incoming.h"
 #include "core/http/url.h"
 #include "unit.h"
 
@@ -201,35 +203,77 @@ static void lays_lines_over(void) {
 static void knows_secret_lines(void) {
   static const struct {
     const char *line, *secret;
-    bool name_tells;
   } lines[] = {
-      {"Authorization: Bearer abc",      "abc",      true },
-      {"proxy-AUTHORIZATION:Basic dTpw", "dTpw",     true },
-      {"Cookie: a=b; c=d",               "a=b; c=d", true },
-      {"Set-Cookie:  x=y",               "x=y",      true },
-      {"Authorizations: abc",            NULL,       false},
-      {"X-Cookie: a",                    NULL,       false},
-      {"Cookie",                         NULL,       true },
-      {"Content-Type: text/html",        NULL,       false}
+      {"Authorization: Bearer abc",      "abc"     },
+      {"proxy-AUTHORIZATION:Basic dTpw", "dTpw"    },
+      {"Cookie: a=b; c=d",               "a=b; c=d"},
+      {"Set-Cookie:  x=y",               "x=y"     },
+      {"Authorizations: abc",            NULL      },
+      {"X-Cookie: a",                    NULL      },
+      {"Cookie",                         NULL      },
+      {"Content-Type: text/html",        NULL      }
   };
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
     const char *secret = seer_block_secret(lines[i].line);
     CHECK((secret == NULL) == (lines[i].secret == NULL));
     CHECK(secret == NULL || strcmp(secret, lines[i].secret) == 0);
-    CHECK(seer_block_is_secret(lines[i].line, strcspn(lines[i].line, ":")) ==
-          (lines[i].name_tells));
+    CHECK(lines[i].secret == NULL ||
+          seer_block_is_secret(lines[i].line, strcspn(lines[i].line, ":")));
   }
 }
 
+static void reads_headers(void) {
+  static const char text[] = "A:b\r\n\r\nno name\r\n:none\r\n"
+                             "C \t:  d: e \r\nF:\nG: h";
+  static const char *const fields[] = {"A", "b", "C", "d: e",
+                                       "F", "",  "G", "h"};
+  const char *line = text, *end = text + sizeof text - 1;
+  seer_header header;
+  size_t count = 0;
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
+    CHECK(count < 8 && header.name_length == strlen(fields[count]) &&
+          memcmp(header.name, fields[count], header.name_length) == 0);
+    CHECK(header.value_length == strlen(fields[count + 1]) &&
+          memcmp(header.value, fields[count + 1], header.value_length) == 0);
+    count += 2;
+  }
+  CHECK(count == 8);
+}
+
+/* A line that is continued is one field. */
+static void unfolds_headers(void) {
+  char value[20];
+  seer_incoming in;
+  seer_incoming_init(&in);
+  seer_incoming_header(&in, " x\r\n", 4);
+  seer_incoming_header(&in, "A: b\r\n", 6);
+  seer_incoming_header(&in, "\t  c: d\r\n", 9);
+  seer_incoming_header(&in, " e\r\n", 4);
+  CHECK(seer_incoming_find(&in, "a", value, sizeof value) != NULL &&
+        strcmp(value, "b c: d e") == 0);
+  CHECK(seer_incoming_find(&in, "x", value, sizeof value) == NULL);
+  seer_incoming_clear(&in);
+}
+
+static void cuts_between_characters(void) {
+  static const char text[] = "a\xC3\xA4\xE2\x82\xAC";
+  static const size_t lengths[] = {0, 1, 1, 3, 3, 3, 6, 6};
+  for (size_t most = 0; most < 8; most++)
+    CHECK(seer_cut(text, 6, most) == lengths[most]);
+}
+
 const unit_test unit_text[] = {
-    {"secrets are masked as they are and escaped as in JSON",        masks_secrets     },
-    {"no secret is left in any text",                                leaves_no_secret  },
+    {"secrets are masked as they are and escaped as in JSON",        masks_secrets          },
+    {"no secret is left in any text",                                leaves_no_secret       },
     {"the beginning of a secret at the end of a cut text is masked",
-     masks_what_was_cut                                                                },
-    {"base URLs are told from what is none",                         knows_base_urls   },
-    {"loopback is told from other hosts",                            knows_loopback    },
-    {"proxies are told from what is none",                           knows_proxies     },
-    {"lines of headers and queries are laid over by name",           lays_lines_over   },
-    {"header lines with secrets are known by their names",           knows_secret_lines},
-    {NULL,                                                           NULL              }
+     masks_what_was_cut                                                                     },
+    {"base URLs are told from what is none",                         knows_base_urls        },
+    {"loopback is told from other hosts",                            knows_loopback         },
+    {"proxies are told from what is none",                           knows_proxies          },
+    {"lines of headers and queries are laid over by name",           lays_lines_over        },
+    {"header lines with secrets are known by their names",           knows_secret_lines     },
+    {"headers are read field by field",                              reads_headers          },
+    {"a header line that is continued is one field",                 unfolds_headers        },
+    {"texts are cut between characters",                             cuts_between_characters},
+    {NULL,                                                           NULL                   }
 };

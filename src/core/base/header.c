@@ -11,21 +11,21 @@ static size_t trimmed(const char *start, const char *end) {
   return (size_t)(end - start);
 }
 
-const char *seer_header_read(seer_header *field, const char *line,
+const char *seer_header_read(seer_header *header, const char *line,
                              const char *end) {
   while (line < end) {
     const char *newline = memchr(line, '\n', (size_t)(end - line));
     const char *stop = newline != NULL ? newline + 1 : end;
     const char *colon = memchr(line, ':', (size_t)(stop - line));
-    field->name = line;
+    header->name = line;
+    header->name_length = colon != NULL ? trimmed(line, colon) : 0;
     line = stop;
-    if (colon == NULL || colon == field->name)
+    if (header->name_length == 0)
       continue;
-    field->name_length = trimmed(field->name, colon);
     for (colon++; colon < stop && seer_is_blank(*colon);)
       colon++;
-    field->value = colon;
-    field->value_length = trimmed(colon, stop);
+    header->value = colon;
+    header->value_length = trimmed(colon, stop);
     return stop;
   }
   return NULL;

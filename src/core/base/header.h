@@ -17,7 +17,7 @@ typedef struct seer_header {
 
 /* Reads the next field from `line` on and returns the line after it; NULL
    when there is none before `end`. A line without a name is passed over. */
-const char *seer_header_read(seer_header *field, const char *line,
+const char *seer_header_read(seer_header *header, const char *line,
                              const char *end);
 
 #pragma GCC visibility pop

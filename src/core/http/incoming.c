@@ -80,25 +80,25 @@ bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length) {
   return in->body_bytes <= SEER_INCOMING_BODY;
 }
 
-static bool has_name(const seer_header *field, const char *name) {
+static bool has_name(const seer_header *header, const char *name) {
   size_t i = 0;
-  while (i < field->name_length && seer_lower(field->name[i]) == name[i])
+  while (i < header->name_length && seer_lower(header->name[i]) == name[i])
     i++;
-  return i == field->name_length && name[i] == '\0';
+  return i == header->name_length && name[i] == '\0';
 }
 
 char *seer_incoming_find(const seer_incoming *in, const char *name,
                          char *value, size_t size) {
   const char *line = in->headers.data;
   const char *end = line != NULL ? line + in->headers.length : NULL;
-  seer_header field;
-  while ((line = seer_header_read(&field, line, end)) != NULL) {
-    if (!has_name(&field, name))
+  seer_header header;
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
+    if (!has_name(&header, name))
       continue;
-    if (field.value_length >= size)
+    if (header.value_length >= size)
       return NULL;
-    memcpy(value, field.value, field.value_length);
-    value[field.value_length] = '\0';
+    memcpy(value, header.value, header.value_length);
+    value[header.value_length] = '\0';
     return value;
   }
   return NULL;

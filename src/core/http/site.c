@@ -2,7 +2,6 @@
 
 #include "core/base/block.h"
 #include "core/base/clock.h"
-#include "core/base/event.h"
 #include "core/base/mask.h"
 #include "core/base/thread.h"
 #include "core/base/version.h"
@@ -38,7 +37,7 @@ static char *copy_block(const char *block) {
 
 /* The longest comes first: what is left of a secret that has another within
    it would not be found any more. There is room: no block has a name twice,
-   so a site has two forms of its key, four of a login and four secret headers
+   so a site has two forms of its key, six of a login and four secret headers
    at most. */
 static bool add_secret(seer_site *site, const char *secret) {
   char *next;
@@ -77,73 +76,59 @@ static char *base64(const char *text) {
   return coded;
 }
 
-static char *join(const char *user, const char *password) {
-  char *login = malloc(strlen(user) + strlen(password) + 2);
-  if (login != NULL)
-    sprintf(login, "%s:%s", user, password);
-  return login;
-}
-
-/* "bob:secret" and the password. A short name alone is none of it: it stands
-   in too many places. */
-static bool add_login(seer_site *site, const char *login,
-                      const char *password) {
-  size_t least = *password != '\0' ? 0 : (size_t)2 * SEER_SITE_LEAST_SECRET;
-  return add_secret(site, password) &&
-         (strlen(login) <= least || add_secret(site, login));
-}
-
-/* A login as it stands in the URL, or what that means, and then also what
-   goes over the wire of it. */
-static bool add_parts(seer_site *site, CURLU *proxy, unsigned flags) {
-  char *user = NULL, *password = NULL, *login, *coded = NULL;
-  bool added = true;
-  curl_url_get(proxy, CURLUPART_USER, &user, flags);
-  curl_url_get(proxy, CURLUPART_PASSWORD, &password, flags);
-  if (user != NULL || password != NULL) {
-    const char *secret = password != NULL ? password : "";
-    login = join(user != NULL ? user : "", secret);
-    coded = login != NULL ? base64(login) : NULL;
-    added = coded != NULL && add_login(site, login, secret) &&
-            (flags == 0 || add_secret(site, coded));
-    free(login);
-  }
+/* What goes over the wire of a login. */
+static bool add_coded(seer_site *site, const char *login) {
+  char *coded = base64(login);
+  bool added = coded != NULL && add_secret(site, coded);
   free(coded);
+  return added;
+}
+
+/* "bob:secret", what goes over the wire of it, and the password. A short name
+   alone is none of it: it stands in too many places. */
+static bool add_login(seer_site *site, const char *user,
+                      const char *password) {
+  const char *secret = password != NULL ? password : "";
+  char *login = malloc(strlen(user) + strlen(secret) + 2);
+  bool added;
+  if (login == NULL)
+    return false;
+  sprintf(login, "%s:%s", user, secret);
+  added = add_coded(site, login) && add_secret(site, secret);
+  if (password == NULL)
+    login[strlen(user)] = '\0';
+  if (password != NULL || strlen(user) >= (size_t)2 * SEER_SITE_LEAST_SECRET)
+    added = added && add_secret(site, login);
+  free(login);
+  return added;
+}
+
+/* The login as it stands in the URL, or what that means. */
+static bool add_parts(seer_site *site, CURLU *proxy, unsigned flags) {
+  char *user = NULL, *password = NULL;
+  bool added = curl_url_get(proxy, CURLUPART_USER, &user, flags) !=
+                   CURLUE_OUT_OF_MEMORY &&
+               curl_url_get(proxy, CURLUPART_PASSWORD, &password, flags) !=
+                   CURLUE_OUT_OF_MEMORY;
+  if (added && (user != NULL || password != NULL))
+    added = add_login(site, user != NULL ? user : "", password);
   curl_free(user);
   curl_free(password);
   return added;
 }
 
-/* libcurl quotes what it cannot read. Before the last "@" is a login. */
-static bool add_unreadable(seer_site *site) {
-  const char *end = strrchr(site->proxy, '@');
-  const char *start = strstr(site->proxy, "//");
-  const char *colon;
-  char *login;
-  bool added;
-  start = start != NULL ? start + 2 : site->proxy;
-  if (end == NULL || end <= start)
-    return true;
-  login = strndup(start, (size_t)(end - start));
-  colon = login != NULL ? strchr(login, ':') : NULL;
-  added =
-      login != NULL && add_login(site, login, colon != NULL ? colon + 1 : "");
-  free(login);
-  return added;
-}
-
+/* What is no URL is quoted by libcurl as a whole. */
 static bool add_proxy_secrets(seer_site *site) {
-  CURLU *proxy;
-  bool added = false;
-  if (*site->proxy == '\0')
-    return true;
-  proxy = curl_url();
+  CURLU *proxy = curl_url();
+  CURLUcode code = CURLUE_OUT_OF_MEMORY;
+  bool added;
   if (proxy != NULL)
-    added = curl_url_set(proxy, CURLUPART_URL, site->proxy,
-                         SEER_URL_OF_PROXY) == CURLUE_OK
-                ? add_parts(site, proxy, 0) &&
-                      add_parts(site, proxy, CURLU_URLDECODE)
-                : add_unreadable(site);
+    code = curl_url_set(proxy, CURLUPART_URL, site->proxy, SEER_URL_OF_PROXY);
+  if (code == CURLUE_OK)
+    added =
+        add_parts(site, proxy, 0) && add_parts(site, proxy, CURLU_URLDECODE);
+  else
+    added = code != CURLUE_OUT_OF_MEMORY && add_secret(site, site->proxy);
   curl_url_cleanup(proxy);
   return added;
 }
@@ -170,7 +155,8 @@ static bool add_key(seer_site *site) {
 
 static bool add_secrets(seer_site *site) {
   return (*site->api_key == '\0' || add_key(site)) &&
-         add_proxy_secrets(site) && add_header_secrets(site);
+         (*site->proxy == '\0' || add_proxy_secrets(site)) &&
+         add_header_secrets(site);
 }
 
 size_t seer_site_mask(const seer_site *site, char *text, size_t length,

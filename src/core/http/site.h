@@ -20,7 +20,7 @@ struct curl_slist;
 
 #pragma GCC visibility push(hidden)
 
-#define SEER_SITE_SECRETS 12     /* at most, with a NULL after the last */
+#define SEER_SITE_SECRETS 13     /* at most, with a NULL after the last */
 #define SEER_SITE_LEAST_SECRET 4 /* bytes: a shorter one stands anywhere */
 
 typedef struct seer_site seer_site;

@@ -20,15 +20,15 @@ static void append_text(seer_buffer *out, const char *text) {
 /* Appends the fields of a text of lines. */
 static void append_fields(seer_buffer *out, const char *line, size_t length) {
   const char *end = line != NULL ? line + length : NULL;
-  seer_header field;
-  while ((line = seer_header_read(&field, line, end)) != NULL) {
+  seer_header header;
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
     append_text(out, "; ");
-    append(out, field.name, field.name_length);
+    append(out, header.name, header.name_length);
     append_text(out, ": ");
-    if (seer_block_is_secret(field.name, field.name_length))
+    if (seer_block_is_secret(header.name, header.name_length))
       append_text(out, "***");
     else
-      append(out, field.value, field.value_length);
+      append(out, header.value, header.value_length);
   }
 }
 
