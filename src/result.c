@@ -164,8 +164,9 @@ static void add_header(lua_State *L, const char *name, size_t name_length,
   lua_rawset(L, -3); /* headers[name] = value */
 }
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+/* A blank, or what ends a line. */
+static bool is_white(char c) {
+  return seer_is_blank(c) || c == '\r' || c == '\n';
 }
 
 /* Adds the field of a line, if it is one, to the table on the top. */
@@ -174,9 +175,9 @@ static void add_line(lua_State *L, const char *line, const char *end) {
   const char *value;
   if (colon == NULL || colon == line)
     return;
-  for (value = colon + 1; value < end && is_blank(*value);)
+  for (value = colon + 1; value < end && is_white(*value);)
     value++;
-  while (end > value && is_blank(end[-1]))
+  while (end > value && is_white(end[-1]))
     end--;
   add_header(L, line, (size_t)(colon - line), value, (size_t)(end - value));
 }
@@ -239,7 +240,7 @@ static bool has_body(const seer_outcome *outcome) {
 /* JSON's arrays and objects look alike once they are decoded. */
 static bool begins_object(const seer_outcome *outcome) {
   size_t i = 0;
-  while (i < outcome->body_length && is_blank(outcome->body[i]))
+  while (i < outcome->body_length && is_white(outcome->body[i]))
     i++;
   return i < outcome->body_length && outcome->body[i] == '{';
 }
