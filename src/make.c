@@ -35,6 +35,10 @@ static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
     }
     seer_client_keep(L, self, (seer_kept)what);
   }
+  if (client->settings.test_mode) {
+    lua_newtable(L);
+    seer_client_keep(L, self, SEER_KEPT_CAPTURED);
+  }
   client->settings.has_logger = client->has[SEER_KEPT_LOGGER];
   client->settings.has_on_error = client->has[SEER_KEPT_ON_ERROR];
 }

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "core/base/tell.h"
 #include "core/process.h"
 #include "values.h"
@@ -9,7 +10,6 @@
 
 #define DEFAULT_URL "https://api.seerstack.com"
 #define NGINX_EXIT_TIMEOUT 4000 /* ms; its master does not wait for ever */
-#define SPACE " \t\r\n\v\f"
 
 #define LONG 2147483 /* s; their milliseconds fit in 31 bits */
 #define DAY 86400
@@ -196,9 +196,10 @@ static bool push_environment(lua_State *L, const char *name) {
   size_t length;
   if (text == NULL)
     return false;
-  text += strspn(text, SPACE);
+  while (seer_is_blank(*text))
+    text++;
   length = strlen(text);
-  while (length > 0 && strchr(SPACE, text[length - 1]) != NULL)
+  while (length > 0 && seer_is_blank(text[length - 1]))
     length--;
   if (length > 0)
     lua_pushlstring(L, text, length);

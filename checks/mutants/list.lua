@@ -245,8 +245,8 @@ return {
   {
     what = "a header may have a line break in it",
     file = "src/fields.c",
-    from = "  if (has_control(value, length)) {\n",
-    to = "  if (has_control(value, 0)) {\n",
+    from = "  if (seer_has_control(value, length, true)) {\n",
+    to = "  if (seer_has_control(value, 0, true)) {\n",
     spec = "spec/fields_spec.lua",
     title = "raises when it cannot be sent, and quotes no value",
   },
