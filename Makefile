@@ -3,7 +3,7 @@
 # make help       lists the rest; see CONTRIBUTING.md
 
 LUA ?= 5.4
-LUAS = 5.1 5.2 5.3 5.4 luajit
+LUAS ?= 5.1 5.2 5.3 5.4 luajit
 TORTURE_LUAS = $(if $(filter file,$(origin LUAS)),5.4,$(LUAS))
 
 LUA_PACKAGE_luajit = luajit
@@ -86,10 +86,15 @@ all-lua: # the module for every Lua
 SUBMAKE = $(MAKE) --no-print-directory
 QUIETLY = $(SUBMAKE) --quiet -j$$(nproc)
 
-deps: # install the packages that are missing
-	@dev/deps.sh
+# Those of LUAS that are here, in $$luas, each with what the specs load.
+FOR_SPECS = luas=$$(dev/luas.sh $(LUAS)) && \
+	for lua in $$luas; do $(QUIETLY) LUA=$$lua specs-ready || exit; done
 
-quickstart: deps # run examples/quickstart.lua and show what arrives
+deps: # install the packages that are missing
+	@LUAS="$(LUAS)" dev/deps.sh
+
+quickstart: # run examples/quickstart.lua and show what arrives
+	@LUAS=$(LUA) dev/deps.sh quickstart
 	@$(QUIETLY)
 	@$(SUBMAKE) --quiet run-quickstart
 
@@ -101,24 +106,23 @@ run-quickstart:
 	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
 
 test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS="$(LUAS)" dev/test.sh $(SPEC)
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(SPEC)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
+	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
 
 test-faults: deps # run the specs of what networks and servers do wrong
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS="$(LUAS)" dev/test.sh $(or $(SPEC),spec/faults)
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
 
+# Builds for tests check what comments promise (src/core/base/assert.h).
+ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
 NO_SPARES = -DSEER_SPARE_MOST=0
 
 # The sanitizers see the module; the interpreters are the system's.
 SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(FLAGS_$*)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(FLAGS_$*)"
 FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	$(NO_SPARES)
 FLAGS_tsan = -fsanitize=thread
@@ -138,7 +142,8 @@ torture-sample: # the same in a minute: a few of them
 # The module's objects, a target's own, and what the targets share.
 FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
-	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) $(NO_SPARES)"
+	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) \
+	$(ASSERT) $(NO_SPARES)"
 FUZZ_CC = $(shell command -v clang-14 || echo clang)
 FUZZERS = $(patsubst checks/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard checks/fuzz/*.c))
 # Functions that a target has in its own way.
@@ -174,7 +179,7 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 
 # Memcheck knows too little of what the optimizer and the hardening make.
 VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(NO_SPARES)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(NO_SPARES)"
 
 test-valgrind: deps # the same, under valgrind's memcheck; SPEC=path restricts
 	@dev/deps.sh valgrind
@@ -226,7 +231,8 @@ analyze: # have gcc's analyzer and clang-tidy look for bugs
 	@dev/deps.sh analyze
 	@dev/analyze.sh $(filter-out -fPIC -W%,$(ALL_CFLAGS))
 
-standin: deps # run the stand-in for the API until interrupted
+standin: # run the stand-in for the API until interrupted
+	@LUAS=$(LUA) dev/deps.sh quickstart
 	@$(LUA_PROGRAM) dev/standin.lua
 
 PREFIX ?= /usr/local

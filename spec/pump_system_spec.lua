@@ -2,7 +2,6 @@ local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
-local slow = require "spec.support.slow"
 local socket = require "socket"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
@@ -177,7 +176,7 @@ describe("a signal", function()
     child:kill("TERM")
     local result = child:wait()
     assert.equal(15, result.signal)
-    assert.is_true(result.seconds < 15 * slow)
+    expect.in_time(result, 15)
   end
 
   it("reaches a program that pumps", function()

@@ -576,6 +576,11 @@ describe("the module", function()
       shell.output("nm -D --defined-only " .. path))
   end)
 
+  it("has assertions in builds for tests alone", function()
+    assert.equal(os.getenv "SANITIZER" ~= nil,
+      shell.output("nm -D " .. path):find "__assert_fail" ~= nil)
+  end)
+
   it("stays mapped: it is linked with -z nodelete", function()
     assert.matches("NODELETE", shell.output("readelf -d " .. path))
   end)

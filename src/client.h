@@ -29,14 +29,13 @@ typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
   SEER_KEPT_LOGGER,
-  SEER_KEPT_DEFAULT_DATA,
-  SEER_KEPT_DEFAULT_ATTRIBUTES,
   SEER_KEPT_CAPTURED, /* in test mode: a list of requests */
-  SEER_KEPT
+  SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
+  SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
 } seer_kept;
 
 typedef struct seer_client {
-  const void *spaces[2];   /* client.events and client.users, to be known */
+  const void *spaces[SEER_ROWS]; /* client.events..., to be known */
   seer_queue *queue;       /* NULL until it is made and when it is given up */
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;

@@ -41,22 +41,12 @@ static bool get(lua_State *L) {
   return true;
 }
 
-static int send(lua_State *L, seer_kind kind) {
+/* The function of a kind, which is its upvalue. */
+static int send(lua_State *L) {
+  seer_kind kind = (seer_kind)lua_tointeger(L, lua_upvalueindex(1));
   if (!get(L))
     return 3;
   return seer_send(L, lua_touserdata(L, SEER_SEND_SELF), SEER_SEND_SELF, kind);
-}
-
-static int capture(lua_State *L) {
-  return send(L, SEER_CAPTURE);
-}
-
-static int identify(lua_State *L) {
-  return send(L, SEER_IDENTIFY);
-}
-
-static int post(lua_State *L) {
-  return send(L, SEER_POST);
 }
 
 static int flush(lua_State *L) {
@@ -113,9 +103,6 @@ static int configure(lua_State *L) {
 
 void seer_default_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"capture",   capture    },
-      {"identify",  identify   },
-      {"post",      post       },
       {"flush",     flush      },
       {"close",     close      },
       {"poll",      poll       },
@@ -126,4 +113,10 @@ void seer_default_open(lua_State *L) {
       {NULL,        NULL       }
   };
   luaL_setfuncs(L, functions, 0);
+  for (int kind = 0; kind <= SEER_POST; kind++) {
+    lua_pushinteger(L, kind);
+    lua_pushcclosure(L, send, 1);
+    lua_setfield(L, -2,
+                 kind == SEER_POST ? "post" : seer_kinds[kind].function);
+  }
 }

@@ -340,20 +340,20 @@ static bool finish(walk *w, int top, int at, const char *field) {
   return false;
 }
 
-static bool is_one_of(const char *const *names, lua_State *L, int index) {
+static bool is_one_of(const seer_field *fields, lua_State *L, int index) {
   size_t length;
   const char *key;
   if (lua_type(L, index) != LUA_TSTRING)
     return false;
   key = lua_tolstring(L, index, &length);
-  for (; *names != NULL; names++)
-    if (strlen(*names) == length && memcmp(*names, key, length) == 0)
+  for (; fields->name != NULL; fields++)
+    if (fields->length == length && memcmp(fields->name, key, length) == 0)
       return true;
   return false;
 }
 
 /* Writes the fields of the table at `at` that are none of `skip`. */
-static bool write_others(walk *w, int at, const char *const *skip) {
+static bool write_others(walk *w, int at, const seer_field *skip) {
   lua_State *L = w->L;
   lua_pushnil(L);
   while (lua_next(L, at)) {
@@ -378,7 +378,7 @@ bool seer_encode(lua_State *L, int index, const seer_marks *marks,
 }
 
 bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
-                        seer_buffer *out, const char *const *skip) {
+                        seer_buffer *out, const seer_field *skip) {
   walk w;
   int top = lua_gettop(L);
   begin(&w, L, marks, out);

@@ -11,6 +11,7 @@
  */
 
 #include "core/base/buffer.h"
+#include "core/base/kinds.h"
 #include "marks.h"
 
 #include <lua.h>
@@ -32,10 +33,10 @@ bool seer_encode(lua_State *L, int index, const seer_marks *marks,
                  seer_buffer *out, const char *field);
 
 /* Appends `,"key":value` for each field of the table at `index` whose key
-   is not one of the strings in `skip`, which ends with NULL. Failures as
+   is not the name of one of the fields `skip`. Failures as
    above. [-0, +(0|1)] */
 bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
-                        seer_buffer *out, const char *const *skip);
+                        seer_buffer *out, const seer_field *skip);
 
 /* True if `out` has no error, else pushes a message about it. [-0, +(0|1)] */
 bool seer_encode_check(lua_State *L, const seer_buffer *out);

@@ -11,39 +11,40 @@
 #include "options.h"
 #include "values.h"
 
-static const struct {
-  seer_kept what;
-  const char *name;
-} kept_options[] = {
-    {SEER_KEPT_BEFORE_SEND,        "before_send"       },
-    {SEER_KEPT_ON_ERROR,           "on_error"          },
-    {SEER_KEPT_LOGGER,             "logger"            },
-    {SEER_KEPT_DEFAULT_DATA,       "default_data"      },
-    {SEER_KEPT_DEFAULT_ATTRIBUTES, "default_attributes"}
-};
+static const char *const kept_options[] = {[SEER_KEPT_BEFORE_SEND] =
+                                               "before_send",
+                                           [SEER_KEPT_ON_ERROR] = "on_error",
+                                           [SEER_KEPT_LOGGER] = "logger"};
+
+/* The option that gives what is kept, or NULL. */
+static const char *option_of(int what) {
+  if (what >= SEER_KEPT_DEFAULTS)
+    return seer_kinds[what - SEER_KEPT_DEFAULTS].defaults;
+  return what < SEER_KEPT_CAPTURED ? kept_options[what] : NULL;
+}
 
 /* Pushes an option, or what the client at `from` (0: none) has instead. */
-static void push_kept(lua_State *L, int options, int from, int i) {
-  if (seer_options_get(L, options, kept_options[i].name))
+static void push_kept(lua_State *L, int options, int from, int what) {
+  if (option_of(what) != NULL && seer_options_get(L, options, option_of(what)))
     return;
-  if (from != 0)
-    seer_client_get(L, from, kept_options[i].what);
+  if (from != 0 && what != SEER_KEPT_CAPTURED)
+    seer_client_get(L, from, (seer_kept)what);
   else
     lua_pushnil(L);
 }
 
 static void set_kept(lua_State *L, int self, int options, int from) {
   seer_client *client = lua_touserdata(L, self);
-  for (int i = 0; i < (int)(sizeof kept_options / sizeof *kept_options); i++) {
-    push_kept(L, options, from, i);
-    client->has[kept_options[i].what] = lua_toboolean(L, -1);
+  for (int what = 0; what < SEER_KEPT; what++) {
+    push_kept(L, options, from, what);
+    client->has[what] = lua_toboolean(L, -1);
     if (lua_istable(L, -1)) {
       lua_pushnil(L);
       seer_merge_fields(L, -2, -1); /* a copy */
       lua_replace(L, -3);
       lua_pop(L, 1);
     }
-    seer_client_keep(L, self, kept_options[i].what);
+    seer_client_keep(L, self, (seer_kept)what);
   }
 }
 

@@ -191,8 +191,9 @@ static int client_leave(lua_State *L) {
   return client_close(L);
 }
 
-/* The functions of `client.events` and `client.users`, with the client as
-   upvalue. A call with a colon passes that table as the first argument. */
+/* The functions of the kinds, in their namespaces, with the client as
+   upvalue. A call with a colon passes the namespace as the first
+   argument. */
 static int send(lua_State *L, seer_kind kind) {
   seer_client *client = lua_touserdata(L, lua_upvalueindex(1));
   if (lua_topointer(L, 1) == client->spaces[kind])
@@ -200,13 +201,17 @@ static int send(lua_State *L, seer_kind kind) {
   return seer_send(L, client, lua_upvalueindex(1), kind);
 }
 
-static int capture(lua_State *L) {
-  return send(L, SEER_CAPTURE);
-}
+/* A function for each: an upvalue with the kind would be slower. */
+#define KIND(kind, ...)                                                       \
+  static int send_##kind(lua_State *L) {                                      \
+    return send(L, SEER_##kind);                                              \
+  }
+SEER_KINDS(KIND)
+#undef KIND
 
-static int identify(lua_State *L) {
-  return send(L, SEER_IDENTIFY);
-}
+#define KIND(kind, ...) send_##kind,
+static const lua_CFunction senders[] = {SEER_KINDS(KIND)};
+#undef KIND
 
 static int client_index(lua_State *L) {
   luaL_checkudata(L, 1, SEER_CLIENT);
@@ -236,19 +241,20 @@ static int client_gc(lua_State *L) {
 ** Members.
 */
 
-/* members[space] = { [name] = function }; the client is on the top, the
-   table of its members below. Returns the identity of that table, which
-   lives as long as the client. */
-static const void *add_space(lua_State *L, const char *space, const char *name,
-                             lua_CFunction function) {
-  const void *identity;
-  lua_createtable(L, 0, 1); /* members, client, space */
-  identity = lua_topointer(L, -1);
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, function, 1);
-  lua_setfield(L, -2, name);
-  lua_setfield(L, -3, space);
-  return identity;
+/* members[space][method] = sender; the client is on the top, the table of its
+   members below. A namespace lives as long as the client. */
+static void add_kind(lua_State *L, seer_client *client, int kind) {
+  const seer_row *row = &seer_kinds[kind];
+  lua_getfield(L, -2, row->space);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+  }
+  client->spaces[kind] = lua_topointer(L, -1);
+  lua_pushvalue(L, -2); /* members, client, space, client */
+  lua_pushcclosure(L, senders[kind], 1);
+  lua_setfield(L, -2, row->method);
+  lua_setfield(L, -3, row->space);
 }
 
 static void add_members(lua_State *L);
@@ -279,8 +285,8 @@ static void add_members(lua_State *L) {
   lua_getuservalue(L, -1);
   luaL_setfuncs(L, methods, 0);
   lua_insert(L, -2); /* members, client */
-  client->spaces[SEER_CAPTURE] = add_space(L, "events", "capture", capture);
-  client->spaces[SEER_IDENTIFY] = add_space(L, "users", "identify", identify);
+  for (int kind = 0; kind < SEER_ROWS; kind++)
+    add_kind(L, client, kind);
   lua_remove(L, -2);
 }
 

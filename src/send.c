@@ -72,19 +72,17 @@ static void read_options(call *c) {
 
 static void read_arguments(call *c) {
   lua_State *L = c->L;
-  static const char *const functions[] = {"capture", "identify", "post"};
-  static const char *const paths[] = {"/capture", "/identify"};
   bool posts = c->kind == SEER_POST;
   if (posts)
     lua_settop(L, SEER_SEND_SELF);
-  c->function = functions[c->kind];
+  c->function = posts ? "post" : seer_kinds[c->kind].function;
   c->event = posts ? 2 : 1;
   c->options = posts ? 3 : 2;
   if (posts && lua_type(L, 1) != LUA_TSTRING) {
     lua_pushfstring(L, "string expected, got %s", luaL_typename(L, 1));
     seer_options_misuse(L, 1, c->function);
   }
-  c->path = posts ? lua_tostring(L, 1) : paths[c->kind];
+  c->path = posts ? lua_tostring(L, 1) : seer_kinds[c->kind].path;
   if (!posts || !lua_isnoneornil(L, c->event))
     seer_options_table(L, c->event, c->function);
   read_options(c);
@@ -166,8 +164,9 @@ static bool is_array(const call *c) {
 }
 
 static void merge(const call *c, int defaults, int extra) {
-  static const char *const named[] = {"data", "attributes", NULL};
-  seer_merge_event(c->L, c->event, named[c->kind], defaults, extra);
+  const char *merged =
+      c->kind == SEER_POST ? NULL : seer_kinds[c->kind].merged;
+  seer_merge_event(c->L, c->event, merged, defaults, extra);
   lua_replace(c->L, c->event);
 }
 
@@ -175,11 +174,9 @@ static void merge(const call *c, int defaults, int extra) {
    extra fields, if there are any. Pushes a message and returns false if
    there is no place for them. */
 static bool lay_over(call *c) {
-  static const seer_kept defaults[] = {SEER_KEPT_DEFAULT_DATA,
-                                       SEER_KEPT_DEFAULT_ATTRIBUTES};
+  seer_kept kept = (seer_kept)(SEER_KEPT_DEFAULTS + c->kind);
   lua_State *L = c->L;
-  bool has_defaults =
-      c->kind != SEER_POST && c->client->has[defaults[c->kind]];
+  bool has_defaults = c->kind != SEER_POST && c->client->has[kept];
   bool has_extra =
       c->has_options && seer_options_get(L, c->options, "extra_body");
   if (!has_defaults && !has_extra)
@@ -192,7 +189,7 @@ static bool lay_over(call *c) {
   if (!has_extra)
     lua_pushnil(L);
   if (has_defaults)
-    seer_client_get(L, c->self, defaults[c->kind]);
+    seer_client_get(L, c->self, kept);
   else
     lua_pushnil(L);
   merge(c, lua_gettop(L), lua_gettop(L) - 1);

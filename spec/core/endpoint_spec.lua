@@ -1,19 +1,11 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local socket = require "socket"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 local function with(options, more)
   local all = {}
@@ -351,15 +343,7 @@ describe("an endpoint", function()
 end)
 
 describe("a waited-for request", function()
-  local api
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = fixture.standin()
 
   it("is served while queued events are backed off, and ends that",
     function()

@@ -72,7 +72,7 @@ describe("a fork", function()
   local function start(url, code, env)
     local changes = merged({ SEER_GO = go }, no_leaks, env)
     return script.start {
-      code = PREAMBLE .. code, timeout = 20,
+      code = PREAMBLE .. code, timeout = 60,
       env = script.environment(url, server.key, changes),
     }
   end

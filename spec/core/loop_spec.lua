@@ -1,19 +1,11 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local slow = require "spec.support.slow"
-local standin = require "dev.standin"
 
 describe("the sender", function()
-  local api
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = fixture.standin()
 
   -- The second event finds the sender asleep, and its alarm rings when the
   -- third has woken it already. A sender that missed this alarm would find

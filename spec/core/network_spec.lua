@@ -2,6 +2,7 @@
 -- authority_spec.lua, HTTP/2 in http_version_spec.lua.
 
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local merged = require "spec.support.merged"
 local mime = require "mime"
 local seerstack = require "seerstack"
@@ -12,19 +13,11 @@ local tunnel = require "spec.support.tunnel"
 local ABROAD = "http://api.example.invalid/p"
 local EVENT = { name = "a.b" }
 
-local x, api, closing
-
-setup(function()
-  api = standin.start()
-end)
-
-teardown(function()
-  api:stop()
-end)
+local api = fixture.standin()
+local x, closing
 
 before_each(function()
   x, closing = exchange.open(), {}
-  api:reset()
 end)
 
 after_each(function()

@@ -3,18 +3,12 @@
 
 local collect = require "spec.support.collect"
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 
-local x, calls
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
+local calls
 
 local function no()
   return 400, nil, "no"

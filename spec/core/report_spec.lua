@@ -1,19 +1,12 @@
 -- What clients without a logger write to the standard error.
 
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 -- For programs: new(options) makes a client that sends one event at a time
 -- and soon again; run(name) captures an event and waits for its end;

@@ -1,3 +1,4 @@
+local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
 local no_leaks = require "spec.support.no_leaks"
 local preload = require "spec.support.preload"
@@ -73,7 +74,7 @@ describe("capture", function()
     local result = child:wait()
     assert.is_true(seconds_of(child) < slow)
     assert_told(result, 1000)
-    assert.is_true(result.seconds < 3 * slow)
+    expect.in_time(result, 3)
   end)
 
   it("returns at once after the resolver has hung for a while", function()
@@ -95,14 +96,15 @@ describe("capture", function()
     local result = child:wait()
     assert.equal(0, result.status)
     assert.is_true(seconds_of(child) < slow)
-    assert.is_true(result.seconds < 6 * slow)
+    expect.in_time(result, 6)
   end)
 
   it("and exit give a hanging resolver 2 s, then tell", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 10"), 20)
     local result = child:wait()
     assert_told(result, 1000)
-    assert.is_true(result.seconds >= 2 and result.seconds < 5 * slow)
+    assert.is_true(result.seconds >= 2)
+    expect.in_time(result, 5)
   end)
 
   it("and exit deliver when the resolver is merely slow", function()
@@ -144,7 +146,7 @@ describe("capture", function()
     local forked = tonumber(result.stdout:match("\n(%S+)\n"))
     assert.is_true(forked < 10 * slow)
     assert_told(result, 1000)
-    assert.is_true(result.seconds < 15 * slow)
+    expect.in_time(result, 15)
   end)
 
   it("does not wait for a server that accepts no connection", function()

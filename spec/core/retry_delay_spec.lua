@@ -4,13 +4,7 @@ local socket = require "socket"
 
 local SLOW, new, deliver = retrying.SLOW, retrying.new, retrying.deliver
 
-local x
-
-before_each(function()
-  x = retrying.open()
-end)
-
-after_each(retrying.close)
+local x = retrying.each()
 
 describe("the delay before the next attempt", function()
   -- Events, each of a client of its own, for a failure of one must not

@@ -6,13 +6,7 @@ local SLOW, new, deliver = retrying.SLOW, retrying.new, retrying.deliver
 local assert_kept = retrying.assert_kept
 local assert_same_event = retrying.assert_same_event
 
-local x
-
-before_each(function()
-  x = retrying.open()
-end)
-
-after_each(retrying.close)
+local x = retrying.each()
 
 describe("a redirect", function()
   local function location(url)

@@ -9,13 +9,7 @@ local new, deliver = retrying.new, retrying.deliver
 local assert_kept = retrying.assert_kept
 local assert_same_event = retrying.assert_same_event
 
-local x
-
-before_each(function()
-  x = retrying.open()
-end)
-
-after_each(retrying.close)
+local x = retrying.each()
 
 describe("a queued event", function()
   for _, status in ipairs { 200, 201, 202, 204, 206, 299 } do

@@ -1,31 +1,18 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local retrying = require "spec.support.retrying"
 local server = require "spec.support.server"
 local slow = require "spec.support.slow"
 local socket = require "socket"
-local standin = require "dev.standin"
 
 local REJECTED, PAUSING = retrying.REJECTED, retrying.PAUSING
 local SLOW, assert_same_event = retrying.SLOW, retrying.assert_same_event
 
-local x
-
-before_each(function()
-  x = retrying.open()
-end)
-
-after_each(retrying.close)
+local x = retrying.each()
 
 describe("a waited-for request", function()
-  local api, client
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = fixture.standin()
+  local client
 
   -- Sends one event, and returns what it was given and the number of
   -- requests that it took.

@@ -1,8 +1,8 @@
 local exchange = require "spec.support.exchange"
 local expect = require "spec.support.expect"
+local fixture = require "spec.support.fixture"
 local patient = require "spec.support.patient"
 local script = require "spec.support.script"
-local standin = require "dev.standin"
 
 -- What an event occupied is used again for those to come, of about its size.
 -- Sizes on both sides of all borders: up to a KiB every length, and more.
@@ -13,15 +13,7 @@ end
 LENGTHS[#LENGTHS + 1] = 5000
 
 describe("events in the memory of those before", function()
-  local x
-
-  before_each(function()
-    x = exchange.open { max_in_flight = 4 }
-  end)
-
-  after_each(function()
-    x:close()
-  end)
+  local x = fixture.exchange { max_in_flight = 4 }
 
   local function text(round, length)
     return string.char(96 + round):rep(length)
@@ -117,15 +109,7 @@ local SLACK = 2 ^ 19
 -- under these, malloc does not count.
 if not os.getenv "SANITIZER" then
   describe("the memory of events that are settled", function()
-    local server
-
-    setup(function()
-      server = standin.start()
-    end)
-
-    teardown(function()
-      server:stop()
-    end)
+    local server = fixture.standin()
 
     local function measure(seconds)
       local result = expect.ended_well(script.run {

@@ -1,9 +1,9 @@
 local expect = require "spec.support.expect"
+local fixture = require "spec.support.fixture"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 -- memcheck opens some ten states a second.
@@ -13,19 +13,7 @@ local STATES = os.getenv "SANITIZER" == "valgrind" and 200 or 2000
 local CRASH = { SEGV = 11, BUS = 7, FPE = 8, ILL = 4 }
 
 describe("a process", function()
-  local server
-
-  setup(function()
-    server = standin.start()
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
-
-  before_each(function()
-    server:reset()
-  end)
+  local server = fixture.standin()
 
   local function start(url, code)
     return script.start {

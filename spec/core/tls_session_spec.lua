@@ -1,16 +1,8 @@
 local exchange = require "spec.support.exchange"
-local standin = require "dev.standin"
+local fixture = require "spec.support.fixture"
 
 describe("over TLS, a connection after another", function()
-  local api
-
-  setup(function()
-    api = standin.start { keepalive_requests = 1 }
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = fixture.standin { keepalive_requests = 1 }
 
   it("goes on with the session of the one before", function()
     local client = exchange.client(api.tls_url, {

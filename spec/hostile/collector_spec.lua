@@ -1,15 +1,11 @@
 -- The collector at every moment at which it can run, and what finalizers do
 -- then.
 
+local fixture = require "spec.support.fixture"
 local script = require "spec.support.script"
-local standin = require "dev.standin"
 
 describe("the collector", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = fixture.standin()
 
   -- All that the module does, in one program.
   local SCENARIO = [=[
@@ -142,7 +138,8 @@ describe("the collector", function()
     end)
   end
 
-  for _, deed in ipairs { "finalizes", "closes", "captures", "polls" } do
+  local DEEDS = { "finalizes", "closes", "captures", "abandons", "polls" }
+  for _, deed in ipairs(DEEDS) do
     it("may run a finalizer that " .. deed .. " at any step of a call",
       function()
         local result = run("print(require 'spec.support.attack'('" .. deed

@@ -1,14 +1,11 @@
 -- What would end a process badly if it caught the thread at a bad time.
 
+local fixture = require "spec.support.fixture"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
-local server = require "spec.support.server"
 
 describe("a process that ends", function()
-  local scripted
-
-  before_each(function() scripted = server.new() end)
-  after_each(function() scripted:close() end)
+  local scripted = fixture.server()
 
   -- The libraries clean up after themselves then: what OpenSSL works with is
   -- gone while somebody may still be in it.

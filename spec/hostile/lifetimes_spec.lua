@@ -1,17 +1,13 @@
 -- Clients, states, threads and coroutines that end at a bad time.
 
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local script = require "spec.support.script"
-local standin = require "dev.standin"
 
 local FEWER = os.getenv "SANITIZER" and 5 or 1
 
 describe("when", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = fixture.standin()
 
   local function run(code)
     local result = script.run {
@@ -153,10 +149,7 @@ describe("when", function()
   end)
 
   describe("coroutines", function()
-    local x
-
-    before_each(function() x = exchange.open { log_level = "off" } end)
-    after_each(function() x:close() end)
+    local x = fixture.exchange { log_level = "off" }
 
     it("capture and are abandoned, their events arrive", function()
       for i = 1, 100 do

@@ -3,19 +3,14 @@
 -- metatable to something else, or debug.setuservalue, setupvalue and
 -- getregistry have replaced what is the module's.
 
-local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local script = require "spec.support.script"
 local seerstack = require "seerstack"
-local standin = require "dev.standin"
 
 local jit = rawget(_G, "jit")
 
 describe("a state", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = fixture.standin()
 
   -- A program that is sabotaged before or after the module is loaded. It must
   -- send, wait, refuse and end as ever.
@@ -215,10 +210,7 @@ describe("a state", function()
 end)
 
 describe("a call", function()
-  local x
-
-  before_each(function() x = exchange.open { log_level = "off" } end)
-  after_each(function() x:close() end)
+  local x = fixture.exchange { log_level = "off" }
 
   local WRONG = {
     nil, true, 7, "client", {}, print, coroutine.create(function() end),

@@ -1,11 +1,11 @@
 local cjson = require "cjson"
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local merged = require "spec.support.merged"
 local process = require "spec.support.process"
 local script = require "spec.support.script"
 local servers = require "spec.support.server"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 
 -- The interpreters of the system, and the build of the module for each.
 local BUILDS = {
@@ -36,19 +36,10 @@ local PREAMBLE = [[
   end
 ]]
 
-local server, started
-
-setup(function()
-  server = standin.start()
-end)
-
-teardown(function()
-  server:stop()
-end)
+local server = fixture.standin()
+local started
 
 before_each(function()
-  server:config { delay = false }
-  server:reset()
   started = {}
 end)
 

@@ -1,25 +1,12 @@
 local cjson = require "cjson"
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local merged = require "spec.support.merged"
 local process = require "spec.support.process"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
-local server
-
-setup(function()
-  server = standin.start()
-end)
-
-teardown(function()
-  server:stop()
-end)
-
-before_each(function()
-  server:config { delay = false, key = "sk_test_standin" }
-  server:reset()
-end)
+local server = fixture.standin()
 
 after_each(host.clean_up)
 

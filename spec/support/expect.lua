@@ -2,6 +2,8 @@
 
 local assert = require "luassert"
 local cjson = require "cjson"
+local script = require "spec.support.script"
+local slow = require "spec.support.slow"
 
 local expect = {}
 
@@ -30,6 +32,16 @@ function expect.ended_well(result)
   assert.equal("", result.stderr)
   assert.equal(0, result.status)
   return result
+end
+
+-- That a program has ended within so many seconds. Where it has not, it is
+-- granted some times what one takes that does nothing: the machine is busy.
+function expect.in_time(result, seconds)
+  if result.seconds >= seconds * slow then
+    local idle = script.run { code = 'require "seerstack"' }.seconds
+    assert.is_true(result.seconds < seconds * slow + 10 * idle,
+      ("%g s, and %g s without doing anything"):format(result.seconds, idle))
+  end
 end
 
 -- That a stand-in has got each of the events 1 to `count`, whose numbers are

@@ -3,6 +3,7 @@
 
 local assert = require "luassert"
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local merged = require "spec.support.merged"
 
 local retrying = {}
@@ -22,15 +23,10 @@ retrying.SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
 local x
 
--- For a file's `before_each`; what it returns is the exchange.
-function retrying.open()
-  x = exchange.open { log_level = "off" }
+-- For a file: its exchange.
+function retrying.each()
+  x = fixture.exchange { log_level = "off" }
   return x
-end
-
--- For its `after_each`.
-function retrying.close()
-  x:close()
 end
 
 -- Of its troubles only the counts tell.

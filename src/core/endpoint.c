@@ -1,5 +1,6 @@
 #include "endpoint.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 
@@ -115,6 +116,7 @@ static void expire_lines(seer_endpoint *endpoint, int64_t now,
 seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                                 seer_queue **queue, seer_dead *dead) {
   seer_event *event;
+  seer_assert(seer_lock_is_held());
   wake_lines(endpoint, now);
   event = claim_from(endpoint, SEER_WAITED, now, queue, dead);
   if (event == NULL && is_open(endpoint, now))
@@ -173,6 +175,7 @@ static int64_t next_due(const seer_endpoint *endpoint) {
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
   int64_t next = next_ready(endpoint, SEER_WAITED, now);
+  seer_assert(seer_lock_is_held());
   endpoint->lines.changed = false;
   if (endpoint->level > 0 && endpoint->probes > 0)
     queued = SEER_NEVER; /* the end of the probe decides */
@@ -197,6 +200,8 @@ static void free_slots(seer_queue *queue, int sent, int64_t now) {
 void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
                           int sent, int64_t now) {
   seer_endpoint *endpoint = queue->endpoint;
+  seer_assert(seer_lock_is_held());
+  seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
   queue->in_flight--;
   endpoint->in_flight--;
   if (!waited && epoch == endpoint->epoch)
@@ -205,6 +210,7 @@ void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
 }
 
 bool seer_endpoint_hop(seer_queue *queue, int sent, int64_t now) {
+  seer_assert(seer_lock_is_held());
   if (pace_delay(queue, now) > 0)
     return false;
   free_slots(queue, sent, now);
@@ -288,6 +294,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
   bool wait_less = attempt->exiting && answer->unreachable;
   int64_t max = attempt->waited ? settings->max_waited_delay
                                 : settings->max_queued_delay;
+  seer_assert(seer_lock_is_held());
   if (shows_that_it_works(attempt))
     succeed(endpoint, attempt);
   else if (attempt->verdict == SEER_PAUSE)
@@ -302,6 +309,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
 }
 
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
+  seer_assert(seer_lock_is_held());
   endpoint->failures = endpoint->level = endpoint->refusals = 0;
   endpoint->paused_until = 0;
   begin_epoch(endpoint);

@@ -1,5 +1,6 @@
 #include "loop.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/spare.h"
 #include "base/thread.h"
@@ -24,6 +25,7 @@ typedef struct claimed {
 
 /* With the lock held: the work is the caller's now. */
 static void take(seer_work work) {
+  seer_assert(seer_lock_is_held());
   seer_state.work = work;
   seer_state.owner = seer_thread_self();
 }
@@ -57,6 +59,7 @@ static void begin_turn(void) {
 
 /* With the lock held: libcurl is left, and forks may happen. */
 static void end_work(seer_work next) {
+  seer_assert(seer_lock_is_held());
   seer_state.work = next;
   if (seer_state.forking > 0)
     seer_wake();
@@ -78,6 +81,7 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
 /* With the lock held: what may be sent now, at most BATCH events. */
 static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
   int count = 0;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     while (count < BATCH) {
@@ -215,6 +219,7 @@ static void lose_hope(seer_endpoint *endpoint, int64_t next) {
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
   int64_t next = SEER_NEVER;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     int64_t time = seer_endpoint_next(endpoint, now);

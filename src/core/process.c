@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/thread.h"
@@ -42,6 +43,7 @@ static bool nginx_terminates(void) {
 
 /* With the lock held: whether another thread is where no fork may happen. */
 static bool must_not_fork(void) {
+  seer_assert(seer_lock_is_held());
   return (seer_state.work == SEER_WORK_STARTING ||
           seer_state.work >= SEER_WORK_INSIDE) &&
          !seer_state_is_mine();
@@ -81,11 +83,13 @@ static void forget_thread(void) {
 static void after_fork_in_child(void) {
   seer_dead dead = SEER_NO_DEAD;
   seer_lock_renew();
+  seer_lock();
   seer_id_forget();
   forget_thread();
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     forget_queues(endpoint, &dead);
+  seer_unlock();
   seer_endpoints_bury(&dead);
 }
 
@@ -101,6 +105,7 @@ static int64_t exit_budget(const seer_queue *queue) {
 /* With the lock held: all that is queued may go now, each client's within
    its own time. */
 static void begin_exit(int64_t now) {
+  seer_assert(seer_lock_is_held());
   seer_state.stage = SEER_EXITING;
   seer_state.start_again = now; /* a thread that was refused before */
   seer_state.exit_began = seer_state.exit_deadline = now;
@@ -131,6 +136,7 @@ static int64_t worth_until(const seer_endpoint *endpoint,
 
 static int64_t all_worth_until(void) {
   int64_t until = seer_state.exit_began;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
@@ -156,6 +162,7 @@ static void wait_for_delivery(void) {
 /* With the lock held: whether nobody is inside libcurl any more, or only this
    thread, which never goes on there. */
 static bool is_still(void) {
+  seer_assert(seer_lock_is_held());
   return seer_state.work <= SEER_WORK_STARTING || seer_state_is_mine();
 }
 
@@ -203,6 +210,7 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
    result is how many events are to be told of. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;

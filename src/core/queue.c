@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 
@@ -35,6 +36,20 @@ static void land(seer_queue *queue, seer_event *event) {
 static void hold(seer_queue *queue, const seer_event *event, int sign) {
   queue->held_events += sign;
   queue->held_bytes += sign * (int64_t)seer_event_size(event);
+}
+
+/* What is true of a queue whenever one of the functions below is called. */
+static void assert_sound(const seer_queue *queue) {
+  seer_assert(seer_lock_is_held());
+  seer_assert(queue->held_events >= 0 && queue->held_bytes >= 0);
+  seer_assert(queue->held_events <= queue->events &&
+              queue->held_bytes <= queue->bytes);
+  seer_assert(queue->pending <= queue->events);
+  seer_assert(queue->before_flush >= 0 &&
+              queue->before_flush <= queue->pending);
+  seer_assert(queue->accepted == queue->delivered + queue->rejected +
+                                     seer_queue_dropped(queue) +
+                                     queue->pending);
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
@@ -75,6 +90,7 @@ static void count(seer_queue *queue, seer_settlement settlement) {
 }
 
 void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
+  assert_sound(queue);
   queue->accepted++;
   count_settled(queue, settlement);
 }
@@ -230,6 +246,7 @@ static bool make_room(seer_queue *queue, int64_t size, int64_t now,
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead) {
   int64_t size = (int64_t)seer_event_size(event);
+  assert_sound(queue);
   if (queue->closed)
     return SEER_QUEUE_CLOSED;
   if (!make_room(queue, size, now, dead)) {
@@ -260,6 +277,7 @@ static bool is_cancelled(const seer_event *event) {
 
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
   seer_event *event;
+  assert_sound(line->queue);
   seer_queue_expire(line, now, dead);
   event = seer_line_pop(line);
   if (event == NULL)
@@ -288,6 +306,7 @@ static void come_back(seer_line *line, seer_event *event, int64_t now) {
 void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
                         int64_t now) {
   seer_line *line = line_of(queue, event);
+  assert_sound(queue);
   land(queue, event);
   if (event->request == NULL) {
     hold(queue, event, -1);
@@ -303,6 +322,7 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
 
 void seer_queue_done(seer_queue *queue, seer_event *event,
                      seer_settlement settlement, seer_dead *dead) {
+  assert_sound(queue);
   land(queue, event);
   if (event->request == NULL)
     hold(queue, event, -1);
@@ -322,6 +342,7 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
 bool seer_queue_give_up(seer_queue *queue, seer_event *event,
                         seer_dead *dead) {
   bool heard = is_given_up(queue, SEER_SETTLED_REJECTED);
+  assert_sound(queue);
   if (heard)
     give_up(queue, event, SEER_SETTLED_REJECTED, dead);
   return heard;
@@ -331,6 +352,7 @@ void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
                        seer_dead *dead) {
   seer_event *event = request->event;
   seer_line *line = &queue->line[SEER_WAITED];
+  assert_sound(queue);
   seer_queue_wake(line, now);
   if (request->away) {
     request->settled = request->cancelled = true;
@@ -345,6 +367,7 @@ void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
 
 void seer_queue_wake(seer_line *line, int64_t now) {
   seer_event *event;
+  assert_sound(line->queue);
   while (line->heap != NULL && line->heap->due <= now &&
          (event = seer_line_undelay(line)) != NULL)
     come_back(line, event, now);
@@ -357,16 +380,19 @@ void seer_queue_hurry(seer_line *line) {
 }
 
 int64_t seer_queue_next_due(const seer_line *line) {
+  assert_sound(line->queue);
   return line->heap != NULL ? line->heap->due : SEER_NEVER;
 }
 
 int64_t seer_queue_next_expiry(const seer_line *line) {
+  assert_sound(line->queue);
   if (line->head == NULL || line->head->request != NULL)
     return SEER_NEVER;
   return line->head->expires;
 }
 
 void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
+  assert_sound(line->queue);
   while (line->head != NULL) {
     if (is_expired(line->head, now))
       settle(line->queue, seer_line_pop(line), SEER_SETTLED_EXPIRED, dead);
@@ -380,6 +406,7 @@ void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
 void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
                          seer_dead *dead) {
   seer_event *event;
+  assert_sound(queue);
   for (int i = 0; i < SEER_URGENCIES; i++) {
     while ((event = seer_turns_oldest(&queue->turns, i)) != NULL)
       settle(queue, event, settlement, dead);
@@ -392,6 +419,7 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
 void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
   seer_event *event;
   seer_message *message;
+  assert_sound(queue);
   while ((event = seer_notices_take_lost(&queue->notices)) != NULL)
     add_dead(event, dead);
   while ((message = seer_notices_take(&queue->notices)) != NULL) {

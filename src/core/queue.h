@@ -12,12 +12,13 @@
  * identify behind an unsettled one of the same user), or in flight.
  * Waited-for requests have a line of their own, which is served first.
  *
- * Every function here is called with the lock held and only moves pointers.
+ * But for the first and the last, the functions here are called with the lock
+ * held; they only move pointers.
  * Events that are done with go to a caller's list of the dead, to be freed
  * when the lock is given up.
  */
 
-#include "lines.h"
+#include "line.h"
 #include "notice.h"
 #include "pace.h"
 #include "settings.h"

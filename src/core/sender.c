@@ -1,5 +1,6 @@
 #include "sender.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
@@ -37,6 +38,7 @@ static void begin_waiting(seer_request *request, int64_t now) {
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
+  seer_assert(seer_lock_is_held());
   if (!queue->settings.thread || seer_state.threaded)
     return false;
   if (seer_state.work >= SEER_WORK_OUTSIDE)
@@ -126,11 +128,18 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
   return settled;
 }
 
+void seer_sender_refer(seer_request *request) {
+  seer_lock();
+  request->references++;
+  seer_unlock();
+}
+
 /* With the lock held, and the last reference: whether on_error takes the
    request over. */
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
                              seer_dead *dead) {
   seer_event *event = request->event;
+  seer_assert(seer_lock_is_held());
   if (queue == NULL || event == NULL || request->asked ||
       request->forks != queue->forks)
     return false;

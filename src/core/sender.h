@@ -55,6 +55,9 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline);
 
+/* One more reference of a waiter. Takes the lock. */
+void seer_sender_refer(seer_request *request);
+
 /* Gives the waiter's reference back; whoever is last frees the request. A
    future may have asked in vain or not at all: then a failure goes to the
    on_error of `queue`. Without a queue, nobody hears. */

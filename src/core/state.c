@@ -1,9 +1,13 @@
 #include "state.h"
 
+#include "base/assert.h"
+#include "base/thread.h"
+
 struct seer_state seer_state = {.alarm = -1};
 
 bool seer_state_kick(void) {
   bool asleep = seer_state.work == SEER_WORK_ASLEEP;
+  seer_assert(seer_lock_is_held());
   if (asleep)
     seer_state.work = SEER_WORK_OUTSIDE;
   else if (seer_state.work == SEER_WORK_INSIDE)
@@ -12,6 +16,7 @@ bool seer_state_kick(void) {
 }
 
 bool seer_state_is_free(void) {
+  seer_assert(seer_lock_is_held());
   return seer_state.work == SEER_WORK_FREE && seer_state.stage != SEER_STOPPED;
 }
 
@@ -20,5 +25,6 @@ bool seer_state_wants_thread(int64_t now) {
 }
 
 bool seer_state_is_mine(void) {
+  seer_assert(seer_lock_is_held());
   return seer_state.owner == seer_thread_self();
 }

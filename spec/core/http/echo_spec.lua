@@ -1,15 +1,8 @@
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 describe("a key that the server sends back", function()
   -- With characters that JSON may or must escape.

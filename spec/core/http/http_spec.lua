@@ -1,20 +1,12 @@
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local shell = require "dev.shell"
 local slow = require "spec.support.slow"
-local standin = require "dev.standin"
 
 local head_of = exchange.head_of
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 local UUID = "^Idempotency%-Key: " .. ("%x"):rep(8) .. "%-" .. ("%x"):rep(4)
   .. "%-4" .. ("%x"):rep(3) .. "%-[89ab]" .. ("%x"):rep(3) .. "%-"
@@ -106,15 +98,7 @@ describe("a request", function()
 end)
 
 describe("TLS", function()
-  local api
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = fixture.standin()
 
   local CODE = [[
     local client = require "seerstack".new {

@@ -1,18 +1,11 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local server = require "spec.support.server"
 local slow = require "spec.support.slow"
 
 local head_of = exchange.head_of
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
 
 describe("a proxy", function()
   local PROXIES = {

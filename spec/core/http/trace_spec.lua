@@ -1,17 +1,11 @@
 -- What log_level = "debug" shows of each request and each answer.
 
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local merged = require "spec.support.merged"
 
-local x, messages
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = fixture.exchange()
+local messages
 
 local function new(options)
   local all = merged({

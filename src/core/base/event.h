@@ -14,18 +14,13 @@
  */
 
 #include "id.h"
+#include "kinds.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
-
-typedef enum seer_kind {
-  SEER_CAPTURE,  /* POST /capture */
-  SEER_IDENTIFY, /* POST /identify */
-  SEER_POST      /* POST to a path of its own */
-} seer_kind;
 
 /* What a request has of its own, where others have what their client has.
    The strings are the caller's until seer_event_new has copied them. */
@@ -137,11 +132,9 @@ struct seer_event {
   char body[];           /* JSON; not terminated by a zero */
 };
 
-/* Where the parts begin: behind the body, aligned. */
-static inline size_t seer_event_parts(const seer_event *event) {
-  /* For an analyzer that cannot see why turns.c asks for no NULL. */
-  /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-  size_t end = offsetof(seer_event, body) + event->length;
+/* Where the parts begin: behind a body of this length, aligned. */
+static inline size_t seer_event_parts(size_t length) {
+  size_t end = offsetof(seer_event, body) + length;
   return (end + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
 }
 
@@ -154,7 +147,8 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {
-  return (seer_turn *)(void *)((char *)event + seer_event_parts(event));
+  return (seer_turn *)(void *)((char *)event +
+                               seer_event_parts(event->length));
 }
 
 /* What the request has of its own, or NULL. */
@@ -163,7 +157,7 @@ const seer_special *seer_event_special(const seer_event *event);
 /* Frees the event; its request, if any, must be released before. */
 void seer_event_free(seer_event *event);
 
-/* "/capture", "/identify", or the path of a post. */
+/* That of its kind, or the path of a post. */
 const char *seer_event_path(const seer_event *event);
 
 /* All the memory that an event occupies, the allocator's share included. */

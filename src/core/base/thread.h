@@ -20,6 +20,9 @@
 void seer_lock(void);
 void seer_unlock(void);
 
+/* For assertions alone: whether the caller holds it. */
+bool seer_lock_is_held(void);
+
 /* As seer_lock, but returns false if it is the caller who holds it, having
    been interrupted by a signal whose handler ends the process. On a starved
    machine another thread may hold it for long; there is an end to waiting for

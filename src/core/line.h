@@ -1,5 +1,5 @@
-#ifndef SEER_LINES_H
-#define SEER_LINES_H
+#ifndef SEER_LINE_H
+#define SEER_LINE_H
 
 /*
  * Lines of events that are to be sent: the ready ones, first in first out,

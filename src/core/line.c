@@ -1,5 +1,7 @@
-#include "lines.h"
+#include "line.h"
 
+#include "base/assert.h"
+#include "base/thread.h"
 #include "heap.h"
 
 /* Lines that have ready events form a ring, lines that have delayed ones an
@@ -53,6 +55,7 @@ static void begin_with(seer_line *line, seer_event *event) {
 }
 
 void seer_line_append(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   event->next = NULL;
   if (line->head == NULL) {
     begin_with(line, event);
@@ -65,6 +68,7 @@ void seer_line_append(seer_line *line, seer_event *event) {
 }
 
 void seer_line_prepend(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   event->next = line->head;
   if (line->head == NULL) {
     line->tail = event;
@@ -76,6 +80,7 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
 }
 
 void seer_line_take_out(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   if (event->child != NULL)
     event->child->next = event->next;
   else
@@ -97,6 +102,7 @@ seer_event *seer_line_pop(seer_line *line) {
 }
 
 void seer_line_delay(seer_line *line, seer_event *event) {
+  seer_assert(seer_lock_is_held());
   if (line->heap == NULL)
     join_delayed(line, &line->lines->delayed);
   seer_heap_push(&line->heap, event);
