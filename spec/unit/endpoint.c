@@ -505,6 +505,37 @@ static void are_shared(void) {
   seer_endpoints_release(other, other_site);
 }
 
+/* Hundreds, of which some go and others come. */
+static void are_found(void) {
+  static seer_endpoint *all[400];
+  static seer_site *sites[400];
+  static char keys[400][12];
+  for (int i = 0; i < 2000; i++) {
+    int which = i < 400 ? i : (int)unit_random(400);
+    seer_site_options options;
+    seer_endpoint *again;
+    seer_site *site;
+    snprintf(keys[which], sizeof keys[which], "many%d", which);
+    options = options_of(keys[which]);
+    again = seer_endpoints_get(&options, &site);
+    CHECK(strcmp(again->api_key, keys[which]) == 0);
+    CHECK(all[which] == NULL || (again == all[which] && site == sites[which]));
+    if (all[which] != NULL)
+      seer_endpoints_release(again, site);
+    all[which] = again;
+    sites[which] = site;
+    if (unit_random(100) == 0) {
+      seer_endpoints_release(all[which], sites[which]);
+      all[which] = NULL;
+    }
+  }
+  for (int i = 0; i < 400; i++) {
+    if (all[i] != NULL)
+      seer_endpoints_release(all[i], sites[i]);
+    all[i] = NULL;
+  }
+}
+
 /* Its log is not forgotten while the server remembers. */
 static void outlives_its_clients(void) {
   begin_test();
@@ -549,6 +580,8 @@ const unit_test unit_endpoint[] = {
      refuses_waiters                                                                          },
     {"a pause does not keep events beyond max_age",                          drops_what_is_old},
     {"an endpoint is known by its URL and key",                              are_shared       },
+    {"an endpoint is found among hundreds, while others come and go",
+     are_found                                                                                },
     {"an endpoint outlives its clients until its log is empty",
      outlives_its_clients                                                                     },
     {NULL,                                                                   NULL             }

@@ -201,7 +201,7 @@ void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
                           int sent, int64_t now) {
   seer_endpoint *endpoint = queue->endpoint;
   seer_assert(seer_lock_is_held());
-  seer_assert(endpoint->in_flight > 0);
+  seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
   queue->in_flight--;
   endpoint->in_flight--;
   if (!waited && epoch == endpoint->epoch)

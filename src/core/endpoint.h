@@ -24,7 +24,8 @@
 #pragma GCC visibility push(hidden)
 
 struct seer_endpoint {
-  seer_endpoint *next;
+  seer_endpoint *next, *next_alike; /* of all, and of those of a hash */
+  uint64_t hash;                    /* of URL and key */
   char *base_url, *api_key;
   seer_site *sites; /* a list */
   int references;

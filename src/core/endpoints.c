@@ -1,10 +1,13 @@
 #include "endpoints.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define HASHES 4096
 
 seer_endpoint *seer_endpoints;
 
@@ -32,18 +35,26 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
   endpoint->api_key = copy(options->api_key);
   endpoint->sites = seer_site_new(options);
   if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
-      endpoint->sites != NULL)
+      endpoint->sites != NULL) {
+    endpoint->hash =
+        seer_id_hash(options->base_url, strlen(options->base_url)) ^
+        seer_id_hash(options->api_key, strlen(options->api_key)) << 1;
     return endpoint;
+  }
   free_endpoint(endpoint);
   return NULL;
 }
 
-static seer_endpoint *find(const seer_endpoint *like) {
-  seer_endpoint *endpoint = seer_endpoints;
-  while (endpoint != NULL && (strcmp(endpoint->base_url, like->base_url) ||
-                              strcmp(endpoint->api_key, like->api_key)))
-    endpoint = endpoint->next;
-  return endpoint;
+/* Those of a hash, so that thousands of keys are found at once. */
+static seer_endpoint *alike[HASHES];
+
+/* The link that points to the endpoint of this URL and key, or to none. */
+static seer_endpoint **find(const seer_endpoint *like) {
+  seer_endpoint **link = &alike[like->hash % HASHES];
+  while (*link != NULL && (strcmp((*link)->base_url, like->base_url) != 0 ||
+                           strcmp((*link)->api_key, like->api_key) != 0))
+    link = &(*link)->next_alike;
+  return link;
 }
 
 /* Takes the endpoints that nobody needs out of the process's list. */
@@ -55,6 +66,7 @@ static seer_endpoint *unlist_idle(int64_t now) {
     if (endpoint->references > 0 || endpoint->pace.ended > 0) {
       link = &endpoint->next;
     } else {
+      *find(endpoint) = endpoint->next_alike;
       *link = endpoint->next;
       endpoint->next = idle;
       idle = endpoint;
@@ -90,16 +102,18 @@ static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
 /* A new one is made first, and thrown away if there is one like it. */
 seer_endpoint *seer_endpoints_get(const seer_site_options *options,
                                   seer_site **site) {
-  seer_endpoint *fresh = new_endpoint(options), *found;
+  seer_endpoint *fresh = new_endpoint(options), **place, *found;
   if (fresh == NULL)
     return NULL;
   *site = fresh->sites;
   seer_lock();
-  found = find(fresh);
+  place = find(fresh);
+  found = *place;
   if (found != NULL) {
     found->references++;
     *site = adopt_site(found, fresh);
   } else {
+    *place = fresh;
     fresh->next = seer_endpoints;
     seer_endpoints = fresh;
   }
