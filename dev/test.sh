@@ -115,7 +115,7 @@ run_file() { # lua, interpreter, spec, where its results go
 }
 
 # The files that wait longest go first, so that none of them is left to the end.
-longest="core/pace core/idle core/spare faults/clock faults/connection
+longest="core/pace core/idle rockspec core/spare faults/clock faults/connection
   faults/protocol core/process core/exit contract core/fork core/resolver"
 
 in_order() { # paths
@@ -134,6 +134,7 @@ narrow() { # spec
   case $1 in
   spec/core/* | spec/faults/* | spec/dev/* | spec/support/*) ;;
   spec/repo_spec.lua | spec/rockspec_spec.lua | spec/mutants_spec.lua) ;;
+  spec/unit_spec.lua) ;;
   *) return 1 ;;
   esac
 }

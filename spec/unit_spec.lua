@@ -1,7 +1,9 @@
 local shell = require "dev.shell"
 
--- The program that `make test-unit` runs, from the same build as the module.
-local program = os.getenv("LUA_CPATH"):match("^(.-)/%?%.so") .. "/unit/unit"
+-- The program that `make test-unit` runs, from the same build as the module:
+-- with a sanitizer, if that has one.
+local program = "build/core"
+  .. os.getenv("LUA_CPATH"):match("^build/[^/-]*(.-)/%?%.so") .. "/unit/unit"
 
 local function run(arguments)
   local pipe = assert(io.popen(program .. " " .. arguments .. " 2>&1"))
