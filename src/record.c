@@ -8,34 +8,39 @@
 #include <string.h>
 
 /* The list of a client that has many is cut from its front, so it is a
-   queue: { first = n, last = m, [n] = ..., [m] = ... } */
+   queue: { [FIRST] = n, [LAST] = m, [n] = ..., [m] = ... }. What is done to it
+   makes no object, for then the collector may run a finalizer, which may come
+   here as well. */
+#define FIRST (-1)
+#define LAST 0
 
-static int64_t get_number(lua_State *L, int list, const char *name) {
+static int64_t get_number(lua_State *L, int list, int what) {
   int64_t number;
-  lua_pushstring(L, name);
-  lua_rawget(L, list);
+  lua_rawgeti(L, list, what);
   number = (int64_t)lua_tonumber(L, -1);
   lua_pop(L, 1);
   return number;
 }
 
-static void set_number(lua_State *L, int list, const char *name,
-                       int64_t number) {
-  lua_pushstring(L, name);
+static void set_number(lua_State *L, int list, int what, int64_t number) {
   seer_pushint64(L, number);
-  lua_rawset(L, list);
+  lua_rawseti(L, list, what);
 }
 
 /* Pushes the client's list, which is made when there is none. */
 static void push_list(lua_State *L, int self) {
+  int list;
+  lua_newtable(L); /* a finalizer may have made one meanwhile */
+  list = lua_gettop(L);
   seer_client_get(L, self, SEER_KEPT_CAPTURED);
-  if (lua_istable(L, -1))
+  if (lua_istable(L, -1)) {
+    lua_replace(L, list);
     return;
+  }
   lua_pop(L, 1);
-  lua_newtable(L);
-  set_number(L, lua_gettop(L), "first", 1);
-  set_number(L, lua_gettop(L), "last", 0);
-  lua_pushvalue(L, -1);
+  set_number(L, list, FIRST, 1);
+  set_number(L, list, LAST, 0);
+  lua_pushvalue(L, list);
   seer_client_keep(L, self, SEER_KEPT_CAPTURED);
 }
 
@@ -79,49 +84,49 @@ static void push_request(lua_State *L, const seer_event *event,
   lua_setfield(L, -2, "json");
 }
 
-/* The request comes first: while it is made, a finalizer may add another, or
-   take the list away. */
+/* Puts what is on the top into the list below it. */
+static void append(lua_State *L, int64_t most) {
+  int list = lua_gettop(L) - 1;
+  int64_t first = get_number(L, list, FIRST);
+  int64_t last = get_number(L, list, LAST) + 1;
+  seer_pushint64(L, last);
+  lua_insert(L, -2);
+  lua_rawset(L, list); /* list[last] = request */
+  set_number(L, list, LAST, last);
+  if (last - first < most)
+    return;
+  seer_pushint64(L, first);
+  lua_pushnil(L);
+  lua_rawset(L, list);
+  set_number(L, list, FIRST, first + 1);
+}
+
 void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
-  int64_t first, last;
-  int list;
   seer_http_preview(client->site, holder->event, &holder->scratch);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
   push_request(L, holder->event, &holder->scratch);
   push_list(L, self);
-  list = lua_gettop(L);
   lua_insert(L, -2); /* list, request */
-  list--;
-  first = get_number(L, list, "first");
-  last = get_number(L, list, "last") + 1;
-  seer_pushint64(L, last);
-  lua_insert(L, -2);
-  lua_rawset(L, list); /* list[last] = request */
-  set_number(L, list, "last", last);
-  if (last - first >= client->settings.max_queue_events) {
-    seer_pushint64(L, first);
-    lua_pushnil(L);
-    lua_rawset(L, list);
-    set_number(L, list, "first", first + 1);
-  }
+  append(L, client->settings.max_queue_events);
   lua_pop(L, 1);
 }
 
 void seer_record_take(lua_State *L, int self) {
   int64_t first, last;
   int list;
-  push_list(L, self);
-  list = lua_gettop(L);
-  first = get_number(L, list, "first");
-  last = get_number(L, list, "last");
   lua_newtable(L);
+  push_list(L, self);
+  lua_pushnil(L); /* what comes now is for the next time */
+  seer_client_keep(L, self, SEER_KEPT_CAPTURED);
+  list = lua_gettop(L);
+  first = get_number(L, list, FIRST);
+  last = get_number(L, list, LAST);
   for (int64_t i = first; i <= last; i++) {
     seer_pushint64(L, i - first + 1);
     seer_rawgeti(L, list, i);
-    lua_rawset(L, -3);
+    lua_rawset(L, list - 1);
   }
-  lua_remove(L, list);
-  lua_pushnil(L);
-  seer_client_keep(L, self, SEER_KEPT_CAPTURED);
+  lua_pop(L, 1);
 }

@@ -1,4 +1,4 @@
-#include "base/kinds.h"
+#include "kinds.h"
 
 /* What has to hold of a row, or it does not compile: the size of an array. */
 #define MUST(condition) sizeof(char[(condition) ? 1 : -1])
