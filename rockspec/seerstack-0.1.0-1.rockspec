@@ -47,6 +47,7 @@ build = {
         "src/core/base/tell.c",
         "src/core/base/thread.c",
         "src/core/endpoint.c",
+        "src/core/endpoints.c",
         "src/core/heap.c",
         "src/core/http/answer.c",
         "src/core/http/flight.c",

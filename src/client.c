@@ -1,7 +1,7 @@
 #include "client.h"
 
 #include "compat.h"
-#include "core/endpoint.h"
+#include "core/endpoints.h"
 
 seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
@@ -56,6 +56,6 @@ bool seer_client_hold(const seer_client *client, seer_holder *holder) {
     return false;
   holder->endpoint = client->endpoint;
   holder->site = client->site;
-  seer_endpoint_refer(holder->endpoint, holder->site);
+  seer_endpoints_refer(holder->endpoint, holder->site);
   return true;
 }

@@ -306,10 +306,3 @@ bool seer_fields_push(lua_State *L, int index, seer_block_kind kind) {
   lua_settop(L, top + 1);
   return right;
 }
-
-const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_block_kind kind) {
-  if (!lua_istable(L, index) || !seer_fields_push(L, index, kind))
-    luaL_error(L, "the options have changed while they were read");
-  return lua_tostring(L, -1);
-}

@@ -1,25 +1,13 @@
 local exchange = require "spec.support.exchange"
 local fixture = require "spec.support.fixture"
+local merged = require "spec.support.merged"
 local socket = require "socket"
 local wait = require "spec.support.wait"
 
+local hold = exchange.hold
 local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
 local x = fixture.exchange()
-
-local function with(options, more)
-  local all = {}
-  for _, source in ipairs { options, more } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
-local function hold()
-  return "hold"
-end
 
 -- Answers the requests that the server holds.
 local function answer_held(...)
@@ -64,7 +52,7 @@ end
 describe("an endpoint", function()
   it("pauses at once when a request is refused", function()
     for _, status in ipairs { 401, 403, 404, 429 } do
-      x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+      x.client = x:new(merged(SLOW, { max_in_flight = 1 }))
       x:capture_many(10)
       local before = #x.requests
       serve_until_paused(function() return status end)
@@ -100,7 +88,7 @@ describe("an endpoint", function()
 
   it("backs off after five failures in a row", function()
     for _, answer in ipairs { { 500 }, { "close" }, { 408 }, { "reset" } } do
-      x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+      x.client = x:new(merged(SLOW, { max_in_flight = 1 }))
       x:capture_many(10)
       local before = #x.requests
       local answers = {}
@@ -122,7 +110,7 @@ describe("an endpoint", function()
   end)
 
   it("does not back off when there is a success between", function()
-    x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+    x.client = x:new(merged(SLOW, { max_in_flight = 1 }))
     x:capture_many(50)
     local number = 0
     x:serve(function()
@@ -291,7 +279,7 @@ describe("an endpoint", function()
 
   it("holds the queues of all its clients", function()
     local other = x:new { api_key = x.key }
-    x.client = x:new(with(SLOW, { api_key = x.key }))
+    x.client = x:new(merged(SLOW, { api_key = x.key }))
     x:capture("a.b")
     serve_until_paused(function() return 401 end)
     assert.is_number(other:stats().retry_at)
@@ -349,7 +337,7 @@ describe("a waited-for request", function()
     function()
       local key = exchange.key()
       api:config { key = key, fail_status = 401 }
-      local client = exchange.client(api.url, with(SLOW, { api_key = key }))
+      local client = exchange.client(api.url, merged(SLOW, { api_key = key }))
       client.events.capture { name = "queued" }
       wait.until_(function() return client:stats().retry_at end)
       client.events.capture { name = "behind" }
@@ -370,7 +358,7 @@ describe("a waited-for request", function()
   it("does not make queued events wait when it fails", function()
     local key = exchange.key()
     api:config { key = key, fail_status = 500 }
-    local client = exchange.client(api.url, with(SLOW, { api_key = key }))
+    local client = exchange.client(api.url, merged(SLOW, { api_key = key }))
     for _ = 1, 10 do
       local _, _, err = client.events.capture({ name = "waited" },
         { wait = true, max_retries = 0 })

@@ -3,17 +3,10 @@
 local expect = require "spec.support.expect"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
-local standin = require "dev.standin"
+local fixture = require "spec.support.fixture"
 
 describe("at exit", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-    api:config { delay = 3 }
-  end)
-
-  after_each(function() api:stop() end)
+  local api = fixture.own_standin { delay = 3 }
 
   -- What is in flight was connected before the exit began, and is answered
   -- more than two seconds after.
@@ -35,23 +28,14 @@ describe("at exit", function()
   for _, thread in ipairs { "true", "false" } do
     it("a connection that has just been used counts, thread = " .. thread,
       function()
-        local result = run(thread)
-        assert.equal("", result.stderr)
-        assert.equal(0, result.status)
+        expect.ended_well(run(thread))
         assert.equal(2, api:count())
       end)
   end
 end)
 
 describe("at exit, the lock", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-    api:config { delay = 0.5 }
-  end)
-
-  after_each(function() api:stop() end)
+  local api = fixture.own_standin { delay = 0.5 }
 
   local function run(code)
     return script.run {

@@ -14,14 +14,14 @@ local ABROAD = "http://api.example.invalid/p"
 local EVENT = { name = "a.b" }
 
 local api = fixture.standin()
-local x, closing
+local x = fixture.exchange()
+local closing
 
 before_each(function()
-  x, closing = exchange.open(), {}
+  closing = {}
 end)
 
 after_each(function()
-  x:close()
   for _, open in ipairs(closing) do
     open:close()
   end
@@ -42,13 +42,7 @@ end
 -- tunnel serve.
 local function send(client, lead, handler)
   local future = assert(client.events.capture(EVENT, { future = true }))
-  x:serve(handler, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, handler, lead and function() lead:step() end)
 end
 
 -- A proxy that nobody listens at.

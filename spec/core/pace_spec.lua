@@ -78,12 +78,14 @@ describe("the pacer", function()
       x.client = x:new { api_key = x.key, rate_limit = 40, max_age = LONGER }
       x:capture_many(30)
       assert.equal(38 - 19, sent())
-      x.client = x:new { api_key = x.key, rate_limit = false }
+      local unlimited = x:new { api_key = x.key, rate_limit = false }
+      x.client = unlimited
       x:capture_many(30)
       assert.equal(30, sent())
-      x.client = x:new { api_key = x.key, rate_limit = 20, max_age = 0.3 }
-      x:capture("late")
-      assert.equal(0, sent())
+      x.client = x:new { api_key = x.key, rate_limit = 20, max_age = LONGER }
+      x:capture_many(30)
+      assert.equal(19, sent())
+      assert.equal(30, unlimited:stats().delivered)
     end)
 
   it("has a log for each endpoint", function()

@@ -2,25 +2,15 @@
 -- goes where is in http_request_spec.lua.
 
 local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
+local fixture = require "spec.support.fixture"
+
+local location = exchange.location
 
 local ALL = { 301, 302, 303, 307, 308 }
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 
-local x, other
-
-before_each(function()
-  x, other = exchange.open { log_level = "off", max_retries = 0 }, server.new()
-end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
+local x = fixture.exchange { log_level = "off", max_retries = 0 }
+local other = fixture.server()
 
 -- What becomes of a waited-for event, and the requests that it took.
 local function send(handler, options)

@@ -1,42 +1,20 @@
 -- Redirects of waited-for requests between http and https.
 
 local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
-local standin = require "dev.standin"
+local fixture = require "spec.support.fixture"
 local tunnel = require "spec.support.tunnel"
+
+local location = exchange.location
 
 local EVENT = { name = "a.b" }
 
-local api, impostor, x, other
-
-setup(function()
-  api, impostor = standin.start(), standin.start()
-end)
-
-teardown(function()
-  api:stop()
-  impostor:stop()
-end)
+local api, impostor = fixture.standin(), fixture.standin()
+local x, other = fixture.exchange(), fixture.server()
 
 before_each(function()
-  x, other = exchange.open(), server.new()
-  for _, started in ipairs { api, impostor } do
-    started:reset()
-    started:config {
-      key = x.key, fail_status = false, fail_count = false,
-      fail_headers = false,
-    }
-  end
+  api:config { key = x.key }
+  impostor:config { key = x.key }
 end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
 
 -- A client that trusts the stand-in, which accepts its key.
 local function waiting(url)
@@ -58,13 +36,8 @@ end
 local function start_at_http(status, to, lead)
   x.client = waiting(lead and "http://localhost:" .. lead.port or x.url)
   local future = x.client.events.capture(EVENT, { future = true })
-  x:serve(exchange.sequence { { status, location(to) } }, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, exchange.sequence { { status, location(to) } },
+    lead and function() lead:step() end)
 end
 
 describe("a redirect from http to https", function()

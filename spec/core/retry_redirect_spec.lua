@@ -2,6 +2,8 @@ local exchange = require "spec.support.exchange"
 local retrying = require "spec.support.retrying"
 local server = require "spec.support.server"
 
+local location = exchange.location
+
 local SLOW, new, deliver = retrying.SLOW, retrying.new, retrying.deliver
 local assert_kept = retrying.assert_kept
 local assert_same_event = retrying.assert_same_event
@@ -9,10 +11,6 @@ local assert_same_event = retrying.assert_same_event
 local x = retrying.each()
 
 describe("a redirect", function()
-  local function location(url)
-    return { Location = url }
-  end
-
   for _, status in ipairs { 307, 308 } do
     it(status .. " to the same origin is followed with the body", function()
       for _, to in ipairs { "/other/capture?a=1", x.url .. "/other/capture",

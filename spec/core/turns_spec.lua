@@ -1,6 +1,7 @@
 local exchange = require "spec.support.exchange"
 local wait = require "spec.support.wait"
 
+local hold = exchange.hold
 local x
 
 after_each(function()
@@ -38,10 +39,6 @@ local function but(text, answer)
     end
     return exchange.ok()
   end
-end
-
-local function hold()
-  return "hold"
 end
 
 local function fail()
@@ -455,7 +452,8 @@ describe("a waited-for identify", function()
           }
           identify("u", "1")
           for i = 2, 3 do
-            local _, _, err = identify("u", tostring(i), { wait = true, timeout = 0.1 })
+            local _, _, err = identify("u", tostring(i),
+              { wait = true, timeout = 0.1 })
             print(err.name)
           end
           identify("v", "1")

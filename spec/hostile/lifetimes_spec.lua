@@ -1,6 +1,7 @@
 -- Clients, states, threads and coroutines that end at a bad time.
 
 local exchange = require "spec.support.exchange"
+local expect = require "spec.support.expect"
 local fixture = require "spec.support.fixture"
 local script = require "spec.support.script"
 
@@ -10,14 +11,9 @@ describe("when", function()
   local api = fixture.standin()
 
   local function run(code)
-    local result = script.run {
-      code = code,
-      env = script.environment(api.url, api.key),
-      timeout = 240,
-    }
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result.stdout
+    return expect.ended_well(script.run {
+      code = code, env = script.environment(api.url, api.key), timeout = 240,
+    }).stdout
   end
 
   -- Each event once, by its key.

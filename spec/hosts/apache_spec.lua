@@ -1,21 +1,12 @@
 local socket = require "socket"
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 for _, mpm in ipairs { "event", "prefork" } do
 describe("Apache, " .. mpm, function()
-  local api
-
-  before_each(function()
-    api = standin.start { key = host.key() }
-  end)
-
-  after_each(function()
-    host.clean_up()
-    api:stop()
-  end)
+  local api = fixture.own_standin({ key = host.key() }, host.clean_up)
 
   -- The example, on a free port. Options: scope of the Lua states; more lines
   -- of configuration. It has answered one request, which gives an event.

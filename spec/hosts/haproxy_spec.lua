@@ -1,20 +1,11 @@
 local socket = require "socket"
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 describe("HAProxy", function()
-  local api
-
-  before_each(function()
-    api = standin.start { key = host.key() }
-  end)
-
-  after_each(function()
-    host.clean_up()
-    api:stop()
-  end)
+  local api = fixture.own_standin({ key = host.key() }, host.clean_up)
 
   -- The example, on a free port. Options: load, the word that loads Lua; lua,
   -- changes of the Lua file, and more, what is appended to it; ca_file;

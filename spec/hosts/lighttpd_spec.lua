@@ -1,19 +1,10 @@
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 describe("lighttpd", function()
-  local api
-
-  before_each(function()
-    api = standin.start { key = host.key() }
-  end)
-
-  after_each(function()
-    host.clean_up()
-    api:stop()
-  end)
+  local api = fixture.own_standin({ key = host.key() }, host.clean_up)
 
   -- The example, on a free port, with more lines of configuration. It has
   -- answered one request, which gives an event.

@@ -1,8 +1,8 @@
 -- examples/nginx: events from every phase, and where the key comes from.
 
+local fixture = require "spec.support.fixture"
 local nginx = require "spec.support.nginx"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 -- A handler that captures an event with the phase's name.
@@ -65,16 +65,7 @@ local function names(api)
 end
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-  end)
-
-  after_each(function()
-    nginx.clean_up()
-    api:stop()
-  end)
+  local api = fixture.own_standin(nil, nginx.clean_up)
 
   local function start(options)
     options.api = api

@@ -2,22 +2,13 @@
 -- kill -9, and a Lua state per request.
 
 local count = require "spec.support.nginx_count"
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  local api = fixture.own_standin(nil, count.clean_up)
 
   -- How many events the processes have said to be lost.
   local function told(server)

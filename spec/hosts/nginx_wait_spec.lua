@@ -2,24 +2,16 @@
 -- notice. And the SDK's TLS beside nginx's own.
 
 local count = require "spec.support.nginx_count"
+local fixture = require "spec.support.fixture"
 local nginx = require "spec.support.nginx"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
 local socket = require "socket"
-local standin = require "dev.standin"
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    -- Connections end often, so that there are always handshakes.
-    api = standin.start { keepalive_requests = 20 }
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  -- Connections end often, so that there are always handshakes.
+  local api = fixture.own_standin({ keepalive_requests = 20 },
+    count.clean_up)
 
   local ELSEWHERE = [[
 location = /elsewhere { content_by_lua_block { ngx.print "elsewhere" } }

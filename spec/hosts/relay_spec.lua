@@ -1,28 +1,19 @@
 -- examples/relay: what games send without the key arrives with it.
 
 local cjson = require "cjson"
+local fixture = require "spec.support.fixture"
 local host = require "spec.support.host"
 local merged = require "spec.support.merged"
 local nginx = require "spec.support.nginx"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 local wait = require "spec.support.wait"
 
 local EXAMPLE_RATE = "rate_limit = math.floor(1000 / ngx.worker.count()),"
 local SECRET = "a shared secret"
 
 describe("the relay", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-  end)
-
-  after_each(function()
-    nginx.clean_up()
-    api:stop()
-  end)
+  local api = fixture.own_standin(nil, nginx.clean_up)
 
   -- Options: secret, client (text), changes, workers.
   local function start(options)

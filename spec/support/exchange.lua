@@ -58,6 +58,16 @@ function exchange.ok()
   return 200, nil, SUCCESS
 end
 
+-- A handler for a request that is never answered.
+function exchange.hold()
+  return "hold"
+end
+
+-- The headers of a redirect.
+function exchange.location(url)
+  return { Location = url }
+end
+
 -- Returns what a list has, as a handler does.
 function exchange.answer(list)
   return list[1], list[2], list[3], list[4], list[5]
@@ -115,6 +125,18 @@ function exchange:settle(handler, seconds)
     return self.client:stats().pending == 0
   end, seconds)
   return exchange.adds_up(self.client)
+end
+
+-- Serves until a future is done, calling `meanwhile`, if given, all the time,
+-- and returns what the future gives.
+function exchange:get(future, handler, meanwhile)
+  self:serve(handler, function()
+    if meanwhile then
+      meanwhile()
+    end
+    return future:done()
+  end)
+  return future:get(0)
 end
 
 -- Serves for a time in which `condition` must hold throughout.

@@ -18,22 +18,23 @@ local function stand_in_for()
   }), function(value) present = value end
 end
 
--- What `open` returns, a new one for each spec; it is closed afterwards.
-function fixture.each(open)
+-- What `open` returns, a new one for each spec; `close` ends it afterwards.
+function fixture.each(open, close)
   local value, set = stand_in_for()
   busted.before_each(function() set(open()) end)
-  busted.after_each(function() value:close() end)
+  busted.after_each(function() close(value) end)
   return value
 end
 
 -- An exchange, whose client has these options, for each spec.
 function fixture.exchange(options)
-  return fixture.each(function() return exchange.open(options) end)
+  return fixture.each(function() return exchange.open(options) end,
+    exchange.close)
 end
 
 -- A scripted server for each spec.
 function fixture.server()
-  return fixture.each(server.new)
+  return fixture.each(server.new, server.close)
 end
 
 -- One stand-in for all specs. Each finds it without events, and with the
@@ -50,6 +51,18 @@ function fixture.standin(options)
     api:reset()
   end)
   return api
+end
+
+-- A stand-in for each spec; `before_stop`, if given, is called afterwards,
+-- when it still answers.
+function fixture.own_standin(options, before_stop)
+  return fixture.each(function() return standin.start(options) end,
+    function(api)
+      if before_stop then
+        before_stop()
+      end
+      api:stop()
+    end)
 end
 
 return fixture

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/spare.h"
 #include "base/thread.h"
+#include "endpoints.h"
 #include "report.h"
 #include "settle.h"
 #include "state.h"
@@ -149,8 +150,7 @@ static bool follow(seer_transfer *transfer) {
   if (!transfer->redirected)
     return false;
   seer_lock();
-  may = seer_endpoint_hop(transfer->endpoint, &transfer->queue->settings,
-                          transfer->sent, seer_clock_now());
+  may = seer_endpoint_hop(transfer->queue, transfer->sent, seer_clock_now());
   seer_unlock();
   if (!may && transfer->event->request != NULL)
     transfer->answer.failure = SEER_FAILURE_PACED;
@@ -185,7 +185,7 @@ static int work(void) {
   int claims_made, settled = 0;
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   seer_state.in_flight += start_transfers(claims, claims_made);
   if (seer_state.in_flight > 0) {
     seer_http_perform(seer_state.http);

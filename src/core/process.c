@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/thread.h"
-#include "endpoint.h"
+#include "endpoints.h"
 #include "loop.h"
 #include "state.h"
 
@@ -90,7 +90,7 @@ static void after_fork_in_child(void) {
        endpoint = endpoint->next)
     forget_queues(endpoint, &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }
 
 /* Exit. */
@@ -264,7 +264,7 @@ static void at_exit(void) {
   stop_thread();
   lost = drop_rest(&dead, reason, sizeof reason);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   if (lost > 0)
     seer_tell(SEER_ERROR, "%lld event%s not delivered before exit: %s",
               (long long)lost, lost == 1 ? " was" : "s were", reason);

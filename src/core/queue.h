@@ -20,6 +20,7 @@
 
 #include "line.h"
 #include "notice.h"
+#include "pace.h"
 #include "settings.h"
 #include "turns.h"
 
@@ -41,6 +42,8 @@ struct seer_queue {
   seer_queue *next_dead;
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
+  seer_pace pace;        /* of its own requests */
+  int in_flight;         /* requests */
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */

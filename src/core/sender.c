@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
-#include "endpoint.h"
+#include "endpoints.h"
 #include "loop.h"
 #include "state.h"
 
@@ -16,12 +16,7 @@ seer_queue *seer_sender_open(const seer_settings *settings,
   if (queue == NULL)
     return NULL;
   seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
-  seer_lock();
-  queue->next = endpoint->queues;
-  if (queue->next != NULL)
-    queue->next->previous = queue;
-  endpoint->queues = queue;
-  seer_unlock();
+  seer_endpoints_add(endpoint, queue);
   return queue;
 }
 
@@ -33,7 +28,7 @@ void seer_sender_release(seer_queue *queue) {
   if (queue->events == 0)
     dead.queues = queue;
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }
 
 /* A waiter stops waiting when its first attempt has not begun in time. */
@@ -77,7 +72,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
     seer_loop_start();
   unlock_and_ring(queue);
   if (!seer_dead_is_empty(&dead))
-    seer_endpoint_bury(&dead);
+    seer_endpoints_bury(&dead);
   return result;
 }
 
@@ -107,7 +102,7 @@ static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
   seer_queue_cancel(queue, request, now, &dead);
   unlock_and_ring(queue);
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }
 
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
@@ -165,7 +160,7 @@ void seer_sender_leave(seer_queue *queue, seer_request *request) {
   if (last)
     taken = hand_to_on_error(queue, request, &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   if (last && !taken)
     seer_request_free(request);
 }

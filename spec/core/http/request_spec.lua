@@ -3,7 +3,10 @@
 -- redirect_tls_spec.lua.
 
 local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
+local fixture = require "spec.support.fixture"
+local merged = require "spec.support.merged"
+
+local location = exchange.location
 
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 local SECRETS = {
@@ -11,27 +14,14 @@ local SECRETS = {
   "x-of-request", "accept-language",
 }
 
-local x, other
-
-before_each(function()
-  x = exchange.open {
-    log_level = "off",
-    headers = {
-      Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
-      ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
-    },
-  }
-  other = server.new()
-end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
+local x = fixture.exchange {
+  log_level = "off",
+  headers = {
+    Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
+    ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
+  },
+}
+local other = fixture.server()
 
 local OF_REQUEST = {
   future = true, max_retries = 0, idempotency_key = "idem-1",
@@ -41,30 +31,19 @@ local OF_REQUEST = {
   },
 }
 
-local function merged(more)
-  local all = {}
-  for _, source in ipairs { OF_REQUEST, more or {} } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
 -- Serves both origins, each with the answers of its list and 200 from then
 -- on, until the future is done, and returns what it gives.
 local function settle(future, first, second)
   local handler = exchange.sequence(second or {})
-  x:serve(exchange.sequence(first), function()
+  return x:get(future, exchange.sequence(first), function()
     other:serve { handler = handler, until_ = function() return true end }
-    return future:done()
   end)
-  return future:get(0)
 end
 
 -- Sends an event with headers of its own; raises unless it succeeds.
 local function send(first, second, options)
-  local future = assert(x.client.events.capture(EVENT, merged(options)))
+  local future = assert(x.client.events.capture(EVENT,
+    merged(OF_REQUEST, options)))
   local response, http = assert(settle(future, first, second))
   assert.same({ success = true }, response)
   assert.equal(200, http.status)
@@ -153,11 +132,11 @@ describe("a redirect to the same origin", function()
   it("is followed by identify and post, with a query and without a body",
     function()
       local client, redirect = x.client, { { 307, location "/to?c=3" } }
-      settle(assert(client.users.identify({ user_id = "u" }, merged())),
-        redirect)
+      settle(assert(client.users.identify({ user_id = "u" },
+        merged(OF_REQUEST))), redirect)
       settle(assert(client:post("/p?a=1", { 1, 2 },
-        merged { query = { b = 2 } })), redirect)
-      settle(assert(client:post("/none", nil, merged())), redirect)
+        merged(OF_REQUEST, { query = { b = 2 } }))), redirect)
+      settle(assert(client:post("/none", nil, merged(OF_REQUEST))), redirect)
       local targets = {}
       for i, request in ipairs(x.requests) do
         targets[i] = request.method .. " " .. request.target .. " "
@@ -189,7 +168,7 @@ describe("a redirect to the same origin", function()
 
   it("gives the last answer's error, with the path that was asked for",
     function()
-      local future = x.client.events.capture(EVENT, merged())
+      local future = x.client.events.capture(EVENT, merged(OF_REQUEST))
       local response, message, err = settle(future, {
         { 307, location "/other" }, { 422, nil, '{"error":"no"}' },
       })
@@ -334,7 +313,8 @@ describe("a redirect to another origin", function()
 
   it("brings no key when nobody listens there", function()
     other:close_listener()
-    local future = x.client.events.capture(EVENT, merged { max_retries = 1 })
+    local future = x.client.events.capture(EVENT,
+      merged(OF_REQUEST, { max_retries = 1 }))
     local _, _, err = settle(future, {
       { 307, location(other.url) }, { 307, location(other.url) },
     })

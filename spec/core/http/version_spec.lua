@@ -1,20 +1,12 @@
 local exchange = require "spec.support.exchange"
+local fixture = require "spec.support.fixture"
 local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local shell = require "dev.shell"
-local standin = require "dev.standin"
 
-local api
+local api = fixture.own_standin()
 
 -- One for each spec: there are no connections to it yet.
-before_each(function()
-  api = standin.start()
-end)
-
-after_each(function()
-  api:stop()
-end)
-
 local function new(version, options)
   local all = merged({
     api_key = api.key, http_version = version, ca_file = api.ca_file,
