@@ -288,6 +288,7 @@ seerstack.null = nil
 ---@field missed integer
 ---Calls that returned `QueueFullError`; not a part of `accepted`.
 ---@field refused integer
+---@field invalid integer events that could not be sent, as their message says
 ---The process's background thread; "none" before the first event, with
 ---`thread = false`, and where the system grants no thread.
 ---@field sender "none"|"running"|"stopped"

@@ -87,7 +87,8 @@ describe("the module", function()
       package.loaded.cjson = nil
       print(pcall(require, "seerstack"))
     ]]
-    assert.matches("^false.*module 'cjson' not found:.*/none/cjson.lua", output)
+    assert.matches("^false.*module 'cjson' not found:.*/none/cjson.lua",
+      output)
   end)
 
   it("raises, naming it, when cjson is another module", function()

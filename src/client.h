@@ -34,6 +34,9 @@ typedef enum seer_kept {
   SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
 } seer_kept;
 
+/* Kinds of fault of an event are told apart by a hash of the field. */
+#define SEER_CLIENT_FAULTS 16
+
 typedef struct seer_client {
   const void *spaces[SEER_ROWS]; /* client.events..., to be known */
   seer_queue *queue;       /* NULL until it is made and when it is given up */
@@ -45,6 +48,7 @@ typedef struct seer_client {
   seer_stamp stamp;     /* for its timestamp */
   const char *building; /* frame of who uses the scratch; NULL: nobody */
   int64_t captured;     /* in test mode: requests since they were last taken */
+  seer_trouble invalid[SEER_CLIENT_FAULTS]; /* events that cannot be sent */
   bool closed;
   bool filtering;      /* before_send is running */
   bool calling;        /* the other callbacks are running */

@@ -101,7 +101,7 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 11);
+  lua_createtable(L, 0, 12);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
@@ -109,6 +109,7 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   set_count(L, "pending", stats->pending);
   set_drops(L, stats);
   set_count(L, "refused", stats->refused);
+  set_count(L, "invalid", stats->invalid);
   set_count(L, "missed", stats->missed);
   lua_pushstring(L, stats->sender);
   lua_setfield(L, -2, "sender");

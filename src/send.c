@@ -3,6 +3,8 @@
 #include "callbacks.h"
 #include "compat.h"
 #include "core/base/clock.h"
+#include "core/http/http.h"
+#include "core/report.h"
 #include "event.h"
 #include "future.h"
 #include "holder.h"
@@ -15,6 +17,7 @@
 #include <stdio.h>
 
 #define PATH_MOST 8192 /* bytes */
+#define TELL_LENGTH 400
 
 /* A call on its way. The indices are of the Lua stack. */
 typedef struct call {
@@ -53,6 +56,58 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
   if (submitted == SEER_QUEUE_FULL)
     return fail_full(c->L, &c->client->settings);
   return seer_result_closed(c->L);
+}
+
+/* Pushes " 'user.signup'", the event's name as far as it has one. */
+static void push_name(const call *c) {
+  lua_State *L = c->L;
+  if (c->kind == SEER_POST || !lua_istable(L, c->event)) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  lua_pushliteral(L, "name");
+  lua_rawget(L, c->event);
+  if (lua_type(L, -1) == LUA_TSTRING)
+    lua_pushfstring(L, " '%s'", lua_tostring(L, -1));
+  else
+    lua_pushliteral(L, "");
+  lua_remove(L, -2);
+}
+
+static seer_trouble *trouble_of(const call *c, const char *problem) {
+  unsigned hash = (unsigned)c->kind;
+  size_t length = strcspn(problem, ":.[");
+  for (size_t i = 0; i < length; i++)
+    hash = hash * 31 + (unsigned char)problem[i];
+  return &c->client->invalid[hash % SEER_CLIENT_FAULTS];
+}
+
+/* Tells of the fault whose message is on the top, now and then. */
+static void tell_invalid(const call *c) {
+  lua_State *L = c->L;
+  seer_client *client = c->client;
+  const char *problem = lua_tostring(L, -1);
+  char text[TELL_LENGTH];
+  int64_t untold;
+  push_name(c);
+  if (client->queue != NULL &&
+      seer_trouble_now(trouble_of(c, problem), &untold)) {
+    snprintf(text, sizeof(text), "%s: %s; the event%.100s is not sent",
+             c->function, problem, lua_tostring(L, -1));
+    seer_site_mask(client->site, text, strlen(text),
+                   strlen(text) == sizeof(text) - 1);
+    seer_report_say(client->queue, SEER_WARN, text, 0, 0);
+  }
+  lua_pop(L, 1);
+}
+
+/* Nobody may look at the result of a call that does not wait. */
+static int fail_invalid(const call *c) {
+  if (c->client->queue != NULL)
+    seer_sender_count_invalid(c->client->queue);
+  if (!is_answered(c) && c->client->settings.log_level >= SEER_WARN)
+    tell_invalid(c);
+  return seer_result_fail(c->L, "ValidationError");
 }
 
 /*
@@ -279,7 +334,7 @@ static int send_queued(const call *c) {
   seer_submitted submitted;
   seer_event *event = build(c);
   if (event == NULL)
-    return seer_result_fail(c->L, "ValidationError");
+    return fail_invalid(c);
   submitted = submit(c, event);
   if (submitted != SEER_ACCEPTED) {
     seer_event_free(event);
@@ -328,7 +383,7 @@ static int send_answered(const call *c) {
   }
   event = build(c);
   if (event == NULL)
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(c);
   submitted = submit_request(c, event, request);
   if (submitted != SEER_ACCEPTED)
     return fail_submitted(c, submitted);
@@ -343,7 +398,7 @@ static int keep_record(const call *c) {
   seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
   holder->event = build(c);
   if (holder->event == NULL)
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(c);
   holder->event->id = seer_id_new();
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
@@ -375,7 +430,7 @@ static int filter_and_send(const call *c) {
     seer_filtered filtered =
         seer_callbacks_filter(L, c->self, c->event, c->path);
     if (filtered == SEER_FILTERED_INVALID)
-      return seer_result_fail(L, "ValidationError");
+      return fail_invalid(c);
     if (filtered != SEER_FILTERED_SEND)
       return drop(c, filtered);
   }
@@ -399,16 +454,17 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
         L, "before_send cannot send with the client that has called it",
         c.path);
   if (kind == SEER_POST && !is_relative(L, c.path)) {
-    lua_pushliteral(L, "path: must have at most 8192 bytes, begin with one "
+    lua_pushliteral(L, "path: must have at most 8192 bytes, be ASCII "
+                       "(percent-encode the rest), begin with one "
                        "\"/\", have no space, "
                        "control character, \"#\", \"\\\" or segment \"..\"");
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(&c);
   }
   if (!client->settings.enabled)
     return discard(&c);
   if (c.has_options || kind == SEER_POST)
     read_special(&c);
   if (!lay_over(&c))
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(&c);
   return filter_and_send(&c);
 }

@@ -437,7 +437,8 @@ void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
   queue->forks++;
   memset(&queue->pace, 0, sizeof queue->pace);
   queue->in_flight = 0;
-  queue->accepted = queue->delivered = queue->rejected = queue->refused = 0;
+  queue->accepted = queue->delivered = queue->rejected = queue->refused =
+      queue->invalid = 0;
   memset(queue->dropped_by, 0, sizeof queue->dropped_by);
   memset(queue->drops_told, 0, sizeof queue->drops_told);
   queue->last_error[0] = '\0';

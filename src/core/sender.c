@@ -86,6 +86,12 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
     seer_wait(deadline);
 }
 
+void seer_sender_count_invalid(seer_queue *queue) {
+  seer_lock();
+  queue->invalid++;
+  seer_unlock();
+}
+
 bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   bool open;
   seer_lock();
@@ -211,6 +217,7 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   stats->pending = queue->pending;
   memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
   stats->refused = queue->refused;
+  stats->invalid = queue->invalid;
   stats->missed = queue->notices.missed;
   stats->retry_in = queue->endpoint->paused_until > now
                         ? queue->endpoint->paused_until - now
