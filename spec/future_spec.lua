@@ -183,6 +183,8 @@ describe("instead of a future, nil, message, err are returned at once",
       assert_error(name, message, x.client.events.capture(...))
       if name == "QueueFullError" then
         stats.refused = stats.refused + 1
+      elseif name == "ValidationError" then
+        stats.invalid = stats.invalid + 1
       end
       assert.same(stats, x.client:stats())
     end

@@ -259,6 +259,7 @@ describe("what lua-cjson has for arrays", function()
       cjson.empty_array = empty_array
       local client = require "seerstack".new {
         test_mode = true, default_attributes = { list = empty_array },
+        log_level = "off",
         before_send = function(event) return event end,
       }
       %s

@@ -391,7 +391,7 @@ bad argument #1 to 'post' (string expected, got nil)
 true
 true	true
 ]], result.stdout)
-    assert.equal("", result.stderr)
+    assert.matches("^seerstack: warn: post: path: [^\n]*\n$", result.stderr)
     local bodies = {}
     for _, request in ipairs(x.requests) do
       bodies[request.target] = request.body

@@ -66,7 +66,7 @@ end
 
 -- message, err for an event that is refused; raises when it is accepted.
 function bodies.refused(event, kind, options)
-  local client = new(options)
+  local client = new(merged({ log_level = "off" }, options))
   local accepted, message, err = sender(client, kind)(event)
   assert(accepted == nil, "the event was accepted")
   assert(client:stats().accepted == 0)
