@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* This list, and those of sites and queues, can be followed at any moment, as
+   the child of a fork does: the stores that say so are not moved up. */
 seer_endpoint *seer_endpoints;
 
 static char *copy(const char *text) {
@@ -56,7 +58,7 @@ static seer_endpoint *unlist_idle(int64_t now) {
       link = &endpoint->next;
     } else {
       *link = endpoint->next;
-      endpoint->next = idle;
+      __atomic_store_n(&endpoint->next, idle, __ATOMIC_RELEASE);
       idle = endpoint;
     }
   }
@@ -101,7 +103,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
     *site = adopt_site(found, fresh);
   } else {
     fresh->next = seer_endpoints;
-    seer_endpoints = fresh;
+    __atomic_store_n(&seer_endpoints, fresh, __ATOMIC_RELEASE);
   }
   seer_unlock();
   if (found == NULL)
@@ -152,7 +154,7 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
   queue->next = endpoint->queues;
   if (queue->next != NULL)
     queue->next->previous = queue;
-  endpoint->queues = queue;
+  __atomic_store_n(&endpoint->queues, queue, __ATOMIC_RELEASE);
   seer_unlock();
 }
 
