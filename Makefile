@@ -147,7 +147,7 @@ FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
 FUZZ_CC = $(shell command -v clang-14 || echo clang)
 FUZZERS = $(patsubst checks/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard checks/fuzz/*.c))
 # Functions that a target has in its own way.
-FUZZ_WRAP_options = seer_http_preview getaddrinfo
+FUZZ_WRAP_options = seer_outgoing_preview getaddrinfo
 FUZZ_WRAP_answer = seer_http_perform seer_http_poll socket
 COMMA = ,
 FUZZ_SHARED = $(patsubst checks/%.c,$(BUILD)/%.o, \

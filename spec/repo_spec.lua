@@ -406,7 +406,7 @@ describe("the sources", function()
 
   -- Takes away what includes nothing that is left, until that changes
   -- nothing: circles, and what leads to them, remain.
-  local function assert_no_circle(graph, is_allowed)
+  local function assert_no_circle(graph)
     local left, changed = {}, true
     for from in pairs(graph) do
       left[from] = true
@@ -416,7 +416,7 @@ describe("the sources", function()
       for _, from in ipairs(names_of(left)) do
         local stays = false
         for to in pairs(graph[from]) do
-          stays = stays or left[to] and not is_allowed(from, to)
+          stays = stays or left[to]
         end
         changed = changed or not stays
         left[from] = stays or nil
@@ -425,22 +425,16 @@ describe("the sources", function()
     assert.same({}, names_of(left), draw(graph))
   end
 
-  -- One module in several files.
-  local function is_within_http(from, to)
-    return folder_of(from) == "src/core/http"
-      and folder_of(to) == "src/core/http"
-  end
-
   it("include each other in no circle", function()
     local graph = include_graph()
     if os.getenv "GRAPH" then
       io.stderr:write(draw(graph), "\n")
     end
-    assert_no_circle(graph, is_within_http)
+    assert_no_circle(graph)
   end)
 
   it("have folders that include each other in no circle", function()
-    assert_no_circle(folder_graph(include_graph()), function() end)
+    assert_no_circle(folder_graph(include_graph()))
   end)
 
   it("have no arrow from the core up", function()
@@ -494,15 +488,9 @@ describe("the sources", function()
     ["src/core/base/ascii.h"] = true,
   }
 
-  -- Files with names that are still to be moved or changed.
-  local ASTRAY = {
-    ["src/core/http/request.c"] = true, ["src/core/http/site.c"] = true,
-    ["src/core/http/url.c"] = true,
-  }
-
   it("export names that begin with the file's, or a type's of it", function()
     for _, file in ipairs(all) do
-      if not OWN_WORDS[file.path] and not ASTRAY[file.path] then
+      if not OWN_WORDS[file.path] then
         local prefixes = prefixes_of(file.path)
         for _, name in ipairs(exports_of(file)) do
           assert(has_prefix(name, prefixes), file.path .. ": " .. name)

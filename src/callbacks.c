@@ -2,7 +2,7 @@
 
 #include "compat.h"
 #include "core/endpoint.h"
-#include "core/http/http.h"
+#include "core/http/site.h"
 #include "core/report.h"
 #include "holder.h"
 #include "merge.h"

@@ -29,7 +29,7 @@ typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
   SEER_KEPT_LOGGER,
-  SEER_KEPT_CAPTURED, /* in test mode: a list of requests */
+  SEER_KEPT_CAPTURED, /* in test mode: a list of requests, see record.c */
   SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
   SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
 } seer_kept;
@@ -44,6 +44,7 @@ typedef struct seer_client {
   seer_buffer scratch;  /* for the JSON of one event */
   seer_stamp stamp;     /* for its timestamp */
   const char *building; /* frame of who uses the scratch; NULL: nobody */
+  int64_t captured;     /* in test mode: requests since they were last taken */
   bool closed;
   bool filtering;      /* before_send is running */
   bool calling;        /* the other callbacks are running */

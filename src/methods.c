@@ -4,7 +4,6 @@
 #include "compat.h"
 #include "core/endpoint.h"
 #include "make.h"
-#include "options.h"
 #include "record.h"
 #include "result.h"
 #include "send.h"
@@ -290,16 +289,18 @@ static void add_members(lua_State *L) {
   lua_remove(L, -2);
 }
 
-bool seer_methods_push(lua_State *L, int argument, const char *function) {
-  if (!seer_make(L, argument, function))
+bool seer_methods_push(lua_State *L, const seer_client_options *options) {
+  if (!seer_make(L, options))
     return false;
   add_members(L);
   return true;
 }
 
 int seer_methods_new(lua_State *L) {
+  seer_client_options options;
   lua_settop(L, 1);
-  if (!seer_methods_push(L, 1, "new"))
+  seer_options_client(L, 1, "new", &options);
+  if (!seer_methods_push(L, &options))
     seer_options_misuse(L, 1, "new");
   return 1;
 }

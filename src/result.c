@@ -2,6 +2,7 @@
 
 #include "compat.h"
 #include "core/base/ascii.h"
+#include "core/base/header.h"
 #include "require.h"
 
 #include <stdio.h>
@@ -148,51 +149,28 @@ void seer_result_push_lower(lua_State *L, const char *text, size_t length) {
 }
 
 /* Adds a field to the table on the top. */
-static void add_header(lua_State *L, const char *name, size_t name_length,
-                       const char *value, size_t value_length) {
-  seer_result_push_lower(L, name, name_length);
+static void add_header(lua_State *L, const seer_header *field) {
+  seer_result_push_lower(L, field->name, field->name_length);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3); /* headers, name, the value so far */
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    lua_pushlstring(L, value, value_length);
+    lua_pushlstring(L, field->value, field->value_length);
   } else {
     lua_pushliteral(L, ", ");
-    lua_pushlstring(L, value, value_length);
+    lua_pushlstring(L, field->value, field->value_length);
     lua_concat(L, 3);
   }
   lua_rawset(L, -3); /* headers[name] = value */
 }
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* Adds the field of a line, if it is one, to the table on the top. */
-static void add_line(lua_State *L, const char *line, const char *end) {
-  const char *colon = memchr(line, ':', (size_t)(end - line));
-  const char *value;
-  if (colon == NULL || colon == line)
-    return;
-  for (value = colon + 1; value < end && is_blank(*value);)
-    value++;
-  while (end > value && is_blank(end[-1]))
-    end--;
-  add_header(L, line, (size_t)(colon - line), value, (size_t)(end - value));
-}
-
 static void push_headers(lua_State *L, const seer_outcome *outcome) {
   const char *line = outcome->headers;
-  const char *end;
+  const char *end = line != NULL ? line + outcome->headers_length : NULL;
+  seer_header field;
   lua_newtable(L);
-  if (line == NULL)
-    return;
-  for (end = line + outcome->headers_length; line < end;) {
-    const char *newline = memchr(line, '\n', (size_t)(end - line));
-    const char *next = newline ? newline + 1 : end;
-    add_line(L, line, next);
-    line = next;
-  }
+  while ((line = seer_header_read(&field, line, end)) != NULL)
+    add_header(L, &field);
 }
 
 /*
@@ -239,20 +217,9 @@ static bool has_body(const seer_outcome *outcome) {
 /* JSON's arrays and objects look alike once they are decoded. */
 static bool begins_object(const seer_outcome *outcome) {
   size_t i = 0;
-  while (i < outcome->body_length && is_blank(outcome->body[i]))
+  while (i < outcome->body_length && seer_is_blank(outcome->body[i]))
     i++;
   return i < outcome->body_length && outcome->body[i] == '{';
-}
-
-/* The number of bytes of a text that are at most TEXT_LIMIT and do not end
-   within a character. */
-static size_t cut(const char *text, size_t length) {
-  if (length <= TEXT_LIMIT)
-    return length;
-  for (length = TEXT_LIMIT; length > 0; length--)
-    if (((unsigned char)text[length] & 0xC0) != 0x80)
-      break;
-  return length;
 }
 
 /* Pushes the "error" of the decoded body at `body`, if it has that string,
@@ -264,7 +231,8 @@ static void push_reason(lua_State *L, int body, const seer_outcome *outcome) {
       return;
     lua_pop(L, 1);
   }
-  lua_pushlstring(L, outcome->body, cut(outcome->body, outcome->body_length));
+  lua_pushlstring(L, outcome->body,
+                  seer_cut(outcome->body, outcome->body_length, TEXT_LIMIT));
 }
 
 /* Why there was no answer: what libcurl says, or what is known anyway. */

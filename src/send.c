@@ -4,7 +4,6 @@
 #include "compat.h"
 #include "core/base/clock.h"
 #include "event.h"
-#include "fields.h"
 #include "future.h"
 #include "holder.h"
 #include "marks.h"
@@ -121,14 +120,9 @@ static bool is_relative(lua_State *L, const char *path) {
   return true;
 }
 
-/* Leaves a block on the stack, where it stays as long as it is needed. The
-   options have been checked. */
-static const char *push_block(const call *c, const char *name,
-                              seer_block_kind kind) {
-  lua_State *L = c->L;
-  if (!seer_options_get(L, c->options, name))
-    return NULL;
-  return seer_fields_push_checked(L, lua_gettop(L), kind);
+/* The string that stays at an index, or NULL. */
+static const char *string_at(const call *c, int64_t index) {
+  return index != 0 ? lua_tostring(c->L, (int)index) : NULL;
 }
 
 /* What the request has of its own; the times only where no request record
@@ -142,10 +136,9 @@ static void read_special(call *c) {
   special->path = c->kind == SEER_POST ? c->path : NULL;
   special->headers = special->query = special->key = NULL;
   if (c->has_options) {
-    special->headers = push_block(c, "headers", SEER_BLOCK_HEADERS);
-    special->query = push_block(c, "query", SEER_BLOCK_QUERY);
-    if (seer_options_get(c->L, c->options, "idempotency_key"))
-      special->key = lua_tostring(c->L, -1);
+    special->headers = string_at(c, c->chosen.headers);
+    special->query = string_at(c, c->chosen.query);
+    special->key = string_at(c, c->chosen.idempotency_key);
   }
   c->is_special = timed || special->path != NULL || special->headers != NULL ||
                   special->query != NULL || special->key != NULL;
@@ -177,8 +170,7 @@ static bool lay_over(call *c) {
   seer_kept kept = (seer_kept)(SEER_KEPT_DEFAULTS + c->kind);
   lua_State *L = c->L;
   bool has_defaults = c->kind != SEER_POST && c->client->has[kept];
-  bool has_extra =
-      c->has_options && seer_options_get(L, c->options, "extra_body");
+  bool has_extra = c->has_options && c->chosen.extra_body != 0;
   if (!has_defaults && !has_extra)
     return true;
   if (has_extra && c->kind == SEER_POST && is_array(c)) {
@@ -186,7 +178,9 @@ static bool lay_over(call *c) {
                        "for it");
     return false;
   }
-  if (!has_extra)
+  if (has_extra)
+    lua_pushvalue(L, (int)c->chosen.extra_body);
+  else
     lua_pushnil(L);
   if (has_defaults)
     seer_client_get(L, c->self, kept);

@@ -1,8 +1,10 @@
 #include "values.h"
 
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "core/base/tell.h"
-#include "core/http/http.h"
+#include "core/http/site.h"
+#include "core/http/url.h"
 #include "fields.h"
 #include "holder.h"
 #include "merge.h"
@@ -11,7 +13,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#define BLANK " \t\r\n\v\f"
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
 #define ID_LENGTH 255
@@ -137,7 +138,7 @@ static bool read_version(lua_State *L, double least, double most,
   int64_t version;
   if (!read_name(L, names, least, most, &version))
     return false;
-  if (version == 2 && !seer_http_has_http2())
+  if (version == 2 && !seer_site_has_http2())
     return judge(L, "this libcurl was built without HTTP/2");
   *place = version;
   return true;
@@ -147,12 +148,9 @@ static bool read_version(lua_State *L, double least, double most,
 ** Functions and tables.
 */
 
-static bool read_call(lua_State *L, int64_t *place) {
-  if (!is_false(L) && lua_type(L, -1) != LUA_TFUNCTION)
-    return unexpected(L, "a function or false");
-  if (place != NULL)
-    *place = !is_false(L);
-  return true;
+static bool check_call(lua_State *L) {
+  return is_false(L) || lua_type(L, -1) == LUA_TFUNCTION ||
+         unexpected(L, "a function or false");
 }
 
 static bool check_table(lua_State *L) {
@@ -168,13 +166,11 @@ static bool check_named(lua_State *L) {
   return false;
 }
 
-static bool check_fields(lua_State *L, seer_block_kind kind, int most) {
-  size_t length;
+static bool read_fields(lua_State *L, seer_block_kind kind, int most) {
   if (!check_table(L) || !seer_fields_push(L, -1, kind))
     return false;
-  length = lua_rawlen(L, -1);
-  lua_pop(L, 1);
-  if (length <= (size_t)most)
+  lua_replace(L, -2);
+  if (lua_rawlen(L, -1) <= (size_t)most)
     return true;
   lua_pushfstring(L, "more than %d bytes", most);
   return false;
@@ -184,13 +180,6 @@ static bool check_fields(lua_State *L, seer_block_kind kind, int most) {
 ** Strings.
 */
 
-static bool has_control(const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-      return true;
-  return false;
-}
-
 static bool is_ascii(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
     if ((unsigned char)text[i] >= 0x80)
@@ -199,14 +188,16 @@ static bool is_ascii(const char *text, size_t length) {
 }
 
 static bool is_blank(const char *text, size_t length) {
-  return strspn(text, BLANK) == length;
+  while (length > 0 && seer_is_blank(text[length - 1]))
+    length--;
+  return length == 0;
 }
 
 static const char *fault_of_key(const char *key, size_t length) {
   if (is_blank(key, length))
     return "the key is blank; when the option is left out, the environment "
            "variable SEERSTACK_API_KEY is used";
-  if (has_control(key, length))
+  if (seer_has_control(key, length, false))
     return "the key has a control character";
   if (!is_ascii(key, length))
     return "the key has a character that is not ASCII";
@@ -214,16 +205,17 @@ static const char *fault_of_key(const char *key, size_t length) {
 }
 
 static const char *fault_of_url(const char *url, size_t length) {
-  return has_control(url, length) ? "the URL has a control character"
-                                  : seer_http_check_url(url);
+  return seer_has_control(url, length, false)
+             ? "the URL has a control character"
+             : seer_url_check_base(url);
 }
 
 static const char *fault_of_proxy(const char *proxy, size_t length) {
   if (is_blank(proxy, length))
     return "the URL is blank; false means that there is no proxy";
-  if (has_control(proxy, length))
+  if (seer_has_control(proxy, length, false))
     return "the URL has a control character";
-  return seer_http_check_proxy(proxy);
+  return seer_url_check_proxy(proxy);
 }
 
 static const char *fault_of_pem(const char *pem) {
@@ -237,7 +229,9 @@ static const char *fault_of_id(const char *id, size_t length) {
     return "a string of 1 to 255 bytes expected";
   if (is_blank(id, length))
     return "the string is blank";
-  return has_control(id, length) ? "the string has a control character" : NULL;
+  return seer_has_control(id, length, false)
+             ? "the string has a control character"
+             : NULL;
 }
 
 /* Without Lua, for nothing to raise while the file is open; 0 or errno. */
@@ -261,7 +255,8 @@ static int read_file(const char *path, seer_buffer *out) {
   return error;
 }
 
-bool seer_values_push_file(lua_State *L, const char *path) {
+/* Pushes the content of a file; or what is wrong, and returns false. */
+static bool push_file(lua_State *L, const char *path) {
   seer_holder *holder = seer_holder_push(L, LARGEST_FILE);
   int error = read_file(path, &holder->scratch);
   if (error != 0)
@@ -273,18 +268,30 @@ bool seer_values_push_file(lua_State *L, const char *path) {
   return error == 0;
 }
 
-static bool check_path(lua_State *L, const char *path, size_t length) {
-  bool found;
-  if (has_control(path, length))
+/* The file is read now: later it may be gone, or the process be in a chroot,
+   or of a user who cannot read it. */
+static bool read_path(lua_State *L, const char *path, size_t length) {
+  if (seer_has_control(path, length, false))
     return judge(L, "the path has a control character");
-  if (!seer_values_push_file(L, path))
+  if (!push_file(L, path))
     return false;
-  found = strstr(lua_tostring(L, -1), PEM_MARK) != NULL;
-  lua_pop(L, 1);
-  return judge(L, found ? NULL : "there is no certificate in the file");
+  lua_replace(L, -2);
+  return judge(L, strstr(lua_tostring(L, -1), PEM_MARK) != NULL
+                      ? NULL
+                      : "there is no certificate in the file");
 }
 
-static bool check_string(lua_State *L, seer_value kind) {
+static bool read_url(lua_State *L, const char *url, size_t length) {
+  if (!judge(L, fault_of_url(url, length)))
+    return false;
+  while (length > 0 && url[length - 1] == '/')
+    length--;
+  lua_pushlstring(L, url, length);
+  lua_replace(L, -2);
+  return true;
+}
+
+static bool read_text(lua_State *L, seer_value kind) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
   if (length > STRING_MOST && kind != PEM && kind != ID)
@@ -293,7 +300,7 @@ static bool check_string(lua_State *L, seer_value kind) {
   case KEY:
     return judge(L, fault_of_key(text, length));
   case URL:
-    return judge(L, fault_of_url(text, length));
+    return read_url(L, text, length);
   case PROXY:
     return judge(L, fault_of_proxy(text, length));
   case PEM:
@@ -301,19 +308,37 @@ static bool check_string(lua_State *L, seer_value kind) {
   case ID:
     return judge(L, fault_of_id(text, length));
   default:
-    return check_path(L, text, length);
+    return read_path(L, text, length);
   }
 }
 
 static bool read_string(lua_State *L, seer_value kind) {
-  if (kind == PROXY && is_false(L))
+  if (kind == PROXY && is_false(L)) {
+    lua_pushliteral(L, "");
+    lua_replace(L, -2);
     return true;
+  }
   if (lua_type(L, -1) == LUA_TSTRING)
-    return check_string(L, kind);
+    return read_text(L, kind);
   lua_pushfstring(L, "%s expected, got %s",
                   kind == PROXY ? "a string or false" : "string",
                   luaL_typename(L, -1));
   return false;
+}
+
+static bool read_other(lua_State *L, seer_value kind) {
+  switch (kind) {
+  case CALL:
+    return check_call(L);
+  case TABLE:
+    return check_named(L);
+  case HEAD:
+    return read_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
+  case QUERY:
+    return read_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
+  default:
+    return read_string(L, kind);
+  }
 }
 
 bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
@@ -335,15 +360,10 @@ bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
     return read_version(L, least, most, place);
   case LEVEL:
     return read_name(L, seer_level_names, least, most, place);
-  case CALL:
-    return read_call(L, place);
-  case TABLE:
-    return check_named(L);
-  case HEAD:
-    return check_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
-  case QUERY:
-    return check_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
   default:
-    return read_string(L, kind);
+    if (!read_other(L, kind))
+      return false;
+    *place = lua_gettop(L);
+    return true;
   }
 }

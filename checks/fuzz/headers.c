@@ -7,8 +7,7 @@
 #include "support/fuzz.h"
 
 #include "core/base/clock.h"
-#include "core/http/answer.h"
-#include "core/http/http.h"
+#include "core/http/incoming.h"
 
 #include <curl/curl.h>
 #include <math.h>
@@ -147,8 +146,8 @@ static void check_answer(input *in, bool whole_body) {
                             : seer_incoming_header(&incoming, line, length);
     check_date(line, length - (end != NULL));
   }
-  fuzz_check(incoming.headers.length <= SEER_HTTP_HEADERS_LIMIT &&
-                 incoming.body.length <= SEER_HTTP_BODY_LIMIT,
+  fuzz_check(incoming.headers.length <= SEER_INCOMING_HEADERS &&
+                 incoming.body.length <= SEER_INCOMING_BODY,
              "more is kept than may be");
   check_find(&incoming);
   seer_incoming_judge(&incoming, &answer);

@@ -6,7 +6,7 @@
 #include "support/fuzz.h"
 
 #include "core/base/mask.h"
-#include "core/http/http.h"
+#include "core/http/site.h"
 
 #include <stdio.h>
 

@@ -6,7 +6,7 @@
 
 #include "support/fuzz.h"
 
-#include "core/http/request.h"
+#include "core/http/outgoing.h"
 
 #include <curl/curl.h>
 #include <netdb.h>
@@ -14,10 +14,10 @@
 /* No name is looked up. */
 int __wrap_getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **found);
-void __real_seer_http_preview(const seer_site *site, const seer_event *event,
-                              seer_buffer *out);
-void __wrap_seer_http_preview(const seer_site *site, const seer_event *event,
-                              seer_buffer *out);
+void __real_seer_outgoing_preview(const seer_site *site,
+                                  const seer_event *event, seer_buffer *out);
+void __wrap_seer_outgoing_preview(const seer_site *site,
+                                  const seer_event *event, seer_buffer *out);
 
 int __wrap_getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **found) {
@@ -73,8 +73,8 @@ static void check_headers(const struct curl_slist *list) {
   }
 }
 
-void __wrap_seer_http_preview(const seer_site *site, const seer_event *event,
-                              seer_buffer *out) {
+void __wrap_seer_outgoing_preview(const seer_site *site,
+                                  const seer_event *event, seer_buffer *out) {
   seer_outgoing request;
   size_t before = out->length;
   seer_outgoing_init(&request);
@@ -82,7 +82,7 @@ void __wrap_seer_http_preview(const seer_site *site, const seer_event *event,
   check_url(seer_outgoing_url(&request), site->base_url);
   check_headers(seer_outgoing_headers(&request));
   seer_outgoing_clear(&request);
-  __real_seer_http_preview(site, event, out);
+  __real_seer_outgoing_preview(site, event, out);
   fuzz_check(!fuzz_contains(out->data + before, out->length - before,
                             site->api_key) ||
                  strlen(site->api_key) < SEER_SITE_LEAST_SECRET,

@@ -7,7 +7,7 @@
 #include "support/fuzz.h"
 
 #include "core/base/ascii.h"
-#include "core/http/request.h"
+#include "core/http/outgoing.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -124,7 +124,7 @@ static void follow(seer_outgoing *out, seer_incoming *in, const char *home,
              "from https to %s", url);
   fuzz_check(out->foreign == *left, "%s %s of %s", url,
              *left ? "is none" : "is", home);
-  fuzz_check(out->redirects <= SEER_HTTP_REDIRECTS, "too many");
+  fuzz_check(out->redirects <= SEER_OUTGOING_REDIRECTS, "too many");
   check_headers(seer_outgoing_headers(out), out->foreign, out->get);
 }
 

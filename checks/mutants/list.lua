@@ -27,7 +27,7 @@ return {
   },
   {
     what = "a retry has an Idempotency-Key of its own",
-    file = "src/core/http/request.c",
+    file = "src/core/http/outgoing.c",
     from = "seer_id_text(out->event->id, value);",
     to = "seer_id_text(seer_id_new(), value);",
     spec = "spec/core/delivery_spec.lua",
@@ -71,7 +71,7 @@ return {
   },
   {
     what = "the key follows a redirect to another origin",
-    file = "src/core/http/request.c",
+    file = "src/core/http/outgoing.c",
     from = "out->foreign = out->foreign || leaves;",
     to = "out->foreign = false;",
     spec = "spec/core/http/request_spec.lua",
@@ -79,7 +79,7 @@ return {
   },
   {
     what = "a redirect leads from https to http",
-    file = "src/core/http/request.c",
+    file = "src/core/http/outgoing.c",
     from = "if (before != 0 && after == 0)",
     to = "if (before != 0 && after > 1)",
     spec = "spec/contract_results_spec.lua",
@@ -262,8 +262,8 @@ return {
   {
     what = "a header may have a line break in it",
     file = "src/fields.c",
-    from = "  if (has_control(value, length)) {\n",
-    to = "  if (has_control(value, 0)) {\n",
+    from = "  if (seer_has_control(value, length, true)) {\n",
+    to = "  if (seer_has_control(value, 0, true)) {\n",
     spec = "spec/fields_spec.lua",
     title = "raises when it cannot be sent, and quotes no value",
   },

@@ -1,7 +1,10 @@
+#include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/buffer.h"
+#include "core/base/header.h"
 #include "core/base/mask.h"
-#include "core/http/http.h"
+#include "core/http/incoming.h"
+#include "core/http/url.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -105,9 +108,9 @@ static void knows_base_urls(void) {
                                     "http://h /",
                                     "http://h:99999"};
   for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-    CHECK(seer_http_check_url(good[i]) == NULL);
+    CHECK(seer_url_check_base(good[i]) == NULL);
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-    CHECK(seer_http_check_url(bad[i]) != NULL);
+    CHECK(seer_url_check_base(bad[i]) != NULL);
 }
 
 static void knows_loopback(void) {
@@ -121,9 +124,9 @@ static void knows_loopback(void) {
                                     "http://127.0.0.1.example",
                                     "junk://"};
   for (size_t i = 0; i < sizeof near / sizeof near[0]; i++)
-    CHECK(seer_http_is_loopback(near[i]));
+    CHECK(seer_url_is_loopback(near[i]));
   for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
-    CHECK(!seer_http_is_loopback(far[i]));
+    CHECK(!seer_url_is_loopback(far[i]));
 }
 
 static void knows_proxies(void) {
@@ -132,9 +135,9 @@ static void knows_proxies(void) {
                                      "socks4a://p"};
   static const char *const bad[] = {"ftp://p", "", "http://", "gopher://p"};
   for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-    CHECK(seer_http_check_proxy(good[i]) == NULL);
+    CHECK(seer_url_check_proxy(good[i]) == NULL);
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-    CHECK(seer_http_check_proxy(bad[i]) != NULL);
+    CHECK(seer_url_check_proxy(bad[i]) != NULL);
 }
 
 #define LINES 8
@@ -214,20 +217,63 @@ static void knows_secret_lines(void) {
     const char *secret = seer_block_secret(lines[i].line);
     CHECK((secret == NULL) == (lines[i].secret == NULL));
     CHECK(secret == NULL || strcmp(secret, lines[i].secret) == 0);
-    CHECK(seer_block_is_secret(lines[i].line, strlen(lines[i].line)) ==
-          (secret != NULL));
+    CHECK(lines[i].secret == NULL ||
+          seer_block_is_secret(lines[i].line, strcspn(lines[i].line, ":")));
   }
 }
 
+static void reads_headers(void) {
+  static const char text[] = "A:b\r\n\r\nno name\r\n:none\r\n"
+                             "C \t:  d: e \r\nF:\nG: h";
+  static const char *const fields[] = {"A", "b", "C", "d: e",
+                                       "F", "",  "G", "h"};
+  const char *line = text, *end = text + sizeof text - 1;
+  seer_header header;
+  size_t count = 0;
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
+    CHECK(count < 8 && header.name_length == strlen(fields[count]) &&
+          memcmp(header.name, fields[count], header.name_length) == 0);
+    CHECK(header.value_length == strlen(fields[count + 1]) &&
+          memcmp(header.value, fields[count + 1], header.value_length) == 0);
+    count += 2;
+  }
+  CHECK(count == 8);
+}
+
+/* A line that is continued is one field. */
+static void unfolds_headers(void) {
+  char value[20];
+  seer_incoming in;
+  seer_incoming_init(&in);
+  seer_incoming_header(&in, " x\r\n", 4);
+  seer_incoming_header(&in, "A: b\r\n", 6);
+  seer_incoming_header(&in, "\t  c: d\r\n", 9);
+  seer_incoming_header(&in, " e\r\n", 4);
+  CHECK(seer_incoming_find(&in, "a", value, sizeof value) != NULL &&
+        strcmp(value, "b c: d e") == 0);
+  CHECK(seer_incoming_find(&in, "x", value, sizeof value) == NULL);
+  seer_incoming_clear(&in);
+}
+
+static void cuts_between_characters(void) {
+  static const char text[] = "a\xC3\xA4\xE2\x82\xAC";
+  static const size_t lengths[] = {0, 1, 1, 3, 3, 3, 6, 6};
+  for (size_t most = 0; most < 8; most++)
+    CHECK(seer_cut(text, 6, most) == lengths[most]);
+}
+
 const unit_test unit_text[] = {
-    {"secrets are masked as they are and escaped as in JSON",        masks_secrets     },
-    {"no secret is left in any text",                                leaves_no_secret  },
+    {"secrets are masked as they are and escaped as in JSON",        masks_secrets          },
+    {"no secret is left in any text",                                leaves_no_secret       },
     {"the beginning of a secret at the end of a cut text is masked",
-     masks_what_was_cut                                                                },
-    {"base URLs are told from what is none",                         knows_base_urls   },
-    {"loopback is told from other hosts",                            knows_loopback    },
-    {"proxies are told from what is none",                           knows_proxies     },
-    {"lines of headers and queries are laid over by name",           lays_lines_over   },
-    {"header lines with secrets are known by their names",           knows_secret_lines},
-    {NULL,                                                           NULL              }
+     masks_what_was_cut                                                                     },
+    {"base URLs are told from what is none",                         knows_base_urls        },
+    {"loopback is told from other hosts",                            knows_loopback         },
+    {"proxies are told from what is none",                           knows_proxies          },
+    {"lines of headers and queries are laid over by name",           lays_lines_over        },
+    {"header lines with secrets are known by their names",           knows_secret_lines     },
+    {"headers are read field by field",                              reads_headers          },
+    {"a header line that is continued is one field",                 unfolds_headers        },
+    {"texts are cut between characters",                             cuts_between_characters},
+    {NULL,                                                           NULL                   }
 };

@@ -15,8 +15,9 @@
  * The fields are guarded by the lock; only the strings are constant.
  */
 
+#include "base/retry.h"
 #include "base/tell.h"
-#include "http/http.h"
+#include "http/site.h"
 #include "pace.h"
 #include "queue.h"
 

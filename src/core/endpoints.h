@@ -15,7 +15,7 @@ extern seer_endpoint *seer_endpoints;
 
 /* The endpoint of this base URL and key, with one more reference, and in
    `*site` its site with these options, likewise; NULL without memory. The
-   URL has passed seer_http_check_url, the key has no control characters.
+   URL has passed seer_url_check_base, the key has no control characters.
    Takes the lock. */
 seer_endpoint *seer_endpoints_get(const seer_site_options *options,
                                   seer_site **site);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
+#include "http/http.h"
 
 #include <stdio.h>
 #include <stdlib.h>

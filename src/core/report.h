@@ -12,6 +12,7 @@
  */
 
 #include "endpoint.h"
+#include "http/transfer.h"
 
 #pragma GCC visibility push(hidden)
 

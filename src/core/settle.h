@@ -6,7 +6,7 @@
  * let the endpoint learn from it, and tell of trouble.
  */
 
-#include "http/http.h"
+#include "http/transfer.h"
 #include "queue.h"
 
 #pragma GCC visibility push(hidden)

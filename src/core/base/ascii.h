@@ -2,11 +2,43 @@
 #define SEER_ASCII_H
 
 /*
- * Letters as protocols mean them, whatever the locale makes of them.
+ * Bytes of text as protocols mean them, whatever the locale makes of them.
  */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SEER_SPACE " \t\r\n\v\f"
 
 static inline char seer_lower(char byte) {
   return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+}
+
+static inline bool seer_is_blank(char byte) {
+  return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static inline bool seer_is_control(char byte) {
+  return (unsigned char)byte < ' ' || byte == 127;
+}
+
+/* The length of a text that has been cut to `most` bytes, but not within a
+   character of UTF-8. */
+static inline size_t seer_cut(const char *text, size_t length, size_t most) {
+  if (length <= most)
+    return length;
+  while (most > 0 && ((unsigned char)text[most] & 0xC0) == 0x80)
+    most--;
+  return most;
+}
+
+/* A tab is the one control character that a header may have. */
+static inline bool seer_has_control(const char *text, size_t length,
+                                    bool tabs_allowed) {
+  for (size_t i = 0; i < length; i++)
+    if (seer_is_control(text[i]) && !(tabs_allowed && text[i] == '\t'))
+      return true;
+  return false;
 }
 
 #endif

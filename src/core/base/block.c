@@ -73,14 +73,12 @@ void seer_block_write_query(seer_buffer *out, const char *block) {
   }
 }
 
-/* Whether a line begins with one of some names and a colon. */
-static bool begins(const char *line, size_t length,
-                   const char *const *header) {
-  for (; *header != NULL; header++) {
-    size_t name = strlen(*header);
-    if (length > name && line[name] == ':' && same_text(line, *header, name))
+/* Whether a name is one of some. */
+static bool is_among(const char *name, size_t length,
+                     const char *const *names) {
+  for (; *names != NULL; names++)
+    if (strlen(*names) == length && same_text(name, *names, length))
       return true;
-  }
   return false;
 }
 
@@ -88,17 +86,17 @@ static const char *const logins[] = {"authorization", "proxy-authorization",
                                      NULL};
 static const char *const cookies[] = {"cookie", "set-cookie", NULL};
 
-bool seer_block_is_secret(const char *line, size_t length) {
-  return begins(line, length, logins) || begins(line, length, cookies);
+bool seer_block_is_secret(const char *name, size_t length) {
+  return is_among(name, length, logins) || is_among(name, length, cookies);
 }
 
 const char *seer_block_secret(const char *line) {
-  size_t length = strlen(line);
+  size_t name = name_length(SEER_BLOCK_HEADERS, line);
   const char *value, *space;
-  if (!seer_block_is_secret(line, length))
+  if (line[name] != ':' || !seer_block_is_secret(line, name))
     return NULL;
-  value = strchr(line, ':') + 1;
+  value = line + name + 1;
   value += strspn(value, " \t");
-  space = begins(line, length, logins) ? strrchr(value, ' ') : NULL;
+  space = is_among(line, name, logins) ? strrchr(value, ' ') : NULL;
   return space != NULL ? space + 1 : value;
 }

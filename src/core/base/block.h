@@ -37,9 +37,9 @@ void seer_block_merge(seer_buffer *out, seer_block_kind kind,
 /* Appends "name=value&name=value" to `out`: what is to be sent of a query. */
 void seer_block_write_query(seer_buffer *out, const char *block);
 
-/* True if the line, which need not end with a zero, is a header whose value
-   nobody may see: Authorization, Proxy-Authorization, Cookie, Set-Cookie. */
-bool seer_block_is_secret(const char *line, size_t length);
+/* True if it is the name of a header whose value nobody may see:
+   Authorization, Proxy-Authorization, Cookie, Set-Cookie. */
+bool seer_block_is_secret(const char *name, size_t length);
 
 /* The secret of such a line of a block, without "Bearer " or the like: the
    rest of the line. NULL if the line is another. */

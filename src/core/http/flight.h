@@ -6,11 +6,9 @@
  * the options that the handle gets.
  */
 
-#include "core/http/answer.h"
-#include "core/http/http.h"
-#include "core/http/request.h"
-#include "core/http/site.h"
+#include "core/http/outgoing.h"
 #include "core/http/sockets.h"
+#include "core/http/transfer.h"
 
 #include <curl/curl.h>
 

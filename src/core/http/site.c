@@ -5,7 +5,10 @@
 #include "core/base/mask.h"
 #include "core/base/thread.h"
 #include "core/base/version.h"
+#include "core/http/url.h"
 
+#include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,7 +37,7 @@ static char *copy_block(const char *block) {
 
 /* The longest comes first: what is left of a secret that has another within
    it would not be found any more. There is room: no block has a name twice,
-   so a site has two forms of its key, four of a login and four secret headers
+   so a site has two forms of its key, six of a login and four secret headers
    at most. */
 static bool add_secret(seer_site *site, const char *secret) {
   char *next;
@@ -75,46 +78,58 @@ static char *base64(const char *text) {
 
 /* What goes over the wire of a login. */
 static bool add_coded(seer_site *site, const char *login) {
-  const char *colon = strchr(login, ':') != NULL ? "" : ":";
-  char *text = malloc(strlen(login) + 2), *coded = NULL;
-  bool added;
-  if (text != NULL) {
-    strcpy(text, login);
-    strcat(text, colon);
-    coded = base64(text);
-  }
-  added = coded != NULL && add_secret(site, coded);
-  free(text);
+  char *coded = base64(login);
+  bool added = coded != NULL && add_secret(site, coded);
   free(coded);
   return added;
 }
 
-/* "bob:secret" as it stands in the URL, what that means, and the password. A
-   short name alone is none of it: it stands in too many places. */
-static bool add_login(seer_site *site, const char *login) {
-  char *meant = curl_easy_unescape(NULL, login, 0, NULL);
-  const char *colon = meant != NULL ? strchr(meant, ':') : NULL;
-  bool added = meant != NULL && add_coded(site, meant);
-  if (added &&
-      (colon != NULL || strlen(meant) >= (size_t)2 * SEER_SITE_LEAST_SECRET))
-    added = add_secret(site, login) && add_secret(site, meant);
-  if (added && colon != NULL)
-    added = add_secret(site, colon + 1);
-  curl_free(meant);
+/* "bob:secret", what goes over the wire of it, and the password. A short name
+   alone is none of it: it stands in too many places. */
+static bool add_login(seer_site *site, const char *user,
+                      const char *password) {
+  const char *secret = password != NULL ? password : "";
+  char *login = malloc(strlen(user) + strlen(secret) + 2);
+  bool added;
+  if (login == NULL)
+    return false;
+  sprintf(login, "%s:%s", user, secret);
+  added = add_coded(site, login) && add_secret(site, secret);
+  if (password == NULL)
+    login[strlen(user)] = '\0';
+  if (password != NULL || strlen(user) >= (size_t)2 * SEER_SITE_LEAST_SECRET)
+    added = added && add_secret(site, login);
+  free(login);
   return added;
 }
 
+/* The login as it stands in the URL, or what that means. */
+static bool add_parts(seer_site *site, CURLU *proxy, unsigned flags) {
+  char *user = NULL, *password = NULL;
+  bool added = curl_url_get(proxy, CURLUPART_USER, &user, flags) !=
+                   CURLUE_OUT_OF_MEMORY &&
+               curl_url_get(proxy, CURLUPART_PASSWORD, &password, flags) !=
+                   CURLUE_OUT_OF_MEMORY;
+  if (added && (user != NULL || password != NULL))
+    added = add_login(site, user != NULL ? user : "", password);
+  curl_free(user);
+  curl_free(password);
+  return added;
+}
+
+/* What is no URL is quoted by libcurl as a whole. */
 static bool add_proxy_secrets(seer_site *site) {
-  const char *start = strstr(site->proxy, "://");
-  const char *end = strrchr(site->proxy, '@');
-  char *login;
+  CURLU *proxy = curl_url();
+  CURLUcode code = CURLUE_OUT_OF_MEMORY;
   bool added;
-  start = start != NULL ? start + 3 : site->proxy;
-  if (end == NULL || end <= start)
-    return true;
-  login = strndup(start, (size_t)(end - start));
-  added = login != NULL && add_login(site, login);
-  free(login);
+  if (proxy != NULL)
+    code = curl_url_set(proxy, CURLUPART_URL, site->proxy, SEER_URL_OF_PROXY);
+  if (code == CURLUE_OK)
+    added =
+        add_parts(site, proxy, 0) && add_parts(site, proxy, CURLU_URLDECODE);
+  else
+    added = code != CURLUE_OUT_OF_MEMORY && add_secret(site, site->proxy);
+  curl_url_cleanup(proxy);
   return added;
 }
 
@@ -140,7 +155,8 @@ static bool add_key(seer_site *site) {
 
 static bool add_secrets(seer_site *site) {
   return (*site->api_key == '\0' || add_key(site)) &&
-         add_proxy_secrets(site) && add_header_secrets(site);
+         (*site->proxy == '\0' || add_proxy_secrets(site)) &&
+         add_header_secrets(site);
 }
 
 size_t seer_site_mask(const seer_site *site, char *text, size_t length,
@@ -280,7 +296,7 @@ static bool set_urls(seer_site *site, const seer_site_options *options) {
 ** Versions of HTTP.
 */
 
-bool seer_http_has_http2(void) {
+bool seer_site_has_http2(void) {
   return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) !=
          0;
 }
@@ -288,7 +304,7 @@ bool seer_http_has_http2(void) {
 /* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
 static long http_version(int given) {
   bool modern = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
-  if (given == 2 || (given == 0 && modern && seer_http_has_http2()))
+  if (given == 2 || (given == 0 && modern && seer_site_has_http2()))
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
@@ -309,9 +325,9 @@ static uint64_t next_serial(void) {
 void seer_site_look_up(seer_site *site) {
   curl_slist_free_all(site->addresses);
   site->resolved = true;
-  site->addresses = seer_site_resolve(NULL, site->base_url, false);
+  site->addresses = seer_url_resolve(NULL, site->base_url, false);
   if (*site->proxy != '\0')
-    site->addresses = seer_site_resolve(site->addresses, site->proxy, true);
+    site->addresses = seer_url_resolve(site->addresses, site->proxy, true);
 }
 
 seer_site *seer_site_new(const seer_site_options *options) {

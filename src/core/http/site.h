@@ -2,20 +2,28 @@
 #define SEER_HTTP_SITE_H
 
 /*
- * Inside http: what transfers to one site share. Built on a thread of the
+ * A site is an endpoint made ready for libcurl: what the requests of like
+ * clients share, such as URLs, headers and proxy. Built on a thread of the
  * host's, constant afterwards except for references and the count of
- * connected transfers, which the lock guards.
+ * connected transfers, which the lock guards. The members are for the files
+ * of this folder.
  */
 
 #include "core/base/buffer.h"
-#include "core/http/http.h"
+#include "core/base/kinds.h"
 
-#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct curl_slist;
 
 #pragma GCC visibility push(hidden)
 
-#define SEER_SITE_SECRETS 12     /* at most, with a NULL after the last */
+#define SEER_SITE_SECRETS 13     /* at most, with a NULL after the last */
 #define SEER_SITE_LEAST_SECRET 4 /* bytes: a shorter one stands anywhere */
+
+typedef struct seer_site seer_site;
 
 struct seer_site {
   seer_site *next;              /* of the same endpoint */
@@ -46,6 +54,58 @@ struct seer_site {
   int64_t timed_out_at; /* when the last of these was */
 };
 
+/* What tells sites apart. */
+typedef struct seer_site_options {
+  const char *base_url, *api_key;
+  bool inherited;       /* from a site that has asked the environment */
+  const char *proxy;    /* "": none; NULL: what the environment says */
+  const char *no_proxy; /* hosts to be reached without the proxy, or NULL */
+  const char
+      *ca_file; /* NULL: $SSL_CERT_FILE, else libcurl's own, unless... */
+  const char *ca_blob; /* ...these are given, as PEM */
+  int http_version;    /* 1 or 2; 0: the better one */
+  bool resolve;        /* look the host up now, once for all */
+  const char *headers; /* blocks, see block.h; or NULL */
+  const char *query;
+} seer_site_options;
+
+/* Whether this libcurl knows HTTP/2. */
+bool seer_site_has_http2(void);
+
+/* A site with one reference, or NULL without memory. Reads the environment
+   for proxies (http_proxy, https_proxy, all_proxy and no_proxy, as curl does)
+   and SSL_CERT_FILE, so call it on a thread of the host's. */
+seer_site *seer_site_new(const seer_site_options *options);
+void seer_site_free(seer_site *site);
+
+/* The sites of an endpoint are a list. With the lock held; unrefer returns
+   true, and has unlinked the site, if that was the last reference. */
+void seer_site_link(seer_site **list, seer_site *site);
+seer_site *seer_site_next(const seer_site *site);
+void seer_site_refer(seer_site *site);
+bool seer_site_unrefer(seer_site **list, seer_site *site);
+
+/* Whether requests to both go out in the same way. */
+bool seer_site_equals(const seer_site *one, const seer_site *other);
+
+/* The options that the site was made with; the strings are the site's. */
+void seer_site_get_options(const seer_site *site, seer_site_options *options);
+
+/* Puts *** in the place of the key, of what logs in at the proxy and of the
+   client's own secret headers, wherever they stand in `text`, as they are or
+   escaped as in JSON, and, when the text was cut off, of the part of one that
+   may stand at the end. Returns the length; what has become shorter ends
+   with a zero. */
+size_t seer_site_mask(const seer_site *site, char *text, size_t length,
+                      bool cut);
+
+/* Whether a transfer of the site has been connected since `time`, or is
+   still. With the lock held. */
+bool seer_site_connected(const seer_site *site, int64_t time);
+
+/* In the child of a fork: its transfers and connections are the parent's. */
+void seer_site_forget(seer_site *site);
+
 /* A block: what every request says, unless somebody has put another line
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
@@ -53,12 +113,6 @@ extern const char seer_site_own_headers[];
 /* Looks up the hosts that it may connect to, its own and its proxy's, for
    CURLOPT_RESOLVE. While it is made, or by the one who sends. */
 void seer_site_look_up(seer_site *site);
-
-/* The list with the addresses of the URL's host, unless that is an address
-   itself, or nobody knows any. The scheme may be missing, as in a proxy's.
-   Waits for the resolver. */
-struct curl_slist *seer_site_resolve(struct curl_slist *list, const char *text,
-                                     bool of_proxy);
 
 /* Appends a path and, when the block has any, the parameters of a query. */
 void seer_site_write_path(seer_buffer *out, const char *path,

@@ -1,7 +1,9 @@
 #include "core/http/trace.h"
 
 #include "core/base/block.h"
+#include "core/base/header.h"
 
+#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,36 +17,31 @@ static void append_text(seer_buffer *out, const char *text) {
   append(out, text, strlen(text));
 }
 
-static void append_header(seer_buffer *out, const char *line, size_t length) {
-  const char *colon = memchr(line, ':', length);
-  append_text(out, "; ");
-  if (seer_block_is_secret(line, length)) {
-    append(out, line, (size_t)(colon - line));
-    append_text(out, ": ***");
-  } else {
-    append(out, line, length);
+/* Appends the fields of a text of lines. */
+static void append_fields(seer_buffer *out, const char *line, size_t length) {
+  const char *end = line != NULL ? line + length : NULL;
+  seer_header header;
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
+    append_text(out, "; ");
+    append(out, header.name, header.name_length);
+    append_text(out, ": ");
+    if (seer_block_is_secret(header.name, header.name_length))
+      append_text(out, "***");
+    else
+      append(out, header.value, header.value_length);
   }
 }
 
+/* "Name:" is not sent, and "Name;" has no value. */
 static void append_list(seer_buffer *out, const struct curl_slist *list) {
   for (; list != NULL; list = list->next) {
-    size_t length = strlen(list->data);
-    if (strcspn(list->data, ":") + 1 != length) /* else it is not sent */
-      append_header(out, list->data, length);
-  }
-}
-
-/* The lines of an answer end with a carriage return and a newline. */
-static void append_lines(seer_buffer *out, const char *line, size_t length) {
-  const char *end = line != NULL ? line + length : NULL;
-  while (line < end) {
-    const char *newline = memchr(line, '\n', (size_t)(end - line));
-    const char *stop = newline != NULL ? newline : end;
-    const char *next = newline != NULL ? newline + 1 : end;
-    while (stop > line && stop[-1] == '\r')
-      stop--;
-    append_header(out, line, (size_t)(stop - line));
-    line = next;
+    size_t length = strlen(list->data), name = strcspn(list->data, ":;");
+    if (list->data[name] == ';') {
+      append_text(out, "; ");
+      append(out, list->data, length);
+    } else if (name + 1 < length) {
+      append_fields(out, list->data, length);
+    }
   }
 }
 
@@ -96,7 +93,7 @@ void seer_trace_answer(seer_outgoing *out, const seer_transfer *transfer,
   if (transfer->answer.status == 0) {
     append_body(&line, transfer->message, strlen(transfer->message));
   } else {
-    append_lines(&line, transfer->headers, transfer->headers_length);
+    append_fields(&line, transfer->headers, transfer->headers_length);
     append_body(&line, transfer->body, transfer->body_length);
   }
   finish(out, &line, text);

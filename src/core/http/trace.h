@@ -6,7 +6,8 @@
  * secrets, and the values of headers that log somebody in are shown as ***.
  */
 
-#include "core/http/request.h"
+#include "core/http/outgoing.h"
+#include "core/http/transfer.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,6 +1,7 @@
-#include "core/http/site.h"
+#include "core/http/url.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static const char *check_parts(CURLU *url, const char *text) {
   return fault;
 }
 
-const char *seer_http_check_url(const char *text) {
+const char *seer_url_check_base(const char *text) {
   const char *fault;
   CURLU *url = curl_url();
   if (url == NULL)
@@ -57,7 +58,7 @@ static bool is_loopback_host(const char *host) {
   return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
-bool seer_http_is_loopback(const char *text) {
+bool seer_url_is_loopback(const char *text) {
   char *host = NULL;
   bool loopback = false;
   CURLU *url = curl_url();
@@ -91,13 +92,12 @@ static const char *fault_of_scheme(CURLU *url) {
 }
 
 /* As libcurl reads it: a scheme and a port may be missing. */
-const char *seer_http_check_proxy(const char *text) {
-  static const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
+const char *seer_url_check_proxy(const char *text) {
   const char *fault = NULL;
   CURLU *url = curl_url();
   if (url == NULL)
     return "out of memory";
-  switch (curl_url_set(url, CURLUPART_URL, text, flags)) {
+  switch (curl_url_set(url, CURLUPART_URL, text, SEER_URL_OF_PROXY)) {
   case CURLUE_OK:
     if (strstr(text, "://") != NULL)
       fault = fault_of_scheme(url);
@@ -172,13 +172,12 @@ static bool get_port(CURLU *url, bool of_proxy, char **port) {
   return true;
 }
 
-struct curl_slist *seer_site_resolve(struct curl_slist *list, const char *text,
-                                     bool of_proxy) {
-  static const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
+struct curl_slist *seer_url_resolve(struct curl_slist *list, const char *text,
+                                    bool of_proxy) {
   char *host = NULL, *port = NULL;
   CURLU *url = curl_url();
   if (url != NULL &&
-      curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK &&
+      curl_url_set(url, CURLUPART_URL, text, SEER_URL_OF_PROXY) == CURLUE_OK &&
       curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
       get_port(url, of_proxy, &port) && !is_address(host))
     list = look_up(list, host, port != NULL ? port : PROXY_PORT);

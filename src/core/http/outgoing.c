@@ -1,8 +1,9 @@
-#include "core/http/request.h"
+#include "core/http/outgoing.h"
 
 #include "core/base/block.h"
 #include "core/base/mask.h"
 
+#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,8 +171,8 @@ size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
   return mask_own(out, text, length, cut, SEER_SITE_LEAST_SECRET - 1);
 }
 
-void seer_http_preview(const seer_site *site, const seer_event *event,
-                       seer_buffer *out) {
+void seer_outgoing_preview(const seer_site *site, const seer_event *event,
+                           seer_buffer *out) {
   seer_outgoing request;
   const struct curl_slist *header;
   const char *url;
@@ -275,7 +276,7 @@ static const char *find_next(seer_outgoing *out, const seer_incoming *in,
   if (!seer_incoming_find(in, "location", location, sizeof location) ||
       location[0] == '\0' || location[0] == '#')
     return "redirect without a location";
-  if (out->redirects >= SEER_HTTP_REDIRECTS)
+  if (out->redirects >= SEER_OUTGOING_REDIRECTS)
     return "too many redirects";
   from = curl_url();
   to = curl_url();

@@ -1,16 +1,16 @@
-#include "core/http/answer.h"
+#include "core/http/incoming.h"
 
 #include "core/base/ascii.h"
 #include "core/base/clock.h"
-#include "core/http/http.h"
+#include "core/base/header.h"
 
 #define BODY_START 512          /* of an answer that nobody waits for */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
 
 void seer_incoming_init(seer_incoming *in) {
   memset(in, 0, sizeof *in);
-  seer_buffer_init(&in->headers, SEER_HTTP_HEADERS_LIMIT);
-  seer_buffer_init(&in->body, SEER_HTTP_BODY_LIMIT);
+  seer_buffer_init(&in->headers, SEER_INCOMING_HEADERS);
+  seer_buffer_init(&in->body, SEER_INCOMING_BODY);
 }
 
 void seer_incoming_clear(seer_incoming *in) {
@@ -23,8 +23,8 @@ void seer_incoming_reset(seer_incoming *in, bool whole_body) {
   in->whole_body = whole_body;
   in->cut = false;
   in->header_bytes = in->body_bytes = 0;
-  seer_buffer_reset(&in->headers, SEER_HTTP_HEADERS_LIMIT);
-  seer_buffer_reset(&in->body, SEER_HTTP_BODY_LIMIT);
+  seer_buffer_reset(&in->headers, SEER_INCOMING_HEADERS);
+  seer_buffer_reset(&in->body, SEER_INCOMING_BODY);
 }
 
 /* The status of "HTTP/1.1 200 OK"; 0 if the line is no status line. */
@@ -42,58 +42,63 @@ static int read_status(const char *line, size_t length) {
   return status < 1000 ? status : 0; /* libcurl lets "HTTP/2 2000" pass */
 }
 
+/* Keeps a line. One that begins with a blank continues the one before. */
+static void keep_line(seer_buffer *headers, const char *line, size_t length) {
+  if (!seer_is_blank(*line)) {
+    seer_buffer_append(headers, line, length);
+    return;
+  }
+  if (headers->length == 0 || headers->error)
+    return;
+  for (; length > 0 && seer_is_blank(*line); length--)
+    line++;
+  while (headers->length > 0 &&
+         seer_is_blank(headers->data[headers->length - 1]))
+    headers->length--;
+  seer_buffer_byte(headers, ' ');
+  seer_buffer_append(headers, line, length);
+}
+
 bool seer_incoming_header(seer_incoming *in, const char *line, size_t length) {
   int status = in->status == 0 ? read_status(line, length) : 0;
   in->header_bytes += length;
   if (status != 0) {
     in->status = status >= 200 ? status : 0;
-    seer_buffer_reset(&in->headers, SEER_HTTP_HEADERS_LIMIT);
+    seer_buffer_reset(&in->headers, SEER_INCOMING_HEADERS);
   } else if (length > 2) { /* not the empty line at the end */
-    seer_buffer_append(&in->headers, line, length);
+    keep_line(&in->headers, line, length);
   }
   return in->header_bytes <= HEADERS_ENDURED;
 }
 
 bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length) {
-  size_t limit = in->whole_body ? SEER_HTTP_BODY_LIMIT : BODY_START;
+  size_t limit = in->whole_body ? SEER_INCOMING_BODY : BODY_START;
   size_t room = limit - in->body.length;
   in->body_bytes += length;
   in->cut = in->cut || length > room;
   seer_buffer_append(&in->body, bytes, length < room ? length : room);
-  return in->body_bytes <= SEER_HTTP_BODY_LIMIT;
+  return in->body_bytes <= SEER_INCOMING_BODY;
 }
 
-/* The bytes after "name:" if the line begins so, whatever its case. */
-static const char *match(const char *line, const char *end, const char *name) {
-  for (; *name != '\0'; name++, line++)
-    if (line == end || seer_lower(*line) != *name)
-      return NULL;
-  return line < end && *line == ':' ? line + 1 : NULL;
-}
-
-static bool is_space(char byte) {
-  return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+static bool has_name(const seer_header *header, const char *name) {
+  size_t i = 0;
+  while (i < header->name_length && seer_lower(header->name[i]) == name[i])
+    i++;
+  return i == header->name_length && name[i] == '\0';
 }
 
 char *seer_incoming_find(const seer_incoming *in, const char *name,
                          char *value, size_t size) {
   const char *line = in->headers.data;
   const char *end = line != NULL ? line + in->headers.length : NULL;
-  while (line < end) {
-    const char *eol = memchr(line, '\n', (size_t)(end - line));
-    const char *stop = eol != NULL ? eol : end;
-    const char *start = match(line, stop, name);
-    line = stop + 1;
-    if (start == NULL)
+  seer_header header;
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
+    if (!has_name(&header, name))
       continue;
-    while (start < stop && is_space(*start))
-      start++;
-    while (stop > start && is_space(stop[-1]))
-      stop--;
-    if ((size_t)(stop - start) >= size)
+    if (header.value_length >= size)
       return NULL;
-    memcpy(value, start, (size_t)(stop - start));
-    value[stop - start] = '\0';
+    memcpy(value, header.value, header.value_length);
+    value[header.value_length] = '\0';
     return value;
   }
   return NULL;

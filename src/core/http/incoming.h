@@ -1,5 +1,5 @@
-#ifndef SEER_HTTP_ANSWER_H
-#define SEER_HTTP_ANSWER_H
+#ifndef SEER_HTTP_INCOMING_H
+#define SEER_HTTP_INCOMING_H
 
 /*
  * Inside http: an answer as it comes in. Interim answers (1xx) are passed
@@ -12,13 +12,16 @@
 
 #pragma GCC visibility push(hidden)
 
+#define SEER_INCOMING_BODY 65536    /* kept, if somebody reads all of it */
+#define SEER_INCOMING_HEADERS 16384 /* kept of any answer */
+
 typedef struct seer_incoming {
   int status;          /* of the answer being read; 1xx are not kept */
-  bool whole_body;     /* keep up to SEER_HTTP_BODY_LIMIT, else a start */
+  bool whole_body;     /* keep up to SEER_INCOMING_BODY, else a start */
   bool cut;            /* there was more of the body */
   size_t header_bytes; /* received in all */
   size_t body_bytes;
-  seer_buffer headers; /* lines of the final answer, without status line */
+  seer_buffer headers; /* of the final answer, a field in each line */
   seer_buffer body;
 } seer_incoming;
 

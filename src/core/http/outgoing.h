@@ -1,5 +1,5 @@
-#ifndef SEER_HTTP_REQUEST_H
-#define SEER_HTTP_REQUEST_H
+#ifndef SEER_HTTP_OUTGOING_H
+#define SEER_HTTP_OUTGOING_H
 
 /*
  * Inside http: a request as it goes out: where to, and with which headers.
@@ -11,11 +11,13 @@
  * key.
  */
 
-#include "core/http/answer.h"
+#include "core/base/event.h"
+#include "core/http/incoming.h"
 #include "core/http/site.h"
 
 #pragma GCC visibility push(hidden)
 
+#define SEER_OUTGOING_REDIRECTS 10
 #define SEER_OUTGOING_KEY 255 /* bytes of an Idempotency-Key, at most */
 
 typedef struct seer_outgoing {
@@ -59,6 +61,11 @@ void seer_outgoing_redirect(seer_outgoing *out);
    request itself. */
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
                           bool cut);
+
+/* Appends how the event would go out: the URL and a zero, then its headers
+   as a block, with *** for the secrets. */
+void seer_outgoing_preview(const seer_site *site, const seer_event *event,
+                           seer_buffer *out);
 
 #pragma GCC visibility pop
 

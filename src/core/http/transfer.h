@@ -1,0 +1,28 @@
+#ifndef SEER_HTTP_TRANSFER_H
+#define SEER_HTTP_TRANSFER_H
+
+/*
+ * One request in flight and, when it has finished, its answer. What is told
+ * of it is without secrets.
+ */
+
+#include "core/base/event.h"
+#include "core/base/retry.h"
+
+typedef struct seer_transfer {
+  struct seer_queue *queue; /* these four are the caller's to set and read */
+  seer_event *event;
+  struct seer_endpoint *endpoint;
+  uint32_t epoch;
+
+  seer_answer answer; /* these are valid when it has finished */
+  int sent;           /* times that the request went over the wire */
+  bool redirected;    /* seer_http_follow can go on */
+  char *headers;      /* if thorough; owned by the transfer; or NULL */
+  size_t headers_length;
+  char *body;
+  size_t body_length;
+  char message[200]; /* the answer in a line: "401 {...}", "timed out" */
+} seer_transfer;
+
+#endif
