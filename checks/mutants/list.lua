@@ -168,9 +168,26 @@ return {
     title = "a fork gives each of many children keys of their own",
   },
   {
+    what = "a fork holds the lock while handlers of others run",
+    file = "src/core/process.c",
+    from = "  while (must_not_fork())\n    seer_wait(SEER_NEVER);\n"
+      .. "  seer_unlock();\n",
+    to = "  while (must_not_fork())\n    seer_wait(SEER_NEVER);\n",
+    spec = "spec/core/fork_spec.lua",
+    title = "beside threads that capture under a lock of the host's",
+  },
+  {
+    what = "a wait cannot be cancelled",
+    file = "src/core/base/thread.c",
+    from = "  wait_as(PTHREAD_CANCEL_ASYNCHRONOUS, deadline);\n",
+    to = "  wait_as(PTHREAD_CANCEL_DEFERRED, deadline);\n",
+    spec = "spec/core/waiting_spec.lua",
+    title = "may be ended by a thread's cancellation",
+  },
+  {
     what = "a fork's child sends what the parent has queued",
     file = "src/core/process.c",
-    from = "    seer_queue_forget(queue, dead);\n",
+    from = "    seer_queue_forget(queue, whole, dead);\n",
     to = "    (void)dead;\n",
     spec = "spec/core/fork_spec.lua",
     title = "a fork leaves what is queued and in flight to the parent alone",

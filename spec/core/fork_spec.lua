@@ -18,6 +18,9 @@ local it_unsanitized = os.getenv "SANITIZER" and pending or it
 -- capture(who, first, last) captures events that tell who and which they are.
 local PREAMBLE = [[
   local native = require "seer_spec_native"
+  if os.getenv "SEER_HOST" then
+    native[os.getenv "SEER_HOST"]() -- whose handlers run after the module's
+  end
   local seerstack = require "seerstack"
   local socket = require "socket"
   local client = seerstack.new { rate_limit = false }
@@ -381,4 +384,79 @@ describe("a fork", function()
     assert.equal(1, #process.tcp_among(own, tcp))
     assert.equal(0, #process.tcp_among(other, tcp))
   end)
+
+  -- The host has one lock around Lua, and takes it when it forks, after our
+  -- handler. Other threads capture at any moment, so a child may have been made
+  -- in the middle of that.
+  it_unsanitized("beside threads that capture under a lock of the host's",
+    function()
+      local child = start(server.url, [[
+        local clients = [=[
+          local native = require "seer_spec_native"
+          local client = require "seerstack".new {
+            rate_limit = 1, overflow = "drop_oldest", max_queue_events = 20,
+            log_level = "off",
+          }
+          while true do
+            %s
+            for i = 1, 5 do
+              client.events.capture { name = "a", user_id = "u" }
+              client.users.identify { user_id = "u" .. i }
+            end
+            %s
+          end
+        ]=]
+        native.thread(clients:format("native.lock()", "native.unlock()"))
+        native.thread(clients:format("", ""))
+        for i = 1, 300 do
+          local future = client.events.capture({ name = "f" },
+            { future = true })
+          local pid = native.fork()
+          if pid == 0 then
+            local answer, _, err = future:get(5)
+            assert(answer or err.name == "ClosedError", tostring(err))
+            assert(client:stats().pending == 0)
+            assert(client.events.capture { name = "b" })
+            native.exit(0)
+          end
+          assert(native.wait(pid) == 0, "child " .. i)
+        end
+        tell "done"
+        native.exit(0)
+      ]], { SEER_HOST = "host" })
+      local result = child:wait()
+      assert.equal("", result.stderr)
+      assert.equal("done\n", result.stdout)
+    end)
+
+  it_unsanitized("in the middle of another thread's change leaves the child "
+    .. "nothing of it", function()
+      local result = start(server.url, [[
+        capture("parent", 1, 3)
+        local future = client.events.capture({ name = "f" },
+          { future = true })
+        native.thread [=[
+          while true do
+            require "seerstack".new { enabled = false }:stats()
+            require "socket".sleep(0.001)
+          end
+        ]=]
+        local pid = native.fork()
+        if pid == 0 then
+          local answer, _, err = future:get(5)
+          assert(answer or err.name == "ClosedError", tostring(err))
+          local stats = client:stats()
+          assert(stats.accepted == 0 and stats.pending == 0)
+          capture("child", 1, 2)
+          assert(client:flush(10))
+          assert(client:stats().delivered == 2)
+          native.exit(0)
+        end
+        assert(native.wait(pid) == 0)
+        assert(client:flush(10))
+        native.exit(0)
+      ]], { SEER_HOST = "hold", LD_PRELOAD = preload "held_lock" }):wait()
+      assert.equal("", result.stderr)
+      assert.equal(0, result.status)
+    end)
 end)

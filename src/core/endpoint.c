@@ -318,6 +318,7 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
 }
 
 void seer_endpoint_forget(seer_endpoint *endpoint) {
+  memset(&endpoint->lines, 0, sizeof endpoint->lines);
   memset(&endpoint->pace, 0, sizeof endpoint->pace);
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
   endpoint->in_flight = 0;

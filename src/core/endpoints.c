@@ -9,6 +9,8 @@
 
 #define HASHES 4096
 
+/* This list, and those of sites and queues, can be followed at any moment, as
+   the child of a fork does: the stores that say so are not moved up. */
 seer_endpoint *seer_endpoints;
 
 static char *copy(const char *text) {
@@ -68,7 +70,7 @@ static seer_endpoint *unlist_idle(int64_t now) {
     } else {
       *find(endpoint) = endpoint->next_alike;
       *link = endpoint->next;
-      endpoint->next = idle;
+      __atomic_store_n(&endpoint->next, idle, __ATOMIC_RELEASE);
       idle = endpoint;
     }
   }
@@ -115,7 +117,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
   } else {
     *place = fresh;
     fresh->next = seer_endpoints;
-    seer_endpoints = fresh;
+    __atomic_store_n(&seer_endpoints, fresh, __ATOMIC_RELEASE);
   }
   seer_unlock();
   if (found == NULL)
@@ -166,7 +168,7 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
   queue->next = endpoint->queues;
   if (queue->next != NULL)
     queue->next->previous = queue;
-  endpoint->queues = queue;
+  __atomic_store_n(&endpoint->queues, queue, __ATOMIC_RELEASE);
   seer_unlock();
 }
 

@@ -37,15 +37,8 @@ static void give(seer_work work) {
   seer_wake();
 }
 
-/* With the lock held: goes inside libcurl, as soon as nobody forks. */
-static void begin_work(void) {
-  while (seer_state.forking > 0)
-    seer_wait(SEER_NEVER);
-  take(SEER_WORK_INSIDE);
-}
-
-/* The same for the thread. It stays here for ever once the process is
-   ending. */
+/* With the lock held: the thread goes inside libcurl, as soon as nobody forks.
+   It stays here for ever once the process is ending. */
 static void begin_turn(void) {
   while (seer_state.work == SEER_WORK_STARTING || seer_state.forking > 0)
     seer_wait(SEER_NEVER);
@@ -54,7 +47,7 @@ static void begin_turn(void) {
     for (;;)
       seer_wait(SEER_NEVER);
   }
-  begin_work();
+  take(SEER_WORK_INSIDE);
 }
 
 /* With the lock held: libcurl is left, and forks may happen. */
@@ -177,8 +170,7 @@ static int settle_finished(void) {
 }
 
 /* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. With the lock held and work begun; gives the lock
-   up. */
+   claimed or settled. With the lock held, and inside; gives the lock up. */
 static int work(void) {
   claimed claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
@@ -369,7 +361,6 @@ static seer_step step(int64_t deadline) {
   int done;
   seer_signals_block(&before);
   seer_lock();
-  begin_work();
   done = work();
   seer_signals_restore(&before);
   if (done > 0) {
@@ -382,9 +373,10 @@ static seer_step step(int64_t deadline) {
 seer_step seer_loop_step(int64_t deadline) {
   seer_signals before;
   seer_step made;
-  if (!seer_state_is_free())
+  /* Who forks may wait for a lock that the caller holds. */
+  if (!seer_state_is_free() || seer_state.forking > 0)
     return SEER_STEP_ELSEWHERE;
-  take(SEER_WORK_OUTSIDE);
+  take(SEER_WORK_INSIDE);
   seer_unlock();
   open_alarm();
   seer_pipe_block(&before);

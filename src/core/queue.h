@@ -155,8 +155,9 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
                          seer_dead *dead);
 
 /* In the child of a fork: the parent has the events, those in flight too;
-   this queue starts anew. */
-void seer_queue_forget(seer_queue *queue, seer_dead *dead);
+   this queue starts anew. If it may not be `whole`, because another thread was
+   changing it when the process was copied, what it owned is not even freed. */
+void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead);
 
 /* Drops what the callbacks were to hear of: nobody will ask. */
 void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead);

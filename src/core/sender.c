@@ -83,7 +83,7 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
   if (wants_thread(queue, seer_clock_now()))
     seer_loop_start();
   else if (seer_loop_step(deadline) != SEER_STEP_MADE)
-    seer_wait(deadline);
+    seer_wait_cancellable(deadline);
 }
 
 void seer_sender_count_invalid(seer_queue *queue) {
@@ -111,10 +111,20 @@ static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
   seer_endpoints_bury(&dead);
 }
 
+/* With the lock held, in the child of a fork: a request of the parent's ends,
+   also one that its queue could not look at. */
+static void end_parents(const seer_queue *queue, seer_request *request) {
+  if (request->settled || queue == NULL || request->forks == queue->forks)
+    return;
+  request->outcome.failure = SEER_FAILURE_CLOSED;
+  request->settled = true;
+}
+
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline) {
   bool settled;
   seer_lock();
+  end_parents(queue, request);
   if (!request->settled && queue != NULL && deadline == 0)
     seer_loop_step(0);
   while (!request->settled && queue != NULL) {

@@ -388,7 +388,7 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
 
 void seer_site_link(seer_site **list, seer_site *site) {
   site->next = *list;
-  *list = site;
+  __atomic_store_n(list, site, __ATOMIC_RELEASE); /* see endpoints.c */
 }
 
 seer_site *seer_site_next(const seer_site *site) {
