@@ -1,6 +1,7 @@
 #include "fields.h"
 
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "number.h"
 
 #include <stdlib.h>
@@ -172,24 +173,20 @@ static bool push_text(lua_State *L, int index, const char *called) {
 }
 
 /* A tab is the one control character that a header may have. */
-static bool has_control(const char *text, size_t length) {
+static bool is_sendable(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
-    if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 127)
-      return true;
-  return false;
-}
-
-static bool is_blank(char byte) {
-  return byte == ' ' || byte == '\t';
+    if (seer_is_control(text[i]) && text[i] != '\t')
+      return false;
+  return true;
 }
 
 /* Pushes the value on the top without the blanks around it. */
 static void push_trimmed(lua_State *L) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
-  while (length > 0 && is_blank(text[length - 1]))
+  while (length > 0 && seer_is_blank(text[length - 1]))
     length--;
-  while (length > 0 && is_blank(*text)) {
+  while (length > 0 && seer_is_blank(*text)) {
     text++;
     length--;
   }
@@ -207,12 +204,13 @@ static bool push_header(lua_State *L, const name *called) {
     lua_pushfstring(L, "%s:", called->text);
     return true;
   }
-  push_trimmed(L);
   value = lua_tolstring(L, -1, &length);
-  if (has_control(value, length)) {
+  if (!is_sendable(value, length)) {
     lua_pushfstring(L, "'%s' has a control character", called->text);
     return false;
   }
+  push_trimmed(L);
+  value = lua_tolstring(L, -1, &length);
   if (length == 0)
     lua_pushfstring(L, "%s;", called->text);
   else

@@ -1,6 +1,7 @@
 #include "values.h"
 
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "core/base/tell.h"
 #include "core/http/site.h"
 #include "core/http/url.h"
@@ -12,7 +13,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#define BLANK " \t\r\n\v\f"
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
 #define ID_LENGTH 255
@@ -185,13 +185,6 @@ static bool check_fields(lua_State *L, seer_block_kind kind, int most) {
 ** Strings.
 */
 
-static bool has_control(const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-      return true;
-  return false;
-}
-
 static bool is_ascii(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
     if ((unsigned char)text[i] >= 0x80)
@@ -200,14 +193,16 @@ static bool is_ascii(const char *text, size_t length) {
 }
 
 static bool is_blank(const char *text, size_t length) {
-  return strspn(text, BLANK) == length;
+  while (length > 0 && seer_is_blank(text[length - 1]))
+    length--;
+  return length == 0;
 }
 
 static const char *fault_of_key(const char *key, size_t length) {
   if (is_blank(key, length))
     return "the key is blank; when the option is left out, the environment "
            "variable SEERSTACK_API_KEY is used";
-  if (has_control(key, length))
+  if (seer_has_control(key, length))
     return "the key has a control character";
   if (!is_ascii(key, length))
     return "the key has a character that is not ASCII";
@@ -215,14 +210,14 @@ static const char *fault_of_key(const char *key, size_t length) {
 }
 
 static const char *fault_of_url(const char *url, size_t length) {
-  return has_control(url, length) ? "the URL has a control character"
-                                  : seer_url_check_base(url);
+  return seer_has_control(url, length) ? "the URL has a control character"
+                                       : seer_url_check_base(url);
 }
 
 static const char *fault_of_proxy(const char *proxy, size_t length) {
   if (is_blank(proxy, length))
     return "the URL is blank; false means that there is no proxy";
-  if (has_control(proxy, length))
+  if (seer_has_control(proxy, length))
     return "the URL has a control character";
   return seer_url_check_proxy(proxy);
 }
@@ -238,7 +233,8 @@ static const char *fault_of_id(const char *id, size_t length) {
     return "a string of 1 to 255 bytes expected";
   if (is_blank(id, length))
     return "the string is blank";
-  return has_control(id, length) ? "the string has a control character" : NULL;
+  return seer_has_control(id, length) ? "the string has a control character"
+                                      : NULL;
 }
 
 /* Without Lua, for nothing to raise while the file is open; 0 or errno. */
@@ -276,7 +272,7 @@ bool seer_values_push_file(lua_State *L, const char *path) {
 
 static bool check_path(lua_State *L, const char *path, size_t length) {
   bool found;
-  if (has_control(path, length))
+  if (seer_has_control(path, length))
     return judge(L, "the path has a control character");
   if (!seer_values_push_file(L, path))
     return false;

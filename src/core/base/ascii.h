@@ -20,6 +20,13 @@ static inline bool seer_is_control(char byte) {
   return (unsigned char)byte < ' ' || byte == 127;
 }
 
+static inline bool seer_has_control(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (seer_is_control(text[i]))
+      return true;
+  return false;
+}
+
 /* The length of a text that has been cut to `most` bytes, but not within a
    character of UTF-8. */
 static inline size_t seer_cut(const char *text, size_t length, size_t most) {
