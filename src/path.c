@@ -1,5 +1,6 @@
 #include "path.h"
 
+#include "core/base/ascii.h"
 #include "core/base/json.h"
 #include "number.h"
 
@@ -25,18 +26,8 @@ static bool is_identifier(const char *text, size_t length) {
          strspn(text, letters) == length;
 }
 
-/* The length of a key as it is shown: not cut within a character. */
-static size_t shown_length(const char *text, size_t length) {
-  if (length <= SHOWN_BYTES)
-    return length;
-  length = SHOWN_BYTES;
-  while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
-    length--;
-  return length;
-}
-
 static void append_string(seer_buffer *out, const char *text, size_t length) {
-  size_t shown = shown_length(text, length);
+  size_t shown = seer_cut(text, length, SHOWN_BYTES);
   if (is_identifier(text, length)) {
     if (out->length > 0)
       seer_buffer_byte(out, '.');
