@@ -174,6 +174,7 @@ static int settle_finished(void) {
 static int work(void) {
   claimed claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
+  bool exiting = seer_state.stage == SEER_EXITING;
   int claims_made, settled = 0;
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
@@ -181,6 +182,8 @@ static int work(void) {
   seer_state.in_flight += start_transfers(claims, claims_made);
   if (seer_state.in_flight > 0) {
     seer_http_perform(seer_state.http);
+    if (exiting)
+      seer_http_hurry(seer_state.http);
     settled = settle_finished();
     seer_state.in_flight -= settled;
     seer_state.idle_since = seer_clock_now();

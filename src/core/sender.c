@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LATE 50       /* ms beyond the end of a wait */
+#define FORGIVEN 1000 /* ms for the owner to read what has come meanwhile */
+
 seer_queue *seer_sender_open(const seer_settings *settings,
                              seer_endpoint *endpoint, seer_site *site) {
   seer_queue *queue = malloc(sizeof *queue);
@@ -102,6 +105,15 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   return open;
 }
 
+/* With the lock held: whoever comes late to the end of a wait did not run
+   meanwhile, for the process was stopped or frozen. What has come in that time
+   is to be read first. */
+static void forgive(seer_request *request) {
+  int64_t now = seer_clock_now();
+  if (now - request->waits_until > LATE)
+    request->waits_until = now + FORGIVEN;
+}
+
 /* With the lock held, which is given up. */
 static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
   seer_dead dead = SEER_NO_DEAD;
@@ -138,6 +150,7 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
     wait_for_change(queue, request->waits_until < deadline
                                ? request->waits_until
                                : deadline);
+    forgive(request);
   }
   settled = request->settled;
   seer_unlock();

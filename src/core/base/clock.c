@@ -13,6 +13,10 @@ int64_t seer_clock_now(void) {
   return milliseconds(CLOCK_MONOTONIC);
 }
 
+int64_t seer_clock_boot(void) {
+  return milliseconds(CLOCK_BOOTTIME);
+}
+
 int64_t seer_clock_coarse(void) {
   return milliseconds(CLOCK_MONOTONIC_COARSE);
 }

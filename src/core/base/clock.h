@@ -29,6 +29,10 @@ int64_t seer_clock_now(void);
 #define SEER_CLOCK_COARSENESS 10
 int64_t seer_clock_coarse(void);
 
+/* Monotonic, but goes on while the system sleeps: for the age of what others
+   may have forgotten meanwhile. */
+int64_t seer_clock_boot(void);
+
 /* Milliseconds since 1970-01-01T00:00:00Z. */
 int64_t seer_clock_wall(void);
 

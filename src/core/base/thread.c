@@ -4,6 +4,7 @@
 #include "clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -191,8 +192,17 @@ void seer_pipe_restore(const seer_signals *signals) {
   errno = saved;
 }
 
+int seer_fd_raise(int fd) {
+  int raised = fd;
+  if (fd >= 0 && fd <= STDERR_FILENO) {
+    raised = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+  }
+  return raised;
+}
+
 int seer_alarm_open(void) {
-  return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return seer_fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 void seer_alarm_ring(int alarm) {

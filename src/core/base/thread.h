@@ -81,6 +81,11 @@ bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
    a change. */
 bool seer_lock_renew(void);
 
+/* Moves a descriptor that is one of a standard stream's, which the host has
+   closed: what it prints must not go there. Returns the new one, which exec
+   closes; negative stays negative, with errno. */
+int seer_fd_raise(int fd);
+
 /* An alarm wakes a thread that polls its descriptor. -1 without one. */
 int seer_alarm_open(void);
 void seer_alarm_ring(int alarm);

@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* From this version on a handle forgets its last answer's headers. Before, if
@@ -10,6 +11,7 @@
    last header of the answer before, which it has freed. */
 #define REUSABLE 0x080101
 
+#define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
 #define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
 
 static size_t on_header(char *line, size_t size, size_t count, void *data) {
@@ -24,30 +26,66 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
   return seer_incoming_body(&f->incoming, bytes, length) ? length : 0;
 }
 
+static curl_socket_t on_socket(void *data, curlsocktype purpose,
+                               struct curl_sockaddr *address) {
+  seer_flight *f = data;
+  curl_socket_t fd = seer_sockets_open(&f->handles->sockets, address);
+  (void)purpose;
+  if (fd == CURL_SOCKET_BAD)
+    f->exhausted = errno == EMFILE || errno == ENFILE;
+  return fd;
+}
+
+/* A connection that was used is not to carry a request when its input waits
+   to be taken for the answer, or when it may be as dead as one that failed
+   since it last answered, or was forgotten on the way. One of HTTP/2 says
+   whose answer it has, and may be in use. */
+static bool is_doubtful(const seer_socket *opened, const seer_site *site) {
+  return opened->in_turn &&
+         (opened->alive_at < site->broke_at ||
+          seer_clock_boot() - opened->alive_at > FORGOTTEN ||
+          seer_socket_has_input(opened));
+}
+
+/* Whether the connection is fit to carry the request. */
+static bool board(seer_flight *f, int port) {
+  seer_socket *opened = seer_sockets_find(&f->handles->sockets, port);
+  f->port = port;
+  f->reused = opened != NULL && opened->used;
+  f->stale = f->reused && is_doubtful(opened, f->site);
+  if (opened != NULL)
+    opened->used = true;
+  return !f->stale;
+}
+
 /* Called each time the request is about to go over a connection: a second
-   call means that libcurl sends it again because a reused one had died. */
+   call means that libcurl sends it again because a reused one had died. One
+   that was used before tells nothing of the server until it answers. */
 static int on_connected(void *data, char *remote, char *local, int port,
                         int local_port) {
   seer_flight *f = data;
-  (void)remote, (void)local, (void)port, (void)local_port;
+  (void)remote, (void)local, (void)port;
+  if (!board(f, local_port))
+    return CURL_PREREQFUNC_ABORT;
   f->transfer.sent++;
+  if (f->reused || f->connected)
+    return CURL_PREREQFUNC_OK;
   seer_lock();
-  if (!f->connected)
-    f->site->connected++;
+  f->site->connected++;
   f->site->connected_at = seer_clock_now();
   seer_unlock();
   f->connected = true;
   return CURL_PREREQFUNC_OK;
 }
 
-static void disconnected(seer_flight *f) {
-  if (!f->connected)
+static void disconnected(seer_flight *f, bool answered) {
+  if (!f->connected && !answered)
     return;
-  f->connected = false;
   seer_lock();
-  f->site->connected--;
+  f->site->connected -= f->connected;
   f->site->connected_at = seer_clock_now(); /* until now it was */
   seer_unlock();
+  f->connected = false;
 }
 
 /* Sets an option of the handle `easy`; false if libcurl refuses. */
@@ -64,8 +102,7 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
          SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, f) &&
          SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
          SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
-         SET(OPENSOCKETFUNCTION, seer_sockets_open) &&
-         SET(OPENSOCKETDATA, &handles->sockets) &&
+         SET(OPENSOCKETFUNCTION, on_socket) && SET(OPENSOCKETDATA, f) &&
          SET(CLOSESOCKETFUNCTION, seer_sockets_close) &&
          SET(CLOSESOCKETDATA, &handles->sockets) &&
          SET(SHARE, handles->share) &&
@@ -107,14 +144,14 @@ static bool set_site(seer_flight *f, const seer_site *site) {
   return true;
 }
 
-/* Makes the handle send what `outgoing` says. */
+/* Makes the handle send what `outgoing` says. The deadline is not libcurl's to
+   judge: it would, before it reads what has come while the process stood
+   still. */
 static bool set_request(seer_flight *f) {
   CURL *easy = f->easy;
-  int64_t left = f->deadline - seer_clock_now();
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
   const char *url = seer_outgoing_url(&f->outgoing);
   return headers != NULL && url != NULL &&
-         SET(TIMEOUT_MS, (long)(left > 0 ? left : 1)) &&
          SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
          SET(HTTPHEADER, headers) && SET(URL, url);
 }
@@ -163,13 +200,13 @@ static bool is_fit(const seer_handles *handles, const seer_flight *f) {
 static bool avoid_dead(seer_flight *f) {
   const seer_site *site = f->site;
   CURL *easy = f->easy;
-  int64_t seconds;
-  if (site->timeouts == 0 || site->http_version != CURL_HTTP_VERSION_2TLS)
-    return true;
-  seconds = (seer_clock_now() - site->timed_out_at) / 1000;
-  if (site->suspects > 0 || seconds < 2)
+  int64_t seconds = (seer_clock_now() - site->timed_out_at) / 1000;
+  bool suspicious =
+      site->timeouts > 0 && site->http_version == CURL_HTTP_VERSION_2TLS;
+  if (f->fresh || (suspicious && (site->suspects > 0 || seconds < 2)))
     return SET(FRESH_CONNECT, 1L);
-  return SET(FRESH_CONNECT, 0L) && SET(MAXLIFETIME_CONN, (long)(seconds - 1));
+  return SET(FRESH_CONNECT, 0L) &&
+         (!suspicious || SET(MAXLIFETIME_CONN, (long)(seconds - 1)));
 }
 
 bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
@@ -180,6 +217,8 @@ bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
 }
 
 void seer_flight_take_off(seer_flight *f) {
+  f->port = 0;
+  f->reused = f->stale = f->exhausted = false;
   f->timeouts = f->site->timeouts;
   f->site->flying++;
 }
@@ -190,11 +229,30 @@ static void note_timeout(seer_site *site) {
   site->timed_out_at = seer_clock_now();
 }
 
+static bool is_broken(CURLcode code) {
+  return code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR ||
+         code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING;
+}
+
+/* What the end of a transfer tells of its connection, and of others. */
+static void learn(seer_flight *f, CURLcode code) {
+  seer_socket *opened = seer_sockets_find(&f->handles->sockets, f->port);
+  long version = 0;
+  if (f->reused && is_broken(code))
+    f->site->broke_at = seer_clock_boot();
+  if (code != CURLE_OK || opened == NULL)
+    return;
+  curl_easy_getinfo(f->easy, CURLINFO_HTTP_VERSION, &version);
+  opened->in_turn = version < CURL_HTTP_VERSION_2_0;
+  opened->alive_at = seer_clock_boot();
+}
+
 /* The timeout of a suspect tells nothing new: what took off since shares no
    connection with it. */
 void seer_flight_land(seer_flight *f, CURLcode code) {
   seer_site *site = f->site;
-  disconnected(f);
+  disconnected(f, f->incoming.status != 0);
+  learn(f, code);
   site->flying--;
   if (f->timeouts != site->timeouts)
     site->suspects--;
@@ -210,6 +268,7 @@ seer_flight *seer_flight_new(seer_handles *handles) {
   seer_flight *f = calloc(1, sizeof *f);
   if (f == NULL)
     return NULL;
+  f->handles = handles;
   seer_incoming_init(&f->incoming);
   seer_outgoing_init(&f->outgoing);
   if (renew(handles, f))

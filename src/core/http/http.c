@@ -12,9 +12,13 @@
 #error "libcurl 7.87 or newer is needed"
 #endif
 
+#define PATIENCE 1000 /* ms for a connection to show that it is alive */
+
 struct seer_http {
   CURLM *multi;
-  seer_flight *idle;
+  seer_flight *idle, *flying;
+  int64_t performed; /* when transfers were last moved on */
+  long count, most;  /* of those that fly */
   seer_handles handles;
   struct seer_http *next; /* among the abandoned */
 };
@@ -38,16 +42,39 @@ static void reset_flight(seer_flight *f, const seer_sending *sending) {
   f->began = seer_clock_now();
   f->deadline = seer_clock_after(f->began, sending->timeout);
   f->thorough = sending->thorough;
-  f->error[0] = '\0';
+  f->fresh = f->hurried = false;
   seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
   seer_incoming_reset(&f->incoming, sending->thorough);
 }
 
+/* libcurl would keep connections by the number of transfers that are left, and
+   in the pauses between bursts close those that the next one needs. */
+static void take_off(seer_http *http, seer_flight *f) {
+  f->next = http->flying;
+  http->flying = f;
+  if (++http->count > http->most) {
+    http->most = http->count;
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 4 * http->most);
+  }
+  seer_flight_take_off(f);
+}
+
+static void land(seer_http *http, seer_flight *f, CURLcode code) {
+  seer_flight **place = &http->flying;
+  while (*place != f)
+    place = &(*place)->next;
+  *place = f->next;
+  http->count--;
+  curl_multi_remove_handle(http->multi, f->easy);
+  seer_flight_land(f, code);
+}
+
 static bool launch(seer_http *http, seer_flight *f) {
+  f->error[0] = '\0';
   if (!seer_flight_prepare(&http->handles, f) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
     return false;
-  seer_flight_take_off(f);
+  take_off(http, f);
   return true;
 }
 
@@ -68,8 +95,20 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
 
 void seer_http_perform(seer_http *http) {
   int running;
+  http->performed = seer_clock_now();
   if (curl_multi_perform(http->multi, &running) != CURLM_OK)
     seer_pause();
+}
+
+void seer_http_hurry(seer_http *http) {
+  int64_t patience = seer_clock_now() + PATIENCE;
+  for (seer_flight *f = http->flying; f != NULL; f = f->next) {
+    if (!f->reused || f->hurried || f->incoming.status != 0)
+      continue;
+    f->hurried = true;
+    if (f->deadline > patience)
+      f->deadline = patience;
+  }
 }
 
 /* The rest of the attempt's time is what it has. */
@@ -104,6 +143,11 @@ static bool is_unreachable(CURLcode code) {
 
 /* Why there is no answer. libcurl takes 101 for one; it is none to us. */
 static const char *why_none(const seer_flight *f, CURLcode code) {
+  bool needs_more = code == CURLE_COULDNT_RESOLVE_HOST ||
+                    code == CURLE_COULDNT_RESOLVE_PROXY ||
+                    code == CURLE_SSL_CACERT_BADFILE;
+  if (f->exhausted || (needs_more && seer_sockets_exhausted()))
+    return "too many open files";
   if (f->error[0] != '\0')
     return f->error;
   return code == CURLE_OK ? "no status in the answer"
@@ -163,28 +207,57 @@ static void conclude_answer(seer_flight *f, const char *refusal) {
   snprintf(t->message, sizeof t->message, "%d %s", t->answer.status, refusal);
 }
 
-seer_transfer *seer_http_finished(seer_http *http) {
+static seer_transfer *finish(seer_flight *f, CURLcode code) {
+  const char *refusal;
+  f->transfer.redirected =
+      seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
+  if (code != CURLE_OK)
+    f->incoming.cut = true; /* a secret may have broken off with it */
+  if (f->incoming.status != 0)
+    conclude_answer(f, refusal);
+  else
+    conclude_failure(f, code);
+  return &f->transfer;
+}
+
+/* The next transfer that libcurl has done with; NULL if there is none. */
+static seer_flight *next_done(seer_http *http, CURLcode *code) {
   CURLMsg *message;
   int left;
+  seer_flight *f = NULL;
   while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
-    CURLcode code = message->data.result;
-    CURL *easy = message->easy_handle;
-    const char *refusal;
-    seer_flight *f = NULL;
     if (message->msg != CURLMSG_DONE)
       continue;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
-    curl_multi_remove_handle(http->multi, easy);
-    seer_flight_land(f, code);
-    f->transfer.redirected =
-        seer_outgoing_find_redirect(&f->outgoing, &f->incoming, &refusal);
-    if (code != CURLE_OK)
-      f->incoming.cut = true; /* a secret may have broken off with it */
-    if (f->incoming.status != 0)
-      conclude_answer(f, refusal);
-    else
-      conclude_failure(f, code);
-    return &f->transfer;
+    *code = message->data.result;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&f);
+    break;
+  }
+  return f;
+}
+
+/* The next whose time was up before all that had come was read. */
+static seer_flight *next_late(seer_http *http, CURLcode *code) {
+  seer_flight *f = http->flying;
+  while (f != NULL && f->deadline > http->performed)
+    f = f->next;
+  if (f == NULL)
+    return NULL;
+  *code = CURLE_OPERATION_TIMEDOUT;
+  snprintf(f->error, sizeof f->error, "timed out after %lld ms",
+           (long long)(http->performed - f->began));
+  return f;
+}
+
+seer_transfer *seer_http_finished(seer_http *http) {
+  CURLcode code = CURLE_OK;
+  seer_flight *f;
+  while ((f = next_done(http, &code)) != NULL ||
+         (f = next_late(http, &code)) != NULL) {
+    bool again = f->stale && !f->fresh;
+    land(http, f, code);
+    f->fresh = f->fresh || again;
+    if (!again || !launch(http, f))
+      return finish(f, code);
   }
   return NULL;
 }
@@ -206,9 +279,19 @@ void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
   http->idle = f;
 }
 
+/* Not longer than until the next deadline. */
+static int bound(const seer_http *http, int timeout) {
+  int64_t now = seer_clock_now();
+  for (const seer_flight *f = http->flying; f != NULL; f = f->next)
+    if (f->deadline - now < timeout)
+      timeout = f->deadline > now ? (int)(f->deadline - now) : 0;
+  return timeout;
+}
+
 bool seer_http_poll(seer_http *http, int alarm, int timeout) {
   struct curl_waitfd waited = {alarm, CURL_WAIT_POLLIN, 0};
-  if (curl_multi_poll(http->multi, &waited, 1, timeout, NULL) != CURLM_OK)
+  if (curl_multi_poll(http->multi, &waited, 1, bound(http, timeout), NULL) !=
+      CURLM_OK)
     seer_pause();
   return waited.revents != 0;
 }
@@ -217,7 +300,7 @@ seer_http *seer_http_new(void) {
   seer_http *http = calloc(1, sizeof *http);
   if (http == NULL)
     return NULL;
-  http->multi = curl_multi_init();
+  http->multi = seer_sockets_new_multi(&http->handles.sockets);
   if (http->multi != NULL && seer_handles_init(&http->handles))
     return http;
   seer_http_free(http);

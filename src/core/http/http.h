@@ -48,6 +48,11 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending);
 /* Moves all transfers on, without waiting. */
 void seer_http_perform(seer_http *http);
 
+/* Gives connections that were used before a second to show that they are
+   alive, for there may not be time to find out otherwise. Transfers over them
+   that get no answer until then time out. */
+void seer_http_hurry(seer_http *http);
+
 /* A transfer that has finished, or NULL. The caller gives it back. */
 seer_transfer *seer_http_finished(seer_http *http);
 void seer_http_recycle(seer_http *http, seer_transfer *transfer);

@@ -52,6 +52,8 @@ struct seer_site {
   int suspects;         /* of these, those from before the last timeout */
   uint64_t timeouts;    /* of transfers, but for such suspects */
   int64_t timed_out_at; /* when the last of these was */
+  int64_t
+      broke_at; /* when a connection that was used did, by seer_clock_boot */
 };
 
 /* What tells sites apart. */

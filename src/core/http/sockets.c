@@ -1,43 +1,123 @@
 #include "core/http/sockets.h"
 
+#include "core/base/clock.h"
+#include "core/base/thread.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/*
+** libcurl's own descriptors. It makes a pair of sockets to be woken by, which
+** old versions leave open for programs that are started.
+*/
+
+/* Takes the descriptors of standard streams that are closed, until they are
+   given back. Reading and writing them fails as before. */
+static void hold_low(int held[3]) {
+  for (int i = 0; i < 3; i++) {
+    held[i] = open("/", O_PATH | O_CLOEXEC);
+    if (held[i] > 2) {
+      close(held[i]);
+      held[i] = -1;
+    }
+    if (held[i] < 0)
+      break;
+  }
+}
+
+static void release_low(const int held[3]) {
+  for (int i = 0; i < 3 && held[i] >= 0; i++)
+    close(held[i]);
+}
+
+/* The two descriptors that will be given out next. */
+static void foresee(int next[2]) {
+  next[0] = open("/", O_PATH | O_CLOEXEC);
+  next[1] = open("/", O_PATH | O_CLOEXEC);
+  for (int i = 0; i < 2; i++)
+    if (next[i] >= 0)
+      close(next[i]);
+}
+
+/* Whether something is on its way into or out of an end of the pair. */
+static bool is_busy(int fd) {
+  struct pollfd readable = {fd, POLLIN, 0};
+  int sent = 0;
+  return (poll(&readable, 1, 0) == 1 && readable.revents == POLLIN) ||
+         (ioctl(fd, SIOCOUTQ, &sent) == 0 && sent > 0);
+}
+
+/* Another thread of the host's may have been given one of the two: those are
+   libcurl's own over which it wakes itself. */
+static void secure_pair(seer_sockets *sockets, CURLM *multi,
+                        const int pair[2]) {
+  bool before[2] = {is_busy(pair[0]), is_busy(pair[1])};
+  curl_multi_wakeup(multi);
+  for (int i = 0; i < 2; i++) {
+    sockets->pair[i] = !before[i] && is_busy(pair[i]) ? pair[i] : -1;
+    if (sockets->pair[i] >= 0)
+      fcntl(pair[i], F_SETFD, FD_CLOEXEC);
+  }
+  curl_multi_poll(multi, NULL, 0, 0, NULL);
+}
+
+CURLM *seer_sockets_new_multi(seer_sockets *sockets) {
+  int held[3] = {-1, -1, -1}, pair[2];
+  CURLM *multi;
+  hold_low(held);
+  foresee(pair);
+  multi = curl_multi_init();
+  release_low(held);
+  if (multi != NULL)
+    secure_pair(sockets, multi, pair);
+  return multi;
+}
+
+/*
+** Its connections.
+*/
 
 static bool remember(seer_sockets *sockets, int fd) {
   if (sockets->count == sockets->room) {
     size_t room = sockets->room * 2 + 16;
-    int *open = realloc(sockets->open, room * sizeof *open);
+    seer_socket *open = realloc(sockets->open, room * sizeof *open);
     if (open == NULL)
       return false;
     sockets->open = open;
     sockets->room = room;
   }
-  sockets->open[sockets->count++] = fd;
+  sockets->open[sockets->count++] =
+      (seer_socket){.fd = fd, .alive_at = seer_clock_boot()};
   return true;
 }
 
 /* libcurl, too, makes it one that does not block, but does not look whether
    that has failed. */
-curl_socket_t seer_sockets_open(void *data, curlsocktype purpose,
-                                struct curl_sockaddr *address) {
+curl_socket_t seer_sockets_open(seer_sockets *sockets,
+                                const struct curl_sockaddr *address) {
   int kind = address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  int fd = socket(address->family, kind, address->protocol);
-  (void)purpose;
+  int fd = seer_fd_raise(socket(address->family, kind, address->protocol));
   if (fd < 0)
     return CURL_SOCKET_BAD;
-  if (remember(data, fd))
+  if (remember(sockets, fd))
     return fd;
   close(fd);
+  errno = ENOMEM;
   return CURL_SOCKET_BAD;
 }
 
 int seer_sockets_close(void *data, curl_socket_t fd) {
   seer_sockets *sockets = data;
   for (size_t i = 0; i < sockets->count; i++) {
-    if (sockets->open[i] == fd) {
+    if (sockets->open[i].fd == fd) {
       sockets->open[i] = sockets->open[--sockets->count];
       break;
     }
@@ -45,9 +125,49 @@ int seer_sockets_close(void *data, curl_socket_t fd) {
   return close(fd);
 }
 
+static int port_of(int fd) {
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+    return 0;
+  if (address.ss_family == AF_INET6)
+    return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+  return address.ss_family == AF_INET
+             ? ntohs(((struct sockaddr_in *)(void *)&address)->sin_port)
+             : 0;
+}
+
+seer_socket *seer_sockets_find(seer_sockets *sockets, int port) {
+  for (size_t i = 0; i < sockets->count && port > 0; i++) {
+    seer_socket *opened = &sockets->open[i];
+    if (opened->port == 0)
+      opened->port = port_of(opened->fd);
+    if (opened->port == port)
+      return opened;
+  }
+  return NULL;
+}
+
+bool seer_socket_has_input(const seer_socket *opened) {
+  char byte;
+  return recv(opened->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+         (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+bool seer_sockets_exhausted(void) {
+  int fd = open("/", O_PATH | O_CLOEXEC);
+  if (fd < 0)
+    return errno == EMFILE || errno == ENFILE;
+  close(fd);
+  return false;
+}
+
 void seer_sockets_abandon(seer_sockets *sockets) {
   for (size_t i = 0; i < sockets->count; i++)
-    close(sockets->open[i]);
+    close(sockets->open[i].fd);
+  for (int i = 0; i < 2; i++)
+    if (sockets->pair[i] >= 0)
+      close(sockets->pair[i]);
   sockets->count = 0;
 }
 

@@ -3,24 +3,51 @@
 
 /*
  * Inside http: the sockets that libcurl has open, known by number, so that
- * the child of a fork can close what it has inherited.
+ * the child of a fork can close what it has inherited, and by what has gone
+ * over them, so that no request goes over one that may be dead or has an
+ * answer of nobody waiting.
  */
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 
+typedef struct seer_socket {
+  int fd, port;     /* the port is our own end's; 0: not connected yet */
+  bool used;        /* a request has gone over it */
+  bool in_turn;     /* one request at a time, as in HTTP/1 */
+  int64_t alive_at; /* when it had last answered, as seer_clock_boot has it */
+} seer_socket;
+
 typedef struct seer_sockets {
-  int *open;
+  seer_socket *open;
   size_t count, room;
+  int pair[2]; /* by which libcurl is woken; -1: not known */
 } seer_sockets;
 
-/* For CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION; `data` is
-   the sockets. */
-curl_socket_t seer_sockets_open(void *data, curlsocktype purpose,
-                                struct curl_sockaddr *address);
+/* A multi handle whose own descriptors are above those of the standard
+   streams, and are closed by exec; NULL without memory. */
+CURLM *seer_sockets_new_multi(seer_sockets *sockets);
+
+/* Opens a socket for libcurl, above the standard streams'. */
+curl_socket_t seer_sockets_open(seer_sockets *sockets,
+                                const struct curl_sockaddr *address);
+
+/* For CURLOPT_CLOSESOCKETFUNCTION; `data` is the sockets. */
 int seer_sockets_close(void *data, curl_socket_t fd);
+
+/* The connected socket with this port on our end; NULL if there is none.
+   Valid until the next one is opened or closed. */
+seer_socket *seer_sockets_find(seer_sockets *sockets, int port);
+
+/* Whether there is something to be read, or the other end has closed. */
+bool seer_socket_has_input(const seer_socket *opened);
+
+/* Whether the system refuses another descriptor to this process. */
+bool seer_sockets_exhausted(void);
 
 /* Closes them all, with no word to the servers. */
 void seer_sockets_abandon(seer_sockets *sockets);

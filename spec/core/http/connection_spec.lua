@@ -1,0 +1,219 @@
+local exchange = require "spec.support.exchange"
+local script = require "spec.support.script"
+local socket = require "socket"
+local wait = require "spec.support.wait"
+
+describe("a connection", function()
+  local x
+
+  after_each(function()
+    x:close()
+  end)
+
+  -- Delivers one event, and returns the number of its connection.
+  local function deliver(name, handler)
+    local number
+    x:capture(name)
+    x:settle(function(request, peer)
+      number = peer.number
+      return handler(request, peer)
+    end)
+    return number
+  end
+
+  local function connections()
+    return #x.server.connections
+  end
+
+  for what, status in pairs { ["a good"] = 200, ["a bad"] = 400 } do
+    it("is not used again when " .. what .. " answer waits on it", function()
+      x = exchange.open()
+      for i = 1, 4 do
+        deliver("n" .. i, exchange.ok)
+        local last = x.server.connections[connections()]
+        assert(last:respond(status, nil, "{}"))
+      end
+      assert.same({ "n1", "n2", "n3", "n4" }, x:names())
+      local stats = x.client:stats()
+      assert.same({ 4, 0 }, { stats.delivered, stats.rejected })
+      assert.equal(4, connections())
+    end)
+  end
+
+  it("is not used again when the server has closed it", function()
+    x = exchange.open()
+    deliver("n1", exchange.ok)
+    x.server.connections[1]:close()
+    assert.equal(2, deliver("n2", exchange.ok))
+  end)
+
+  it("is used again otherwise", function()
+    x = exchange.open()
+    for i = 1, 4 do
+      assert.equal(1, deliver("n" .. i, exchange.ok))
+    end
+  end)
+
+  it("is as good as dead when another as old has timed out", function()
+    x = exchange.open { timeout = 0.3, max_in_flight = 16 }
+    local first = {}
+    x:capture_many(16)
+    x:serve_requests(16, function(_, peer)
+      first[peer.number] = true
+      return "hold"
+    end)
+    for _, peer in ipairs(x.server.connections) do
+      peer.busy = false
+      assert(peer:respond(exchange.ok()))
+    end
+    x:settle()
+    local before, silent = connections(), 0
+    x:capture "again"
+    x:settle(function(_, peer)
+      if first[peer.number] then
+        silent = silent + 1
+        return "hold"
+      end
+      return exchange.ok()
+    end)
+    assert.same({ 16, 1 }, { before, silent })
+  end)
+
+  it("is kept when a burst is over, for the next one", function()
+    x = exchange.open { max_in_flight = 16 }
+    for _ = 1, 3 do
+      local come = #x.requests
+      x:capture_many(16)
+      x:serve_requests(come + 16, function() return "hold" end)
+      for _, peer in ipairs(x.server.connections) do
+        peer.busy = false
+        assert(peer:respond(exchange.ok()))
+        wait.until_(function()
+          return x.client:stats().pending < 16
+        end)
+      end
+      x:settle()
+    end
+    assert.equal(16, connections())
+  end)
+
+  it("that is silent at exit is given up in time for another", function()
+    x = exchange.open()
+    local result = x:child({ code = [[
+      local client = require "seerstack".new { exit_timeout = 8 }
+      client.events.capture { name = "first" }
+      assert(client:flush(5))
+      client.events.capture { name = "last" }
+    ]] }, function(_, peer)
+      if peer.answered then
+        return "hold"
+      end
+      peer.answered = true
+      return exchange.ok()
+    end)
+    assert.is_nil(result.stderr:find("not delivered", 1, true), result.stderr)
+    assert.same({ "first", "last", "last" }, x:names())
+  end)
+
+  it("has no descriptor of a standard stream", function()
+    x = exchange.open()
+    x:child { code = [[
+      local program = [=[
+        local client = require "seerstack".new {}
+        for i = 1, 4 do
+          client.events.capture { name = "n" .. i }
+          assert(client:flush(5))
+          print "customer 4711 paid"
+          io.stdout:flush()
+        end
+        for fd = 1, 2 do -- to look takes 0
+          local found = io.open("/proc/self/fdinfo/" .. fd)
+          client.events.capture { name = found and "taken" or "free" }
+        end
+      ]=]
+      local file = arg[0] .. ".closed"
+      local out = assert(io.open(file, "w"))
+      out:write(program)
+      out:close()
+      os.execute(arg[-1] .. " " .. file .. " <&- >&- 2>&-")
+      os.remove(file)
+    ]] }
+    assert.same({ "n1", "n2", "n3", "n4", "free", "free" }, x:names())
+  end)
+
+  -- What a program that is started has, and the child of each fork.
+  it("outlives no exec and no fork, nor does what wakes libcurl", function()
+    x = exchange.open()
+    local result = x:child { code = [[
+      local native = require "seer_spec_native"
+      local client = require "seerstack".new {}
+      local function sockets(whose)
+        local list = io.popen("ls -l /proc/" .. whose .. "/fd")
+        local _, count = list:read "*a":gsub("socket:", "")
+        list:close()
+        return count
+      end
+      local before = sockets "self"
+      client.events.capture { name = "a" }
+      assert(client:flush(5))
+      assert(sockets "self" == before, "exec")
+      local mine = sockets(native.pid())
+      for _ = 1, 3 do
+        local pid = native.fork()
+        if pid > 0 then
+          native.exit(native.wait(pid) == 0 and 0 or 1)
+        end
+        client.events.capture { name = "a" }
+        assert(client:flush(5))
+        assert(sockets(native.pid()) == mine, "fork")
+      end
+      native.exit(0)
+    ]] }
+    assert.equal("", result.stderr)
+  end)
+
+  it("that no descriptor is left for is told of so", function()
+    x = exchange.open()
+    local result = x:child { code = [[
+      local client = require "seerstack".new {
+        thread = false, base_url = "http://127.0.0.2:9",
+      }
+      local function ask()
+        return select(2, client.events.capture({ name = "a" },
+          { wait = true, max_retries = 0 }))
+      end
+      ask()
+      local files = {}
+      repeat
+        local file = io.open "/dev/null"
+        files[#files + 1] = file
+      until not file
+      print((ask()))
+    ]] }
+    assert.equal("too many open files\n", result.stdout)
+  end)
+end)
+
+describe("an answer that came while the process stood still", function()
+  it("is read before the time is judged", function()
+    local x = exchange.open()
+    local child = script.start {
+      env = script.environment(x.url, x.key), timeout = 60,
+      code = [[
+        local client = require "seerstack".new {}
+        print(client.events.capture({ name = "a" },
+          { wait = true, timeout = 1, max_retries = 0 }))
+      ]],
+    }
+    local peer = assert(x.server:accept(10))
+    assert(peer:request(10))
+    os.execute("kill -STOP " .. child:pid())
+    assert(peer:respond(exchange.ok()))
+    local thawed = socket.gettime() + 3
+    wait.until_(function() return socket.gettime() > thawed end, 10)
+    os.execute("kill -CONT " .. child:pid())
+    local result = child:wait()
+    x:close()
+    assert.matches("^table: ", result.stdout)
+  end)
+end)
