@@ -80,6 +80,9 @@ seerstack.null = nil
 ---that the process waits at its end for what is undelivered; 0: do not wait.
 ---Default: `10`, or 4 in a process of nginx.
 ---@field exit_timeout? number
+---Seconds that the process waits at its end until any connection is
+---established, > 0; `exit_timeout` holds, too. Default: `2`.
+---@field exit_connect_timeout? number
 ---Requests a minute that the key is good for, 1 to 10^9, of which 95 % are
 ---used; `false`: no limit. Several processes have to divide it.
 ---Default: `1000`.

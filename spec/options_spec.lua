@@ -12,7 +12,7 @@ local assert_accepted = making.assert_accepted
 
 local TIMES = {
   "timeout", "connect_timeout", "initial_retry_delay", "max_retry_delay",
-  "exit_timeout", "max_age",
+  "exit_timeout", "exit_connect_timeout", "max_age",
 }
 
 local COUNTS = {

@@ -105,6 +105,7 @@ local CLIENT = {
   initial_retry_delay = times "> 0",
   max_retry_delay = times "> 0",
   exit_timeout = times ">= 0",
+  exit_connect_timeout = times "> 0",
   rate_limit = counts(1, 1e9, ", or false,"),
   max_in_flight = counts(1, 1000),
   max_queue_events = counts(1, 1e7),

@@ -295,6 +295,19 @@ describe("at exit", function()
     expect.in_time(result, 5)
   end)
 
+  it("waits for a slow resolver as long as exit_connect_timeout says",
+    function()
+      local result = start("http://api.test:" .. server.url:match("%d+$"),
+        "sk_test_standin",
+        PROGRAM:format("exit_connect_timeout = 15, exit_timeout = 15", 3,
+          ""), {
+          LD_PRELOAD = preload "resolver", SEER_RESOLVER_DELAY = 4,
+          http_proxy = false, all_proxy = false, ALL_PROXY = false,
+        }):wait()
+      assert.is_nil(told_lost(result))
+      assert_received(server, 3)
+    end)
+
   it("ends early when the rate limit holds the rest too long", function()
     local result = capture(server.url, 300, "rate_limit = 100")
     assert.equal(205, told_lost(result))

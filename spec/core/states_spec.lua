@@ -10,7 +10,7 @@ local wait = require "spec.support.wait"
 local STATES = os.getenv "SANITIZER" == "valgrind" and 200 or 2000
 
 -- The signals that a crash raises, by number.
-local CRASH = { SEGV = 11, BUS = 7, FPE = 8, ILL = 4 }
+local CRASH = { ILL = 4, TRAP = 5, BUS = 7, FPE = 8, SEGV = 11, SYS = 31 }
 
 describe("a process", function()
   local server = fixture.standin()
@@ -184,7 +184,8 @@ describe("a process", function()
           open[#open + 1] = signal
         end
       end
-      assert.same({ CRASH.ILL, CRASH.BUS, CRASH.FPE, CRASH.SEGV }, open)
+      assert.same({ CRASH.ILL, CRASH.TRAP, CRASH.BUS, CRASH.FPE, CRASH.SEGV,
+        CRASH.SYS }, open)
       assert.equal(("0"):rep(16), process.status(pid, pid, "SigBlk"))
     end)
 

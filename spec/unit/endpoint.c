@@ -53,7 +53,7 @@ static seer_site_options options_of(const char *api_key) {
 static seer_settings settings_of(int64_t rate_limit, int64_t max_in_flight) {
   seer_settings settings = {
       .timeout = 60000,
-      .initial_retry_delay = 500,
+      .initial_delay = 500,
       .max_waited_delay = 8000,
       .max_queued_delay = 60000,
       .rate_limit = rate_limit,

@@ -241,7 +241,7 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
   delay = attempt->exiting && attempt->answer->unreachable
               ? EXIT_RETRY
               : seer_retry_delay(attempt->answer, endpoint->level,
-                                 settings->initial_retry_delay,
+                                 settings->initial_delay,
                                  settings->max_queued_delay, attempt->jitter);
   delay = later(delay, seer_retry_long_pause(attempt->answer));
   if (attempt->epoch + 1 == endpoint->epoch) /* of this step */
@@ -301,11 +301,11 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
     back_off(endpoint, settings, attempt, now);
   else if (attempt->verdict == SEER_RETRY && !attempt->waited)
     fail(endpoint, settings, attempt, now);
-  return seer_clock_after(
-      now, wait_less ? EXIT_RETRY
-                     : seer_retry_delay(answer, attempt->number,
-                                        settings->initial_retry_delay, max,
-                                        attempt->jitter));
+  return seer_clock_after(now, wait_less
+                                   ? EXIT_RETRY
+                                   : seer_retry_delay(answer, attempt->number,
+                                                      settings->initial_delay,
+                                                      max, attempt->jitter));
 }
 
 void seer_endpoint_hurry(seer_endpoint *endpoint) {

@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CONNECT_AT_EXIT 2000 /* ms to establish any connection in */
-#define NGINX_TERMINATE 900  /* ms: its master kills after a second */
-#define PARK_TIMEOUT 10000   /* ms for the thread to leave libcurl */
+#define NGINX_TERMINATE 900 /* ms: its master kills after a second */
+#define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
 
 static pid_t process; /* whose thread and events there are */
 
@@ -147,12 +146,13 @@ static void begin_exit(int64_t now) {
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
-  int64_t began = seer_state.exit_began;
+  int64_t began = seer_state.exit_began, connected_by;
   if (queue->pending == 0 || endpoint->hopeless)
     return began;
+  connected_by = seer_clock_after(began, queue->settings.exit_connecting);
   if (!seer_site_connected(queue->site, began) &&
-      queue->exit_deadline > began + CONNECT_AT_EXIT)
-    return began + CONNECT_AT_EXIT;
+      queue->exit_deadline > connected_by)
+    return connected_by;
   return queue->exit_deadline;
 }
 
