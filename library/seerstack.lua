@@ -452,8 +452,9 @@ function Client:stats() end
 ---@return seerstack.Client
 function seerstack.new(options) end
 
----Sets the options of the default client; raises after its first use, and
----when an option is wrong. Called again, it replaces what it was told.
+---Sets the options of the default client; raises after its first use, until
+---it is closed, and when an option is wrong. Called again, it replaces what it
+---was told; after `close`, the next use makes a new client from it.
 ---@param options seerstack.Options
 function seerstack.configure(options) end
 
