@@ -2,6 +2,7 @@ local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
 local preload = require "spec.support.preload"
 local script = require "spec.support.script"
+local shell = require "dev.shell"
 local socket = require "socket"
 local standin = require "dev.standin"
 local wait = require "spec.support.wait"
@@ -121,6 +122,50 @@ describe("where the system refuses threads", function()
         assert(client:flush(20))
       end
     ]], env(1))
+  end)
+
+  -- While the file is there, the resolver knows no name.
+  local function unknown()
+    local path = os.tmpname()
+    shell.write(path, "0 -2")
+    return merged(named(), { SEER_RESOLVER_FILE = path })
+  end
+
+  for _, thread in ipairs { "true", "false" } do
+    it("a host that was not found is looked up again, thread = " .. thread,
+      function()
+        run("thread = " .. thread .. ", log_level = 'off'", [[
+          capture(1, 1)
+          client:flush(0.2)
+          assert(client:stats().last_error)
+          os.remove(os.getenv "SEER_RESOLVER_FILE")
+          assert(client:flush(20))
+        ]], unknown())
+        assert_received(1)
+      end)
+  end
+
+  it("a new client has what its own look-up found", function()
+    run("thread = false, log_level = 'off'", [[
+      os.remove(os.getenv "SEER_RESOLVER_FILE")
+      local fresh = seerstack.new {
+        thread = false, max_retries = 0, log_level = "off",
+      }
+      assert(fresh.events.capture({ name = "a.b", data = { i = 1 } },
+        { wait = true }))
+    ]], unknown())
+    assert_received(1)
+  end)
+
+  it("a host that a proxy looks up is not looked up here", function()
+    for _, scheme in ipairs { "http", "socks5h" } do
+      local result = start(("thread = false, log_level = 'off', "
+        .. "proxy = '%s://127.0.0.1:9'"):format(scheme), "", merged(named(), {
+          SEER_RESOLVER_DELAY = 15, no_proxy = false, NO_PROXY = false,
+        })):wait()
+      assert.equal("", result.stderr)
+      expect.in_time(result, 8)
+    end
   end)
 
   it("a client without a thread looks its host up when it is made", function()

@@ -386,8 +386,8 @@ describe("a fork", function()
   end)
 
   -- The host has one lock around Lua, and takes it when it forks, after our
-  -- handler. Other threads capture at any moment, so a child may have been made
-  -- in the middle of that.
+  -- handler. Other threads capture at any moment, so a child may have been
+  -- made in the middle of that.
   it_unsanitized("beside threads that capture under a lock of the host's",
     function()
       local child = start(server.url, [[
