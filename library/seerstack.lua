@@ -161,7 +161,8 @@ seerstack.null = nil
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
 ---Whether a thread may be started for this client; without one, `pump` sends,
----and whoever waits does. The host is then looked up when the client is made.
+---and whoever waits does. The host is then looked up when the client is made,
+---and again after it could not be reached.
 ---Default: `true`.
 ---@field thread? boolean
 

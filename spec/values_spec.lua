@@ -126,7 +126,8 @@ local CLIENT = {
     { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },
     { "warning", LEVELS .. "'warning'" }, { ("w"):rep(16) },
     { ("w"):rep(17), LEVELS .. "string" }, { "warn\0", LEVELS .. "string" },
-    { "warn\n", LEVELS .. "string" }, { 2, LEVELS .. "2" }, { false, LEVELS .. "boolean" },
+    { "warn\n", LEVELS .. "string" },
+    { 2, LEVELS .. "2" }, { false, LEVELS .. "boolean" },
   },
   proxy = {
     { 5, "a string or false expected, got number" },
