@@ -188,3 +188,20 @@ describe("client:stats", function()
     client:close()
   end)
 end)
+
+describe("a client's method", function()
+  local METHODS = { "flush", "close", "poll", "pump", "stats", "post",
+    "captured", "with_options" }
+  local EXPECTED = "a client expected, got %s: methods are called with a "
+    .. "colon, as in client:flush()"
+
+  it("called with a dot says that a colon is missing", function()
+    local client = new()
+    for _, method in ipairs(METHODS) do
+      assert_raises(EXPECTED:format "nothing", client[method])
+      assert_raises(EXPECTED:format "number", client[method], 5)
+      assert_raises(EXPECTED:format "table", client[method], {})
+    end
+    client:close()
+  end)
+end)

@@ -326,6 +326,13 @@ describe("a timestamp", function()
         assert_refused(NO_TIME, { name = "x", timestamp = timestamp })
       end
     end)
+
+  if jit then
+    it("is no int64_t of LuaJIT", function()
+      assert_refused(NO_TIME,
+        { name = "x", timestamp = load "return 1735992000LL" () })
+    end)
+  end
 end)
 
 describe("identify", function()

@@ -102,6 +102,20 @@ for option, case in pairs {
       assert.same({ a = 1, b = 2 }, named(client))
     end)
 
+    it("has the tables within it as they are when an event is made",
+      function()
+        local within = { "given" }
+        client = new { [option] = { a = within } }
+        within[1] = "late"
+        assert.same({ a = { "late" } }, named(client))
+      end)
+
+    it("is taken back by an empty one in with_options", function()
+      client = new { [option] = { a = 1 } }
+      assert.same({}, named(client:with_options { [option] = {} }))
+      assert.same({ a = 1 }, named(client))
+    end)
+
     it("may be empty, which sends an object", function()
       assert.same({}, named(new { [option] = {} }))
       assert.same({ a = 1 }, named(new { [option] = {} }, { a = 1 }))

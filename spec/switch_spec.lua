@@ -3,6 +3,7 @@
 local exchange = require "spec.support.exchange"
 local expect = require "spec.support.expect"
 local merged = require "spec.support.merged"
+local script = require "spec.support.script"
 local seerstack = require "seerstack"
 
 local assert_raises = expect.raises
@@ -92,6 +93,26 @@ describe("a client that is switched on", function()
     assert.is_true(tonumber(sockets) > 0, result.stdout)
     assert.equal(13, #x.requests)
   end)
+end)
+
+describe("a client that sends nothing", function()
+  it("wants a right key and URL in the environment, if there are any",
+    function()
+      for _, option in ipairs { "enabled = false", "test_mode = true" } do
+        for _, env in ipairs {
+          { SEERSTACK_BASE_URL = "ftp://h", SEERSTACK_API_KEY = false },
+          { SEERSTACK_BASE_URL = false, SEERSTACK_API_KEY = "sk_\1" },
+        } do
+          local result = script.run {
+            code = "print((pcall(require 'seerstack'.new, {" .. option
+              .. "})))",
+            env = env,
+          }
+          assert.equal("", result.stderr)
+          assert.equal("false\n", result.stdout)
+        end
+      end
+    end)
 end)
 
 describe("enabled = false", function()

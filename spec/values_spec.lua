@@ -7,7 +7,7 @@ local seerstack = require "seerstack"
 local shell = require "dev.shell"
 
 -- It stands in wrong values, and in no message about them.
-local SECRET = "s3cr3t"
+local SECRET = "s3cr3t0123456789abcdef"
 
 local PEM = "-----BEGIN CERTIFICATE-----\n" .. SECRET
   .. "\n-----END CERTIFICATE-----\n"
@@ -111,7 +111,7 @@ local CLIENT = {
   max_queue_events = counts(1, 1e7),
   max_queue_bytes = counts(1, 2 ^ 40),
   overflow = {
-    { "drop", "'reject' or 'drop_oldest' expected, got string" }, { 1 },
+    { "drop", "'reject' or 'drop_oldest' expected, got 'drop'" }, { 1 },
   },
   max_event_bytes = counts(1, 2 ^ 30),
   max_age = times "> 0",
@@ -124,7 +124,10 @@ local CLIENT = {
   on_error = CALLBACK,
   logger = CALLBACK,
   log_level = {
-    { SECRET, LEVELS .. "string" }, { "", LEVELS .. "string" }, { "warn\0" },
+    { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },
+    { "warning", LEVELS .. "'warning'" }, { ("w"):rep(16) },
+    { ("w"):rep(17), LEVELS .. "string" }, { "warn\0", LEVELS .. "string" },
+    { "warn\n", LEVELS .. "string" },
     { 2, LEVELS .. "2" }, { false, LEVELS .. "boolean" },
   },
   proxy = {
@@ -156,7 +159,7 @@ local CLIENT = {
     { SECRET .. "\0" .. PEM },
   },
   http_version = {
-    { "3", "'1.1' or '2' expected, got string" }, { "1.0" }, { "" },
+    { "3", "'1.1' or '2' expected, got '3'" }, { "1.0" }, { "" },
     { 2, "'1.1' or '2' expected, got 2" },
     { false, "'1.1' or '2' expected, got boolean" },
   },

@@ -8,7 +8,8 @@
 #include "result.h"
 #include "send.h"
 
-/* The registry's: nil at first, then configure's table, then the client. */
+/* The registry's: nil at first, then configure's table, then the client; once
+   that is closed, configure's table again. */
 #define DEFAULT "seerstack.default"
 
 static void fail(lua_State *L, const seer_settings *settings) {
@@ -81,12 +82,14 @@ static void set_raw(lua_State *L, int table, const char *name) {
 
 /* Keeps a copy of the options, with all that is within: what was checked
    stays so. A file is kept as its text, for it may be gone at the first
-   use. */
+   use. A client that is closed gives way to the next. */
 static int configure(lua_State *L) {
   seer_client_options options;
+  const seer_client *client;
   lua_settop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
-  if (seer_client_test(L, -1) != NULL)
+  client = seer_client_test(L, -1);
+  if (client != NULL && !client->closed)
     return luaL_error(L, "configure: the default client exists already");
   seer_options_table(L, 1, "configure");
   if (!seer_merge_copy(L, 1))

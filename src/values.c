@@ -16,6 +16,7 @@
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
 #define ID_LENGTH 255
+#define WORD_MOST 16     /* bytes; keys are longer */
 #define STRING_MOST 8192 /* bytes; servers take no more of a header either */
 #define CHUNK 16384
 #define LARGEST_FILE (16u << 20)
@@ -107,7 +108,27 @@ static bool is_text(lua_State *L, const char *text) {
   return equal;
 }
 
-/* Pushes "'warn', 'info' or 'debug' expected, got string". */
+/* Whether a string can be shown: a word such as stands for a number. */
+static bool is_word(const char *text, size_t length) {
+  return length <= WORD_MOST &&
+         strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                      "0123456789._-/ ") == length;
+}
+
+/* Pushes "<expected> expected, got '<the word>'", or what is said of other
+   values. */
+static bool unexpected_name(lua_State *L, const char *expected) {
+  size_t length = 0;
+  const char *text = NULL;
+  if (lua_type(L, -1) == LUA_TSTRING)
+    text = lua_tolstring(L, -1, &length);
+  if (text == NULL || !is_word(text, length))
+    return unexpected(L, expected);
+  lua_pushfstring(L, "%s expected, got '%s'", expected, text);
+  return false;
+}
+
+/* Pushes "'warn', 'info' or 'debug' expected, got 'loud'". */
 static bool no_name(lua_State *L, const char *const *names, int count) {
   char expected[EXPECTED_LENGTH];
   size_t length = 0;
@@ -116,7 +137,7 @@ static bool no_name(lua_State *L, const char *const *names, int count) {
     length += (size_t)snprintf(expected + length, sizeof(expected) - length,
                                "%s'%s'", before, names[i]);
   }
-  return unexpected(L, expected);
+  return unexpected_name(L, expected);
 }
 
 static bool read_name(lua_State *L, const char *const *names, double least,

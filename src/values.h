@@ -6,7 +6,8 @@
  *
  * Readers look at the value on the top of the stack. Most store a number;
  * others leave what they have read in its place. A message says what was
- * expected, but nothing of a string: it may be a secret.
+ * expected, but nothing of a string: it may be a secret. A short word where
+ * one of a few is expected is shown.
  */
 
 #include <lua.h>

@@ -209,6 +209,32 @@ describe("SSL_CERT_FILE", function()
     assert.equal("APIConnectionError\n", run(false))
   end)
 
+  it("names a file that is opened when a connection is made", function()
+    local path = directory .. "/late.pem"
+    shell.write(path .. ".new", shell.read(api.ca_file))
+    local result = script.run {
+      code = [[
+        local client = require "seerstack".new {
+          log_level = "off", exit_timeout = 0,
+        }
+        local function try()
+          local _, http, err = client.events.capture({ name = "a" },
+            { wait = true, max_retries = 0 })
+          return err and err.name or http.status
+        end
+        local before = try()
+        assert(os.rename(arg[1], os.getenv "SSL_CERT_FILE"))
+        print(before, try())
+      ]],
+      args = { path .. ".new" },
+      env = script.environment(api.tls_url, api.key, {
+        SSL_CERT_FILE = path,
+      }),
+    }
+    assert.equal("", result.stderr)
+    assert.equal("APIConnectionError\t200\n", result.stdout)
+  end)
+
   it("is not looked at when there is one", function()
     local wrong = stranger .. "/cert.pem"
     assert.equal("200\n", run(wrong, "ca_file", api.ca_file))
