@@ -39,6 +39,8 @@ static bool fail(builder *b, const seer_field *f, const char *problem) {
 
 /* True if a field is absent, or NULL as JSON's null is. */
 static bool is_null(const builder *b, const value *v) {
+  if (v->type == SEER_TCDATA)
+    return seer_number_null(b->L, v->at);
   return v->type == LUA_TNIL || (v->type == LUA_TLIGHTUSERDATA &&
                                  lua_touserdata(b->L, v->at) == NULL);
 }
