@@ -15,6 +15,7 @@ local seerstack = {}
 seerstack._VERSION = ""
 
 ---JSON's `null`, where nil would leave a field out. It equals `cjson.null`.
+---A NULL pointer of LuaJIT's, such as Tarantool's `box.NULL`, is null as well.
 ---@type lightuserdata
 seerstack.null = nil
 

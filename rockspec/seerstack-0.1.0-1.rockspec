@@ -74,6 +74,7 @@ build = {
         "src/event.c",
         "src/fields.c",
         "src/future.c",
+        "src/hint.c",
         "src/holder.c",
         "src/make.c",
         "src/marks.c",

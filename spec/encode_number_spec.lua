@@ -113,12 +113,23 @@ if jit then
       assert.equal("77", bodies.value(ffi.cast("int64_t &", holder)))
     end)
 
+    it("that is a NULL pointer is null", function()
+      ffi.cdef "typedef struct { int64_t x; } encode_spec_pointed;"
+      ffi.metatype("encode_spec_pointed", { __tostring = error })
+      assert_written {
+        ffi.new "void *", "null", ffi.cast("void *", 0), "null",
+        ffi.new "const char *", "null", ffi.new "void (*)(int)", "null",
+        ffi.new "encode_spec_pointed *", "null",
+      }
+    end)
+
     it("of any other type is refused", function()
       ffi.cdef "typedef struct { int64_t x; } encode_spec_plain;"
       for _, value in ipairs {
         ffi.new "encode_spec_plain", ffi.new("int32_t", 1),
-        ffi.new("double", 1), ffi.new "int64_t[1]", ffi.cast("void *", 0),
+        ffi.new("double", 1), ffi.new "int64_t[1]", ffi.cast("void *", 1),
         ffi.typeof "int64_t", ffi.typeof "encode_spec_plain",
+        ffi.new "int32_t", ffi.typeof "void *", ffi.new "void *[1]",
         literal "1i", ffi.cast("int64_t *", ffi.new "int64_t[1]"),
       } do
         assert.equal("data.v: a cdata cannot be sent",

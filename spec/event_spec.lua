@@ -112,6 +112,15 @@ describe("capture", function()
     assert_captured('"timestamp":"t"', { data = seerstack.null })
   end)
 
+  if jit then
+    it("takes a NULL pointer of LuaJIT's for null", function()
+      local null = require "ffi".new "void *"
+      assert_captured('"timestamp":"t"', { user_id = null, data = null })
+      assert_captured('"timestamp":"t","data":{"a":null}',
+        { data = { a = null } })
+    end)
+  end
+
   it("refuses data that is an array", function()
     local message = "data: must be a table of named values, not an array"
     for _, data in ipairs {

@@ -7,7 +7,9 @@ seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
   memset(client, 0, sizeof(*client));
   client->settings = *settings;
-  client->marks = seer_marks_get(L);
+  client->with.marks = seer_marks_get(L);
+  client->with.stamp = &client->stamp;
+  client->with.scratch = &client->scratch;
   seer_buffer_init(&client->scratch, (size_t)settings->max_event_bytes);
   client->closed = true;
   luaL_getmetatable(L, SEER_CLIENT);

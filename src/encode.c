@@ -294,14 +294,18 @@ static bool write_pointer(walk *w, int at) {
   return true;
 }
 
-static bool write_boxed(walk *w, int at) {
+static bool write_cdata(walk *w, int at) {
   size_t length;
   const char *digits;
-  if (!seer_number_boxed(w->L, at))
+  if (seer_number_boxed(w->L, at)) {
+    digits = lua_tolstring(w->L, -1, &length);
+    seer_buffer_append(w->out, digits, length);
+    lua_pop(w->L, 1);
+    return true;
+  }
+  if (!seer_number_null(w->L, at))
     return fail(w, "a cdata cannot be sent", "");
-  digits = lua_tolstring(w->L, -1, &length);
-  seer_buffer_append(w->out, digits, length);
-  lua_pop(w->L, 1);
+  seer_json_literal(w->out, "null");
   return true;
 }
 
@@ -336,7 +340,7 @@ static bool write_value(walk *w, int at, int type) {
   case LUA_TLIGHTUSERDATA:
     return write_pointer(w, at);
   case SEER_TCDATA:
-    return write_boxed(w, at);
+    return write_cdata(w, at);
   default:
     return fail_type(w, at, "a %s cannot be sent");
   }

@@ -3,7 +3,8 @@
 
 /*
  * What Lua takes for a number, in JSON's spelling and back: integers and
- * floats of all versions, and LuaJIT's boxed 64-bit integers.
+ * floats of all versions, and LuaJIT's boxed 64-bit integers; with these, the
+ * other C data that JSON has a word for, the NULL pointer.
  */
 
 #include "core/base/buffer.h"
@@ -37,6 +38,10 @@ bool seer_number_spelled(lua_State *L, const char *text, size_t length);
    a string and returns true. No metamethod of any other C data is called,
    so this runs nobody's code. [-0, +(0|1)] */
 bool seer_number_boxed(lua_State *L, int index);
+
+/* Whether the C data at `index` is a NULL pointer, of whatever type. Runs
+   nobody's code. [-0, +0] */
+bool seer_number_null(lua_State *L, int index);
 
 #pragma GCC visibility pop
 

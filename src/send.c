@@ -2,11 +2,13 @@
 
 #include "callbacks.h"
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "core/base/clock.h"
 #include "core/http/http.h"
 #include "core/report.h"
 #include "event.h"
 #include "future.h"
+#include "hint.h"
 #include "holder.h"
 #include "marks.h"
 #include "merge.h"
@@ -17,7 +19,8 @@
 #include <stdio.h>
 
 #define PATH_MOST 8192 /* bytes */
-#define TELL_LENGTH 400
+#define TELL_LENGTH 600
+#define SUBJECT_MOST 100
 
 /* A call on its way. The indices are of the Lua stack. */
 typedef struct call {
@@ -58,20 +61,28 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
   return seer_result_closed(c->L);
 }
 
-/* Pushes " 'user.signup'", the event's name as far as it has one. */
-static void push_name(const call *c) {
-  lua_State *L = c->L;
-  if (c->kind == SEER_POST || !lua_istable(L, c->event)) {
-    lua_pushliteral(L, "");
-    return;
-  }
-  lua_pushliteral(L, "name");
-  lua_rawget(L, c->event);
-  if (lua_type(L, -1) == LUA_TSTRING)
-    lua_pushfstring(L, " '%s'", lua_tostring(L, -1));
-  else
-    lua_pushliteral(L, "");
-  lua_remove(L, -2);
+/* Writes " 'user.signup'", the event's name as far as it has one, or to
+   where a post goes. */
+static void write_subject(const call *c, char *text, size_t size) {
+  bool posts = c->kind == SEER_POST;
+  const char *name =
+      posts ? c->path : seer_hint_string(c->L, c->event, "name");
+  text[0] = '\0';
+  if (name != NULL)
+    snprintf(text, size, posts ? " to %.*s" : " '%.*s'",
+             (int)seer_cut(name, strlen(name), SUBJECT_MOST), name);
+}
+
+/* Tells of the event: of what is wrong with it, and whether it is sent. */
+static void tell(const call *c, const char *problem, const char *what) {
+  const seer_client *client = c->client;
+  char text[TELL_LENGTH], subject[SUBJECT_MOST + 8];
+  write_subject(c, subject, sizeof(subject));
+  snprintf(text, sizeof(text), "%s: %s; the event%s is %s", c->function,
+           problem, subject, what);
+  seer_site_mask(client->site, text, strlen(text),
+                 strlen(text) == sizeof(text) - 1);
+  seer_report_say(client->queue, SEER_WARN, text, 0, 0);
 }
 
 static seer_trouble *trouble_of(const call *c, const char *problem) {
@@ -82,32 +93,44 @@ static seer_trouble *trouble_of(const call *c, const char *problem) {
   return &c->client->invalid[hash % SEER_CLIENT_FAULTS];
 }
 
-/* Tells of the fault whose message is on the top, now and then. */
-static void tell_invalid(const call *c) {
+/* Adds to the message on the top which field may be meant otherwise. */
+static void add_hint(const call *c) {
   lua_State *L = c->L;
-  seer_client *client = c->client;
-  const char *problem = lua_tostring(L, -1);
-  char text[TELL_LENGTH];
-  int64_t untold;
-  push_name(c);
-  if (client->queue != NULL &&
-      seer_trouble_now(trouble_of(c, problem), &untold)) {
-    snprintf(text, sizeof(text), "%s: %s; the event%.100s is not sent",
-             c->function, problem, lua_tostring(L, -1));
-    seer_site_mask(client->site, text, strlen(text),
-                   strlen(text) == sizeof(text) - 1);
-    seer_report_say(client->queue, SEER_WARN, text, 0, 0);
-  }
-  lua_pop(L, 1);
+  char hint[SEER_HINT_LENGTH];
+  if (c->kind == SEER_POST ||
+      !seer_hint_write(L, c->event, &seer_kinds[c->kind], hint))
+    return;
+  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), hint);
+  lua_remove(L, -2);
 }
 
 /* Nobody may look at the result of a call that does not wait. */
 static int fail_invalid(const call *c) {
-  if (c->client->queue != NULL)
-    seer_sender_count_invalid(c->client->queue);
-  if (!is_answered(c) && c->client->settings.log_level >= SEER_WARN)
-    tell_invalid(c);
+  const seer_client *client = c->client;
+  const char *problem;
+  int64_t untold;
+  add_hint(c);
+  problem = lua_tostring(c->L, -1);
+  if (client->queue != NULL) {
+    seer_sender_count_invalid(client->queue);
+    if (!is_answered(c) && client->settings.log_level >= SEER_WARN &&
+        seer_trouble_now(trouble_of(c, problem), &untold))
+      tell(c, problem, "not sent");
+  }
   return seer_result_fail(c->L, "ValidationError");
+}
+
+/* Tells once of a kind that unknown fields may be mistakes. */
+static void tell_hint(const call *c) {
+  seer_client *client = c->client;
+  char hint[SEER_HINT_LENGTH];
+  client->with.others = false;
+  if (client->queue == NULL || client->hinted[c->kind] ||
+      client->settings.log_level < SEER_WARN ||
+      !seer_hint_write(c->L, c->event, &seer_kinds[c->kind], hint))
+    return;
+  client->hinted[c->kind] = true;
+  tell(c, hint, "sent as it is");
 }
 
 /*
@@ -208,7 +231,7 @@ static bool is_array(const call *c) {
   lua_State *L = c->L;
   return lua_istable(L, c->event) &&
          (lua_rawlen(L, c->event) > 0 ||
-          seer_marks_has(c->client->marks, L, c->event));
+          seer_marks_has(c->client->with.marks, L, c->event));
 }
 
 static void merge(const call *c, int defaults, int extra) {
@@ -298,6 +321,17 @@ static int discard(const call *c) {
 ** raise.
 */
 
+static seer_event *build_within(const call *c, const seer_special *special) {
+  size_t ceiling = (size_t)c->client->settings.max_event_bytes;
+  seer_holder *holder = seer_holder_push(c->L, ceiling);
+  seer_building with = c->client->with;
+  seer_event *event;
+  with.scratch = &holder->scratch;
+  event = seer_event_build(c->L, c->event, c->kind, &with, special);
+  seer_holder_release(holder);
+  return event;
+}
+
 /* While an event is built, the collector may run a finalizer that captures
    another with the same client: that one gets a scratch of its own. Its frame
    lies below that of the first on the stack; if it does not, the first was
@@ -306,21 +340,15 @@ static seer_event *build(const call *c) {
   lua_State *L = c->L;
   seer_client *client = c->client;
   const seer_special *special = c->is_special ? &c->special : NULL;
-  size_t ceiling = (size_t)client->settings.max_event_bytes;
   const char *frame = __builtin_frame_address(0);
-  seer_holder *holder;
   seer_event *event;
-  seer_building with = {client->marks, &client->stamp, &client->scratch};
-  if (client->building != NULL && frame < client->building) {
-    holder = seer_holder_push(L, ceiling);
-    with.scratch = &holder->scratch;
-    event = seer_event_build(L, c->event, c->kind, &with, special);
-    seer_holder_release(holder);
-    return event;
-  }
+  if (client->building != NULL && frame < client->building)
+    return build_within(c, special);
   client->building = frame;
-  event = seer_event_build(L, c->event, c->kind, &with, special);
+  event = seer_event_build(L, c->event, c->kind, &client->with, special);
   client->building = NULL;
+  if (client->with.others && event != NULL)
+    tell_hint(c);
   return event;
 }
 
