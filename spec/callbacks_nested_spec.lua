@@ -1,18 +1,9 @@
 -- What callbacks may do with the client that has called them, and with
 -- others.
 
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local function no()
   return 400, nil, "no"
@@ -20,8 +11,8 @@ end
 
 -- Gives the exchange a client with a callback.
 local function new(name, callback, options)
-  local all = merged({ [name] = callback, log_level = "off" }, options)
-  x.client = x:new(all)
+  local all = h.merge({ [name] = callback, log_level = "off" }, options)
+  x:use(all)
   return x.client
 end
 
@@ -87,7 +78,7 @@ describe("inside before_send", function()
     end
     x:settle()
     assert.equal(3, #x.requests)
-    local stats = exchange.adds_up(x.client)
+    local stats = h.adds_up(x.client)
     assert.equal(3, stats.accepted)
     assert.equal(3, stats.delivered)
   end)
@@ -118,7 +109,7 @@ describe("inside before_send", function()
         x.client.events.capture { name = "a.b" }
         x:capture "again"
         x:settle()
-        local stats = exchange.adds_up(x.client)
+        local stats = h.adds_up(x.client)
         assert.equal(2, stats.accepted)
         assert.equal(i == 1 and 2 or 1, stats.delivered)
       end
@@ -141,8 +132,8 @@ describe("inside before_send", function()
     x:serve(nil, function() return other:stats().pending == 0 end)
     assert.equal(4, #x.requests)
     assert.equal(3, count)
-    assert.equal(3, exchange.adds_up(other).delivered)
-    assert.equal(1, exchange.adds_up(x.client).delivered)
+    assert.equal(3, h.adds_up(other).delivered)
+    assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("two clients that send with each other come to an end", function()
@@ -199,7 +190,7 @@ describe("inside before_send", function()
         assert.is_nil(nothing)
         assert.equal("client is closed", message)
         assert.equal("ClosedError", err.name)
-        assert.equal(0, exchange.adds_up(x.client).accepted)
+        assert.equal(0, h.adds_up(x.client).accepted)
       end
     end
     assert.equal(0, #x.requests)
@@ -247,12 +238,12 @@ describe("inside on_error", function()
       assert(x.client.events.capture(event))
     end)
     assert.equal(3, x.client:poll())
-    assert.equal(2, x:settle(exchange.sequence { { 400 } }).delivered)
+    assert.equal(2, x:settle(h.sequence { { 400 } }).delivered)
     assert.equal(1, x.client:poll())
     x:settle()
     assert.equal(0, x.client:poll())
     assert.equal(4, times)
-    local stats = exchange.adds_up(x.client)
+    local stats = h.adds_up(x.client)
     assert.equal(7, stats.accepted)
     assert.equal(3, stats.delivered)
     assert.equal(4, stats.rejected)
@@ -274,7 +265,7 @@ describe("inside on_error", function()
       local made = x.client:poll()
       assert.equal(made, calls)
       assert.is_true(made >= 2)
-      assert.equal(2, exchange.adds_up(x.client).pending)
+      assert.equal(2, h.adds_up(x.client).pending)
     end)
 
   it("poll, flush, close and get make no further calls", function()
@@ -330,8 +321,8 @@ describe("inside on_error", function()
       client.events.capture { name = "b" }
       print(client:flush(10), client:poll())
     ]] }, function(request)
-      if exchange.body_of(request).name == "again" then
-        return exchange.ok()
+      if h.body_of(request).name == "again" then
+        return h.ok()
       end
       return 400
     end)

@@ -1,22 +1,11 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- Gives the exchange a client that filters.
 local function filter(before_send, options)
-  local all = merged({ before_send = before_send, log_level = "off" }, options)
-  x.client = x:new(all)
-  return x.client
+  return x:use(h.merge({ before_send = before_send }, options))
 end
 
 local PATHS = {
@@ -58,7 +47,7 @@ end
 -- So many events were accepted and dropped by before_send, all others
 -- delivered.
 local function assert_counts(accepted, dropped)
-  local stats = exchange.adds_up(x.client)
+  local stats = h.adds_up(x.client)
   assert.equal(accepted, stats.accepted)
   assert.equal(dropped, stats.dropped_by.before_send)
   assert.equal(dropped, stats.dropped)
@@ -71,7 +60,7 @@ local function body_of(event, options)
   assert.is_true(x.client.events.capture(event, options))
   x:settle()
   assert.equal(before + 1, #x.requests)
-  return exchange.body_of(x.requests[before + 1])
+  return h.body_of(x.requests[before + 1])
 end
 
 describe("before_send", function()
@@ -187,7 +176,7 @@ describe("before_send", function()
       return event
     end)
     send "capture"
-    x:settle(exchange.sequence { { 500 }, { 500 } })
+    x:settle(h.sequence { { 500 }, { 500 } })
     assert.equal(3, #x.requests)
     assert.equal(1, calls)
   end)
@@ -206,7 +195,7 @@ describe("before_send", function()
     local function fail() error "called" end
     filter(fail, { enabled = false })
     assert.is_true(send "capture")
-    assert.equal(1, exchange.adds_up(x.client).dropped_by.disabled)
+    assert.equal(1, h.adds_up(x.client).dropped_by.disabled)
     filter(fail)
     local _, _, err = x.client:post("no/path", { x = 1 })
     assert.equal("ValidationError", err.name)

@@ -1,22 +1,20 @@
 local cjson = require "cjson"
-local clients = require "spec.support.clients"
-local collect = require "spec.support.collect"
-local expect = require "spec.support.expect"
+local h = require "spec.helper"
 
-local new, with_silent_server = clients.new, clients.with_silent_server
-local assert_failure, assert_raises = expect.failure, expect.raises
-local assert_adds_up = clients.assert_adds_up
+local new, with_silent_server = h.clients.new, h.clients.with_silent_server
+local assert_failure, assert_raises = h.assert_error, h.assert_raises
+local assert_adds_up = h.clients.assert_adds_up
 local newproxy = rawget(_G, "newproxy")
 
 local api
 
 setup(function()
-  api = clients.start()
+  api = h.clients.start()
 end)
 
-teardown(clients.stop)
+teardown(h.clients.stop)
 
-before_each(clients.reset)
+before_each(h.clients.reset)
 
 describe("client.events.capture", function()
   it("returns true and sends the event to /capture", function()
@@ -174,7 +172,7 @@ describe("client.events.capture", function()
       end
       assert.is_true(client.events.capture { name = "outer", data = data })
     end
-    collect()
+    h.collect()
     assert.is_true(client:flush(20))
     local count = { collected = 0, outer = 0 }
     for _, event in ipairs(api:events()) do

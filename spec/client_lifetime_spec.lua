@@ -1,23 +1,18 @@
-local clients = require "spec.support.clients"
-local collect = require "spec.support.collect"
-local expect = require "spec.support.expect"
-local garbage = require "spec.support.garbage"
-local script = require "spec.support.script"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local new, assert_failure = clients.new, expect.failure
+local new, assert_failure = h.clients.new, h.assert_error
 local load = rawget(_G, "loadstring") or load
 local CLOSE_VARIABLE = load("local x <close> = nil") ~= nil
 
 local api
 
 setup(function()
-  api = clients.start()
+  api = h.clients.start()
 end)
 
-teardown(clients.stop)
+teardown(h.clients.stop)
 
-before_each(clients.reset)
+before_each(h.clients.reset)
 
 describe("a client", function()
   it("shows its URL, and not its key", function()
@@ -54,7 +49,7 @@ describe("a client", function()
   end)
 
   it("makes no garbage when it accepts an event", function()
-    assert.equal(0, garbage([[
+    assert.equal(0, h.garbage([[
       local client = require "seerstack".new {
         rate_limit = false, exit_timeout = 0, log_level = "off",
       }
@@ -65,12 +60,12 @@ describe("a client", function()
           and client.events:capture(event, options)
           and client.users.identify(event)
       end
-    ]], script.environment(api.url, "sk_test_standin")))
+    ]], h.environment(api.url, "sk_test_standin")))
   end)
 
   it("is kept alive by its namespaces", function()
     local events = new().events
-    collect()
+    h.collect()
     assert.is_true(events.capture { name = "a.b" })
     assert.same({ success = true },
       (events:capture({ name = "a.b" }, { wait = true })))
@@ -86,15 +81,15 @@ describe("a client", function()
         client.events.capture { name = "a.b" }
       end
     end
-    collect()
+    h.collect()
     assert.is_nil(next(watched))
-    wait.until_(function()
+    h.wait(function()
       return api:count() == 10
     end)
   end)
 
   it("does not wait when it is collected", function()
-    local result = script.run {
+    local result = h.script.run {
       env = { SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = "sk_x" },
       code = [[
         local socket = require "socket"
@@ -109,7 +104,7 @@ describe("a client", function()
         collectgarbage()
         collectgarbage()
         print(socket.gettime() - before
-          < require "spec.support.slow")
+          < require "spec.support.util".slow)
         listener:close()
       ]],
     }
@@ -154,7 +149,7 @@ describe("a client", function()
   end
 
   it("may be used by a finalizer while the state ends", function()
-    local result = script.run {
+    local result = h.script.run {
       env = { SEERSTACK_BASE_URL = api.url,
         SEERSTACK_API_KEY = "sk_test_standin" },
       code = [[
@@ -181,7 +176,7 @@ describe("a client", function()
     for _ = 1, 100 do
       assert.is_false((pcall(new, { base_url = "ftp://example.com" })))
     end
-    collect()
+    h.collect()
   end)
 
   if CLOSE_VARIABLE then

@@ -1,20 +1,18 @@
-local clients = require "spec.support.clients"
-local expect = require "spec.support.expect"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local new, with_silent_server = clients.new, clients.with_silent_server
-local assert_failure, assert_raises = expect.failure, expect.raises
-local assert_adds_up = clients.assert_adds_up
+local new, with_silent_server = h.clients.new, h.clients.with_silent_server
+local assert_failure, assert_raises = h.assert_error, h.assert_raises
+local assert_adds_up = h.clients.assert_adds_up
 
 local api
 
 setup(function()
-  api = clients.start()
+  api = h.clients.start()
 end)
 
-teardown(clients.stop)
+teardown(h.clients.stop)
 
-before_each(clients.reset)
+before_each(h.clients.reset)
 
 describe("client:flush", function()
   it("returns true when all is settled", function()
@@ -163,7 +161,7 @@ describe("client:stats", function()
     }
     local before, stats = os.time()
     client.events.capture { name = "a.b" }
-    wait.until_(function()
+    h.wait(function()
       stats = client:stats()
       return stats.retry_at
     end)

@@ -1,19 +1,17 @@
-local clients = require "spec.support.clients"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local server = require "spec.support.server"
-local wait = require "spec.support.wait"
 
-local new, assert_adds_up = clients.new, clients.assert_adds_up
+local new, assert_adds_up = h.clients.new, h.clients.assert_adds_up
 
 local api
 
 setup(function()
-  api = clients.start()
+  api = h.clients.start()
 end)
 
-teardown(clients.stop)
+teardown(h.clients.stop)
 
-before_each(clients.reset)
+before_each(h.clients.reset)
 
 describe("wait", function()
   it("gives the response instead of true", function()
@@ -59,7 +57,7 @@ describe("wait", function()
   end)
 
   it("takes the timeout and the retries of the request", function()
-    local silent = server.new()
+    local silent = h.server.new()
     local client = seerstack.new {
       api_key = "sk_test_silent", base_url = silent.url, exit_timeout = 0,
     }
@@ -92,7 +90,7 @@ describe("wait", function()
   end)
 
   it("ends with APIConnectionError when nobody listens", function()
-    local gone = server.refusing()
+    local gone = h.server.refusing()
     local client = seerstack.new {
       api_key = "sk_test_gone", base_url = gone.url, exit_timeout = 0,
     }
@@ -128,7 +126,7 @@ describe("wait", function()
       }
       api:config { key = "sk_test_slow", delay = 1 }
       client.events.capture { name = "a" }
-      wait.until_(function() return api:status().requests == 1 end)
+      h.wait(function() return api:status().requests == 1 end)
       local result, message, err = client.events.capture({ name = "b" },
         { wait = true, timeout = 0.1, max_retries = 0 })
       api:config { key = "sk_test_standin" }

@@ -1,7 +1,7 @@
-local bodies = require "spec.support.bodies"
 local cjson = require "cjson"
+local h = require "spec.helper"
 
-local assert_written = bodies.assert_written
+local assert_written = h.bodies.assert_written
 local load = rawget(_G, "loadstring") or load
 local jit = rawget(_G, "jit")
 local MAXINTEGER = rawget(math, "maxinteger") -- nil before Lua 5.3
@@ -44,7 +44,7 @@ describe("a number", function()
       numbers[#numbers + 1] = 10 ^ e
       numbers[#numbers + 1] = -(1 / 3) * 10 ^ e
     end
-    for i, text in ipairs(bodies.values(numbers)) do
+    for i, text in ipairs(h.bodies.values(numbers)) do
       assert.equal(numbers[i], tonumber(text))
       assert.equal(numbers[i], cjson.decode("[" .. text .. "]")[1])
     end
@@ -100,7 +100,7 @@ if jit then
 
     it("that refers to an int64_t is what that holds", function()
       local holder = ffi.new("int64_t[1]", 77)
-      assert.equal("77", bodies.value(ffi.cast("int64_t &", holder)))
+      assert.equal("77", h.bodies.value(ffi.cast("int64_t &", holder)))
     end)
 
     it("of any other type is refused", function()
@@ -112,7 +112,7 @@ if jit then
         literal "1i", ffi.cast("int64_t *", ffi.new "int64_t[1]"),
       } do
         assert.equal("data.v: a cdata cannot be sent",
-          bodies.problem { v = value })
+          h.bodies.problem { v = value })
       end
     end)
 
@@ -126,13 +126,13 @@ if jit then
         end,
       })
       assert.equal("data.v: a cdata cannot be sent",
-        bodies.problem { v = new(1) })
+        h.bodies.problem { v = new(1) })
       assert.equal(0, calls)
     end)
 
     it("cannot be a key", function()
       assert.equal("data: a cdata cannot be a key",
-        bodies.problem { [literal "1LL"] = true })
+        h.bodies.problem { [literal "1LL"] = true })
     end)
   end)
 end

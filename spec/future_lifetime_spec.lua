@@ -1,26 +1,15 @@
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local function ask(name, options)
-  local all = merged({ future = true }, options)
+  local all = h.merge({ future = true }, options)
   return assert(x.client.events.capture({ name = name or "a.b" }, all))
 end
 
 local function forget(...)
   ask(...)
-  collect()
+  h.collect()
 end
 
 local function weakly(value)
@@ -37,7 +26,7 @@ end
 describe("a future that is collected unasked", function()
   it("is gone, and its request is sent all the same", function()
     local weak = weakly(ask())
-    collect()
+    h.collect()
     assert.is_nil(weak[1])
     assert.equal(1, x.client:stats().pending)
     local stats = x:settle()
@@ -61,7 +50,7 @@ describe("a future that is collected unasked", function()
         kept[#kept + 1] = future
       end
     end
-    collect()
+    h.collect()
     assert.equal(30, x:settle().delivered)
     assert.equal(30, #x.requests)
     for _, future in ipairs(kept) do
@@ -72,7 +61,7 @@ describe("a future that is collected unasked", function()
   it("leaves its failure to on_error, and one that is kept does not",
     function()
       local heard = {}
-      x.client = x:new {
+      x:use {
         log_level = "off",
         on_error = function(err, event, json)
           heard[#heard + 1] = { err = err, event = event, json = json }
@@ -89,12 +78,12 @@ describe("a future that is collected unasked", function()
       assert.equal("422 no", heard[1].err.message)
       assert.equal("forgotten", heard[1].event.name)
       assert.matches('"name":"forgotten"', heard[1].json, 1, true)
-      assert.equal(2, exchange.adds_up(x.client).rejected)
+      assert.equal(2, h.adds_up(x.client).rejected)
     end)
 
   it("leaves it to on_error when it has failed before, too", function()
     local heard = {}
-    x.client = x:new {
+    x:use {
       log_level = "off",
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
@@ -103,7 +92,7 @@ describe("a future that is collected unasked", function()
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())
     future = nil
-    collect()
+    h.collect()
     x.client:poll()
     assert.same({ "UnprocessableEntityError" }, heard)
     assert.is_nil(future)
@@ -111,7 +100,7 @@ describe("a future that is collected unasked", function()
 
   it("tells nobody of a failure that was asked for", function()
     local heard = {}
-    x.client = x:new {
+    x:use {
       log_level = "off",
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
@@ -119,7 +108,7 @@ describe("a future that is collected unasked", function()
     x:settle(function() return 422 end)
     assert_error("UnprocessableEntityError", future:get(0))
     future = nil
-    collect()
+    h.collect()
     assert.equal(0, x.client:poll())
     assert.same({}, heard)
     assert.is_nil(future)
@@ -133,7 +122,7 @@ describe("a future that is collected unasked", function()
   -- The time of a future is up while another request has the only place:
   -- nobody has asked, but whether it is done.
   local function let_one_time_out(heard)
-    x.client = x:new {
+    x:use {
       log_level = "off", max_in_flight = 1,
       on_error = function(err, event)
         heard[#heard + 1] = err.name .. " " .. event.name
@@ -142,14 +131,14 @@ describe("a future that is collected unasked", function()
     x:capture "in the way"
     x:serve_requests(1, function() return "hold" end)
     local kept = { ask("late", { timeout = 0.1, max_retries = 0 }) }
-    wait.until_(function() return is_done(kept) end)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    h.wait(function() return is_done(kept) end)
+    assert.equal(1, h.adds_up(x.client).rejected)
     return kept
   end
 
   local function let_the_other_go()
     local peer = x.server.connections[1]
-    peer:respond(exchange.ok())
+    peer:respond(h.ok())
     peer.busy = false
     x:settle()
     x:capture "after"
@@ -164,23 +153,23 @@ describe("a future that is collected unasked", function()
     assert.is_true(is_done(kept))
     assert.equal(0, x.client:poll())
     kept[1] = nil
-    collect()
+    h.collect()
     assert.equal(1, x.client:poll())
     assert.same({ "APITimeoutError late" }, heard)
-    collect()
+    h.collect()
     assert.equal(0, x.client:poll())
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   it("leaves it also when it goes before its request", function()
     local heard = {}
     let_one_time_out(heard)[1] = nil
-    collect()
+    h.collect()
     let_the_other_go()
-    wait.until_(function() return x.client:poll() == 1 end)
+    h.wait(function() return x.client:poll() == 1 end)
     assert.same({ "APITimeoutError late" }, heard)
     assert.equal(0, x.client:poll())
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   it("tells nobody that the time was up when that was asked for", function()
@@ -190,27 +179,26 @@ describe("a future that is collected unasked", function()
       assert_error("APITimeoutError", kept[1]:get(0))
       if early then
         kept[1] = nil
-        collect()
+        h.collect()
       end
       let_the_other_go()
       kept[1] = nil
-      collect()
+      h.collect()
       assert.equal(0, x.client:poll())
       assert.same({}, heard)
-      x:close()
-      x = exchange.open { log_level = "off" }
+      x:reopen()
     end
   end)
 
   it("lets get of another one run on_error", function()
     local heard = {}
-    x.client = x:new {
+    x:use {
       log_level = "off", max_in_flight = 1,
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
     forget "forgotten"
     local kept = ask "kept"
-    x:settle(exchange.sequence { { 400 } })
+    x:settle(h.sequence { { 400 } })
     assert.same({}, heard)
     assert.is_true(kept:get().success)
     assert.same({ "BadRequestError" }, heard)
@@ -225,34 +213,34 @@ describe("a client with futures", function()
     assert_error("TimeoutError", future:get(0.01))
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
-    assert.equal(1, exchange.adds_up(x.client).delivered)
+    assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("may be closed, and they end with their own failures", function()
     local future = ask("a.b", { timeout = 0.1, max_retries = 0 })
     assert_error("TimeoutError", x.client:close(0))
-    wait.until_(function() return future:done() end, 10)
+    h.wait(function() return future:done() end, 10)
     assert_error("APITimeoutError", future:get())
   end)
 
   it("lives as long as they do", function()
-    local client = exchange.client(x.url, { log_level = "off" })
+    local client = h.client(x.url, { log_level = "off" })
     local weak = weakly(client)
     local future = client.events.capture({ name = "a.b" }, { future = true })
     client = nil
-    collect()
+    h.collect()
     assert.not_nil(weak[1])
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
     future = nil
-    collect()
-    collect()
+    h.collect()
+    h.collect()
     assert.is_nil(weak[1])
     assert.is_nil(client or future)
   end)
 
   it("may be finalized before them: they end, and are sent", function()
-    local client = exchange.client(x.url, { log_level = "off" })
+    local client = h.client(x.url, { log_level = "off" })
     local future = client.events.capture({ name = "a.b" }, { future = true })
     getmetatable(client).__gc(client)
     assert_error("ClosedError", future:get())

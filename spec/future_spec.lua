@@ -1,32 +1,20 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local server = require "spec.support.server"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 local PENDING = "seerstack.future (pending)"
 local DONE = "seerstack.future (done)"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- From here on x.client is another one.
 local function use(options)
   options.log_level = options.log_level or "off"
-  x.client = x:new(options)
+  x:use(options)
 end
 
 -- The future of an event of x.client, with these options besides.
 local function ask(name, options)
-  local all = merged({ future = true }, options)
+  local all = h.merge({ future = true }, options)
   return assert(x.client.events.capture({ name = name or "a.b" }, all))
 end
 
@@ -37,7 +25,7 @@ end
 
 local function echo(request)
   return 200, nil, ('{"success":true,"name":"%s"}')
-    :format(exchange.body_of(request).name)
+    :format(h.body_of(request).name)
 end
 
 local function assert_error(name, message, ...)
@@ -70,7 +58,7 @@ describe("a future", function()
     assert.is_true(future:done())
     assert.equal(DONE, tostring(future))
     assert.equal(1, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).delivered)
+    assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("gives what the waited-for call would give", function()
@@ -96,7 +84,7 @@ describe("a future", function()
       err.name = "changed"
       assert_error("BadRequestError", "^400 ", future:get(5))
     end
-    assert.equal(2, exchange.adds_up(x.client).accepted)
+    assert.equal(2, h.adds_up(x.client).accepted)
   end)
 
   it("never waits in done", function()
@@ -119,7 +107,7 @@ describe("a future", function()
     serve_until_done(future, echo)
     assert_answer({ success = true, name = "a.b" }, future:get(0))
     assert.equal(1, #x.requests)
-    assert.equal(0, exchange.adds_up(x.client).rejected)
+    assert.equal(0, h.adds_up(x.client).rejected)
   end)
 
   it("is of identify and post as well", function()
@@ -214,10 +202,10 @@ describe("instead of a future, nil, message, err are returned at once",
 describe("a future that fails", function()
   local function assert_failed(future, name, message, requests)
     local before = #x.requests
-    wait.until_(function() return future:done() end, 10)
+    h.wait(function() return future:done() end, 10)
     local err = assert_error(name, message, future:get())
     assert.equal("/capture", err.path)
-    local stats = exchange.adds_up(x.client)
+    local stats = h.adds_up(x.client)
     assert.equal(1, stats.rejected)
     assert.equal(0, stats.pending)
     assert.equal(requests or before, #x.requests)
@@ -236,7 +224,7 @@ describe("a future that fails", function()
   end)
 
   it("gives the last error after max_retries", function()
-    local future = serve_until_done(ask(), exchange.sequence {
+    local future = serve_until_done(ask(), h.sequence {
       { "close" }, { 503 }, { 500, nil, "last" },
     })
     local err = assert_failed(future, "InternalServerError", "^500 last$", 3)
@@ -261,21 +249,21 @@ describe("a future that fails", function()
       local first, held = ask "first", nil
       x:serve_requests(1, function(_, peer) held = peer end)
       local second = ask("second", { timeout = 0.1 })
-      wait.until_(function() return second:done() end, 10)
+      h.wait(function() return second:done() end, 10)
       assert_error("APITimeoutError", "timed out", second:get())
       assert.is_false(first:done())
-      held:respond(exchange.ok())
+      held:respond(h.ok())
       serve_until_done(first)
       serve_until_done(ask "third")
       assert.same({ "first", "third" }, x:names())
-      local stats = exchange.adds_up(x.client)
+      local stats = h.adds_up(x.client)
       assert.equal(2, stats.delivered)
       assert.equal(1, stats.rejected)
     end)
 
   it("gives APIConnectionError when nobody listens", function()
-    local gone = server.refusing()
-    x.client = exchange.client(gone.url, { log_level = "off" })
+    local gone = h.server.refusing()
+    x.client = h.client(gone.url, { log_level = "off" })
     assert_failed(ask(), "APIConnectionError", ".", 0)
   end)
 
@@ -283,29 +271,22 @@ describe("a future that fails", function()
     use { rate_limit = 1 }
     serve_until_done(ask())
     local future = ask("b", { timeout = 30 })
-    wait.until_(function() return future:done() end, 10)
+    h.wait(function() return future:done() end, 10)
     local err = assert_error("RateLimitError", "^rate limit: ", future:get())
     assert.is_nil(err.status)
     assert.equal(1, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 end)
 
 describe("get", function()
-  local api, client
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = h.standin()
+  local client
 
   before_each(function()
     api:reset()
     api:config { delay = 0.3, fail_status = false }
-    client = exchange.client(api.url, {
+    client = h.client(api.url, {
       api_key = api.key, log_level = "off", max_retries = 0,
     })
   end)
@@ -370,7 +351,7 @@ describe("many futures", function()
       assert.is_true(futures[i]:done())
       assert_answer({ success = true, name = "n" .. i }, futures[i]:get())
     end
-    assert.equal(200, exchange.adds_up(x.client).delivered)
+    assert.equal(200, h.adds_up(x.client).delivered)
   end)
 end)
 
@@ -384,12 +365,12 @@ describe("an identify with a future", function()
   -- keeps for answer_held to answer.
   local function hold(held, names)
     return function(request, peer)
-      local name = exchange.body_of(request).name
+      local name = h.body_of(request).name
       if names[name] then
         held[name] = peer
         return
       end
-      return exchange.ok()
+      return h.ok()
     end
   end
 
@@ -407,11 +388,11 @@ describe("an identify with a future", function()
     serve_until_done(other, handler)
     assert.is_false(second:done())
     sent("first", "other")
-    held.first:respond(exchange.ok())
+    held.first:respond(h.ok())
     x:serve_requests(3, handler)
     serve_until_done(ask "between", handler)
     sent("first", "other", "second", "between")
-    held.second:respond(exchange.ok())
+    held.second:respond(h.ok())
     x:settle(handler)
     sent("first", "other", "second", "between", "third")
     assert_answer({ success = true }, second:get(0))
@@ -423,11 +404,11 @@ describe("an identify with a future", function()
     local second = identify("u", "second", { future = true })
     local early = false
     serve_until_done(second, function(request)
-      if exchange.body_of(request).name == "first" then
+      if h.body_of(request).name == "first" then
         return "hold"
       end
       early = not first:done()
-      return exchange.ok()
+      return h.ok()
     end)
     assert.is_false(early)
     assert_error("APITimeoutError", ".", first:get())

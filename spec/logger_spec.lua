@@ -1,25 +1,17 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x, messages
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
+local messages
 
 -- Gives the exchange a client whose logger keeps its calls in `messages`.
 local function listen(options)
-  local all = merged({
+  local all = h.merge({
     api_key = x.key, max_in_flight = 1, logger = function(...)
       messages[#messages + 1] = { n = select("#", ...), ... }
     end,
   }, options)
   messages = {}
-  x.client = x:new(all)
+  x:use(all)
   return x.client
 end
 
@@ -46,7 +38,7 @@ local function because(...)
     answers[i] = { status, { ["Retry-After-Ms"] = "1" },
       status ~= 200 and "because " .. status or "{}" }
   end
-  return exchange.sequence(answers)
+  return h.sequence(answers)
 end
 
 describe("logger", function()
@@ -78,7 +70,7 @@ describe("logger", function()
   it("gets no status when there was no answer", function()
     listen()
     x:capture "a"
-    x:settle(exchange.sequence { { "reset" } })
+    x:settle(h.sequence { { "reset" } })
     x.client:poll()
     assert.equal(1, #messages)
     assert.equal("warn", messages[1][1])
@@ -129,7 +121,7 @@ describe("logger", function()
     }
     local ranks = { off = 0, error = 1, warn = 2, info = 3 }
     for level, rank in pairs(ranks) do
-      listen { log_level = level, api_key = exchange.key() }
+      listen { log_level = level, api_key = h.key() }
       x:capture "a"
       x:settle(because(401))
       x:capture "b"
@@ -193,7 +185,7 @@ describe("logger", function()
       log_level = "off" }
     local release = block()
     x:capture_many(10)
-    assert.equal(9, exchange.adds_up(x.client).dropped_by.displaced)
+    assert.equal(9, h.adds_up(x.client).dropped_by.displaced)
     assert.same({}, hear())
     release()
   end)
@@ -269,12 +261,12 @@ describe("logger", function()
       bad:poll()
       print(count > 10)
     ]] }, function(request)
-      local name = exchange.body_of(request).name
+      local name = h.body_of(request).name
       local status = tonumber(name:match "%d+") or name == "bad" and 500
       if status and #x.requests < 4 or name == "bad" then
         return status, nil, "no"
       end
-      return exchange.ok()
+      return h.ok()
     end)
     assert.equal("true\n", child.stdout)
     assert.matches("^seerstack: error: 1 event was not delivered before "
@@ -382,7 +374,7 @@ describe("logger", function()
         return 200, nil, '{"answered":' .. answered .. "}"
       end
       answered = answered + 1
-      return exchange.ok()
+      return h.ok()
     end)
     -- KiB; of some 3,200.
     local limit = os.getenv "SANITIZER" and 20000 or 1200

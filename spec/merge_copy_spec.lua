@@ -1,7 +1,7 @@
 -- The deep copy of an event that before_send gets: nothing that it does to
 -- that is seen outside, and what it leaves alone is sent as it was given.
 
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local array = seerstack.array
@@ -252,7 +252,7 @@ describe("what lua-cjson has for arrays", function()
   end
 
   local function run_with_marks(empty_array, code)
-    local result = script.run { code = ([[
+    local result = h.script.run { code = ([[
       local cjson = require "cjson"
       local array_mt, empty_array_mt, empty_array = {}, {}, %s
       cjson.array_mt, cjson.empty_array_mt = array_mt, empty_array_mt

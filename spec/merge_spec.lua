@@ -2,7 +2,7 @@
 -- extra_body; and the deep copy that before_send gets.
 
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local array, null = seerstack.array, seerstack.null
@@ -278,13 +278,13 @@ describe("extra_body", function()
   end)
 
   it("is on the wire, too", function()
-    local x = exchange.open { default_data = { app = "web" } }
+    local x = h.open { default_data = { app = "web" } }
     assert(x.client.events.capture({ name = "a", data = { a = 1 } },
       { extra_body = { data = { b = array {} }, timestamp = "t" } }))
     x:settle()
     assert.same({
       name = "a", timestamp = "t", data = { app = "web", a = 1, b = {} },
-    }, exchange.body_of(x.requests[1]))
+    }, h.body_of(x.requests[1]))
     assert.matches('"b":%[%]', x.requests[1].body)
     x:close()
   end)

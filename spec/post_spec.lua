@@ -1,23 +1,14 @@
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local assert_raises = expect.raises
+local assert_raises = h.assert_raises
 
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
   initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
 }
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local function post(...)
   return assert(x.client:post(...))
@@ -98,7 +89,7 @@ describe("client:post", function()
   end)
 
   it("mixes bodies and none on a connection", function()
-    x.client = x:new { max_in_flight = 1, log_level = "off" }
+    x:use { max_in_flight = 1, log_level = "off" }
     for i = 1, 6 do
       post("/" .. i, i % 2 == 0 and { i = i } or nil)
     end
@@ -137,7 +128,7 @@ describe("client:post", function()
   end)
 
   it("returns nil, message, err for a body that cannot be sent", function()
-    x.client = x:new { max_event_bytes = 100, log_level = "off" }
+    x:use { max_event_bytes = 100, log_level = "off" }
     assert_error("ValidationError", "^body%.f: a function cannot be sent$",
       x.client:post("/x", { f = print }))
     assert_error("ValidationError", "^body%[2%]%.f: a function ",
@@ -181,8 +172,8 @@ describe("the path of a post", function()
       "/x?/../y", "/" .. ("x"):rep(8000),
     }
     for _, base in ipairs { "", "/", "/v1", "/v1/", "/a%20b/c" } do
-      local key = exchange.key()
-      local client = exchange.client(x.url .. base, { api_key = key,
+      local key = h.key()
+      local client = h.client(x.url .. base, { api_key = key,
         max_in_flight = 1, log_level = "off" })
       x.client = client
       local before = #x.requests
@@ -201,7 +192,7 @@ describe("the path of a post", function()
   end)
 
   it("may have a query, to which those of the options are added", function()
-    x.client = x:new {
+    x:use {
       query = { v = "1", w = "2" }, max_in_flight = 1, log_level = "off",
     }
     post "/x?page=2"
@@ -241,17 +232,15 @@ describe("the path of a post", function()
     end)
 
   it("is in the error as it was given", function()
-    x.client = exchange.client(x.url .. "/base", { log_level = "off" })
+    x.client = h.client(x.url .. "/base", { log_level = "off" })
     for _, path in ipairs { "/x", "/x?y=1&z", "/x?" } do
       local err = assert_error("BadRequestError", "^400 no$",
         serve_until_done(post(path, {}, { future = true,
           query = { q = "v" } }), function() return 400, nil, "no" end))
       assert.equal(path, err.path)
     end
-    x:close()
-    x = exchange.open()
     x.server:close()
-    x.client = exchange.client(x.url, { max_retries = 0, log_level = "off" })
+    x.client = h.client(x.url, { max_retries = 0 })
     local err = assert_error("APIConnectionError", ".",
       x.client:post("/x?y", nil, { wait = true }))
     assert.equal("/x?y", err.path)
@@ -265,7 +254,7 @@ describe("a post", function()
       { 409 }, { "close" }, { 500 }, { 408 }, { 429 }, { "reset" }, { 401 },
       { 307, { Location = "/else" } },
     }
-    x:settle(exchange.sequence(answers))
+    x:settle(h.sequence(answers))
     assert.equal(9, #x.requests)
     for i, request in ipairs(x.requests) do
       assert.equal(i == 9 and "/else" or "/x?y=1", request.target)
@@ -281,16 +270,16 @@ describe("a post", function()
     assert_error("InternalServerError", "^503 ",
       serve_until_done(future, function() return 503 end))
     assert.equal(2, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   for _, status in ipairs { 403, 404, 405 } do
     it("is rejected by " .. status .. ", and nothing else is held up",
       function()
-        x.client = x:new(SLOW)
+        x:use(SLOW)
         post("/wrong", {})
         x:settle(function() return status end)
-        assert.equal(1, exchange.adds_up(x.client).rejected)
+        assert.equal(1, h.adds_up(x.client).rejected)
         assert.is_nil(x.client:stats().retry_at)
         post("/right", {})
         x:capture("a.b")
@@ -301,7 +290,7 @@ describe("a post", function()
     it("is retried after " .. status .. " when x-should-retry says so",
       function()
         post("/x", {})
-        assert.equal(1, x:settle(exchange.sequence {
+        assert.equal(1, x:settle(h.sequence {
           { status, { ["X-Should-Retry"] = "true" } },
         }).delivered)
         assert.equal(2, #x.requests)
@@ -309,26 +298,26 @@ describe("a post", function()
 
     it("leaves it to events that " .. status .. " pauses what is queued",
       function()
-        x.client = x:new(SLOW)
+        x:use(SLOW)
         x:capture("a.b")
         x:serve(function() return status end, function()
           return x:paused()
         end)
         post("/x", {})
         x:serve_while(function() return #x.requests == 1 end, nil, 0.2)
-        assert.equal(2, exchange.adds_up(x.client).pending)
+        assert.equal(2, h.adds_up(x.client).pending)
       end)
   end
 
   for _, status in ipairs { 401, 402, 407, 421, 423, 425, 429 } do
     it("is kept after " .. status .. ", and what is queued pauses", function()
-      x.client = x:new(SLOW)
+      x:use(SLOW)
       post("/x", {})
       x:serve(function() return status end, function() return x:paused() end)
       x:capture("a.b")
       post("/y", {})
       x:serve_while(function() return #x.requests == 1 end, nil, 0.2)
-      local stats = exchange.adds_up(x.client)
+      local stats = h.adds_up(x.client)
       assert.equal(3, stats.pending)
       assert.equal(0, stats.rejected)
     end)
@@ -337,7 +326,7 @@ describe("a post", function()
   for _, status in ipairs { 401, 403, 404, 405 } do
     it("ends with " .. status .. " when it is waited for, and nothing pauses",
       function()
-        x.client = x:new(SLOW)
+        x:use(SLOW)
         local future = post("/x", {}, { future = true })
         assert.equal(status, assert_error(({
           [401] = "AuthenticationError", [403] = "PermissionDeniedError",
@@ -352,7 +341,7 @@ describe("a post", function()
 
   it("that is rejected is told to on_error, with its path", function()
     local heard = {}
-    x.client = x:new {
+    x:use {
       log_level = "off", max_in_flight = 1,
       on_error = function(err, body, json)
         heard[#heard + 1] = { err.name, err.path, body or "none", json }
@@ -381,7 +370,7 @@ describe("seerstack.post", function()
       print((select(2, pcall(seerstack.post))))
       print(seerstack.default():flush(10))
       print(seerstack.poll() == 0, seerstack.stats().delivered == 3)
-    ]] }, exchange.ok)
+    ]] }, h.ok)
     assert.equal([[
 true
 true

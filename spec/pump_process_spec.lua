@@ -1,11 +1,5 @@
-local expect = require "spec.support.expect"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 -- capture(first, last, client) captures numbered events; tell(...) prints a
 -- line at once; stay() keeps the process there until it is killed. The time to
@@ -13,7 +7,7 @@ local wait = require "spec.support.wait"
 local PREAMBLE = [[
   local seerstack = require "seerstack"
   local options = { thread = false, %s }
-  options.exit_timeout = (options.exit_timeout or 10) * ]] .. slow .. [[
+  options.exit_timeout = (options.exit_timeout or 10) * ]] .. h.slow .. [[
 
   local client = seerstack.new(options)
   local function capture(first, last, other)
@@ -31,15 +25,8 @@ local PREAMBLE = [[
 ]]
 
 describe("a process without a thread", function()
-  local server, children
-
-  setup(function()
-    server = standin.start()
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
+  local server = h.standin()
+  local children
 
   before_each(function()
     server:config {
@@ -57,24 +44,24 @@ describe("a process without a thread", function()
   end)
 
   local function start(options, code, env, prefix)
-    local child = script.start {
+    local child = h.start {
       code = PREAMBLE:format(options) .. code, timeout = 25, prefix = prefix,
-      env = script.environment(server.url, "sk_test_standin", env),
+      env = h.environment(server.url, "sk_test_standin", env),
     }
     children[#children + 1] = child
     return child
   end
 
   local function run(...)
-    return expect.ended_well(start(...):wait())
+    return h.ended_well(start(...):wait())
   end
 
   local function assert_received(count)
-    expect.received(server, count)
+    h.assert_received(server, count)
   end
 
   local function wait_for_line(child, line)
-    wait.until_(function()
+    h.wait(function()
       return ("\n" .. child:stdout()):find("\n" .. line .. "\n", 1, true)
     end, 10, 0.005, line)
   end
@@ -89,12 +76,12 @@ describe("a process without a thread", function()
       stay()
     ]])
     wait_for_line(child, "before")
-    assert.same({}, process.threads(child:pid()))
-    wait.until_(function() return server:status().requests > 0 end, 10)
-    assert.same({}, process.threads(child:pid()))
-    assert.is_true(#process.tcp_sockets(child:pid()) > 0)
+    assert.same({}, h.process.threads(child:pid()))
+    h.wait(function() return server:status().requests > 0 end, 10)
+    assert.same({}, h.process.threads(child:pid()))
+    assert.is_true(#h.process.tcp_sockets(child:pid()) > 0)
     wait_for_line(child, "after")
-    assert.same({}, process.threads(child:pid()))
+    assert.same({}, h.process.threads(child:pid()))
     assert_received(20)
   end)
 
@@ -103,7 +90,7 @@ describe("a process without a thread", function()
       local result = start("exit_timeout = 15", "capture(1, 900)\n"
         .. (ending or "")):wait()
       assert.equal(status or 0, result.status)
-      assert.is_true(result.seconds < 12 * slow)
+      assert.is_true(result.seconds < 12 * h.slow)
       assert_received(900)
       return result.stderr
     end
@@ -164,7 +151,7 @@ describe("a process without a thread", function()
       local result = start("rate_limit = 100", "capture(1, 300)"):wait()
       assert.equal(205, lost(result))
       assert.matches("the rate limit allows no more", result.stderr)
-      assert.is_true(result.seconds < 5 * slow)
+      assert.is_true(result.seconds < 5 * h.slow)
       assert_received(95)
     end)
 
@@ -176,7 +163,7 @@ describe("a process without a thread", function()
         { SEERSTACK_BASE_URL = "http://127.0.0.1:" .. port }):wait()
       bound:close()
       assert.equal(50, lost(result))
-      assert.is_true(result.seconds < 2 * slow)
+      assert.is_true(result.seconds < 2 * h.slow)
     end)
 
     it("when the key is wrong", function()
@@ -184,18 +171,18 @@ describe("a process without a thread", function()
       local result = start("", "capture(1, 20)"):wait()
       assert.equal(20, lost(result))
       assert.matches("before exit: 401 ", result.stderr)
-      assert.is_true(result.seconds < 6 * slow)
+      assert.is_true(result.seconds < 6 * h.slow)
     end)
 
     it("when it is not to wait at all", function()
       server:config { delay = 10 }
       local result = start("exit_timeout = 0", "capture(1, 5)"):wait()
       assert.equal(5, lost(result))
-      assert.is_true(result.seconds < 2 * slow)
+      assert.is_true(result.seconds < 2 * h.slow)
     end)
 
     it("when the server never answers", function()
-      local silent = servers.new()
+      local silent = h.server.new()
       local child = start("exit_timeout = 1", "capture(1, 7)",
         { SEERSTACK_BASE_URL = silent.url })
       assert(silent:serve {
@@ -207,7 +194,7 @@ describe("a process without a thread", function()
       local result = child:wait()
       assert.equal(7, lost(result))
       assert.equal(7, #silent.requests)
-      assert.is_true(result.seconds >= slow and result.seconds < 6 * slow)
+      assert.is_true(result.seconds >= h.slow and result.seconds < 6 * h.slow)
     end)
   end)
 
@@ -225,8 +212,8 @@ describe("a process without a thread", function()
         stay()
       ]])
       wait_for_line(child, "delivered")
-      assert.equal(1, #process.threads(child:pid()))
-      wait.until_(function() return server:count() == 30 end, 10)
+      assert.equal(1, #h.process.threads(child:pid()))
+      h.wait(function() return server:count() == 30 end, 10)
       assert_received(30)
     end)
 
@@ -239,8 +226,8 @@ describe("a process without a thread", function()
         stay()
       ]])
       wait_for_line(child, "delivered")
-      assert.equal(1, #process.threads(child:pid()))
-      wait.until_(function() return server:count() == 30 end, 10)
+      assert.equal(1, #h.process.threads(child:pid()))
+      h.wait(function() return server:count() == 30 end, 10)
       assert_received(30)
     end)
   end)

@@ -1,12 +1,9 @@
-local exchange = require "spec.support.exchange"
-local process = require "spec.support.process"
-local shell = require "dev.shell"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
 
 -- Nothing in this file may start a thread: one would send for all clients.
 local function assert_no_thread()
-  assert.same({}, process.threads(shell.own_pid()))
+  assert.same({}, h.process.threads(h.shell.own_pid()))
 end
 
 local function hold()
@@ -26,7 +23,7 @@ describe("client:pump", function()
     options = options or {}
     options.thread = false
     options.log_level = options.log_level or "off"
-    x = exchange.open(options)
+    x = h.open(options)
     return x.client
   end
 
@@ -45,7 +42,7 @@ describe("client:pump", function()
     x:serve(handler, function()
       return (client or x.client):pump() == (left or 0)
     end)
-    return exchange.adds_up(x.client)
+    return h.adds_up(x.client)
   end
 
   -- Until all that may be in flight at a time is with the server.
@@ -129,7 +126,7 @@ describe("client:pump", function()
     local seconds = seconds_of(function()
       assert.equal(1, client:pump(0.3))
     end)
-    assert.is_true(seconds >= 0.29 and seconds < 5 * slow)
+    assert.is_true(seconds >= 0.29 and seconds < 5 * h.slow)
   end)
 
   it("does not wait when there is nothing to send", function()
@@ -144,7 +141,7 @@ describe("client:pump", function()
       overflow = "drop_oldest",
     }
     x:capture "a"
-    x:serve(exchange.sequence { { 503 } }, function()
+    x:serve(h.sequence { { 503 } }, function()
       client:pump()
       return client:stats().last_error ~= nil
     end)
@@ -155,7 +152,7 @@ describe("client:pump", function()
   end)
 
   it("keeps to the rate limit", function()
-    local client = open { rate_limit = 20, max_age = 2 * slow }
+    local client = open { rate_limit = 20, max_age = 2 * h.slow }
     x:capture_many(30)
     deliver(11)
     assert.equal(19, #x.requests)
@@ -176,7 +173,7 @@ describe("client:pump", function()
   it("tries again what failed, under the same key", function()
     open()
     x:capture "a"
-    deliver(0, exchange.sequence {
+    deliver(0, h.sequence {
       { 503 }, { "close" }, { 429, { ["retry-after-ms"] = 20 } },
     })
     assert.equal(4, #x.requests)
@@ -191,7 +188,7 @@ describe("client:pump", function()
     open()
     x:identify("u", "first")
     x:identify("u", "second")
-    deliver(0, exchange.sequence { { 503 } })
+    deliver(0, h.sequence { { 503 } })
     assert.same({ "first", "first", "second" }, x:names())
   end)
 
@@ -216,7 +213,7 @@ describe("client:pump", function()
     }
     x:capture "a"
     x:capture "b"
-    deliver(0, exchange.sequence { { 422 }, { 422 } })
+    deliver(0, h.sequence { { 422 }, { 422 } })
     local lost = {}
     for _, text in ipairs(told) do
       if text ~= "error" then
@@ -241,7 +238,7 @@ describe("client:pump", function()
   it("delivers what a collected client has left", function()
     open()
     x:capture_many(5)
-    x.client = x:new { thread = false, log_level = "off" }
+    x:use { thread = false, log_level = "off" }
     collectgarbage()
     collectgarbage()
     x:serve(nil, function()

@@ -1,11 +1,5 @@
-local expect = require "spec.support.expect"
-local merged = require "spec.support.merged"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 local PREAMBLE = [[
   local seerstack = require "seerstack"
@@ -21,25 +15,12 @@ local PREAMBLE = [[
   end
 ]]
 
-local server
-
-setup(function()
-  server = standin.start()
-end)
-
-teardown(function()
-  server:stop()
-end)
-
-before_each(function()
-  server:config { delay = false }
-  server:reset()
-end)
+local server = h.standin()
 
 local function start(options, code, env, prefix)
-  return script.start {
+  return h.start {
     code = PREAMBLE:format(options) .. code, prefix = prefix,
-    env = script.environment(server.url, server.key, merged({
+    env = h.environment(server.url, server.key, h.merge({
       http_proxy = false,
       all_proxy = false,
       ALL_PROXY = false,
@@ -48,19 +29,19 @@ local function start(options, code, env, prefix)
 end
 
 local function run(...)
-  return expect.ended_well(start(...):wait()).stdout
+  return h.ended_well(start(...):wait()).stdout
 end
 
 local function assert_received(count)
-  expect.received(server, count)
+  h.assert_received(server, count)
 end
 
 describe("where the system refuses threads", function()
   -- None is granted until `refused` were asked for; all names are this
   -- machine's.
   local function env(refused, more)
-    return merged({
-      LD_PRELOAD = preload "threads" .. ":" .. preload "resolver",
+    return h.merge({
+      LD_PRELOAD = h.preload "threads" .. ":" .. h.preload "resolver",
       SEER_THREADS_REFUSED = refused or 1000000,
     }, more)
   end
@@ -173,11 +154,11 @@ describe("a signal", function()
   local function terminate(code)
     server:config { delay = 30 }
     child = start("thread = false", "capture(1, 1)\n" .. code)
-    wait.until_(function() return server:status().requests > 0 end, 10)
+    h.wait(function() return server:status().requests > 0 end, 10)
     child:kill("TERM")
     local result = child:wait()
     assert.equal(15, result.signal)
-    assert.is_true(result.seconds < 15 * slow)
+    assert.is_true(result.seconds < 15 * h.slow)
   end
 
   it("reaches a program that pumps", function()
@@ -253,7 +234,7 @@ describe("a connection that the server resets", function()
   local function start_with_pipe(way, options, code)
     return start(options .. ", log_level = 'off'", code, {
       SEERSTACK_BASE_URL = way.url, SSL_CERT_FILE = server.ca_file,
-      LD_PRELOAD = preload "pipes",
+      LD_PRELOAD = h.preload "pipes",
     }, "env --default-signal=PIPE")
   end
 

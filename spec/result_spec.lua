@@ -1,8 +1,6 @@
 local cjson = require "cjson"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local server = require "spec.support.server"
-local standin = require "dev.standin"
 
 local NAMES = {
   [400] = "BadRequestError",
@@ -46,8 +44,8 @@ local PROGRAM = [[
 
 -- What that program is given for an answer, in the form of server:serve.
 local function given(answer, method)
-  local s = server.new()
-  local child = script.start {
+  local s = h.server.new()
+  local child = h.start {
     env = { SEERSTACK_BASE_URL = s.url, SEERSTACK_API_KEY = "sk_test_x" },
     code = PROGRAM:format(method or "events.capture"),
   }
@@ -150,7 +148,7 @@ describe("an error's name", function()
   local api, client
 
   setup(function()
-    api = standin.start()
+    api = h.start_standin()
     client = seerstack.new { api_key = api.key, base_url = api.url }
   end)
 
@@ -291,8 +289,8 @@ describe("an answer's JSON", function()
 
   it("is read without regard to the host's settings of lua-cjson",
     function()
-      local s = server.new()
-      local child = script.start {
+      local s = h.server.new()
+      local child = h.start {
         env = { SEERSTACK_BASE_URL = s.url, SEERSTACK_API_KEY = "sk_x" },
         code = [[
           local cjson = require "cjson"

@@ -1,7 +1,7 @@
 -- A program that sees and tells all there is, at the level debug, while the
 -- server and a proxy send every secret back: none of them comes out.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local mime = require "mime"
 
 -- No secret is without "hush" but what is coded in base64.
@@ -13,7 +13,7 @@ local BASIC = mime.b64("me:hush")
 local x
 
 before_each(function()
-  x = exchange.open()
+  x = h.open()
   x.key = KEY
 end)
 
@@ -289,7 +289,7 @@ local function new_handler()
       return echo(request, number, "Location: " .. host .. "/moved?k="
         .. KEY .. "\r\n")
     elseif seen[id] > 3 and not name:find "forever" then
-      return exchange.ok()
+      return h.ok()
     end
     return echo(request, number)
   end

@@ -1,8 +1,8 @@
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local function run(code)
-  local result = script.run { code = code }
+  local result = h.script.run { code = code }
   assert.equal(0, result.status, result.stderr)
   assert.equal("", result.stderr)
   return result.stdout

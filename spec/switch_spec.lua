@@ -1,25 +1,15 @@
 -- Clients that send nothing: enabled = false, and test_mode.
 
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local assert_raises = expect.raises
+local assert_raises = h.assert_raises
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- A client of the server, which must get nothing.
 local function new(options)
-  return seerstack.new(merged({ base_url = x.url, api_key = x.key }, options))
+  return seerstack.new(h.merge({ base_url = x.url, api_key = x.key }, options))
 end
 
 local function assert_nothing_came()
@@ -28,7 +18,7 @@ end
 
 -- Counts that are not named must be 0.
 local function assert_counts(expected, client)
-  local stats = exchange.adds_up(client)
+  local stats = h.adds_up(client)
   for _, name in ipairs { "accepted", "delivered", "rejected", "dropped",
     "pending", "missed" } do
     assert.equal(expected[name] or 0, stats[name], name)
@@ -51,7 +41,7 @@ end
 
 -- What a program without a key sees that uses clients in every way.
 local function use(options, env)
-  env = merged({ SEERSTACK_API_KEY = "" }, env)
+  env = h.merge({ SEERSTACK_API_KEY = "" }, env)
   return x:child { env = env, code = ([[
     local seerstack = require "seerstack"
     local client = seerstack.new { %s }

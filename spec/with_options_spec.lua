@@ -1,28 +1,18 @@
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
+local h = require "spec.helper"
 
-local assert_raises = expect.raises
+local assert_raises = h.assert_raises
 
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
   initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
 }
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- From here on x.client is another one.
 local function use(options)
   options.log_level = options.log_level or "off"
-  x.client = x:new(options)
+  x:use(options)
   return x.client
 end
 
@@ -33,7 +23,7 @@ end
 local function pending(clients)
   local sum = 0
   for _, client in ipairs(clients) do
-    sum = sum + exchange.adds_up(client).pending
+    sum = sum + h.adds_up(client).pending
   end
   return sum
 end
@@ -45,7 +35,7 @@ end
 
 local function request_of(name)
   for _, request in ipairs(x.requests) do
-    if exchange.body_of(request).name == name then
+    if h.body_of(request).name == name then
       return request
     end
   end
@@ -83,10 +73,10 @@ describe("client:with_options", function()
       assert.equal("QueueFullError", err.name)
     end
     assert.equal(7, pending { parent, child, wide })
-    settle({ parent, child, wide }, exchange.sequence { { 400 } })
+    settle({ parent, child, wide }, h.sequence { { 400 } })
     assert.equal(7, #x.requests)
     for i, client in ipairs { parent, child, wide } do
-      local stats = exchange.adds_up(client)
+      local stats = h.adds_up(client)
       assert.equal(i == 3 and 3 or 2, stats.accepted)
       assert.equal(stats.accepted, stats.delivered + stats.rejected)
     end
@@ -123,9 +113,9 @@ describe("client:with_options", function()
     capture(child, "child")
     settle { parent, child }
     assert.equal("parent", request_of("parent").headers["x-a"])
-    assert.same({ a = 1 }, exchange.body_of(request_of "parent").data)
+    assert.same({ a = 1 }, h.body_of(request_of "parent").data)
     assert.equal("child", request_of("child").headers["x-a"])
-    assert.same({ a = 2 }, exchange.body_of(request_of "child").data)
+    assert.same({ a = 2 }, h.body_of(request_of "child").data)
   end)
 
   it("merges headers and query", function()
@@ -378,20 +368,20 @@ describe("a client and its client", function()
   end)
 
   it("may each be collected while the other lives", function()
-    local parent = exchange.client(x.url, { api_key = x.key,
+    local parent = h.client(x.url, { api_key = x.key,
       headers = { ["X-A"] = "b" }, log_level = "off" })
     local child = parent:with_options {}
     local weak = setmetatable({ parent, child }, { __mode = "v" })
     capture(parent, "before")
     parent = nil
-    collect()
-    collect()
+    h.collect()
+    h.collect()
     assert.is_nil(parent or weak[1])
     local grandchild = child:with_options {}
     capture(child, "after")
     child = nil
-    collect()
-    collect()
+    h.collect()
+    h.collect()
     assert.is_nil(child or weak[2])
     capture(grandchild, "last")
     x:serve_requests(3)

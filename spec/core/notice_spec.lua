@@ -1,20 +1,10 @@
 -- When callbacks hear of what has come up, how much of it is kept until
 -- then, and what ends it.
 
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local no_leaks = require "spec.support.no_leaks"
+local h = require "spec.helper"
 
-local x, calls
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
+local calls
 
 local function no()
   return 400, nil, "no"
@@ -23,19 +13,19 @@ end
 -- Gives the exchange a client whose on_error keeps the names of the events
 -- in `calls`.
 local function listen(options)
-  local all = merged({
+  local all = h.merge({
     log_level = "off", max_in_flight = 1, on_error = function(_, event)
       calls[#calls + 1] = event.name
     end,
   }, options)
   calls = {}
-  x.client = x:new(all)
+  x:use(all)
   return x.client
 end
 
 -- Has events rejected, which nobody hears of yet.
 local function lose(count, prefix)
-  local before = exchange.adds_up(x.client).rejected
+  local before = h.adds_up(x.client).rejected
   x:capture_many(count, prefix)
   assert.equal(before + count, x:settle(no).rejected)
 end
@@ -138,7 +128,7 @@ describe("a loss", function()
     client:captured()
     assert.is_string(tostring(client) .. tostring(future))
     client:with_options {}:poll()
-    collect()
+    h.collect()
     assert.same({}, calls)
     assert.equal(1, client:poll())
     assert.same({ "n1" }, calls)
@@ -373,7 +363,7 @@ end)
 
 describe("a fork", function()
   it("leaves what is unheard to the parent", function()
-    local child = x:child({ env = no_leaks, code = [[
+    local child = x:child({ env = h.NO_LEAKS, code = [[
       local native = require "seer_spec_native"
       local socket = require "socket"
       local who, heard = "parent", {}

@@ -1,16 +1,13 @@
 -- Redirects of waited-for requests between http and https.
 
-local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
-local standin = require "dev.standin"
-local tunnel = require "spec.support.tunnel"
+local h = require "spec.helper"
 
 local EVENT = { name = "a.b" }
 
 local api, impostor, x, other
 
 setup(function()
-  api, impostor = standin.start(), standin.start()
+  api, impostor = h.start_standin(), h.start_standin()
 end)
 
 teardown(function()
@@ -19,7 +16,7 @@ teardown(function()
 end)
 
 before_each(function()
-  x, other = exchange.open(), server.new()
+  x, other = h.open(), h.server.new()
   for _, started in ipairs { api, impostor } do
     started:reset()
     started:config {
@@ -58,7 +55,7 @@ end
 local function start_at_http(status, to, lead)
   x.client = waiting(lead and "http://localhost:" .. lead.port or x.url)
   local future = x.client.events.capture(EVENT, { future = true })
-  x:serve(exchange.sequence { { status, location(to) } }, function()
+  x:serve(h.sequence { { status, location(to) } }, function()
     if lead then
       lead:step()
     end
@@ -79,7 +76,7 @@ describe("a redirect from http to https", function()
   end)
 
   it("goes without the key though host and port are the same", function()
-    local both = tunnel.new { plain = x.server.port, tls = api.tls_port }
+    local both = h.tunnel.new { plain = x.server.port, tls = api.tls_port }
     local _, _, err = start_at_http(307,
       "https://localhost:" .. both.port .. "/capture", both)
     both:close()
@@ -171,7 +168,7 @@ describe("a redirect from https to http", function()
       assert.is_nil((other:accept(0)))
       api:config { fail_status = false }
       assert.is_true(client:flush(10))
-      assert.equal(1, exchange.adds_up(client).delivered)
+      assert.equal(1, h.adds_up(client).delivered)
       assert.equal(1, api:count())
     end)
 end)

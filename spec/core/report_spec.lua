@@ -1,19 +1,8 @@
 -- What clients without a logger write to the standard error.
 
-local exchange = require "spec.support.exchange"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- For programs: new(options) makes a client that sends one event at a time
 -- and soon again; run(name) captures an event and waits for its end;
@@ -63,10 +52,10 @@ end
 local function by_name()
   local seen = {}
   return function(request)
-    local name = exchange.body_of(request).name
+    local name = h.body_of(request).name
     local status = tonumber(name:match "%d+")
     if seen[name] or not status then
-      return exchange.ok()
+      return h.ok()
     end
     seen[name] = true
     return status, nil, "because " .. status
@@ -142,7 +131,7 @@ describe("log_level", function()
 
   it("decides about a missing key, too", function()
     local function errors(level)
-      return script.run { code = [[
+      return h.script.run { code = [[
         local seerstack = require "seerstack"
         print(seerstack.capture { name = "a.b" })
         print(seerstack.capture { name = "a.b" })
@@ -204,7 +193,7 @@ describe("trouble", function()
     local lines = lines_of('run(new(), "n")', function()
       count = count + 1
       if count > 20 then
-        return exchange.ok()
+        return h.ok()
       end
       return 401, nil, "because 401"
     end)
@@ -213,7 +202,7 @@ describe("trouble", function()
   end)
 
   it("is summed up after five minutes", function()
-    local directory = shell.temporary_directory "clock"
+    local directory = h.shell.temporary_directory "clock"
     local clock = directory .. "/clock"
     local lines = lines_of([[
       local function pass(seconds)
@@ -234,10 +223,10 @@ describe("trouble", function()
       pass(903)
       run(client, "s400")
     ]], function() return 400, nil, "because 400" end, {
-      LD_PRELOAD = preload "wall_clock", SEER_CLOCK_FILE = clock,
+      LD_PRELOAD = h.preload "wall_clock", SEER_CLOCK_FILE = clock,
       SEER_CLOCK_MONOTONIC = "1",
     })
-    shell.remove(directory)
+    h.shell.remove(directory)
     assert.same({
       REJECTED,
       REJECTED .. " (5 more since the last report)",
@@ -305,7 +294,7 @@ describe("trouble", function()
     function()
       local code = 'run(new { log_level = "info" }, "n")'
       assert.same({ MADE, REFUSED, AGAIN }, (lines_of(code,
-        exchange.sequence { { 401, nil, "because 401" } })))
+        h.sequence { { 401, nil, "because 401" } })))
       assert.same({ MADE }, (lines_of(code)))
     end)
 end)

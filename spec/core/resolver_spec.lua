@@ -1,11 +1,5 @@
-local merged = require "spec.support.merged"
-local no_leaks = require "spec.support.no_leaks"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-local wait = require "spec.support.wait"
 
 -- A host whose address must be asked for: "localhost" would need not.
 local NAMED = "http://api.test"
@@ -24,10 +18,10 @@ local CAPTURE = [[
 
 describe("capture", function()
   local function start(url, code, delay)
-    return script.start {
+    return h.start {
       code = code,
-      env = script.environment(url, "sk_test_x", merged(no_leaks, {
-        LD_PRELOAD = delay and preload "resolver",
+      env = h.environment(url, "sk_test_x", h.merge(h.NO_LEAKS, {
+        LD_PRELOAD = delay and h.preload "resolver",
         SEER_RESOLVER_DELAY = delay,
         http_proxy = false,
         all_proxy = false,
@@ -38,7 +32,7 @@ describe("capture", function()
   end
 
   local function seconds_of(child)
-    return tonumber(wait.until_(function()
+    return tonumber(h.wait(function()
       return child:stdout():match("^(%S+)\n")
     end, 10))
   end
@@ -52,7 +46,7 @@ describe("capture", function()
 
   -- Each answer takes 5 s, so that one wait of 1,000 would show.
   it("returns at once while the server takes 5 s to answer", function()
-    local server = servers.new()
+    local server = h.server.new()
     local child = start(server.url, CAPTURE:format("exit_timeout = 0")
       .. "assert(client:stats().pending == 1000)\n"
       .. "while client:stats().pending == 1000 do socket.sleep(0.01) end")
@@ -63,7 +57,7 @@ describe("capture", function()
     })
     server:close()
     local result = child:wait()
-    assert.is_true(seconds_of(child) < slow)
+    assert.is_true(seconds_of(child) < h.slow)
     assert.is_true(result.seconds >= 5)
     assert.is_true(#server.requests >= 16)
   end)
@@ -71,9 +65,9 @@ describe("capture", function()
   it("returns at once while the resolver hangs", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 0"), 20)
     local result = child:wait()
-    assert.is_true(seconds_of(child) < slow)
+    assert.is_true(seconds_of(child) < h.slow)
     assert_told(result, 1000)
-    assert.is_true(result.seconds < 3 * slow)
+    assert.is_true(result.seconds < 3 * h.slow)
   end)
 
   it("returns at once after the resolver has hung for a while", function()
@@ -94,19 +88,19 @@ describe("capture", function()
     ]], 20)
     local result = child:wait()
     assert.equal(0, result.status)
-    assert.is_true(seconds_of(child) < slow)
-    assert.is_true(result.seconds < 6 * slow)
+    assert.is_true(seconds_of(child) < h.slow)
+    assert.is_true(result.seconds < 6 * h.slow)
   end)
 
   it("and exit give a hanging resolver 2 s, then tell", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 10"), 20)
     local result = child:wait()
     assert_told(result, 1000)
-    assert.is_true(result.seconds >= 2 and result.seconds < 5 * slow)
+    assert.is_true(result.seconds >= 2 and result.seconds < 5 * h.slow)
   end)
 
   it("and exit deliver when the resolver is merely slow", function()
-    local server = servers.new()
+    local server = h.server.new()
     local child = start(NAMED .. ":" .. server.port, [[
       local client = require "seerstack".new()
       assert(client.events.capture { name = "a.b" })
@@ -142,9 +136,9 @@ describe("capture", function()
     local result = child:wait()
     assert.equal(0, result.status)
     local forked = tonumber(result.stdout:match("\n(%S+)\n"))
-    assert.is_true(forked < 10 * slow)
+    assert.is_true(forked < 10 * h.slow)
     assert_told(result, 1000)
-    assert.is_true(result.seconds < 15 * slow)
+    assert.is_true(result.seconds < 15 * h.slow)
   end)
 
   it("does not wait for a server that accepts no connection", function()
@@ -156,7 +150,7 @@ describe("capture", function()
     local result = child:wait()
     first:close()
     listener:close()
-    assert.is_true(seconds_of(child) < slow)
+    assert.is_true(seconds_of(child) < h.slow)
     assert_told(result, 1000)
   end)
 end)

@@ -1,18 +1,16 @@
-local exchange = require "spec.support.exchange"
-local retrying = require "spec.support.retrying"
-local server = require "spec.support.server"
+local h = require "spec.helper"
 
-local SLOW, new, deliver = retrying.SLOW, retrying.new, retrying.deliver
-local assert_kept = retrying.assert_kept
-local assert_same_event = retrying.assert_same_event
+local SLOW, new, deliver = h.retrying.SLOW, h.retrying.new, h.retrying.deliver
+local assert_kept = h.retrying.assert_kept
+local assert_same_event = h.retrying.assert_same_event
 
 local x
 
 before_each(function()
-  x = retrying.open()
+  x = h.retrying.open()
 end)
 
-after_each(retrying.close)
+after_each(h.retrying.close)
 
 describe("a redirect", function()
   local function location(url)
@@ -26,7 +24,7 @@ describe("a redirect", function()
         x.client = new(SLOW)
         local before = #x.requests
         x:capture("a.b", { n = 1 })
-        local stats = x:settle(exchange.sequence {
+        local stats = x:settle(h.sequence {
           { status, location(to) },
         })
         assert.equal(1, stats.delivered)
@@ -74,7 +72,7 @@ describe("a redirect", function()
   end
 
   it("to another origin is not followed: the key stays", function()
-    local other = server.new()
+    local other = h.server.new()
     local authority = "127.0.0.1:" .. other.port
     for _, to in ipairs {
       other.url .. "/capture", "//" .. authority .. "/capture",

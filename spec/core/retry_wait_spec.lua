@@ -1,43 +1,32 @@
-local exchange = require "spec.support.exchange"
-local retrying = require "spec.support.retrying"
-local server = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
 
-local REJECTED, PAUSING = retrying.REJECTED, retrying.PAUSING
-local SLOW, assert_same_event = retrying.SLOW, retrying.assert_same_event
+local REJECTED, PAUSING = h.retrying.REJECTED, h.retrying.PAUSING
+local SLOW, assert_same_event = h.retrying.SLOW, h.retrying.assert_same_event
 
 local x
 
 before_each(function()
-  x = retrying.open()
+  x = h.retrying.open()
 end)
 
-after_each(retrying.close)
+after_each(h.retrying.close)
 
 describe("a waited-for request", function()
-  local api, client
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = h.standin()
+  local client
 
   -- Sends one event, and returns what it was given and the number of
   -- requests that it took.
   local function send(behaviour, options)
-    local key = exchange.key()
+    local key = h.key()
     api:reset()
     api:config { key = key, fail_status = false, fail_count = false,
       fail_headers = false }
     api:config(behaviour)
     options = options or {}
     options.api_key, options.log_level = key, "off"
-    client = exchange.client(api.url, options)
+    client = h.client(api.url, options)
     local response, message, err = client.events.capture({ name = "a.b" },
       { wait = true })
     return { response = response, message = message, err = err },
@@ -48,7 +37,7 @@ describe("a waited-for request", function()
     assert.is_nil(result.response)
     assert.equal(status .. " ", result.message:match "^%d+ ")
     assert.equal(status, result.err.status)
-    local stats = exchange.adds_up(client)
+    local stats = h.adds_up(client)
     assert.equal(1, stats.rejected)
     assert.equal(0, stats.pending)
   end
@@ -57,7 +46,7 @@ describe("a waited-for request", function()
     local result, requests = send {}
     assert.same({ success = true }, result.response)
     assert.equal(1, requests)
-    assert.equal(1, exchange.adds_up(client).delivered)
+    assert.equal(1, h.adds_up(client).delivered)
   end)
 
   for _, statuses in ipairs { REJECTED, PAUSING } do
@@ -117,7 +106,7 @@ describe("a waited-for request", function()
       }, SLOW)
       assert.same({ success = true }, result.response)
       assert.is_true(socket.gettime() - before >= 0.2)
-      assert.is_true(socket.gettime() - before < 8 * slow)
+      assert.is_true(socket.gettime() - before < 8 * h.slow)
     end
   end)
 
@@ -132,8 +121,8 @@ describe("a waited-for request", function()
   end)
 
   it("is retried when nobody listens", function()
-    local gone = server.refusing()
-    local lost = exchange.client(gone.url,
+    local gone = h.server.refusing()
+    local lost = h.client(gone.url,
       { initial_retry_delay = 0.1, log_level = "off" })
     for retries = 0, 2 do
       local before = socket.gettime()
@@ -143,11 +132,11 @@ describe("a waited-for request", function()
       assert.equal("APIConnectionError", err.name)
       assert.is_true(socket.gettime() - before >= 0.074 * retries)
     end
-    assert.equal(3, exchange.adds_up(lost).rejected)
+    assert.equal(3, h.adds_up(lost).rejected)
   end)
 
   it("is retried when there is no answer in time", function()
-    local silent = exchange.open { timeout = 0.1, max_retries = 2 }
+    local silent = h.open { timeout = 0.1, max_retries = 2 }
     local response, _, err = silent.client.events.capture({ name = "a.b" },
       { wait = true })
     assert.is_nil(response)
@@ -155,7 +144,7 @@ describe("a waited-for request", function()
     silent:serve_requests(3)
     assert_same_event(silent.requests)
     assert.equal(3, #silent.requests)
-    assert.equal(1, exchange.adds_up(silent.client).rejected)
+    assert.equal(1, h.adds_up(silent.client).rejected)
     silent:close()
   end)
 
@@ -167,7 +156,7 @@ describe("a waited-for request", function()
         }
         assert(client.events.capture({ name = "a.b" }, { wait = true }))
       ]],
-    }, exchange.sequence {
+    }, h.sequence {
       { 500 }, { "close" }, { 429 }, { "reset" }, { 409 },
     })
     assert.equal(6, #x.requests)
@@ -185,7 +174,7 @@ describe("a waited-for request", function()
   local function redirect(status, to)
     local before = #x.requests
     local result = x:child({ code = REDIRECTED },
-      exchange.sequence { { status, { Location = to } } })
+      h.sequence { { status, { Location = to } } })
     return result.stdout, x.requests[before + 1], x.requests[before + 2]
   end
 

@@ -1,15 +1,10 @@
 -- The collector at every moment at which it can run, and what finalizers do
 -- then.
 
-local script = require "spec.support.script"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 describe("the collector", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = h.standin()
 
   -- All that the module does, in one program.
   local SCENARIO = [=[
@@ -108,9 +103,9 @@ describe("the collector", function()
   ]=]
 
   local function run(code)
-    local result = script.run {
+    local result = h.script.run {
       code = code,
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
       timeout = 300,
     }
     assert.equal("", (result.stderr:gsub("seerstack: [^\n]*\n", "")))

@@ -1,19 +1,17 @@
 -- What would end a process badly if it caught the thread at a bad time.
 
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local server = require "spec.support.server"
+local h = require "spec.helper"
 
 describe("a process that ends", function()
   local scripted
 
-  before_each(function() scripted = server.new() end)
+  before_each(function() scripted = h.server.new() end)
   after_each(function() scripted:close() end)
 
   -- The libraries clean up after themselves then: what OpenSSL works with is
   -- gone while somebody may still be in it.
   it("does not leave the thread within the TLS library", function()
-    local result = script.run {
+    local result = h.script.run {
       code = [[
         local seerstack = require "seerstack"
         local client = seerstack.new { exit_timeout = 0, log_level = "off" }
@@ -28,8 +26,8 @@ describe("a process that ends", function()
           require "socket".sleep(0.01)
         end
       ]],
-      env = script.environment("https://127.0.0.1:" .. scripted.port, "k", {
-        LD_PRELOAD = preload "slow_tls", SEER_SLOW_TLS = 1500,
+      env = h.environment("https://127.0.0.1:" .. scripted.port, "k", {
+        LD_PRELOAD = h.preload "slow_tls", SEER_SLOW_TLS = 1500,
       }),
     }
     assert.equal("", result.stderr)

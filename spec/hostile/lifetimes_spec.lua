@@ -1,22 +1,16 @@
 -- Clients, states, threads and coroutines that end at a bad time.
 
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 local FEWER = os.getenv "SANITIZER" and 5 or 1
 
 describe("when", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = h.standin()
 
   local function run(code)
-    local result = script.run {
+    local result = h.script.run {
       code = code,
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
       timeout = 240,
     }
     assert.equal("", result.stderr)
@@ -36,7 +30,7 @@ describe("when", function()
   end
 
   it("a client is collected while it sends, all is delivered", function()
-    local x = exchange.open { max_in_flight = 4 }
+    local x = h.open { max_in_flight = 4 }
     x:capture_many(20)
     local held = {}
     -- What is in flight is answered after the client has gone.
@@ -155,7 +149,7 @@ describe("when", function()
   describe("coroutines", function()
     local x
 
-    before_each(function() x = exchange.open { log_level = "off" } end)
+    before_each(function() x = h.open { log_level = "off" } end)
     after_each(function() x:close() end)
 
     it("capture and are abandoned, their events arrive", function()
@@ -210,7 +204,7 @@ describe("when", function()
         yielding = false
         assert.is_true(client.events.capture { name = "b" })
         x:serve(nil, function() return client:stats().pending == 0 end)
-        local stats = exchange.adds_up(client)
+        local stats = h.adds_up(client)
         assert.equal(2, stats.accepted)
         assert.equal(1, stats.delivered)
         assert.equal(1, stats.dropped_by.before_send)
@@ -229,7 +223,7 @@ describe("when", function()
           return client:poll() > 0, "polled"
         end)
         assert.same({ true, "polled" }, { run_it() })
-        assert.equal(1, exchange.adds_up(client).rejected)
+        assert.equal(1, h.adds_up(client).rejected)
       end)
 
     it("are the only ones that have the client, it lives", function()
@@ -262,7 +256,7 @@ describe("when", function()
 
     for what, value in pairs(ODD) do
       it("callbacks may raise " .. what, function()
-        local x = exchange.open()
+        local x = h.open()
         local function raise()
           error(value or nil, 0)
         end
@@ -281,7 +275,7 @@ describe("when", function()
         x:serve(function() return 400, nil, "{}" end,
           function() return client:stats().pending == 0 end)
         client:poll()
-        assert.equal(1, exchange.adds_up(client).rejected)
+        assert.equal(1, h.adds_up(client).rejected)
         x:close()
       end)
     end

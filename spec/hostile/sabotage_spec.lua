@@ -3,24 +3,18 @@
 -- metatable to something else, or debug.setuservalue, setupvalue and
 -- getregistry have replaced what is the module's.
 
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local standin = require "dev.standin"
 
 local jit = rawget(_G, "jit")
 
 describe("a state", function()
-  local api
-
-  setup(function() api = standin.start() end)
-  teardown(function() api:stop() end)
-  before_each(function() api:reset() end)
+  local api = h.standin()
 
   -- A program that is sabotaged before or after the module is loaded. It must
   -- send, wait, refuse and end as ever.
   local function run(before, after)
-    return script.run {
+    return h.script.run {
       code = before .. "\n" .. [[
         local assert, print, write = assert, print, io.write
         local seerstack = require "seerstack"
@@ -55,7 +49,7 @@ describe("a state", function()
         assert(client:close(20))
         write "well"
       ]],
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
     }
   end
 
@@ -160,7 +154,7 @@ describe("a state", function()
 
   for what, code in pairs(BAD_CJSON) do
     it("in which lua-cjson is " .. what .. " gets an error", function()
-      local result = script.run {
+      local result = h.script.run {
         code = "package.loaded.cjson = nil\n" .. code .. [[
 
           print(pcall(require, "seerstack"))
@@ -184,7 +178,7 @@ describe("a state", function()
         "function() return setmetatable({}, { __index = error }) end",
         "function() return ('x'):rep(2 ^ 20) end",
       } do
-        local result = script.run {
+        local result = h.script.run {
           code = [[
             package.loaded.cjson = {
               new = function()
@@ -206,7 +200,7 @@ describe("a state", function()
             assert(client:close(20))
             io.write "well"
           ]],
-          env = script.environment(api.url, api.key),
+          env = h.environment(api.url, api.key),
         }
         assert.equal("", result.stderr)
         assert.equal("well", result.stdout)
@@ -217,7 +211,7 @@ end)
 describe("a call", function()
   local x
 
-  before_each(function() x = exchange.open { log_level = "off" } end)
+  before_each(function() x = h.open { log_level = "off" } end)
   after_each(function() x:close() end)
 
   local WRONG = {

@@ -1,11 +1,5 @@
 local cjson = require "cjson"
-local host = require "spec.support.host"
-local merged = require "spec.support.merged"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 -- The interpreters of the system, and the build of the module for each.
 local BUILDS = {
@@ -36,15 +30,8 @@ local PREAMBLE = [[
   end
 ]]
 
-local server, started
-
-setup(function()
-  server = standin.start()
-end)
-
-teardown(function()
-  server:stop()
-end)
+local server = h.standin()
+local started
 
 before_each(function()
   server:config { delay = false }
@@ -56,7 +43,7 @@ after_each(function()
   for _, child in pairs(started) do
     child:finish()
   end
-  host.clean_up()
+  h.host.clean_up()
 end)
 
 -- Starts a program in every interpreter, each with a thread and without:
@@ -64,15 +51,15 @@ end)
 local function start_all(code, env)
   for interpreter, build in pairs(BUILDS) do
     for _, thread in ipairs { "", " without a thread" } do
-      local all = merged({
-        LUA_CPATH = ("%s/build/%s/?.so;;"):format(host.root, build),
+      local all = h.merge({
+        LUA_CPATH = ("%s/build/%s/?.so;;"):format(h.host.root, build),
         LUA_PATH = ";;",
         SEERSTACK_BASE_URL = server.url,
         SEERSTACK_API_KEY = server.key,
         WHO = interpreter .. thread,
         THREAD = thread ~= "" and "no" or "yes",
       }, env)
-      started[interpreter .. thread] = script.start {
+      started[interpreter .. thread] = h.start {
         code = PREAMBLE .. code, interpreter = interpreter, env = all,
         prefix = "env --default-signal=INT", timeout = 40,
       }
@@ -140,7 +127,7 @@ describe("Ctrl-C", function()
   local silent -- answers when it is told to
 
   before_each(function()
-    silent = servers.new()
+    silent = h.server.new()
   end)
 
   after_each(function()
@@ -318,8 +305,8 @@ describe("a child", function()
     assert_each("0 of some", function(child)
       local own, parents, tcp =
         child:wait().stdout:match("(.-)\n=\n(.-)\n=\n(.*)")
-      local open = #process.tcp_among(parents, tcp)
-      return #process.tcp_among(own, tcp) .. " of "
+      local open = #h.process.tcp_among(parents, tcp)
+      return #h.process.tcp_among(own, tcp) .. " of "
         .. (open > 0 and "some" or "none")
     end)
     assert_delivered(16)
@@ -349,13 +336,13 @@ describe("os.setlocale", function()
   local directory
 
   setup(function()
-    directory = shell.temporary_directory "locale"
-    assert.equal(0, shell.run("localedef -i de_DE -f UTF-8 "
-      .. shell.quote(directory .. "/de_DE.UTF-8")))
+    directory = h.shell.temporary_directory "locale"
+    assert.equal(0, h.shell.run("localedef -i de_DE -f UTF-8 "
+      .. h.shell.quote(directory .. "/de_DE.UTF-8")))
   end)
 
   teardown(function()
-    shell.remove(directory)
+    h.shell.remove(directory)
   end)
 
   -- In a locale that writes 1,5: also for what the program makes of strings.
@@ -411,7 +398,7 @@ describe("os.setlocale", function()
   end)
 
   it("changes nothing in what is read from an answer", function()
-    local fractions = servers.new()
+    local fractions = h.server.new()
     start_all(GERMAN .. [[
       for i, one in ipairs { before, after } do
         local response = assert(one.events.capture(event("n" .. i),

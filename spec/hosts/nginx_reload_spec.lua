@@ -1,14 +1,15 @@
 -- examples/nginx under load: when nginx has stopped, what was captured has
 -- arrived, to the last event.
 
-local count = require "spec.support.nginx_count"
-local standin = require "dev.standin"
+local h = require "spec.helper"
+
+local count = h.nginx_count
 
 describe("nginx under load", function()
   local api, load
 
   before_each(function()
-    api = standin.start { keep = false }
+    api = h.start_standin { keep = false }
   end)
 
   after_each(function()

@@ -2,10 +2,10 @@
 -- send to, and servers that do not answer.
 
 local assert = require "luassert"
-local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
 local standin = require "dev.standin"
+local util = require "spec.support.util"
 
 local clients = {}
 
@@ -30,7 +30,7 @@ end
 
 -- The clients of an endpoint share its pacing, so none of these is paced.
 function clients.new(options)
-  return seerstack.new(merged({
+  return seerstack.new(util.merge({
     api_key = "sk_test_standin", base_url = api.url, rate_limit = false,
   }, options))
 end

@@ -3,7 +3,7 @@
 
 local assert = require "luassert"
 local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local util = require "spec.support.util"
 
 local retrying = {}
 
@@ -35,7 +35,7 @@ end
 
 -- Of its troubles only the counts tell.
 function retrying.new(options)
-  return x:new(merged({ log_level = "off" }, options))
+  return x:new(util.merge({ log_level = "off" }, options))
 end
 
 -- The n-th attempt of the only event gets the n-th answer, and 200 follows.

@@ -1,19 +1,10 @@
-local exchange = require "spec.support.exchange"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 describe("an answer", function()
   local function last_error(bytes)
-    x.client = x:new { initial_retry_delay = 40, max_retry_delay = 40 }
+    x:use { initial_retry_delay = 40, max_retry_delay = 40 }
     x:capture("a.b")
     x:serve(function(_, peer)
       peer:send(bytes)
@@ -22,7 +13,7 @@ describe("an answer", function()
       local stats = x.client:stats()
       return stats.last_error or stats.pending == 0
     end)
-    return exchange.adds_up(x.client).last_error
+    return h.adds_up(x.client).last_error
   end
 
   it("may have a sloppy status line", function()
@@ -99,7 +90,7 @@ describe("a hostile server", function()
       :rep(MUCH / 1000) },
   }
 
-  local CODE = "local slow = " .. slow .. [[
+  local CODE = "local slow = " .. h.slow .. [[
 
     local function resident()
       for line in io.lines "/proc/self/status" do
@@ -132,9 +123,9 @@ describe("a hostile server", function()
       local code = CODE:gsub("EVENTS", EVENTS)
       local result = x:child({ code = code },
         function(request)
-          local name = exchange.body_of(request).name
+          local name = h.body_of(request).name
           if seen[name] then
-            return exchange.ok()
+            return h.ok()
           end
           seen[name] = true
           return "raw", bytes
@@ -143,12 +134,12 @@ describe("a hostile server", function()
       assert.equal((EVENTS + 1) .. "\t0\t0\t0", counts)
       assert.equal(1 + EVENTS * (success and 1 or 2), #x.requests)
       assert.is_true(tonumber(growth) < GROWTH, growth .. " KiB more")
-      assert.is_true(result.seconds < 8 * slow, result.seconds .. " s")
+      assert.is_true(result.seconds < 8 * h.slow, result.seconds .. " s")
     end)
   end
 
   it("that says nothing is left after the timeout", function()
-    x.client = x:new { timeout = 0.2 }
+    x:use { timeout = 0.2 }
     x:capture("a.b")
     x:serve(function() return "hold" end, function()
       return x.client:stats().last_error
@@ -159,7 +150,7 @@ describe("a hostile server", function()
   end)
 
   it("that says a byte now and then is left after the timeout", function()
-    x.client = x:new {
+    x:use {
       timeout = 0.4, initial_retry_delay = 40, max_retry_delay = 40,
     }
     x:capture("a.b")
@@ -176,7 +167,7 @@ describe("a hostile server", function()
     end)
     assert.matches("timed out", x.client:stats().last_error)
     assert.is_true(sent > 5)
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
   end)
 
   it("that never ends an answer does not keep a waiter", function()
@@ -186,9 +177,9 @@ describe("a hostile server", function()
       local before = socket.gettime()
       local _, message, err = client.events.capture({ name = "a.b" },
         { wait = true, max_retries = 0,
-          timeout = 0.3 * require "spec.support.slow" })
+          timeout = 0.3 * require "spec.support.util".slow })
       print(err.name, err.status, socket.gettime() - before
-        < 5 * require "spec.support.slow")
+        < 5 * require "spec.support.util".slow)
     ]] }, function()
       return "raw", "HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\n{"
     end)
@@ -196,19 +187,19 @@ describe("a hostile server", function()
   end)
 
   it("that resets in the midst of anything loses no event", function()
-    x.client = x:new { max_in_flight = 4, initial_retry_delay = 0.001,
+    x:use { max_in_flight = 4, initial_retry_delay = 0.001,
       max_retry_delay = 0.005 }
     x:capture_many(100)
     local number = 0
     x:settle(function(_, peer)
       number = number + 1
       if number % 3 == 0 then
-        return exchange.ok()
+        return h.ok()
       elseif number % 3 == 1 then
         peer:send("HTTP/1.1 5")
       end
       return "reset"
     end)
-    assert.equal(100, exchange.adds_up(x.client).delivered)
+    assert.equal(100, h.adds_up(x.client).delivered)
   end)
 end)

@@ -1,15 +1,7 @@
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 describe("a key that the server sends back", function()
   -- With characters that JSON may or must escape.
@@ -37,7 +29,7 @@ describe("a key that the server sends back", function()
     local before, number = #x.requests, 0
     local result = x:child({ code = CODE:format(#answers) }, function()
       number = number + 1
-      return exchange.answer(answers[math.ceil(number / 2)])
+      return h.answer(answers[math.ceil(number / 2)])
     end)
     assert.equal(before + 2 * #answers, #x.requests)
     assert.equal("Bearer " .. KEY, x.requests[1].headers.authorization)

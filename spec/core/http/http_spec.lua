@@ -1,20 +1,9 @@
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
-local shell = require "dev.shell"
-local slow = require "spec.support.slow"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
-local head_of = exchange.head_of
+local head_of = h.head_of
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local UUID = "^Idempotency%-Key: " .. ("%x"):rep(8) .. "%-" .. ("%x"):rep(4)
   .. "%-4" .. ("%x"):rep(3) .. "%-[89ab]" .. ("%x"):rep(3) .. "%-"
@@ -50,11 +39,11 @@ describe("a request", function()
     -- From a megabyte on libcurl would ask for leave.
     for i, size in ipairs { 900000, 3000000 } do
       local text = ("x"):rep(size)
-      x.client = x:new { api_key = x.key, max_event_bytes = 4000000 }
+      x:use { api_key = x.key, max_event_bytes = 4000000 }
       x:capture("a.b", { text = text })
       x:settle()
       assert_head(x.requests[i], "/capture")
-      assert.is_true(text == exchange.body_of(x.requests[i]).data.text)
+      assert.is_true(text == h.body_of(x.requests[i]).data.text)
     end
   end)
 
@@ -62,7 +51,7 @@ describe("a request", function()
     x:child({ code = [[
       local client = require "seerstack".new()
       assert(client.events.capture({ name = "a.b" }, { wait = true }))
-    ]] }, exchange.ok)
+    ]] }, h.ok)
     assert_head(x.requests[1], "/capture")
   end)
 
@@ -72,7 +61,7 @@ describe("a request", function()
       ["/a/b%20c/"] = "/a/b%20c/capture",
     } do
       local before = #x.requests
-      x.client = x:new { api_key = x.key, base_url = x.url .. base }
+      x:use { api_key = x.key, base_url = x.url .. base }
       x:capture("a.b")
       x:settle()
       assert_head(x.requests[before + 1], path)
@@ -91,30 +80,22 @@ describe("a request", function()
   end)
 
   it("takes no credentials from a .netrc", function()
-    local home = shell.temporary_directory("home")
-    shell.write(home .. "/.netrc",
+    local home = h.shell.temporary_directory("home")
+    h.shell.write(home .. "/.netrc",
       "machine 127.0.0.1 login someone password netrc-secret\n"
       .. "default login someone password netrc-secret\n")
     local result = x:child({ env = { HOME = home }, code = [[
       local client = require "seerstack".new()
       assert(client.events.capture({ name = "a.b" }, { wait = true }))
-    ]] }, exchange.ok)
-    shell.remove(home)
+    ]] }, h.ok)
+    h.shell.remove(home)
     assert.equal("", result.stderr)
     assert_head(x.requests[1], "/capture")
   end)
 end)
 
 describe("TLS", function()
-  local api
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = h.standin()
 
   local CODE = [[
     local client = require "seerstack".new {
@@ -128,7 +109,7 @@ describe("TLS", function()
   ]]
 
   local function run(seconds, url, file)
-    return x:child({ code = CODE:format(seconds * slow), env = {
+    return x:child({ code = CODE:format(seconds * h.slow), env = {
       SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = api.key,
       SSL_CERT_FILE = file,
     } })

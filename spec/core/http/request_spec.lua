@@ -2,8 +2,7 @@
 -- all is in redirect_spec.lua, what TLS has to do with it in
 -- redirect_tls_spec.lua.
 
-local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
+local h = require "spec.helper"
 
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 local SECRETS = {
@@ -14,14 +13,14 @@ local SECRETS = {
 local x, other
 
 before_each(function()
-  x = exchange.open {
+  x = h.open {
     log_level = "off",
     headers = {
       Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
       ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
     },
   }
-  other = server.new()
+  other = h.server.new()
 end)
 
 after_each(function()
@@ -54,8 +53,8 @@ end
 -- Serves both origins, each with the answers of its list and 200 from then
 -- on, until the future is done, and returns what it gives.
 local function settle(future, first, second)
-  local handler = exchange.sequence(second or {})
-  x:serve(exchange.sequence(first), function()
+  local handler = h.sequence(second or {})
+  x:serve(h.sequence(first), function()
     other:serve { handler = handler, until_ = function() return true end }
     return future:done()
   end)
@@ -182,7 +181,7 @@ describe("a redirect to the same origin", function()
     assert.equal("yes", http.headers["x-last"])
     assert.is_nil(http.headers["x-hop"])
     assert.is_nil(http.headers.location)
-    local stats = exchange.adds_up(x.client)
+    local stats = h.adds_up(x.client)
     assert.equal(1, stats.accepted)
     assert.equal(1, stats.delivered)
   end)
@@ -197,7 +196,7 @@ describe("a redirect to the same origin", function()
       assert.equal("422 no", message)
       assert.equal("UnprocessableEntityError", err.name)
       assert.equal("/capture", err.path)
-      assert.equal(1, exchange.adds_up(x.client).rejected)
+      assert.equal(1, h.adds_up(x.client).rejected)
     end)
 
   it("stays a GET when a 307 follows, and a POST until then", function()
@@ -246,7 +245,7 @@ describe("a redirect to the same origin", function()
     for _, how in ipairs { { "true", "nil" }, { "nil", "true" } } do
       local before = #x.requests
       local child = x:child({ code = code:format(how[1], how[2]) },
-        exchange.sequence { { 308, location "/1" }, { 303, location "/2" } })
+        h.sequence { { 308, location "/1" }, { 303, location "/2" } })
       assert.equal("true\t200\tnil\n", child.stdout)
       local methods = {}
       for i = before + 1, #x.requests do
@@ -298,7 +297,7 @@ describe("a redirect to another origin", function()
   end)
 
   it("is none when only the case of scheme and host differs", function()
-    x.client, x.key = exchange.client("http://localhost:" .. x.server.port)
+    x.client, x.key = h.client("http://localhost:" .. x.server.port)
     local future = x.client.events.capture(EVENT, { future = true })
     assert.is_table((settle(future, {
       { 307, location("HTTP://LocalHost:" .. x.server.port .. "/to") },

@@ -1,20 +1,12 @@
 -- What log_level = "debug" shows of each request and each answer.
 
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x, messages
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
+local messages
 
 local function new(options)
-  local all = merged({
+  local all = h.merge({
     api_key = x.key, max_in_flight = 1, log_level = "debug",
     logger = function(level, message, fields)
       if level == "debug" then
@@ -23,7 +15,7 @@ local function new(options)
     end,
   }, options)
   messages = {}
-  x.client = x:new(all)
+  x:use(all)
 end
 
 -- The debug messages since the last time.
@@ -64,7 +56,7 @@ local function one(send, ...)
   hear()
   send()
   x:settle(#answer > 0 and function()
-    return exchange.answer(answer)
+    return h.answer(answer)
   end or nil)
   local list = hear()
   assert.equal(2, #list)
@@ -135,7 +127,7 @@ describe("a request", function()
   it("is told each time that it is sent", function()
     new()
     capture()
-    x:settle(exchange.sequence { { 500 }, { 503 } })
+    x:settle(h.sequence { { 500 }, { 503 } })
     local list = hear()
     assert.equal(6, #list)
     for i = 1, 5, 2 do
@@ -174,7 +166,7 @@ describe("an answer", function()
   it("is told of with its status and the number of the attempt", function()
     new()
     capture()
-    x:settle(exchange.sequence { { 500 } })
+    x:settle(h.sequence { { 500 } })
     local list = hear()
     assert.equal(4, #list)
     assert.same({ url = x.url, status = 500, attempt = 1 }, list[2].fields)
@@ -185,7 +177,7 @@ describe("an answer", function()
   it("that is missing is told with the reason", function()
     new()
     capture()
-    x:settle(exchange.sequence { { "reset" } })
+    x:settle(h.sequence { { "reset" } })
     local list = hear()
     assert.equal(4, #list)
     local first, rest = sorted(parts_of(list[2]))
@@ -198,7 +190,7 @@ describe("an answer", function()
   it("that redirects is told, and what follows", function()
     new()
     capture()
-    x:settle(exchange.sequence { { 307, { Location = "/moved" }, "gone" } })
+    x:settle(h.sequence { { 307, { Location = "/moved" }, "gone" } })
     local list = hear()
     assert.equal(4, #list)
     assert.matches("^307 from " .. x.url:gsub("%p", "%%%0") .. "/capture ",
@@ -233,7 +225,7 @@ describe("a secret header", function()
           secrets[change(name)] = "Secret hidden" .. i
           own[change(name)] = "Secret veiled" .. i
         end
-        new { headers = secrets, api_key = exchange.key() }
+        new { headers = secrets, api_key = h.key() }
         local plain = one(capture)
         local special = one(function()
           assert(x.client.events.capture({ name = "a.b" },

@@ -1,0 +1,241 @@
+-- The tools of all specs: `local h = require "spec.helper"`.
+--
+-- What most specs need is a field: the set-ups that a file or a `describe`
+-- asks for once, sending, programs, and checks. All of spec/support/util.lua
+-- is here, too (h.merge), and what exchange.lua offers without an exchange
+-- (h.adds_up); each other module of spec/support stands under its name
+-- (h.process.threads), as does dev/shell. They are loaded when first used.
+
+local assert = require "luassert"
+local busted = require "busted"
+local util = require "spec.support.util"
+
+local h = {}
+
+-- Set-ups. The table that one returns is filled before each spec, or before
+-- the first, and is the same for all specs.
+
+-- Makes `target` what `source` is.
+local function become(target, source)
+  for name in pairs(target) do
+    target[name] = nil
+  end
+  for name, value in pairs(source) do
+    target[name] = value
+  end
+  return setmetatable(target, getmetatable(source))
+end
+
+-- What `make` returns, made anew for each spec, and closed after it.
+local function each(make)
+  local object = {}
+  busted.before_each(function() become(object, make()) end)
+  busted.after_each(function() object:close() end)
+  return object
+end
+
+-- A client and a scripted server for each spec: spec/support/exchange.lua.
+function h.exchange(options)
+  return each(function() return h.open(options) end)
+end
+
+-- A scripted server for each spec: spec/support/server.lua.
+function h.each_server()
+  return each(h.server.new)
+end
+
+local BEHAVIOUR = {
+  key = "sk_test_standin", rate_limit = false, rate_window = 60,
+  delay = false, keep = true, fail_status = false, fail_count = false,
+  fail_headers = false, mute = false, log = false,
+}
+
+-- A stand-in for the specs of a block: dev/standin.lua. Before each spec it
+-- forgets what has come, and behaves as `options` say.
+function h.standin(options)
+  local api = {}
+  local behaviour = {}
+  for name, value in pairs(BEHAVIOUR) do
+    local given = (options or {})[name]
+    if given == nil then
+      given = value
+    end
+    behaviour[name] = given
+  end
+  busted.setup(function() become(api, h.start_standin(options)) end)
+  busted.teardown(function() api:stop() end)
+  busted.before_each(function()
+    api:config(behaviour)
+    api:reset()
+  end)
+  return api
+end
+
+-- One that the spec itself stops.
+function h.start_standin(options)
+  return require "dev.standin".start(options)
+end
+
+-- A directory for each spec: a table whose `path` it is.
+function h.directory(name)
+  return each(function()
+    local path = h.shell.temporary_directory(name)
+    return { path = path, close = function() h.shell.remove(path) end }
+  end)
+end
+
+-- Sending.
+
+-- The future of an event, or of one with that name, that is captured.
+function h.ask(client, event, options)
+  event = type(event) == "table" and event or { name = event or "a.b" }
+  return assert(client.events.capture(event,
+    util.merge({ future = true }, options)))
+end
+
+-- Captures so many events, which must be accepted, named "n1", "n2"...
+function h.capture_many(client, count, prefix)
+  for i = 1, count do
+    assert(client.events.capture { name = (prefix or "n") .. i })
+  end
+end
+
+-- Waiting for a condition: spec/support/wait.lua.
+function h.wait(...)
+  return require "spec.support.wait".until_(...)
+end
+
+-- Programs: spec/support/script.lua has the options.
+
+local function program(options, env)
+  if type(options) == "string" then
+    options = { code = options }
+  end
+  return util.merge(options, { env = util.merge(options.env, env) })
+end
+
+-- Starts a program, which is given as its text or as options.
+function h.start(options, env)
+  return h.script.start(program(options, env))
+end
+
+-- Starts one that sends to `api`, which has a url and a key.
+function h.start_for(api, options, env)
+  return h.start(program(options, h.environment(api.url, api.key, env)))
+end
+
+-- Runs one to its end, which must be well, with nothing on its standard
+-- error; returns what it has written.
+function h.run(options, env)
+  return h.ended_well(h.start(options, env)).stdout
+end
+
+function h.run_for(api, options, env)
+  return h.ended_well(h.start_for(api, options, env)).stdout
+end
+
+function h.environment(...)
+  return h.script.environment(...)
+end
+
+-- Checks.
+
+-- That a program ends well, and has said nothing on its standard error;
+-- returns its result, or takes that.
+function h.ended_well(child)
+  local result = child.wait and child:wait() or child
+  assert.equal("", result.stderr)
+  assert.equal(0, result.status, result.stdout)
+  return result
+end
+
+local function check_error(name, ...)
+  local result, message, err = ...
+  assert.equal(3, select("#", ...))
+  assert.is_nil(result)
+  assert.equal(name, err.name)
+  assert.equal(message, err.message)
+  assert.equal(message, tostring(err))
+  return message, err
+end
+
+-- That a call returns nil, the message, and an error of that name which says
+-- the same; returns the error.
+function h.assert_error(name, expected, ...)
+  local message, err = check_error(name, ...)
+  assert.equal(expected, message)
+  return err
+end
+
+-- The same of a message that is like a pattern.
+function h.assert_error_like(name, pattern, ...)
+  local message, err = check_error(name, ...)
+  assert.matches(pattern, message)
+  return err
+end
+
+-- That f(...) raises exactly this.
+function h.assert_raises(message, f, ...)
+  local ok, text = pcall(f, ...)
+  assert.is_false(ok)
+  assert.equal(message, text)
+end
+
+-- That f(...) raises a message in which a text stands; returns the message.
+function h.assert_raises_with(text, f, ...)
+  local ok, message = pcall(f, ...)
+  assert.is_false(ok)
+  assert.matches(text, message, 1, true)
+  return message
+end
+
+-- That the counts of a client are consistent, and are these where they are
+-- named: accepted, delivered, rejected, dropped, pending, missed, or a reason
+-- in dropped_by. Returns all of them.
+function h.assert_counts(client, expected)
+  local stats = h.adds_up(client)
+  for name, count in pairs(expected) do
+    local found = stats[name]
+    if found == nil then
+      found = stats.dropped_by[name]
+    end
+    assert.equal(count, found, name)
+  end
+  return stats
+end
+
+-- That a stand-in has got each of the events 1 to `count`, whose numbers are
+-- in data.i, once, and each under a key of its own.
+function h.assert_received(api, count)
+  local numbers, keys = {}, {}
+  local events = api:events()
+  for _, event in ipairs(events) do
+    local number = h.body_of(event).data.i
+    local key = event.headers["idempotency-key"]
+    assert.is_nil(numbers[number], "received twice")
+    assert.is_nil(keys[key], "a key was used twice")
+    numbers[number], keys[key] = true, true
+  end
+  for i = 1, count do
+    assert.is_true(numbers[i], i .. " of " .. count)
+  end
+  assert.equal(count, #events)
+  assert.equal(count, api:count())
+end
+
+local OF_EXCHANGE = {
+  key = true, client = true, open = true, ok = true, answer = true,
+  sequence = true, adds_up = true, body_of = true, head_of = true,
+}
+
+return setmetatable(h, { __index = function(_, name)
+  if util[name] ~= nil then
+    h[name] = util[name]
+  elseif OF_EXCHANGE[name] then
+    h[name] = require "spec.support.exchange"[name]
+  else
+    h[name] = require(name == "shell" and "dev.shell"
+      or "spec.support." .. name)
+  end
+  return h[name]
+end })
