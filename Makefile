@@ -3,7 +3,7 @@
 # make help       lists the rest; see CONTRIBUTING.md
 
 LUA ?= 5.4
-LUAS = 5.1 5.2 5.3 5.4 luajit
+LUAS ?= 5.1 5.2 5.3 5.4 luajit
 TORTURE_LUAS = $(if $(filter file,$(origin LUAS)),5.4,$(LUAS))
 
 LUA_PACKAGE_luajit = luajit
@@ -24,7 +24,7 @@ ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now \
 	$(LDFLAGS)
 
 BUILD = build/$(LUA)$(SUFFIX)
-SOURCES := $(sort $(wildcard src/*.c src/core/*.c src/core/http/*.c))
+SOURCES := $(sort $(wildcard src/*.c src/core/*.c src/core/*/*.c))
 OBJECTS = $(SOURCES:src/%.c=$(BUILD)/%.o)
 
 $(BUILD)/seerstack.so: $(OBJECTS)
@@ -47,7 +47,23 @@ $(BUILD)/seer_spec_%.so: spec/support/%.c
 	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \
 		-Wl,-z,nodelete -pthread $(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
 
-specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES)
+# The tests of what needs neither Lua nor a network, with a clock of their own.
+UNIT_OBJECTS = $(patsubst spec/%.c,$(BUILD)/%.o,$(wildcard spec/unit/*.c))
+
+$(BUILD)/unit/%.o: spec/unit/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(UNIT_OBJECTS:.o=.d)
+
+$(BUILD)/unit/unit: $(UNIT_OBJECTS) $(filter $(BUILD)/core/%,$(OBJECTS))
+	$(CC) -pthread $(LDFLAGS) -Wl,--wrap=seer_clock_now -o $@ $^ $(CURL_LIBS) \
+		-ldl -lm
+
+specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES) $(BUILD)/unit/unit
+
+test-unit: $(BUILD)/unit/unit # run spec/unit alone; SEED=n repeats a run
+	@$(BUILD)/unit/unit
 
 # The program that makes calls fail. What it defines takes the place of the C
 # library's and libcurl's, so it exports it, and nothing is built in.
@@ -70,10 +86,15 @@ all-lua: # the module for every Lua
 SUBMAKE = $(MAKE) --no-print-directory
 QUIETLY = $(SUBMAKE) --quiet -j$$(nproc)
 
-deps: # install the packages that are missing
-	@dev/deps.sh
+# Those of LUAS that are here, in $$luas, each with what the specs load.
+FOR_SPECS = luas=$$(dev/luas.sh $(LUAS)) && \
+	for lua in $$luas; do $(QUIETLY) LUA=$$lua specs-ready || exit; done
 
-quickstart: deps # run examples/quickstart.lua and show what arrives
+deps: # install the packages that are missing
+	@LUAS="$(LUAS)" dev/deps.sh
+
+quickstart: # run examples/quickstart.lua and show what arrives
+	@LUAS=$(LUA) dev/deps.sh quickstart
 	@$(QUIETLY)
 	@$(SUBMAKE) --quiet run-quickstart
 
@@ -85,24 +106,23 @@ run-quickstart:
 	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
 
 test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS="$(LUAS)" dev/test.sh $(SPEC)
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(SPEC)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
+	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
 
 test-faults: deps # run the specs of what networks and servers do wrong
-	@for lua in $(LUAS); do $(QUIETLY) LUA=$$lua specs-ready || exit; done
-	@LUAS="$(LUAS)" dev/test.sh $(or $(SPEC),spec/faults)
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
 
+# Builds for tests check what comments promise (src/core/base/assert.h).
+ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
 NO_SPARES = -DSEER_SPARE_MOST=0
 
 # The sanitizers see the module; the interpreters are the system's.
 SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(FLAGS_$*)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(FLAGS_$*)"
 FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	$(NO_SPARES)
 FLAGS_tsan = -fsanitize=thread
@@ -122,7 +142,8 @@ torture-sample: # the same in a minute: a few of them
 # The module's objects, a target's own, and what the targets share.
 FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
-	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) $(NO_SPARES)"
+	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) \
+	$(ASSERT) $(NO_SPARES)"
 FUZZ_CC = $(shell command -v clang-14 || echo clang)
 FUZZERS = $(patsubst checks/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard checks/fuzz/*.c))
 # Functions that a target has in its own way.
@@ -158,7 +179,7 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 
 # Memcheck knows too little of what the optimizer and the hardening make.
 VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(NO_SPARES)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(NO_SPARES)"
 
 test-valgrind: deps # the same, under valgrind's memcheck; SPEC=path restricts
 	@dev/deps.sh valgrind
@@ -172,7 +193,7 @@ soak: deps # many events through a server that flaps; EVENTS=n
 lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
-		$$(find src checks/fuzz bench -name '*.[ch]')
+		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
 	luacheck --quiet --no-color .
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
@@ -210,7 +231,8 @@ analyze: # have gcc's analyzer and clang-tidy look for bugs
 	@dev/deps.sh analyze
 	@dev/analyze.sh $(filter-out -fPIC -W%,$(ALL_CFLAGS))
 
-standin: deps # run the stand-in for the API until interrupted
+standin: # run the stand-in for the API until interrupted
+	@LUAS=$(LUA) dev/deps.sh quickstart
 	@$(LUA_PROGRAM) dev/standin.lua
 
 PREFIX ?= /usr/local
@@ -227,7 +249,7 @@ clean: # remove what was built
 help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):.* # \(.*\)/\1: \2/p' Makefile
 
-.PHONY: specs-ready torture-ready all-lua deps quickstart run-quickstart \
+.PHONY: specs-ready test-unit torture-ready all-lua deps quickstart run-quickstart \
 	test test-hosts test-faults test-asan test-tsan torture torture-sample \
 	fuzzers fuzz fuzz-replay fuzz-merge mutants test-valgrind soak lint \
 	bench-ready bench bench-instructions analyze standin install clean help

@@ -5,7 +5,7 @@
    request has a handle of its own, as the module's have before libcurl 8.1.1.
      multi url key body count in_flight fresh|reused [ca_file] */
 
-#include "core/version.h"
+#include "core/base/version.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>

@@ -18,8 +18,18 @@ describe("a number", function()
     }
   end)
 
-  it("that is minus zero is 0", function()
-    assert_written { -0.0, "0", 0 / -1, "0" }
+  it("that is minus zero keeps its sign", function()
+    local minus = 0 / -1
+    assert_written { minus, "-0.0", -0.0, "-0.0", -minus, "0" }
+    assert.equal(-math.huge, 1 / require "cjson".decode(h.bodies.value(minus)))
+  end)
+
+  it("that is minus zero is the key 0", function()
+    local minus = 0 / -1
+    assert_written { { [minus] = 1 }, '{"0":1}' }
+    assert.equal('data: the keys 0 and "0" collide',
+      h.bodies.problem { [minus] = 1, ["0"] = 2 })
+    assert.matches('"%-0.0":2', h.bodies.value { [0] = 1, ["-0.0"] = 2 })
   end)
 
   it("has the fewest digits that read back", function()

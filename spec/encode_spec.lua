@@ -224,6 +224,30 @@ describe("a key", function()
     end)
   end
 
+  it("may be no UTF-8, unless it is then the same as another", function()
+    local function problem(path)
+      return path .. ': collides with another key, for what is not UTF-8 is '
+        .. "replaced"
+    end
+    assert.equal(problem('data["a' .. INVALID .. '"]'),
+      h.bodies.problem { ["a\255"] = 1, ["a\254"] = 2 })
+    assert.equal(problem('data.b[2]["' .. INVALID .. '"]'),
+      h.bodies.problem { b = { 1, { ["\255"] = {}, x = 1, ["\192"] = 2 } } })
+    assert.equal(problem('data["' .. INVALID .. '"]'),
+      h.bodies.problem { [INVALID] = 1, ["\255"] = 2, y = { ["\255"] = 1 } })
+    assert.equal(problem('["' .. INVALID .. '\\n"]'), (h.bodies.refused {
+      name = "x", ["\255\n"] = 1, ["\254\n"] = 2,
+    }))
+    assert.equal('{"' .. INVALID .. '":{"' .. INVALID .. '":1}}',
+      h.bodies.value { ["\255"] = { ["\254"] = 1 } })
+    local many = {}
+    for i = 128, 191 do -- each alone replaced by one
+      many[string.char(i):rep(i)] = { ["\255" .. i] = i }
+    end
+    local _, count = h.bodies.value(many):gsub(INVALID .. "%d", "")
+    assert.equal(64, count)
+  end)
+
   it("cannot be infinite", function()
     assert.equal("data.x: inf cannot be a key",
       h.bodies.problem { x = { [1 / 0] = 1 } })

@@ -205,6 +205,78 @@ describe("a future that is collected unasked", function()
   end)
 end)
 
+describe("a future that is finalized while it is asked", function()
+  local future, heard
+
+  local function finalize()
+    getmetatable(future).__gc(future)
+  end
+
+  before_each(function()
+    heard = {}
+  end)
+
+  -- A client whose callbacks finalize the future.
+  local function use(options)
+    x:use(h.merge({ log_level = "off" }, options))
+    future = ask "kept"
+  end
+
+  it("by the logger returns its answer", function()
+    use { log_level = "debug", logger = finalize }
+    x:settle(function() return 200, nil, '{"success":true,"n":7}' end)
+    local response, http = future:get()
+    assert.same({ success = true, n = 7 }, response)
+    assert.equal(200, http.status)
+    assert_error("ClosedError", future:get())
+  end)
+
+  it("by on_error returns its failure, which nobody else hears", function()
+    x:use {
+      log_level = "off",
+      on_error = function(_, event)
+        heard[#heard + 1] = event.name
+        finalize()
+      end,
+    }
+    forget "forgotten"
+    future = ask "kept"
+    x:settle(function() return 422, nil, '{"error":"no"}' end)
+    assert_error("UnprocessableEntityError", future:get())
+    x.client:poll()
+    assert.same({ "forgotten" }, heard)
+  end)
+
+  it("before its time is up leaves its failure to on_error", function()
+    use {
+      log_level = "debug", logger = finalize,
+      on_error = function(err, event)
+        heard[#heard + 1] = err.name .. " " .. event.name
+      end,
+    }
+    assert_error("TimeoutError", future:get(0.01))
+    x:settle(function() return 422 end)
+    assert.is_true(x.client:poll() > 0)
+    assert.same({ "UnprocessableEntityError kept" }, heard)
+  end)
+
+  it("within another asking of it returns its answer to both", function()
+    local inner
+    use {
+      log_level = "debug",
+      logger = function()
+        if not inner then
+          inner = { future:get() }
+          finalize()
+        end
+      end,
+    }
+    x:settle()
+    assert.is_true(future:get().success)
+    assert.is_true(inner[1].success)
+  end)
+end)
+
 describe("a client with futures", function()
   it("may be closed before they are settled", function()
     local future = ask()

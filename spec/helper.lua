@@ -12,76 +12,77 @@ local util = require "spec.support.util"
 
 local h = {}
 
--- Set-ups. The table that one returns is filled before each spec, or before
--- the first, and is the same for all specs.
+-- Set-ups: for a file or a describe, which takes them down again. What is
+-- returned stands for the one that the present spec has.
 
--- Makes `target` what `source` is.
-local function become(target, source)
-  for name in pairs(target) do
-    target[name] = nil
-  end
-  for name, value in pairs(source) do
-    target[name] = value
-  end
-  return setmetatable(target, getmetatable(source))
+-- What stands for the present one of several values, and what sets that.
+local function stand_in_for()
+  local present
+  return setmetatable({}, {
+    __index = function(_, name) return present[name] end,
+    __newindex = function(_, name, value) present[name] = value end,
+  }), function(value) present = value end
 end
 
--- What `make` returns, made anew for each spec, and closed after it.
-local function each(make)
-  local object = {}
-  busted.before_each(function() become(object, make()) end)
-  busted.after_each(function() object:close() end)
-  return object
+-- What `open` returns, a new one for each spec; `close` ends it afterwards.
+function h.each(open, close)
+  local value, set = stand_in_for()
+  busted.before_each(function() set(open()) end)
+  busted.after_each(function() close(value) end)
+  return value
 end
 
 -- A client and a scripted server for each spec: spec/support/exchange.lua.
 function h.exchange(options)
-  return each(function() return h.open(options) end)
+  return h.each(function() return h.open(options) end,
+    function(x) x:close() end)
 end
 
 -- A scripted server for each spec: spec/support/server.lua.
 function h.each_server()
-  return each(h.server.new)
+  return h.each(h.server.new, h.server.close)
 end
 
-local BEHAVIOUR = {
+local MANNERS = {
   key = "sk_test_standin", rate_limit = false, rate_window = 60,
   delay = false, keep = true, fail_status = false, fail_count = false,
   fail_headers = false, mute = false, log = false,
 }
 
--- A stand-in for the specs of a block: dev/standin.lua. Before each spec it
--- forgets what has come, and behaves as `options` say.
+-- One stand-in for the specs of a block: dev/standin.lua. Each finds it
+-- without events, and with the manners of the start.
 function h.standin(options)
-  local api = {}
-  local behaviour = {}
-  for name, value in pairs(BEHAVIOUR) do
-    local given = (options or {})[name]
-    if given == nil then
-      given = value
+  local api, set = stand_in_for()
+  local manners = util.merge(MANNERS)
+  for name, value in pairs(options or {}) do
+    if MANNERS[name] ~= nil then
+      manners[name] = value
     end
-    behaviour[name] = given
   end
-  busted.setup(function() become(api, h.start_standin(options)) end)
+  busted.setup(function() set(h.start_standin(options)) end)
   busted.teardown(function() api:stop() end)
   busted.before_each(function()
-    api:config(behaviour)
+    api:config(manners)
     api:reset()
   end)
   return api
 end
 
+-- A stand-in for each spec; `before_stop`, if given, is called afterwards,
+-- when it still answers.
+function h.own_standin(options, before_stop)
+  return h.each(function() return h.start_standin(options) end,
+    function(api)
+      if before_stop then
+        before_stop()
+      end
+      api:stop()
+    end)
+end
+
 -- One that the spec itself stops.
 function h.start_standin(options)
   return require "dev.standin".start(options)
-end
-
--- A directory for each spec: a table whose `path` it is.
-function h.directory(name)
-  return each(function()
-    local path = h.shell.temporary_directory(name)
-    return { path = path, close = function() h.shell.remove(path) end }
-  end)
 end
 
 -- Sending.
@@ -147,6 +148,16 @@ function h.ended_well(child)
   assert.equal("", result.stderr)
   assert.equal(0, result.status, result.stdout)
   return result
+end
+
+-- That a program has ended within so many seconds. Where it has not, it is
+-- granted some times what one takes that does nothing: the machine is busy.
+function h.assert_in_time(result, seconds)
+  if result.seconds >= seconds * util.slow then
+    local idle = h.script.run { code = 'require "seerstack"' }.seconds
+    assert.is_true(result.seconds < seconds * util.slow + 10 * idle,
+      ("%g s, and %g s without doing anything"):format(result.seconds, idle))
+  end
 end
 
 local function check_error(name, ...)
@@ -225,7 +236,8 @@ end
 
 local OF_EXCHANGE = {
   key = true, client = true, open = true, ok = true, answer = true,
-  sequence = true, adds_up = true, body_of = true, head_of = true,
+  sequence = true, adds_up = true, body_of = true, head_of = true, hold = true,
+  location = true,
 }
 
 return setmetatable(h, { __index = function(_, name)

@@ -64,6 +64,47 @@ describe("the module", function()
     ]])
   end)
 
+  it("needs no global require", function()
+    for _, before in ipairs { "", "require 'cjson'" } do
+      assert.equal("table\ttable\n", run(before .. [[
+
+        local load = require
+        require = function() error("disabled", 0) end
+        local seerstack = load "seerstack"
+        local client = seerstack.new { test_mode = true }
+        assert(client.events.capture { name = "x" })
+        assert(client:captured()[1].body.name == "x")
+        print(type(seerstack), type(package.loaded.cjson))
+      ]]))
+    end
+  end)
+
+  it("says where it has looked for lua-cjson", function()
+    local output = run [[
+      local path = package.cpath
+      package.cpath, package.path = path:match "[^;]*seer[^;]*"
+        or path:match "[^;]+", "/none/?.lua"
+      package.loaded.cjson = nil
+      print(pcall(require, "seerstack"))
+    ]]
+    assert.matches("^false.*module 'cjson' not found:.*/none/cjson.lua",
+      output)
+  end)
+
+  it("raises, naming it, when cjson is another module", function()
+    for what, member in pairs {
+      ["7"] = "new", ["{}"] = "new", ["print"] = "new",
+      ["{ decode = print, encode = print }"] = "new",
+      ["{ new = function() end }"] = "decode_max_depth",
+      ["{ new = function() return {} end }"] = "decode_max_depth",
+    } do
+      assert.equal("false\tseerstack: the module 'cjson' is not lua-cjson 2.0 "
+        .. "or newer: '" .. member .. "' is missing\n",
+        run("package.loaded.cjson = " .. what
+          .. "\nprint(pcall(require, 'seerstack'))"))
+    end
+  end)
+
   it("raises, naming it, when lua-cjson cannot be loaded", function()
     local output = run [[
       package.loaded.cjson = nil

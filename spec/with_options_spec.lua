@@ -300,10 +300,30 @@ describe("a client and its client", function()
       capture(child, "child" .. i)
     end
     settle { child }
-    capture(parent, "parent")
-    x:serve_while(function() return #x.requests == 10 end, nil, 0.2)
-    assert.equal(1, pending { parent })
+    for i = 1, 5 do
+      capture(parent, "parent" .. i)
+    end
+    x:serve_requests(13)
+    x:serve_while(function() return #x.requests == 13 end, nil, 0.2)
+    assert.equal(2, pending { parent, child })
   end)
+
+  it("each compare what they have in flight with their own limit",
+    function()
+      local parent = use { max_in_flight = 4 }
+      local child = parent:with_options { max_in_flight = 1 }
+      local function hold()
+        return "hold"
+      end
+      capture(parent, "parent1")
+      capture(parent, "parent2")
+      x:serve_requests(2, hold)
+      capture(child, "child1")
+      capture(child, "child2")
+      x:serve_requests(3, hold)
+      x:serve_while(function() return #x.requests == 3 end, hold, 0.2)
+      assert.equal(2, pending { child })
+    end)
 
   for _, who in ipairs { "client", "client's client" } do
     it("share the back-off: a 401 to the " .. who .. " pauses both",

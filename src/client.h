@@ -14,10 +14,10 @@
  * or as an upvalue.
  */
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/sender.h"
-#include "encode.h"
 #include "holder.h"
+#include "marks.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -29,14 +29,13 @@ typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
   SEER_KEPT_LOGGER,
-  SEER_KEPT_DEFAULT_DATA,
-  SEER_KEPT_DEFAULT_ATTRIBUTES,
   SEER_KEPT_CAPTURED, /* in test mode: a list of requests */
-  SEER_KEPT
+  SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
+  SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
 } seer_kept;
 
 typedef struct seer_client {
-  const void *spaces[2];   /* client.events and client.users, to be known */
+  const void *spaces[SEER_ROWS]; /* client.events..., to be known */
   seer_queue *queue;       /* NULL until it is made and when it is given up */
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;
@@ -51,16 +50,15 @@ typedef struct seer_client {
   bool has[SEER_KEPT]; /* what there is of the values that Lua keeps */
 } seer_client;
 
-/* Makes the metatables. [-0, +0] */
-void seer_client_open(lua_State *L);
+#define SEER_CLIENT "seerstack.client" /* the metatable's name */
 
-/* seerstack.new(options) */
-int seer_client_new(lua_State *L);
+/* Pushes a client that is closed and owns nothing; with an empty table of
+   members. [-0, +1] */
+seer_client *seer_client_push(lua_State *L, const seer_settings *settings);
 
-/* Pushes a client with the options at the index `argument`, a table or
-   nil; raises if they are wrong. If the environment is at fault, pushes a
-   message instead and returns false. [-0, +1] */
-bool seer_client_push(lua_State *L, int argument, const char *function);
+/* Gives up what the client owns, when it is collected. What is queued is
+   still sent. */
+void seer_client_end(seer_client *client);
 
 /* Has the holder keep what the client sends to, its URL and the like, for a
    finalizer may end the client whenever Lua allocates; false if one has. */
@@ -75,14 +73,6 @@ void seer_client_get(lua_State *L, int self, seer_kept what);
 
 /* Keeps the value on the top for the client at `self`. [-1, +0] */
 void seer_client_keep(lua_State *L, int self, seer_kept what);
-
-/* Methods, with their first argument at index 1. They return the number of
-   results. */
-int seer_client_flush(lua_State *L, int self);
-int seer_client_close(lua_State *L, int self);
-int seer_client_poll(lua_State *L, int self);
-int seer_client_pump(lua_State *L, int self);
-int seer_client_stats(lua_State *L, int self);
 
 #pragma GCC visibility pop
 

@@ -2,119 +2,110 @@
 
 #include "client.h"
 #include "compat.h"
-#include "core/tell.h"
+#include "core/base/tell.h"
 #include "merge.h"
-#include "options.h"
+#include "methods.h"
 #include "result.h"
 #include "send.h"
-#include "values.h"
 
 /* The registry's: nil at first, then configure's table, then the client. */
 #define DEFAULT "seerstack.default"
 
-static int fail(lua_State *L) {
+static void fail(lua_State *L, const seer_settings *settings) {
   static bool told;
-  seer_settings settings;
-  seer_options_settings(L, SEER_SEND_SELF, "configure", &settings);
-  if (settings.log_level >= SEER_WARN &&
+  if (settings->log_level >= SEER_WARN &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_tell(SEER_WARN, "nothing is sent: %s", lua_tostring(L, -1));
-  return seer_result_fail(L, "ValidationError");
+  seer_result_fail(L, "ValidationError");
 }
 
 /* Leaves the arguments at the indices from 1 on and pushes the default
    client, at the index that seer_send wants; or pushes nil, message, err and
    returns false. */
 static bool get(lua_State *L) {
+  seer_client_options options;
   lua_settop(L, SEER_SEND_SELF - 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
   if (seer_client_test(L, SEER_SEND_SELF) != NULL)
     return true;
-  if (!seer_client_push(L, SEER_SEND_SELF, "configure")) {
-    fail(L);
+  seer_options_client(L, SEER_SEND_SELF, "configure", &options);
+  if (!seer_methods_push(L, &options)) {
+    fail(L, &options.settings);
     return false;
   }
   lua_replace(L, SEER_SEND_SELF);
+  lua_settop(L, SEER_SEND_SELF);
   lua_pushvalue(L, SEER_SEND_SELF);
   lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
   return true;
 }
 
-static int send(lua_State *L, seer_kind kind) {
+/* The function of a kind, which is its upvalue. */
+static int send(lua_State *L) {
+  seer_kind kind = (seer_kind)lua_tointeger(L, lua_upvalueindex(1));
   if (!get(L))
     return 3;
   return seer_send(L, lua_touserdata(L, SEER_SEND_SELF), SEER_SEND_SELF, kind);
 }
 
-static int capture(lua_State *L) {
-  return send(L, SEER_CAPTURE);
-}
-
-static int identify(lua_State *L) {
-  return send(L, SEER_IDENTIFY);
-}
-
-static int post(lua_State *L) {
-  return send(L, SEER_POST);
-}
-
 static int flush(lua_State *L) {
-  return get(L) ? seer_client_flush(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_flush(L, SEER_SEND_SELF) : 3;
 }
 
 static int close(lua_State *L) {
-  return get(L) ? seer_client_close(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_close(L, SEER_SEND_SELF) : 3;
 }
 
 static int poll(lua_State *L) {
-  return get(L) ? seer_client_poll(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_poll(L, SEER_SEND_SELF) : 3;
 }
 
 static int pump(lua_State *L) {
-  return get(L) ? seer_client_pump(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_pump(L, SEER_SEND_SELF) : 3;
 }
 
 static int stats(lua_State *L) {
-  return get(L) ? seer_client_stats(L, SEER_SEND_SELF) : 3;
+  return get(L) ? seer_methods_stats(L, SEER_SEND_SELF) : 3;
 }
 
 static int get_default(lua_State *L) {
   return get(L) ? 1 : 3;
 }
 
-/* Pushes a copy of the options at index 1, with all that is within: what was
-   checked stays so. A file may be gone at the first use. */
-static void push_copy(lua_State *L) {
-  if (!seer_merge_copy(L, 1))
-    seer_options_misuse(L, 1, "configure");
-  if (!seer_options_get(L, -1, "ca_file"))
-    return;
-  if (!seer_value_push_file(L, lua_tostring(L, -1)))
-    seer_options_misuse(L, 1, "configure");
-  lua_setfield(L, -3, "ca_blob"); /* copy, ca_file */
-  lua_pushnil(L);
-  lua_setfield(L, -3, "ca_file");
-  lua_pop(L, 1);
+/* table[name] = the value on the top. */
+static void set_raw(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  lua_rawset(L, table);
 }
 
+/* Keeps a copy of the options, with all that is within: what was checked
+   stays so. A file is kept as its text, for it may be gone at the first
+   use. */
 static int configure(lua_State *L) {
-  seer_settings settings;
+  seer_client_options options;
   lua_settop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
   if (seer_client_test(L, -1) != NULL)
     return luaL_error(L, "configure: the default client exists already");
   seer_options_table(L, 1, "configure");
-  seer_options_settings(L, 1, "configure", &settings);
-  push_copy(L);
+  if (!seer_merge_copy(L, 1))
+    seer_options_misuse(L, 1, "configure");
+  lua_replace(L, 1);
+  seer_options_client(L, 1, "configure", &options);
+  if (options.ca_file != 0) {
+    lua_pushvalue(L, (int)options.ca_file);
+    set_raw(L, 1, "ca_blob");
+    lua_pushnil(L);
+    set_raw(L, 1, "ca_file");
+  }
+  lua_pushvalue(L, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
   return 0;
 }
 
 void seer_default_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"capture",   capture    },
-      {"identify",  identify   },
-      {"post",      post       },
       {"flush",     flush      },
       {"close",     close      },
       {"poll",      poll       },
@@ -125,4 +116,10 @@ void seer_default_open(lua_State *L) {
       {NULL,        NULL       }
   };
   luaL_setfuncs(L, functions, 0);
+  for (int kind = 0; kind <= SEER_POST; kind++) {
+    lua_pushinteger(L, kind);
+    lua_pushcclosure(L, send, 1);
+    lua_setfield(L, -2,
+                 kind == SEER_POST ? "post" : seer_kinds[kind].function);
+  }
 }

@@ -10,7 +10,9 @@
  * "data.items[3].callback: a function cannot be sent".
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
+#include "core/base/kinds.h"
+#include "marks.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -23,16 +25,6 @@
    value for each level, and a few for what is looked up. */
 #define SEER_ENCODE_STACK (2 * SEER_ENCODE_DEPTH + LUA_MINSTACK)
 
-/* What marks a table as an array, or stands for one, in this Lua state. */
-typedef struct seer_marks seer_marks;
-
-/* Finds the marks (seerstack's own, and those that the loaded lua-cjson
-   has) and keeps them in the registry. [-0, +0] */
-void seer_encode_open(lua_State *L);
-
-/* The marks of this state; they live as long as it does. [-0, +0] */
-const seer_marks *seer_encode_marks(lua_State *L);
-
 /* Appends the value at `index`, which is not relative to the top and called
    `field` in messages. On failure pushes the message and returns false; a
    failure of `out` counts.
@@ -41,16 +33,13 @@ bool seer_encode(lua_State *L, int index, const seer_marks *marks,
                  seer_buffer *out, const char *field);
 
 /* Appends `,"key":value` for each field of the table at `index` whose key
-   is not one of the strings in `skip`, which ends with NULL. Failures as
+   is not the name of one of the fields `skip`. Failures as
    above. [-0, +(0|1)] */
 bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
-                        seer_buffer *out, const char *const *skip);
+                        seer_buffer *out, const seer_field *skip);
 
 /* True if `out` has no error, else pushes a message about it. [-0, +(0|1)] */
 bool seer_encode_check(lua_State *L, const seer_buffer *out);
-
-/* seerstack.array(t): marks t as an array and returns it. */
-int seer_encode_array(lua_State *L);
 
 #pragma GCC visibility pop
 

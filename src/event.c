@@ -1,8 +1,8 @@
 #include "event.h"
 
 #include "compat.h"
-#include "core/clock.h"
-#include "core/json.h"
+#include "core/base/clock.h"
+#include "core/base/json.h"
 #include "number.h"
 
 #define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */
@@ -10,18 +10,11 @@
 /* Below, no two integers are the same float. */
 #define EXACT 0x1p53
 
-#define FIELDS 4
-
-/* The known fields of each kind, in the order in which they are sent. Their
-   names have from 4 to 16 bytes. */
-static const char *const names[][FIELDS + 1] = {
-    {"name",    "user_id", "timestamp", "data",       NULL}, /* capture */
-    {"user_id", "email",   "name",      "attributes", NULL}  /* identify */
-};
-static const size_t lengths[][FIELDS] = {
-    {4, 7, 9, 4 },
-    {7, 5, 4, 10}
-};
+/* The value of a known field. */
+typedef struct value {
+  int at;   /* its index, or 0 */
+  int type; /* LUA_TNIL: absent */
+} value;
 
 /* What is being built. Each of these functions returns true, or pushes a
    message and returns false. */
@@ -30,29 +23,24 @@ typedef struct builder {
   const seer_marks *marks;
   seer_stamp *stamp;
   seer_buffer *out;
-  int event;        /* index of the caller's table */
-  int at[FIELDS];   /* indices of the known fields' values... */
-  int type[FIELDS]; /* ...and their types; LUA_TNIL: absent */
-  const char *user; /* NULL: none is given */
-  size_t user_length;
-  char digits[SEER_NUMBER_LENGTH]; /* of a `user` that was a number */
+  const seer_field *fields;  /* of its kind */
+  int event;                 /* index of the caller's table */
+  value values[SEER_FIELDS]; /* of the known fields */
+  bool ordered;              /* among those with the same id */
+  const char *id;            /* NULL: none is given */
+  size_t id_length;
+  char digits[SEER_NUMBER_LENGTH]; /* of an id that was a number */
 } builder;
 
-static bool fail(builder *b, const char *message) {
-  lua_pushstring(b->L, message);
-  return false;
-}
-
-static bool fail_field(builder *b, const char *name, const char *problem) {
-  lua_pushfstring(b->L, "%s: %s", name, problem);
+static bool fail(builder *b, const seer_field *f, const char *problem) {
+  lua_pushfstring(b->L, "%s: %s", f->name, problem);
   return false;
 }
 
 /* True if a field is absent, or NULL as JSON's null is. */
-static bool is_null(const builder *b, int field) {
-  return b->type[field] == LUA_TNIL ||
-         (b->type[field] == LUA_TLIGHTUSERDATA &&
-          lua_touserdata(b->L, b->at[field]) == NULL);
+static bool is_null(const builder *b, const value *v) {
+  return v->type == LUA_TNIL || (v->type == LUA_TLIGHTUSERDATA &&
+                                 lua_touserdata(b->L, v->at) == NULL);
 }
 
 /*
@@ -69,30 +57,31 @@ static bool same(const char *one, const char *other, size_t length) {
 }
 
 /* The known field whose name is the key at `index`, or -1. */
-static int find(lua_State *L, int index, seer_kind kind) {
+static int find(lua_State *L, int index, const seer_field *fields) {
   const char *key;
   size_t length;
   if (lua_type(L, index) != LUA_TSTRING)
     return -1;
   key = lua_tolstring(L, index, &length);
-  for (int i = 0; i < FIELDS; i++)
-    if (lengths[kind][i] == length && same(names[kind][i], key, length))
+  for (int i = 0; i < SEER_FIELDS; i++)
+    if (fields[i].length == length && length > 0 &&
+        same(fields[i].name, key, length))
       return i;
   return -1;
 }
 
 /* Leaves the known fields above `top`; true if there are others. One pass
    over the table: to ask for each field by its name would make strings. */
-static bool spread(builder *b, int top, seer_kind kind) {
+static bool spread(builder *b, int top) {
   lua_State *L = b->L;
   bool others = false;
   int key = top + 1;
   lua_pushnil(L);
   while (lua_next(L, b->event)) {
-    int field = find(L, key, kind);
+    int field = find(L, key, b->fields);
     if (field >= 0) {
-      b->at[field] = key + 1;
-      b->type[field] = lua_type(L, key + 1);
+      b->values[field].at = key + 1;
+      b->values[field].type = lua_type(L, key + 1);
       lua_pushvalue(L, key); /* above the value, which stays */
       key += 2;
     } else {
@@ -104,50 +93,46 @@ static bool spread(builder *b, int top, seer_kind kind) {
 }
 
 /*
-** The user.
+** Ids.
 */
 
-static bool fail_user(builder *b) {
-  return fail(b, "user_id: a non-empty string or an integral number is "
-                 "required");
+static bool fail_id(builder *b, const seer_field *f) {
+  return fail(b, f,
+              "a non-empty string or an integral number is "
+              "required");
 }
 
-static bool read_user_number(builder *b, int index) {
+static bool read_id_number(builder *b, const seer_field *f, const value *v) {
+  int index = v->at;
   seer_buffer digits;
-  int64_t value;
+  int64_t integer;
   lua_Number number = lua_tonumber(b->L, index);
   if (!lua_isinteger(b->L, index) && number - number == 0 &&
       (number >= EXACT || number <= -EXACT))
-    return fail(b, "user_id: a number beyond 2^53 is not exact; give a "
-                   "string");
-  if (!seer_toint64(b->L, index, &value))
-    return fail_user(b);
+    return fail(b, f, "a number beyond 2^53 is not exact; give a string");
+  if (!seer_toint64(b->L, index, &integer))
+    return fail_id(b, f);
   seer_buffer_borrow(&digits, b->digits, sizeof(b->digits));
-  seer_json_integer(&digits, value);
-  b->user = b->digits;
-  b->user_length = digits.length;
+  seer_json_integer(&digits, integer);
+  b->id = b->digits;
+  b->id_length = digits.length;
   return true;
-}
-
-static bool read_user(builder *b, int field) {
-  lua_State *L = b->L;
-  int index = b->at[field], type = b->type[field];
-  if (type == LUA_TNUMBER)
-    return read_user_number(b, index);
-  if (type == SEER_TCDATA && seer_number_boxed(L, index))
-    lua_replace(L, index); /* its digits */
-  else if (type != LUA_TSTRING)
-    return fail_user(b);
-  b->user = lua_tolstring(L, index, &b->user_length);
-  return b->user_length > 0 || fail_user(b);
 }
 
 /*
 ** Writing.
 */
 
-/* What comes before the value of a field that is not the first. */
-#define KEY(name) ",\"" name "\":"
+/* A copy of a size that the compiler knows is cheaper, where there is room;
+   after an error nobody will look at it. */
+static inline void write_key(builder *b, const seer_field *f) {
+  seer_buffer *out = b->out;
+  if (out->capacity - out->length >= SEER_KEY_ROOM) {
+    memcpy(out->data + out->length, f->key, SEER_KEY_ROOM);
+    out->length += f->key_length;
+  } else
+    seer_buffer_append(out, f->key, f->key_length);
+}
 
 static void write_string(builder *b, int index) {
   size_t length;
@@ -155,15 +140,36 @@ static void write_string(builder *b, int index) {
   seer_json_string(b->out, text, length);
 }
 
-static bool write_name(builder *b, int field) {
+static bool write_name(builder *b, const seer_field *f, const value *v) {
   const char *name = NULL;
   size_t length = 0;
-  if (b->type[field] == LUA_TSTRING)
-    name = lua_tolstring(b->L, b->at[field], &length);
+  if (v->type == LUA_TSTRING)
+    name = lua_tolstring(b->L, v->at, &length);
   if (length == 0)
-    return fail(b, "name: a non-empty string is required");
-  seer_json_literal(b->out, "{\"name\":");
+    return fail(b, f, "a non-empty string is required");
+  write_key(b, f);
   seer_json_string(b->out, name, length);
+  return true;
+}
+
+/* Finds the bytes of an id that is no number. */
+static inline bool read_id_text(builder *b, const seer_field *f,
+                                const value *v) {
+  int index = v->at, type = v->type;
+  if (type == SEER_TCDATA && seer_number_boxed(b->L, index))
+    lua_replace(b->L, index); /* its digits */
+  else if (type != LUA_TSTRING)
+    return fail_id(b, f);
+  b->id = lua_tolstring(b->L, index, &b->id_length);
+  return b->id_length > 0 || fail_id(b, f);
+}
+
+static bool write_id(builder *b, const seer_field *f, const value *v) {
+  if (!(v->type == LUA_TNUMBER ? read_id_number(b, f, v)
+                               : read_id_text(b, f, v)))
+    return false;
+  write_key(b, f);
+  seer_json_string(b->out, b->id, b->id_length);
   return true;
 }
 
@@ -187,82 +193,75 @@ static bool to_wall(lua_Number seconds, int64_t *wall) {
   return true;
 }
 
-static bool write_timestamp(builder *b, int field) {
+static bool write_timestamp(builder *b, const seer_field *f, const value *v) {
   lua_State *L = b->L;
-  int index = b->at[field], type = b->type[field];
+  int index = v->at, type = v->type;
   int64_t wall;
-  seer_json_literal(b->out, KEY("timestamp"));
-  if (is_null(b, field))
+  write_key(b, f);
+  if (is_null(b, v))
     write_time(b, seer_clock_wall());
   else if (type == LUA_TNUMBER && to_wall(lua_tonumber(L, index), &wall))
     write_time(b, wall);
   else if (type == LUA_TSTRING && lua_rawlen(L, index) > 0)
     write_string(b, index);
   else
-    return fail(b, "timestamp: must be a non-empty string or a number of "
-                   "seconds from 0 to 253402300799");
+    return fail(b, f,
+                "must be a non-empty string or a number of "
+                "seconds from 0 to 253402300799");
   return true;
 }
 
-static bool write_text(builder *b, int field, const char *name,
-                       const char *key) {
-  int type = b->type[field];
-  if (b->at[field] == 0)
+static bool write_text(builder *b, const seer_field *f, const value *v) {
+  int type = v->type;
+  if (v->at == 0)
     return true;
-  seer_buffer_append(b->out, key, strlen(key));
-  if (is_null(b, field))
+  write_key(b, f);
+  if (is_null(b, v))
     seer_json_literal(b->out, "null");
   else if (type == LUA_TSTRING)
-    write_string(b, b->at[field]);
+    write_string(b, v->at);
   else
-    return fail_field(b, name, "must be a string");
+    return fail(b, f, "must be a string");
   return true;
 }
 
-/* A table of named values: data and attributes. */
-static bool write_named(builder *b, int field, const char *name,
-                        const char *key, size_t key_length) {
+static bool write_named(builder *b, const seer_field *f, const value *v) {
   lua_State *L = b->L;
+  const char *name = f->name;
   size_t start;
-  if (is_null(b, field))
+  if (is_null(b, v))
     return true;
-  if (b->type[field] != LUA_TTABLE) {
+  if (v->type != LUA_TTABLE) {
     lua_pushfstring(L, "%s: must be a table, got %s", name,
-                    lua_typename(L, b->type[field]));
+                    lua_typename(L, v->type));
     return false;
   }
-  seer_buffer_append(b->out, key, key_length);
+  write_key(b, f);
   start = b->out->length;
-  if (!seer_encode(L, b->at[field], b->marks, b->out, name))
+  if (!seer_encode(L, v->at, b->marks, b->out, name))
     return false;
   if (b->out->length > start && b->out->data[start] == '[')
-    return fail_field(b, name,
-                      "must be a table of named values, not an array");
+    return fail(b, f, "must be a table of named values, not an array");
   return true;
 }
 
-#define NAMED(name) name, KEY(name), sizeof(KEY(name)) - 1
-
-static bool write_capture(builder *b) {
-  if (!write_name(b, 0))
-    return false;
-  if (!is_null(b, 1)) {
-    if (!read_user(b, 1))
-      return false;
-    seer_json_literal(b->out, KEY("user_id"));
-    seer_json_string(b->out, b->user, b->user_length);
+static inline bool write_field(builder *b, const seer_field *f,
+                               const value *v) {
+  switch (f->form) {
+  case SEER_FORM_NAME:
+    return write_name(b, f, v);
+  case SEER_FORM_OWNER:
+    b->ordered = true;
+    return write_id(b, f, v);
+  case SEER_FORM_USER:
+    return is_null(b, v) || write_id(b, f, v);
+  case SEER_FORM_TIME:
+    return write_timestamp(b, f, v);
+  case SEER_FORM_TEXT:
+    return write_text(b, f, v);
+  default:
+    return write_named(b, f, v);
   }
-  return write_timestamp(b, 2) && write_named(b, 3, NAMED("data"));
-}
-
-static bool write_identify(builder *b) {
-  if (!read_user(b, 0))
-    return false;
-  seer_json_literal(b->out, "{\"user_id\":");
-  seer_json_string(b->out, b->user, b->user_length);
-  return write_text(b, 1, "email", KEY("email")) &&
-         write_text(b, 2, "name", KEY("name")) &&
-         write_named(b, 3, NAMED("attributes"));
 }
 
 /* Nothing at all, or any table. */
@@ -272,43 +271,60 @@ static bool write_post(builder *b) {
   return seer_encode(b->L, b->event, b->marks, b->out, "body");
 }
 
+/* Each field begins with a comma; that of the first is a brace's place. */
 static bool write_body(builder *b, int top, seer_kind kind) {
+  const seer_field *f;
+  const value *v = b->values;
   bool others;
   if (kind == SEER_POST)
     return write_post(b);
-  others = spread(b, top, kind);
-  if (!(kind == SEER_CAPTURE ? write_capture(b) : write_identify(b)))
-    return false;
+  b->fields = seer_kinds[kind].fields;
+  others = spread(b, top);
+  for (f = b->fields; f->form != SEER_FORM_NONE; f++, v++)
+    if (!write_field(b, f, v))
+      return false;
   if (others &&
-      !seer_encode_others(b->L, b->event, b->marks, b->out, names[kind]))
+      !seer_encode_others(b->L, b->event, b->marks, b->out, b->fields))
     return false;
   seer_buffer_byte(b->out, '}');
-  return b->out->error == SEER_BUFFER_OK || seer_encode_check(b->L, b->out);
+  if (b->out->error != SEER_BUFFER_OK)
+    return seer_encode_check(b->L, b->out);
+  b->out->data[0] = '{';
+  return true;
 }
 
 static seer_event *make(builder *b, seer_kind kind,
                         const seer_special *special) {
-  bool ordered = kind == SEER_IDENTIFY;
-  seer_event *event = seer_event_new(kind, b->out->data, b->out->length,
-                                     ordered ? b->user : NULL,
-                                     ordered ? b->user_length : 0, special);
+  seer_event *event =
+      seer_event_new(kind, b->out->data, b->out->length,
+                     b->ordered ? b->id : NULL, b->id_length, special);
   if (event == NULL)
     lua_pushliteral(b->L, "out of memory");
   return event;
 }
 
+static void begin(builder *b, lua_State *L, int index,
+                  const seer_building *with) {
+  b->L = L;
+  b->marks = with->marks;
+  b->stamp = with->stamp;
+  b->out = with->scratch;
+  b->event = index;
+  memset(b->values, 0, sizeof b->values); /* LUA_TNIL is 0 */
+  b->ordered = false;
+  b->id = NULL;
+  b->id_length = 0;
+}
+
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
                              const seer_building *with,
                              const seer_special *special) {
-  builder b = {.L = L,
-               .marks = with->marks,
-               .stamp = with->stamp,
-               .out = with->scratch,
-               .event = index};
+  builder b;
   seer_event *event = NULL;
   int top = lua_gettop(L);
+  begin(&b, L, index, with);
   seer_buffer_reset(b.out, SCRATCH_KEPT);
-  if (!lua_checkstack(L, 2 * FIELDS + SEER_ENCODE_STACK))
+  if (!lua_checkstack(L, 2 * SEER_FIELDS + SEER_ENCODE_STACK))
     lua_pushliteral(L, "stack overflow");
   else if (write_body(&b, top, kind))
     event = make(&b, kind, special);

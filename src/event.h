@@ -6,9 +6,9 @@
  * what is coerced, what is supplied. The body of a post is sent as it is.
  */
 
-#include "core/buffer.h"
-#include "core/clock.h"
-#include "core/event.h"
+#include "core/base/buffer.h"
+#include "core/base/clock.h"
+#include "core/base/event.h"
 #include "encode.h"
 
 #pragma GCC visibility push(hidden)

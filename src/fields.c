@@ -143,7 +143,7 @@ static void push_digits(lua_State *L, int index) {
   char memory[SEER_NUMBER_LENGTH];
   seer_buffer digits;
   seer_buffer_borrow(&digits, memory, sizeof(memory));
-  seer_number_write(L, index, &digits);
+  seer_number_name(L, index, &digits);
   lua_pushlstring(L, memory, digits.length);
 }
 
@@ -305,11 +305,4 @@ bool seer_fields_push(lua_State *L, int index, seer_block_kind kind) {
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
   return right;
-}
-
-const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_block_kind kind) {
-  if (!lua_istable(L, index) || !seer_fields_push(L, index, kind))
-    luaL_error(L, "the options have changed while they were read");
-  return lua_tostring(L, -1);
 }

@@ -13,7 +13,7 @@
  * numbers, and quoted in no message: they may be secrets.
  */
 
-#include "core/block.h"
+#include "core/base/block.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -28,11 +28,6 @@
 /* Pushes the block of the table at `index`, which is read by raw access; or
    pushes what is wrong with it and returns false. [-0, +1] */
 bool seer_fields_push(lua_State *L, int index, seer_block_kind kind);
-
-/* Pushes the block of a value that has been checked before; raises if it is
-   right no more, as a finalizer may bring about. [-0, +1] */
-const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_block_kind kind);
 
 #pragma GCC visibility pop
 

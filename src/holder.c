@@ -1,6 +1,7 @@
 #include "holder.h"
 
 #include "compat.h"
+#include "core/endpoints.h"
 #include "core/report.h"
 #include "core/sender.h"
 
@@ -23,11 +24,11 @@ seer_holder *seer_holder_push(lua_State *L, size_t ceiling) {
 
 void seer_holder_release(seer_holder *holder) {
   if (holder->request != NULL)
-    seer_request_release(holder->request);
+    seer_sender_leave(NULL, holder->request);
   if (holder->event != NULL)
     seer_report_free_lost(holder->event);
   if (holder->endpoint != NULL)
-    seer_endpoint_release(holder->endpoint, holder->site);
+    seer_endpoints_release(holder->endpoint, holder->site);
   free(holder->message);
   holder->endpoint = NULL;
   holder->site = NULL;

@@ -6,9 +6,9 @@
  * frees what an error has left behind.
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
+#include "core/base/event.h"
 #include "core/endpoint.h"
-#include "core/event.h"
 #include "core/notice.h"
 
 #include <lua.h>

@@ -1,6 +1,7 @@
 #include "marks.h"
 
 #include "compat.h"
+#include "require.h"
 
 #define ARRAY_METATABLE "seerstack.array"
 
@@ -41,15 +42,13 @@ static seer_marks *push_marks(lua_State *L) {
   return marks;
 }
 
-void seer_encode_open(lua_State *L) {
+void seer_marks_open(lua_State *L) {
   seer_marks *marks = push_marks(L);
   lua_createtable(L, 0, 4); /* marks, keep */
   make_array_metatable(L);
   marks->array = identity(L, -1);
   lua_setfield(L, -2, "array");
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "cjson");
-  lua_call(L, 1, 1); /* marks, keep, cjson */
+  seer_require(L, "cjson"); /* marks, keep, cjson */
   marks->cjson_array = keep_cjson(L, "array_mt");
   marks->cjson_if_empty = keep_cjson(L, "empty_array_mt");
   marks->cjson_empty = keep_cjson(L, "empty_array");
@@ -58,7 +57,7 @@ void seer_encode_open(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &marks_key); /* registry[key] = marks */
 }
 
-const seer_marks *seer_encode_marks(lua_State *L) {
+const seer_marks *seer_marks_get(lua_State *L) {
   const seer_marks *marks;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &marks_key);
   marks = lua_touserdata(L, -1);
@@ -84,10 +83,10 @@ bool seer_marks_has(const seer_marks *marks, lua_State *L, int index) {
   return false;
 }
 
-int seer_encode_array(lua_State *L) {
+int seer_marks_array(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  if (seer_marks_has(seer_encode_marks(L), L, 1))
+  if (seer_marks_has(seer_marks_get(L), L, 1))
     return 1;
   luaL_argcheck(L, !lua_getmetatable(L, 1), 1,
                 "the table has a metatable already");

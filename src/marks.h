@@ -5,23 +5,34 @@
  * What marks a table as an array, or stands for one: seerstack's own
  * metatable, and what the loaded lua-cjson has of the kind (OpenResty's
  * does). They are compared by identity; the userdata that holds them keeps
- * them in existence. encode.h has the functions for the rest of the module.
+ * them in existence.
  */
 
-#include "encode.h"
+#include <lua.h>
+#include <stdbool.h>
 
 #pragma GCC visibility push(hidden)
 
-struct seer_marks {
+typedef struct seer_marks {
   const void *array;          /* our metatable */
   const void *cjson_array;    /* its metatables, NULL where it has none... */
   const void *cjson_if_empty; /* ...this one for empty tables only... */
   const void *cjson_empty;    /* ...and the value that it writes as [] */
-};
+} seer_marks;
+
+/* Finds the marks (seerstack's own, and those that the loaded lua-cjson
+   has) and keeps them in the registry. [-0, +0] */
+void seer_marks_open(lua_State *L);
+
+/* The marks of this state; they live as long as it does. [-0, +0] */
+const seer_marks *seer_marks_get(lua_State *L);
 
 /* True if the table at `index`, which is not relative to the top, is marked
    as an array. [-0, +0] */
 bool seer_marks_has(const seer_marks *marks, lua_State *L, int index);
+
+/* seerstack.array(t): marks t as an array and returns it. */
+int seer_marks_array(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -142,7 +142,7 @@ static bool copy_table(copier *c, int at) {
    keys to what is too deep, on the top. */
 static bool begin(copier *c, lua_State *L, int index) {
   c->L = L;
-  c->marks = seer_encode_marks(L);
+  c->marks = seer_marks_get(L);
   c->depth = 0;
   lua_newtable(L);
   c->growing = lua_gettop(L);
@@ -176,7 +176,7 @@ bool seer_merge_copy(lua_State *L, int index) {
 bool seer_merge_is_list(lua_State *L, int index) {
   size_t length = lua_rawlen(L, index), count = 0;
   index = lua_absindex(L, index);
-  if (seer_marks_has(seer_encode_marks(L), L, index))
+  if (seer_marks_has(seer_marks_get(L), L, index))
     return true;
   if (length == 0)
     return false;

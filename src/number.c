@@ -1,7 +1,7 @@
 #include "number.h"
 
 #include "compat.h"
-#include "core/json.h"
+#include "core/base/json.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -12,6 +12,13 @@ void seer_number_write(lua_State *L, int index, seer_buffer *out) {
     seer_json_integer(out, lua_tointeger(L, index));
   else
     seer_json_number(out, lua_tonumber(L, index));
+}
+
+void seer_number_name(lua_State *L, int index, seer_buffer *out) {
+  if (lua_isinteger(L, index))
+    seer_json_integer(out, lua_tointeger(L, index));
+  else
+    seer_json_number(out, lua_tonumber(L, index) + 0.0); /* -0.0 is 0 */
 }
 
 /*
@@ -54,7 +61,7 @@ static bool is_spelled(lua_State *L, const char *text, size_t length) {
   char memory[SEER_NUMBER_LENGTH];
   seer_buffer spelling;
   seer_buffer_borrow(&spelling, memory, sizeof(memory));
-  seer_number_write(L, -1, &spelling);
+  seer_number_name(L, -1, &spelling);
   return !spelling.error && spelling.length == length &&
          memcmp(memory, text, length) == 0;
 }

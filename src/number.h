@@ -6,7 +6,7 @@
  * floats of all versions, and LuaJIT's boxed 64-bit integers.
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -19,6 +19,10 @@
 
 /* Appends the number at `index`, which must be one. [-0, +0] */
 void seer_number_write(lua_State *L, int index, seer_buffer *out);
+
+/* The same where it is a name, as keys are: minus zero is no other key than
+   0. [-0, +0] */
+void seer_number_name(lua_State *L, int index, seer_buffer *out);
 
 /* False if no number's spelling begins as the text does. */
 static inline bool seer_number_may_be(const char *text) {

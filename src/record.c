@@ -1,7 +1,7 @@
 #include "record.h"
 
 #include "compat.h"
-#include "core/block.h"
+#include "core/base/block.h"
 #include "core/http/http.h"
 #include "result.h"
 

@@ -1,7 +1,8 @@
 #include "result.h"
 
 #include "compat.h"
-#include "core/ascii.h"
+#include "core/base/ascii.h"
+#include "require.h"
 
 #include <stdio.h>
 
@@ -27,16 +28,28 @@ static void new_metatable(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Pushes a function of the table on the top; raises if there is none: other
+   modules call themselves cjson, too. */
+static void check_member(lua_State *L, const char *name) {
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, name);
+    if (lua_isfunction(L, -1))
+      return;
+  }
+  luaL_error(L,
+             "seerstack: the module 'cjson' is not lua-cjson 2.0 or newer: "
+             "'%s' is missing",
+             name);
+}
+
 /* Makes a decoder for the registry. lua-cjson takes the decimal point from
    the locale that holds then, so one of before os.setlocale reads no
    fractions. */
 static int make_decoder(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "cjson");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "new");
+  seer_require(L, "cjson");
+  check_member(L, "new");
   lua_call(L, 0, 1); /* cjson, an instance */
-  lua_getfield(L, -1, "decode_max_depth");
+  check_member(L, "decode_max_depth");
   lua_pushinteger(L, DECODE_DEPTH);
   lua_call(L, 1, 0);
   lua_getfield(L, -1, "decode");

@@ -10,7 +10,7 @@
  * lua-cjson that nobody else has.
  */
 
-#include "core/event.h"
+#include "core/base/event.h"
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,11 +1,11 @@
-#include "client.h"
 #include "compat.h"
+#include "core/base/version.h"
 #include "core/process.h"
-#include "core/version.h"
 #include "default.h"
-#include "encode.h"
 #include "future.h"
 #include "holder.h"
+#include "marks.h"
+#include "methods.h"
 #include "result.h"
 
 /* The only symbol that is seen from outside. A process may come here any
@@ -21,17 +21,17 @@ static void add_values(lua_State *L) {
 
 int luaopen_seerstack(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"new",   seer_client_new  },
-      {"array", seer_encode_array},
-      {NULL,    NULL             }
+      {"new",   seer_methods_new},
+      {"array", seer_marks_array},
+      {NULL,    NULL            }
   };
   if (!seer_process_init())
     return luaL_error(L, "seerstack: libcurl cannot be started");
-  seer_result_open(L); /* loads lua-cjson, whose marks encode.c looks for */
-  seer_encode_open(L);
+  seer_result_open(L); /* loads lua-cjson, whose marks marks.c looks for */
+  seer_marks_open(L);
   seer_holder_open(L);
   seer_future_open(L);
-  seer_client_open(L);
+  seer_methods_open(L);
   luaL_newlib(L, functions);
   seer_default_open(L);
   add_values(L);

@@ -2,9 +2,8 @@
 
 #include "callbacks.h"
 #include "compat.h"
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "event.h"
-#include "fields.h"
 #include "future.h"
 #include "holder.h"
 #include "marks.h"
@@ -72,19 +71,17 @@ static void read_options(call *c) {
 
 static void read_arguments(call *c) {
   lua_State *L = c->L;
-  static const char *const functions[] = {"capture", "identify", "post"};
-  static const char *const paths[] = {"/capture", "/identify"};
   bool posts = c->kind == SEER_POST;
   if (posts)
     lua_settop(L, SEER_SEND_SELF);
-  c->function = functions[c->kind];
+  c->function = posts ? "post" : seer_kinds[c->kind].function;
   c->event = posts ? 2 : 1;
   c->options = posts ? 3 : 2;
   if (posts && lua_type(L, 1) != LUA_TSTRING) {
     lua_pushfstring(L, "string expected, got %s", luaL_typename(L, 1));
     seer_options_misuse(L, 1, c->function);
   }
-  c->path = posts ? lua_tostring(L, 1) : paths[c->kind];
+  c->path = posts ? lua_tostring(L, 1) : seer_kinds[c->kind].path;
   if (!posts || !lua_isnoneornil(L, c->event))
     seer_options_table(L, c->event, c->function);
   read_options(c);
@@ -123,14 +120,9 @@ static bool is_relative(lua_State *L, const char *path) {
   return true;
 }
 
-/* Leaves a block on the stack, where it stays as long as it is needed. The
-   options have been checked. */
-static const char *push_block(const call *c, const char *name,
-                              seer_block_kind kind) {
-  lua_State *L = c->L;
-  if (!seer_options_get(L, c->options, name))
-    return NULL;
-  return seer_fields_push_checked(L, lua_gettop(L), kind);
+/* The string that stays at an index, or NULL. */
+static const char *string_at(const call *c, int64_t index) {
+  return index != 0 ? lua_tostring(c->L, (int)index) : NULL;
 }
 
 /* What the request has of its own; the times only where no request record
@@ -144,10 +136,9 @@ static void read_special(call *c) {
   special->path = c->kind == SEER_POST ? c->path : NULL;
   special->headers = special->query = special->key = NULL;
   if (c->has_options) {
-    special->headers = push_block(c, "headers", SEER_BLOCK_HEADERS);
-    special->query = push_block(c, "query", SEER_BLOCK_QUERY);
-    if (seer_options_get(c->L, c->options, "idempotency_key"))
-      special->key = lua_tostring(c->L, -1);
+    special->headers = string_at(c, c->chosen.headers);
+    special->query = string_at(c, c->chosen.query);
+    special->key = string_at(c, c->chosen.idempotency_key);
   }
   c->is_special = timed || special->path != NULL || special->headers != NULL ||
                   special->query != NULL || special->key != NULL;
@@ -166,8 +157,9 @@ static bool is_array(const call *c) {
 }
 
 static void merge(const call *c, int defaults, int extra) {
-  static const char *const named[] = {"data", "attributes", NULL};
-  seer_merge_event(c->L, c->event, named[c->kind], defaults, extra);
+  const char *merged =
+      c->kind == SEER_POST ? NULL : seer_kinds[c->kind].merged;
+  seer_merge_event(c->L, c->event, merged, defaults, extra);
   lua_replace(c->L, c->event);
 }
 
@@ -175,13 +167,10 @@ static void merge(const call *c, int defaults, int extra) {
    extra fields, if there are any. Pushes a message and returns false if
    there is no place for them. */
 static bool lay_over(call *c) {
-  static const seer_kept defaults[] = {SEER_KEPT_DEFAULT_DATA,
-                                       SEER_KEPT_DEFAULT_ATTRIBUTES};
+  seer_kept kept = (seer_kept)(SEER_KEPT_DEFAULTS + c->kind);
   lua_State *L = c->L;
-  bool has_defaults =
-      c->kind != SEER_POST && c->client->has[defaults[c->kind]];
-  bool has_extra =
-      c->has_options && seer_options_get(L, c->options, "extra_body");
+  bool has_defaults = c->kind != SEER_POST && c->client->has[kept];
+  bool has_extra = c->has_options && c->chosen.extra_body != 0;
   if (!has_defaults && !has_extra)
     return true;
   if (has_extra && c->kind == SEER_POST && is_array(c)) {
@@ -189,10 +178,12 @@ static bool lay_over(call *c) {
                        "for it");
     return false;
   }
-  if (!has_extra)
+  if (has_extra)
+    lua_pushvalue(L, (int)c->chosen.extra_body);
+  else
     lua_pushnil(L);
   if (has_defaults)
-    seer_client_get(L, c->self, defaults[c->kind]);
+    seer_client_get(L, c->self, kept);
   else
     lua_pushnil(L);
   merge(c, lua_gettop(L), lua_gettop(L) - 1);

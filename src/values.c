@@ -1,8 +1,8 @@
 #include "values.h"
 
 #include "compat.h"
+#include "core/base/tell.h"
 #include "core/http/http.h"
-#include "core/tell.h"
 #include "fields.h"
 #include "holder.h"
 #include "merge.h"
@@ -45,7 +45,7 @@ static bool is_false(lua_State *L) {
 ** Numbers.
 */
 
-int64_t seer_value_of(seer_value kind, double number) {
+int64_t seer_values_of(seer_value kind, double number) {
   bool is_time = kind == TIME || kind == GRACE;
   return (int64_t)(is_time ? ceil(number * 1000) : number);
 }
@@ -62,7 +62,7 @@ static bool read_time(lua_State *L, seer_value kind, double most,
     return unexpected(L, "a number of seconds >= 0");
   if (kind == TIME && !(seconds > 0))
     return unexpected(L, "a number of seconds > 0");
-  *place = seer_value_of(kind, seconds);
+  *place = seer_values_of(kind, seconds);
   return true;
 }
 
@@ -147,12 +147,9 @@ static bool read_version(lua_State *L, double least, double most,
 ** Functions and tables.
 */
 
-static bool read_call(lua_State *L, int64_t *place) {
-  if (!is_false(L) && lua_type(L, -1) != LUA_TFUNCTION)
-    return unexpected(L, "a function or false");
-  if (place != NULL)
-    *place = !is_false(L);
-  return true;
+static bool check_call(lua_State *L) {
+  return is_false(L) || lua_type(L, -1) == LUA_TFUNCTION ||
+         unexpected(L, "a function or false");
 }
 
 static bool check_table(lua_State *L) {
@@ -168,13 +165,11 @@ static bool check_named(lua_State *L) {
   return false;
 }
 
-static bool check_fields(lua_State *L, seer_block_kind kind, int most) {
-  size_t length;
+static bool read_fields(lua_State *L, seer_block_kind kind, int most) {
   if (!check_table(L) || !seer_fields_push(L, -1, kind))
     return false;
-  length = lua_rawlen(L, -1);
-  lua_pop(L, 1);
-  if (length <= (size_t)most)
+  lua_replace(L, -2);
+  if (lua_rawlen(L, -1) <= (size_t)most)
     return true;
   lua_pushfstring(L, "more than %d bytes", most);
   return false;
@@ -261,7 +256,8 @@ static int read_file(const char *path, seer_buffer *out) {
   return error;
 }
 
-bool seer_value_push_file(lua_State *L, const char *path) {
+/* Pushes the content of a file; or what is wrong, and returns false. */
+static bool push_file(lua_State *L, const char *path) {
   seer_holder *holder = seer_holder_push(L, LARGEST_FILE);
   int error = read_file(path, &holder->scratch);
   if (error != 0)
@@ -273,18 +269,30 @@ bool seer_value_push_file(lua_State *L, const char *path) {
   return error == 0;
 }
 
-static bool check_path(lua_State *L, const char *path, size_t length) {
-  bool found;
+/* The file is read now: later it may be gone, or the process be in a chroot,
+   or of a user who cannot read it. */
+static bool read_path(lua_State *L, const char *path, size_t length) {
   if (has_control(path, length))
     return judge(L, "the path has a control character");
-  if (!seer_value_push_file(L, path))
+  if (!push_file(L, path))
     return false;
-  found = strstr(lua_tostring(L, -1), PEM_MARK) != NULL;
-  lua_pop(L, 1);
-  return judge(L, found ? NULL : "there is no certificate in the file");
+  lua_replace(L, -2);
+  return judge(L, strstr(lua_tostring(L, -1), PEM_MARK) != NULL
+                      ? NULL
+                      : "there is no certificate in the file");
 }
 
-static bool check_string(lua_State *L, seer_value kind) {
+static bool read_url(lua_State *L, const char *url, size_t length) {
+  if (!judge(L, fault_of_url(url, length)))
+    return false;
+  while (length > 0 && url[length - 1] == '/')
+    length--;
+  lua_pushlstring(L, url, length);
+  lua_replace(L, -2);
+  return true;
+}
+
+static bool read_text(lua_State *L, seer_value kind) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
   if (length > STRING_MOST && kind != PEM && kind != ID)
@@ -293,7 +301,7 @@ static bool check_string(lua_State *L, seer_value kind) {
   case KEY:
     return judge(L, fault_of_key(text, length));
   case URL:
-    return judge(L, fault_of_url(text, length));
+    return read_url(L, text, length);
   case PROXY:
     return judge(L, fault_of_proxy(text, length));
   case PEM:
@@ -301,23 +309,41 @@ static bool check_string(lua_State *L, seer_value kind) {
   case ID:
     return judge(L, fault_of_id(text, length));
   default:
-    return check_path(L, text, length);
+    return read_path(L, text, length);
   }
 }
 
 static bool read_string(lua_State *L, seer_value kind) {
-  if (kind == PROXY && is_false(L))
+  if (kind == PROXY && is_false(L)) {
+    lua_pushliteral(L, "");
+    lua_replace(L, -2);
     return true;
+  }
   if (lua_type(L, -1) == LUA_TSTRING)
-    return check_string(L, kind);
+    return read_text(L, kind);
   lua_pushfstring(L, "%s expected, got %s",
                   kind == PROXY ? "a string or false" : "string",
                   luaL_typename(L, -1));
   return false;
 }
 
-bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
-                     int64_t *place) {
+static bool read_other(lua_State *L, seer_value kind) {
+  switch (kind) {
+  case CALL:
+    return check_call(L);
+  case TABLE:
+    return check_named(L);
+  case HEAD:
+    return read_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
+  case QUERY:
+    return read_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
+  default:
+    return read_string(L, kind);
+  }
+}
+
+bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
+                      int64_t *place) {
   static const char *const full[] = {"reject", "drop_oldest"};
   switch (kind) {
   case TIME:
@@ -335,15 +361,10 @@ bool seer_value_read(lua_State *L, seer_value kind, double least, double most,
     return read_version(L, least, most, place);
   case LEVEL:
     return read_name(L, seer_level_names, least, most, place);
-  case CALL:
-    return read_call(L, place);
-  case TABLE:
-    return check_named(L);
-  case HEAD:
-    return check_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
-  case QUERY:
-    return check_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
   default:
-    return read_string(L, kind);
+    if (!read_other(L, kind))
+      return false;
+    *place = lua_gettop(L);
+    return true;
   }
 }

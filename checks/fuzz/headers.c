@@ -6,7 +6,7 @@
 
 #include "support/fuzz.h"
 
-#include "core/clock.h"
+#include "core/base/clock.h"
 #include "core/http/answer.h"
 #include "core/http/http.h"
 

@@ -5,8 +5,8 @@
 
 #include "support/fuzz.h"
 
+#include "core/base/mask.h"
 #include "core/http/http.h"
-#include "core/mask.h"
 
 #include <stdio.h>
 

@@ -6,7 +6,7 @@
 
 #include "support/fuzz.h"
 
-#include "core/json.h"
+#include "core/base/json.h"
 #include "number.h"
 
 #include <inttypes.h>

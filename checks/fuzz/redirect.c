@@ -6,7 +6,7 @@
 
 #include "support/fuzz.h"
 
-#include "core/ascii.h"
+#include "core/base/ascii.h"
 #include "core/http/request.h"
 
 #include <curl/curl.h>

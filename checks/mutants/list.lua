@@ -46,8 +46,8 @@ return {
     file = "src/core/pace.c",
     from = "return (step + 1) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
     to = "return (step - 9) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
-    spec = "spec/core/pace_spec.lua",
-    title = "1,200 events at once at 1,000 a minute",
+    spec = "spec/unit_spec.lua",
+    title = "pace never shows a server more than 95 % in a minute",
   },
   {
     what = "a slot is taken for the beginning of a request alone",
@@ -59,7 +59,7 @@ return {
   },
   {
     what = "the key is in what is logged of answers",
-    file = "src/core/mask.c",
+    file = "src/core/base/mask.c",
     from = [[
       memset(to, '*', stars);
       to += stars;]],
@@ -112,7 +112,7 @@ return {
   },
   {
     what = "an identify does not wait for an earlier one of its user",
-    file = "src/core/event.c",
+    file = "src/core/base/event.c",
     from = "turn->user = seer_id_hash(user, length);",
     to = "turn->user = seer_id_new().low + 0 * (size_t)user[length - 1];",
     spec = "spec/core/turns_spec.lua",
@@ -120,7 +120,7 @@ return {
   },
   {
     what = "a wrong key loses what is queued",
-    file = "src/core/retry.c",
+    file = "src/core/base/retry.c",
     from = "  case 401:\n",
     to = "",
     spec = "spec/core/retry_spec.lua",
@@ -128,7 +128,7 @@ return {
   },
   {
     what = "a Retry-After of an hour holds a single event",
-    file = "src/core/retry.c",
+    file = "src/core/base/retry.c",
     from = "answer->retry_after > 0 && answer->retry_after < MINUTE)",
     to = "answer->retry_after > 0 && answer->retry_after <= HOUR)",
     spec = "spec/contract_spec.lua",
@@ -136,7 +136,7 @@ return {
   },
   {
     what = "integers pass through a double",
-    file = "src/core/json.c",
+    file = "src/core/base/json.c",
     from = "void seer_json_integer(seer_buffer *out, int64_t value) {\n",
     to = "void seer_json_integer(seer_buffer *out, int64_t value) {\n"
       .. "  value = (int64_t)(double)value;\n",
@@ -145,7 +145,7 @@ return {
   },
   {
     what = "surrogates pass as UTF-8",
-    file = "src/core/json.c",
+    file = "src/core/base/json.c",
     from = "else if (lead == 0xED)\n    highest = 0x9F;",
     to = "else if (lead == 0xED)\n    highest = 0xBF;",
     spec = "spec/encode_spec.lua",
@@ -178,9 +178,8 @@ return {
   {
     what = "a fork does not wait for who is inside libcurl",
     file = "src/core/process.c",
-    from = "  while (seer_process.working || seer_process.starting)\n"
-      .. "    seer_wait(SEER_NEVER);\n",
-    to = "",
+    from = "         !seer_state_is_mine();\n",
+    to = "         false;\n",
     spec = "spec/core/fork_spec.lua",
     title = "waits until the thread is outside of libcurl",
   },
@@ -202,7 +201,7 @@ return {
   },
   {
     what = "signals of the host reach the sender",
-    file = "src/core/thread.c",
+    file = "src/core/base/thread.c",
     from = "pthread_sigmask(SIG_SETMASK, &blocked, &before);",
     to = "pthread_sigmask(SIG_BLOCK, NULL, &before);",
     spec = "spec/core/states_spec.lua",
@@ -227,8 +226,8 @@ return {
   {
     what = "the sender sleeps on when an event comes",
     file = "src/core/state.c",
-    from = "  seer_process.sleeping = false;\n  return true;",
-    to = "  seer_process.sleeping = false;\n  return false;",
+    from = "  return asleep;",
+    to = "  return false;",
     spec = "spec/core/loop_spec.lua",
     title = "sleeps when it has nothing to do, also after an alarm",
   },
@@ -261,7 +260,7 @@ return {
   },
   {
     what = "exit does not wait for a lock that is held",
-    file = "src/core/thread.c",
+    file = "src/core/base/thread.c",
     from = "  time.tv_sec += LOCK_TIMEOUT;\n",
     to = "",
     spec = "spec/core/exit_spec.lua",
@@ -269,7 +268,7 @@ return {
   },
   {
     what = "the memory of settled events is kept without a bound",
-    file = "src/core/spare.c",
+    file = "src/core/base/spare.c",
     from = "if (bytes + size_of(kind) <= SEER_SPARE_MOST) {",
     to = "if (SEER_SPARE_MOST > 0) {",
     spec = "spec/core/spare_spec.lua",

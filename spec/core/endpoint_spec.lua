@@ -1,23 +1,10 @@
 local h = require "spec.helper"
 local socket = require "socket"
 
+local hold = h.hold
 local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
 local x = h.exchange()
-
-local function with(options, more)
-  local all = {}
-  for _, source in ipairs { options, more } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
-local function hold()
-  return "hold"
-end
 
 -- Answers the requests that the server holds.
 local function answer_held(...)
@@ -62,7 +49,7 @@ end
 describe("an endpoint", function()
   it("pauses at once when a request is refused", function()
     for _, status in ipairs { 401, 403, 404, 429 } do
-      x:use(with(SLOW, { max_in_flight = 1 }))
+      x:use(h.merge(SLOW, { max_in_flight = 1 }))
       x:capture_many(10)
       local before = #x.requests
       serve_until_paused(function() return status end)
@@ -98,7 +85,7 @@ describe("an endpoint", function()
 
   it("backs off after five failures in a row", function()
     for _, answer in ipairs { { 500 }, { "close" }, { 408 }, { "reset" } } do
-      x:use(with(SLOW, { max_in_flight = 1 }))
+      x:use(h.merge(SLOW, { max_in_flight = 1 }))
       x:capture_many(10)
       local before = #x.requests
       local answers = {}
@@ -120,7 +107,7 @@ describe("an endpoint", function()
   end)
 
   it("does not back off when there is a success between", function()
-    x:use(with(SLOW, { max_in_flight = 1 }))
+    x:use(h.merge(SLOW, { max_in_flight = 1 }))
     x:capture_many(50)
     local number = 0
     x:serve(function()
@@ -212,6 +199,18 @@ describe("an endpoint", function()
     assert.equal(10, x:settle().delivered)
   end)
 
+  it("recovers though a request from before its pause still hangs",
+    function()
+      x:use { max_in_flight = 2 }
+      x:capture_many(50)
+      x:serve(h.sequence {
+        { "hold" }, { 429, { ["Retry-After"] = "0.3" } },
+      }, function() return x.client:stats().delivered == 49 end)
+      assert.equal(1, count_held())
+      answer_held(200)
+      assert.equal(50, x:settle().delivered)
+    end)
+
   it("pauses as long as a 429 asks for", function()
     x:use { max_in_flight = 1 }
     x:capture_many(3)
@@ -277,7 +276,7 @@ describe("an endpoint", function()
 
   it("holds the queues of all its clients", function()
     local other = x:new { api_key = x.key }
-    x:use(with(SLOW, { api_key = x.key }))
+    x:use(h.merge(SLOW, { api_key = x.key }))
     x:capture("a.b")
     serve_until_paused(function() return 401 end)
     assert.is_number(other:stats().retry_at)
@@ -335,7 +334,7 @@ describe("a waited-for request", function()
     function()
       local key = h.key()
       api:config { key = key, fail_status = 401 }
-      local client = h.client(api.url, with(SLOW, { api_key = key }))
+      local client = h.client(api.url, h.merge(SLOW, { api_key = key }))
       client.events.capture { name = "queued" }
       h.wait(function() return client:stats().retry_at end)
       client.events.capture { name = "behind" }
@@ -356,7 +355,7 @@ describe("a waited-for request", function()
   it("does not make queued events wait when it fails", function()
     local key = h.key()
     api:config { key = key, fail_status = 500 }
-    local client = h.client(api.url, with(SLOW, { api_key = key }))
+    local client = h.client(api.url, h.merge(SLOW, { api_key = key }))
     for _ = 1, 10 do
       local _, _, err = client.events.capture({ name = "waited" },
         { wait = true, max_retries = 0 })

@@ -3,14 +3,7 @@
 local h = require "spec.helper"
 
 describe("at exit", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin()
-    api:config { delay = 3 }
-  end)
-
-  after_each(function() api:stop() end)
+  local api = h.own_standin { delay = 3 }
 
   -- What is in flight was connected before the exit began, and is answered
   -- more than two seconds after.
@@ -32,23 +25,14 @@ describe("at exit", function()
   for _, thread in ipairs { "true", "false" } do
     it("a connection that has just been used counts, thread = " .. thread,
       function()
-        local result = run(thread)
-        assert.equal("", result.stderr)
-        assert.equal(0, result.status)
+        h.ended_well(run(thread))
         assert.equal(2, api:count())
       end)
   end
 end)
 
 describe("at exit, the lock", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin()
-    api:config { delay = 0.5 }
-  end)
-
-  after_each(function() api:stop() end)
+  local api = h.own_standin { delay = 0.5 }
 
   local function run(code)
     return h.script.run {
@@ -85,6 +69,6 @@ describe("at exit, the lock", function()
     ]]
     assert.equal("", result.stderr)
     assert.equal(3, result.status)
-    assert.is_true(result.seconds < 5 * require "spec.support.util".slow)
+    h.assert_in_time(result, 5)
   end)
 end)

@@ -63,7 +63,7 @@ describe("a fork", function()
   local function start(url, code, env)
     local changes = h.merge({ SEER_GO = go }, h.NO_LEAKS, env)
     return h.start {
-      code = PREAMBLE .. code, timeout = 20,
+      code = PREAMBLE .. code, timeout = 60,
       env = h.environment(url, server.key, changes),
     }
   end

@@ -9,15 +9,14 @@ local ABROAD = "http://api.example.invalid/p"
 local EVENT = { name = "a.b" }
 
 local api = h.standin()
-local x, closing
+local x = h.exchange()
+local closing
 
 before_each(function()
-  x, closing = h.open(), {}
-  api:reset()
+  closing = {}
 end)
 
 after_each(function()
-  x:close()
   for _, open in ipairs(closing) do
     open:close()
   end
@@ -38,13 +37,7 @@ end
 -- tunnel serve.
 local function send(client, lead, handler)
   local future = assert(client.events.capture(EVENT, { future = true }))
-  x:serve(handler, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, handler, lead and function() lead:step() end)
 end
 
 -- A proxy that nobody listens at.

@@ -6,64 +6,6 @@ local socket = require "socket"
 local MAX_AGE = h.slow
 local LONGER = 2 * h.slow -- where there is more to send before
 
--- The check that takes the minute runs beside the others, in a program of
--- its own, and for one Lua: it is about the core, which knows none.
-local MINUTE_FOR = "Lua 5.4"
-
-local api, minute
-
-setup(function()
-  if _VERSION ~= MINUTE_FOR then
-    return
-  end
-  api = h.start_standin { rate_limit = 1000 }
-  minute = h.start {
-    timeout = 120,
-    env = h.environment(api.url, api.key),
-    code = [[
-      local client = require "seerstack".new { exit_timeout = 90 }
-      for i = 1, 1200 do
-        assert(client.events.capture { name = "n" .. i })
-      end
-      local socket = require "socket"
-      local deadline = socket.gettime() + 30
-      repeat
-        socket.sleep(0.01)
-      until client:stats().delivered >= 950 or socket.gettime() > deadline
-      local began = socket.gettime()
-      print(client:stats().delivered)
-      assert(client.events.capture({ name = "waited" },
-        { wait = true, timeout = 90 }))
-      print(socket.gettime() - began > 30)
-      assert(client:flush(90))
-      print(client:stats().delivered, client:stats().last_error)
-    ]],
-  }
-end)
-
-teardown(function()
-  if api then
-    api:stop()
-  end
-end)
-
-describe("1,200 events at once at 1,000 a minute, on " .. MINUTE_FOR
-  .. " only:", function()
-    if _VERSION ~= MINUTE_FOR then
-      return
-    end
-
-    it("950 arrive at once, and no more while the window is closed",
-      function()
-        h.wait(function() return api:count() >= 950 end, 20)
-        local deadline = socket.gettime() + 3
-        h.wait(function()
-          return api:count() > 950 or socket.gettime() > deadline
-        end)
-        assert.equal(950, api:count())
-      end)
-  end)
-
 describe("the pacer", function()
   local x
 
@@ -133,12 +75,14 @@ describe("the pacer", function()
       x:use { api_key = x.key, rate_limit = 40, max_age = LONGER }
       x:capture_many(30)
       assert.equal(38 - 19, sent())
-      x:use { api_key = x.key, rate_limit = false }
+      local unlimited = x:new { api_key = x.key, rate_limit = false }
+      x.client = unlimited
       x:capture_many(30)
       assert.equal(30, sent())
-      x:use { api_key = x.key, rate_limit = 20, max_age = 0.3 }
-      x:capture("late")
-      assert.equal(0, sent())
+      x:use { api_key = x.key, rate_limit = 20, max_age = LONGER }
+      x:capture_many(30)
+      assert.equal(19, sent())
+      assert.equal(30, unlimited:stats().delivered)
     end)
 
   it("has a log for each endpoint", function()
@@ -273,37 +217,3 @@ describe("a waited-for request", function()
     end
   end)
 end)
-
-describe("1,200 events at once at 1,000 a minute, on " .. MINUTE_FOR
-  .. " only (continued):", function()
-    if _VERSION ~= MINUTE_FOR then
-      return
-    end
-
-    local events
-
-    setup(function()
-      local result = minute:wait()
-      assert.equal("950\ntrue\n1201\tnil\n", result.stdout, result.stderr)
-      events = api:events()
-    end)
-
-    it("the rest arrives when the window allows", function()
-      assert.equal(1201, #events)
-      for i = 951, #events do
-        local since = events[i].time - events[i - 950].time
-        assert.is_true(since >= 59.99, i .. ": " .. since)
-      end
-      assert.is_true(events[1201].time - events[1].time < 75)
-    end)
-
-    it("a waited-for request goes before what is queued", function()
-      assert.matches('"waited"', events[951].body)
-    end)
-
-    it("no 429 is ever received", function()
-      local status = api:status()
-      assert.equal(1201, status.requests)
-      assert.same({ ["200"] = 1201 }, status.by_status)
-    end)
-  end)

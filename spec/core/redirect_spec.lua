@@ -3,23 +3,13 @@
 
 local h = require "spec.helper"
 
+local location = h.location
+
 local ALL = { 301, 302, 303, 307, 308 }
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 
-local x, other
-
-before_each(function()
-  x, other = h.open { log_level = "off", max_retries = 0 }, h.server.new()
-end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
+local x = h.exchange { log_level = "off", max_retries = 0 }
+local other = h.each_server()
 
 -- What becomes of a waited-for event, and the requests that it took.
 local function send(handler, options)

@@ -2,38 +2,17 @@
 
 local h = require "spec.helper"
 
+local location = h.location
+
 local EVENT = { name = "a.b" }
 
-local api, impostor, x, other
-
-setup(function()
-  api, impostor = h.start_standin(), h.start_standin()
-end)
-
-teardown(function()
-  api:stop()
-  impostor:stop()
-end)
+local api, impostor = h.standin(), h.standin()
+local x, other = h.exchange(), h.each_server()
 
 before_each(function()
-  x, other = h.open(), h.server.new()
-  for _, started in ipairs { api, impostor } do
-    started:reset()
-    started:config {
-      key = x.key, fail_status = false, fail_count = false,
-      fail_headers = false,
-    }
-  end
+  api:config { key = x.key }
+  impostor:config { key = x.key }
 end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
 
 -- A client that trusts the stand-in, which accepts its key.
 local function waiting(url)
@@ -55,13 +34,8 @@ end
 local function start_at_http(status, to, lead)
   x.client = waiting(lead and "http://localhost:" .. lead.port or x.url)
   local future = x.client.events.capture(EVENT, { future = true })
-  x:serve(h.sequence { { status, location(to) } }, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, h.sequence { { status, location(to) } },
+    lead and function() lead:step() end)
 end
 
 describe("a redirect from http to https", function()

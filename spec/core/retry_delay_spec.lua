@@ -3,13 +3,7 @@ local socket = require "socket"
 
 local SLOW, new, deliver = h.retrying.SLOW, h.retrying.new, h.retrying.deliver
 
-local x
-
-before_each(function()
-  x = h.retrying.open()
-end)
-
-after_each(h.retrying.close)
+local x = h.retrying.each()
 
 describe("the delay before the next attempt", function()
   -- Events, each of a client of its own, for a failure of one must not

@@ -1,22 +1,14 @@
 local h = require "spec.helper"
 
+local location = h.location
+
 local SLOW, new, deliver = h.retrying.SLOW, h.retrying.new, h.retrying.deliver
 local assert_kept = h.retrying.assert_kept
 local assert_same_event = h.retrying.assert_same_event
 
-local x
-
-before_each(function()
-  x = h.retrying.open()
-end)
-
-after_each(h.retrying.close)
+local x = h.retrying.each()
 
 describe("a redirect", function()
-  local function location(url)
-    return { Location = url }
-  end
-
   for _, status in ipairs { 307, 308 } do
     it(status .. " to the same origin is followed with the body", function()
       for _, to in ipairs { "/other/capture?a=1", x.url .. "/other/capture",

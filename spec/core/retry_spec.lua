@@ -6,13 +6,7 @@ local new, deliver = h.retrying.new, h.retrying.deliver
 local assert_kept = h.retrying.assert_kept
 local assert_same_event = h.retrying.assert_same_event
 
-local x
-
-before_each(function()
-  x = h.retrying.open()
-end)
-
-after_each(h.retrying.close)
+local x = h.retrying.each()
 
 describe("a queued event", function()
   for _, status in ipairs { 200, 201, 202, 204, 206, 299 } do

@@ -4,13 +4,7 @@ local socket = require "socket"
 local REJECTED, PAUSING = h.retrying.REJECTED, h.retrying.PAUSING
 local SLOW, assert_same_event = h.retrying.SLOW, h.retrying.assert_same_event
 
-local x
-
-before_each(function()
-  x = h.retrying.open()
-end)
-
-after_each(h.retrying.close)
+local x = h.retrying.each()
 
 describe("a waited-for request", function()
   local api = h.standin()

@@ -1,5 +1,6 @@
 local h = require "spec.helper"
 
+local hold = h.hold
 local x
 
 after_each(function()
@@ -37,10 +38,6 @@ local function but(text, answer)
     end
     return h.ok()
   end
-end
-
-local function hold()
-  return "hold"
 end
 
 local function fail()
@@ -417,6 +414,58 @@ describe("a waited-for identify", function()
       assert.equal(1, times("u:3"))
       assert.equal("u:3", all()[#x.requests])
     end)
+
+  it("goes at once when the one before it is displaced", function()
+    x = h.open {
+      max_in_flight = 1, max_queue_events = 3, overflow = "drop_oldest",
+    }
+    local function handler(request)
+      local number = what(request)
+      if number == "u:1" then
+        return 503, { ["Retry-After"] = "30" }
+      elseif number == "v:1" then
+        return 503, { ["Retry-After"] = "40" }
+      end
+      return h.ok()
+    end
+    x:identify("u", "1")
+    x:identify("v", "1")
+    x:capture("both are delayed")
+    x:serve(handler, function() return x.client:stats().delivered == 1 end)
+    x:serve_while(function() return #x.requests == 3 end, handler, 0.2)
+    local future = x.client.users.identify({ user_id = "u", name = "2" },
+      { future = true })
+    x:identify("v", "2") -- displaces the first, and itself wakes nobody
+    assert.equal(1, x.client:stats().dropped_by.displaced)
+    x:serve(handler, function() return future:done() end)
+    assert.same({ success = true }, (future:get()))
+  end)
+
+  for _, overflow in ipairs { "reject", "drop_oldest" } do
+    it("leaves its room to others when its time is up, with " .. overflow,
+      function()
+        x = h.open()
+        local child = x:child({ code = CODE:format(10, [[
+          client = client:with_options {
+            max_queue_events = 3, overflow = "]] .. overflow .. [["
+          }
+          identify("u", "1")
+          for i = 2, 3 do
+            local _, _, err = identify("u", tostring(i),
+              { wait = true, timeout = 0.1 })
+            print(err.name)
+          end
+          identify("v", "1")
+          print(client.events.capture { name = "captured" })
+          local stats = client:stats()
+          print(stats.dropped, stats.rejected)
+        ]]) }, but("u:1", function()
+          return times("captured") == 1 and 200 or 500
+        end))
+        assert.equal("APITimeoutError\nAPITimeoutError\ntrue\n0\t2\n",
+          child.stdout)
+      end)
+  end
 
   it("is before a queued one that came later", function()
     x = h.open()

@@ -137,7 +137,8 @@ describe("the collector", function()
     end)
   end
 
-  for _, deed in ipairs { "finalizes", "closes", "captures", "polls" } do
+  local DEEDS = { "finalizes", "closes", "captures", "abandons", "polls" }
+  for _, deed in ipairs(DEEDS) do
     it("may run a finalizer that " .. deed .. " at any step of a call",
       function()
         local result = run("print(require 'spec.support.attack'('" .. deed

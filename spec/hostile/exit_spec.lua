@@ -3,10 +3,7 @@
 local h = require "spec.helper"
 
 describe("a process that ends", function()
-  local scripted
-
-  before_each(function() scripted = h.server.new() end)
-  after_each(function() scripted:close() end)
+  local scripted = h.each_server()
 
   -- The libraries clean up after themselves then: what OpenSSL works with is
   -- gone while somebody may still be in it.

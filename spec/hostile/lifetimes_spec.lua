@@ -8,14 +8,9 @@ describe("when", function()
   local api = h.standin()
 
   local function run(code)
-    local result = h.script.run {
-      code = code,
-      env = h.environment(api.url, api.key),
-      timeout = 240,
-    }
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result.stdout
+    return h.ended_well(h.script.run {
+      code = code, env = h.environment(api.url, api.key), timeout = 240,
+    }).stdout
   end
 
   -- Each event once, by its key.
@@ -147,10 +142,7 @@ describe("when", function()
   end)
 
   describe("coroutines", function()
-    local x
-
-    before_each(function() x = h.open { log_level = "off" } end)
-    after_each(function() x:close() end)
+    local x = h.exchange()
 
     it("capture and are abandoned, their events arrive", function()
       for i = 1, 100 do

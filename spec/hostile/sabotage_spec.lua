@@ -209,10 +209,7 @@ describe("a state", function()
 end)
 
 describe("a call", function()
-  local x
-
-  before_each(function() x = h.open { log_level = "off" } end)
-  after_each(function() x:close() end)
+  local x = h.exchange()
 
   local WRONG = {
     nil, true, 7, "client", {}, print, coroutine.create(function() end),

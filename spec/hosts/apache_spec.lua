@@ -3,16 +3,7 @@ local socket = require "socket"
 
 for _, mpm in ipairs { "event", "prefork" } do
 describe("Apache, " .. mpm, function()
-  local api
-
-  before_each(function()
-    api = h.start_standin { key = h.host.key() }
-  end)
-
-  after_each(function()
-    h.host.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port. Options: scope of the Lua states; more lines
   -- of configuration. It has answered one request, which gives an event.

@@ -2,16 +2,7 @@ local h = require "spec.helper"
 local socket = require "socket"
 
 describe("HAProxy", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin { key = h.host.key() }
-  end)
-
-  after_each(function()
-    h.host.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port. Options: load, the word that loads Lua; lua,
   -- changes of the Lua file, and more, what is appended to it; ca_file;

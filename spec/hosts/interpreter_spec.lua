@@ -34,8 +34,6 @@ local server = h.standin()
 local started
 
 before_each(function()
-  server:config { delay = false }
-  server:reset()
   started = {}
 end)
 

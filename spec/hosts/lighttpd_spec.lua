@@ -1,16 +1,7 @@
 local h = require "spec.helper"
 
 describe("lighttpd", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin { key = h.host.key() }
-  end)
-
-  after_each(function()
-    h.host.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port, with more lines of configuration. It has
   -- answered one request, which gives an event.

@@ -62,16 +62,7 @@ local function names(api)
 end
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin()
-  end)
-
-  after_each(function()
-    h.nginx.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin(nil, h.nginx.clean_up)
 
   local function start(options)
     options.api = api

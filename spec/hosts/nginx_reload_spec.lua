@@ -6,16 +6,8 @@ local h = require "spec.helper"
 local count = h.nginx_count
 
 describe("nginx under load", function()
-  local api, load
-
-  before_each(function()
-    api = h.start_standin { keep = false }
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ keep = false }, count.clean_up)
+  local load
 
   -- A queue that can be delivered in time on a slow machine, too.
   local function start(queue)

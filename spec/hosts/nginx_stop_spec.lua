@@ -6,16 +6,7 @@ local h = require "spec.helper"
 local count = h.nginx_count
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin()
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin(nil, count.clean_up)
 
   -- How many events the processes have said to be lost.
   local function told(server)

@@ -7,17 +7,9 @@ local count = h.nginx_count
 local socket = require "socket"
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    -- Connections end often, so that there are always handshakes.
-    api = h.start_standin { keepalive_requests = 20 }
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  -- Connections end often, so that there are always handshakes.
+  local api = h.own_standin({ keepalive_requests = 20 },
+    count.clean_up)
 
   local ELSEWHERE = [[
 location = /elsewhere { content_by_lua_block { ngx.print "elsewhere" } }

@@ -7,16 +7,7 @@ local EXAMPLE_RATE = "rate_limit = math.floor(1000 / ngx.worker.count()),"
 local SECRET = "a shared secret"
 
 describe("the relay", function()
-  local api
-
-  before_each(function()
-    api = h.start_standin()
-  end)
-
-  after_each(function()
-    h.nginx.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin(nil, h.nginx.clean_up)
 
   -- Options: secret, client (text), changes, workers.
   local function start(options)

@@ -50,6 +50,16 @@ if jit then
   deep[4] = { 1, 2, require "ffi".new("uint64_t", 7), 4 }
 end
 
+-- The future that is being asked.
+local asked
+
+local function ask(future)
+  asked = future
+  future:done()
+  tostring(future)
+  return future:get(10)
+end
+
 -- What a program does with a client while finalizers run.
 local CALLS = {
   capture = function(client)
@@ -78,11 +88,12 @@ local CALLS = {
     return client:post("/none", { deep }, { wait = true, max_retries = 0 })
   end,
   future = function(client)
-    local future = assert(client.events.capture({ name = "x" },
-      { future = true }))
-    future:done()
-    tostring(future)
-    return future:get(10)
+    return ask(assert(client.events.capture({ name = "x" },
+      { future = true })))
+  end,
+  future_failed = function(client)
+    return ask(assert(client:post("/none", { deep },
+      { future = true, max_retries = 0 })))
   end,
   with_options = function(client)
     local other = client:with_options {
@@ -131,6 +142,11 @@ local DEEDS = {
     client.events.capture({ name = "gc", data = { deep } },
       { future = true })
   end,
+  abandons = function()
+    if asked then
+      getmetatable(asked).__gc(asked)
+    end
+  end,
   polls = function(client)
     client:poll()
     client:captured()
@@ -151,6 +167,7 @@ local function attack(make, call, deed, n)
   end)
   pcall(call, client)
   stop()
+  asked = nil
   if pcall(client.stats, client) and client:stats() then
     exchange.adds_up(client)
   end

@@ -27,13 +27,10 @@ local DEFAULTS = {
 
 local keys = 0
 
--- A key that no client had before: with it comes a new endpoint, even when
--- the system gives a port a second time.
+-- A key that no client had before: with it comes a new endpoint.
 function exchange.key()
   keys = keys + 1
-  local key = ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
-  server.keys[key] = true
-  return key
+  return ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
 end
 
 -- A client of `url` with short delays and a new key, which tells nothing
@@ -76,6 +73,16 @@ end
 -- What a handler returns for a request that goes well.
 function exchange.ok()
   return 200, nil, SUCCESS
+end
+
+-- A handler for a request that is never answered.
+function exchange.hold()
+  return "hold"
+end
+
+-- The headers of a redirect.
+function exchange.location(url)
+  return { Location = url }
 end
 
 -- Returns what a list has, as a handler does.
@@ -131,12 +138,6 @@ function exchange:serve(handler, until_, seconds)
   end
 end
 
--- Serves until a future is done, and returns what it gives.
-function exchange:get(future, handler, seconds)
-  self:serve(handler, function() return future:done() end, seconds)
-  return future:get(0)
-end
-
 -- Serves until so many requests have come since the beginning.
 function exchange:serve_requests(count, handler, seconds)
   self:serve(handler, function() return #self.requests >= count end, seconds)
@@ -148,6 +149,18 @@ function exchange:settle(handler, seconds)
     return self.client:stats().pending == 0
   end, seconds)
   return exchange.adds_up(self.client)
+end
+
+-- Serves until a future is done, calling `meanwhile`, if given, all the time,
+-- and returns what the future gives.
+function exchange:get(future, handler, meanwhile)
+  self:serve(handler, function()
+    if meanwhile then
+      meanwhile()
+    end
+    return future:done()
+  end)
+  return future:get(0)
 end
 
 -- Serves for a time in which `condition` must hold throughout.
@@ -172,7 +185,8 @@ function exchange:child(options, handler)
     code = options.code, timeout = options.timeout,
     env = script.environment(self.url, self.key, options.env),
   }
-  self:serve(handler, function() return child:done() end, 30)
+  self:serve(handler, function() return child:done() end,
+    options.timeout or 30)
   local result = child:wait()
   if result.status ~= 0 then
     error(("the program ended with %d: %s"):format(result.status,

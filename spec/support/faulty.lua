@@ -2,6 +2,7 @@
 -- connections what a function says that runs as a coroutine: the way to have
 -- a hundred faults at once. Works while it is stepped, and at no other time.
 
+local ports = require "spec.support.ports"
 local socket = require "socket"
 
 local faulty = {}
@@ -37,12 +38,6 @@ function faulty.new()
   return setmetatable({ listeners = {}, peers = {} }, faulty)
 end
 
-local function bind(port, backlog)
-  local bound = assert(socket.bind(HOST, port or 0, backlog or 128))
-  bound:settimeout(0)
-  return bound
-end
-
 local listener = {}
 listener.__index = listener
 listener.__name = "faulty.listener"
@@ -50,12 +45,11 @@ listener.__name = "faulty.listener"
 -- Runs `serve(peer, listener)` for each connection to a new port. The name of
 -- the host in the URL, and its scheme, may be given.
 function faulty:listen(serve, scheme, host)
-  local bound = bind()
-  local _, port = bound:getsockname()
+  local port = ports.take()
   local self_ = setmetatable({
-    socket = bound,
+    socket = ports.listen(port),
     serve = serve,
-    port = tonumber(port),
+    port = port,
     url = ("%s://%s:%s"):format(scheme or "http", host or HOST, port),
     accepted = 0,  -- connections
     requests = {}, -- all that were read as such
@@ -69,29 +63,21 @@ end
 -- system does not give, or accepts them again.
 
 function listener:deafen()
-  self.socket:close()
-  self.socket = nil
-  self.deaf = bind(self.port, 0)
+  self:refuse()
+  self.deaf = ports.listen(self.port, 0)
   self.filler = assert(socket.connect(HOST, self.port))
 end
 
--- The port stays bound, or somebody else would get it.
 function listener:refuse()
   if self.socket then
     self.socket:close()
-    self.socket, self.bound = nil, assert(socket.tcp4())
-    self.bound:setoption("reuseaddr", true)
-    assert(self.bound:bind(HOST, self.port))
+    self.socket = nil
   end
 end
 
 function listener:accept_again()
-  if self.bound then
-    assert(self.bound:listen(128))
-    self.bound:settimeout(0)
-  end
-  self.socket = self.socket or self.deaf or self.bound
-  self.deaf, self.bound = nil, nil
+  self.socket = self.socket or self.deaf or ports.listen(self.port)
+  self.deaf = nil
 end
 
 -- Ends all its connections, with a reset when told so.
@@ -393,9 +379,9 @@ end
 -- Closes a listener and its connections, for good.
 function faulty:remove(owner)
   owner:accept_again()
-  owner.socket:close()
-  owner.socket = nil
+  owner:refuse()
   owner:cut()
+  ports.release(owner.port)
   if owner.filler then
     owner.filler:close()
   end

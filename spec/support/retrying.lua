@@ -2,8 +2,7 @@
 -- with a server of its own for each spec.
 
 local assert = require "luassert"
-local exchange = require "spec.support.exchange"
-local util = require "spec.support.util"
+local h = require "spec.helper"
 
 local retrying = {}
 
@@ -22,26 +21,21 @@ retrying.SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
 local x
 
--- For a file's `before_each`; what it returns is the exchange.
-function retrying.open()
-  x = exchange.open { log_level = "off" }
+-- For a file: its h.
+function retrying.each()
+  x = h.exchange()
   return x
-end
-
--- For its `after_each`.
-function retrying.close()
-  x:close()
 end
 
 -- Of its troubles only the counts tell.
 function retrying.new(options)
-  return x:new(util.merge({ log_level = "off" }, options))
+  return x:new(options)
 end
 
 -- The n-th attempt of the only event gets the n-th answer, and 200 follows.
 function retrying.deliver(answers)
   x:capture("a.b")
-  return x:settle(exchange.sequence(answers))
+  return x:settle(h.sequence(answers))
 end
 
 function retrying.assert_same_event(requests)
@@ -59,11 +53,11 @@ function retrying.assert_kept(paused, answers)
   local before = #x.requests
   x.client = retrying.new(retrying.SLOW)
   x:capture("a.b")
-  x:serve(exchange.sequence(answers), function()
+  x:serve(h.sequence(answers), function()
     return x.client:stats().last_error
   end)
   assert.equal(paused, x:paused())
-  assert.equal(1, exchange.adds_up(x.client).pending)
+  assert.equal(1, h.adds_up(x.client).pending)
   return #x.requests - before
 end
 

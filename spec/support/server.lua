@@ -3,6 +3,7 @@
 -- over to `serve`, a loop over many connections.
 
 local connection = require "spec.support.connection"
+local ports = require "spec.support.ports"
 local socket = require "socket"
 local util = require "spec.support.util"
 
@@ -12,14 +13,11 @@ server.__name = "support.server"
 
 -- Listens on a free loopback port.
 function server.new()
-  local listener = assert(socket.bind("127.0.0.1", 0, 128))
-  listener:settimeout(0)
-  local host, port = listener:getsockname()
+  local port = ports.take()
   return setmetatable({
-    listener = listener,
-    host = host,
-    port = tonumber(port),
-    url = "http://" .. host .. ":" .. port,
+    listener = ports.listen(port),
+    port = port,
+    url = "http://127.0.0.1:" .. port,
     connections = {}, -- all that were accepted, by number
     requests = {},    -- all that `serve` has read
     by_socket = {},
@@ -27,16 +25,10 @@ function server.new()
   }, server)
 end
 
-local refusing = {} -- never collected
-
--- A port that refuses connections: bound, so that nobody else gets it, but
--- nobody listens.
+-- A port that refuses connections.
 function server.refusing()
-  local bound = assert(socket.tcp())
-  assert(bound:bind("127.0.0.1", 0))
-  refusing[#refusing + 1] = bound
-  local _, port = bound:getsockname()
-  return { port = tonumber(port), url = "http://127.0.0.1:" .. port }
+  local port = ports.take()
+  return { port = port, url = "http://127.0.0.1:" .. port }
 end
 
 local function accept_one(self)
@@ -86,26 +78,11 @@ local function act(self, peer, first, second, ...)
   end
 end
 
--- The keys that exchange.lua has made up in this process. Many specs run at a
--- time, and a port that one has closed soon belongs to another, whose clients
--- may try it again.
-server.keys = {}
-
-local function is_foreign(request)
-  local key = (request.headers.authorization or ""):match "^Bearer (%S+)$"
-  return key ~= nil and key:find "^sk_test_%d+_%d+$" ~= nil
-    and not server.keys[key]
-end
-
 -- One request at a time per connection, as a server without pipelining.
 local function answer_requests(self, peer, handler)
   while peer.open and not peer.busy do
     local request = peer:next_request()
     if not request then
-      break
-    end
-    if is_foreign(request) then
-      peer:close()
       break
     end
     peer.busy = true
@@ -187,15 +164,9 @@ function server:serve(options)
   return nil, "timeout"
 end
 
--- Refuses connections from now on, but keeps those that are open, and the
--- port.
+-- Refuses connections from now on, but keeps those that are open.
 function server:close_listener()
-  local bound = assert(socket.tcp4())
   self.listener:close()
-  assert(bound:setoption("reuseaddr", true))
-  if bound:bind(self.host, self.port) then
-    refusing[#refusing + 1] = bound
-  end
 end
 
 -- Closes everything.

@@ -2,6 +2,7 @@
 -- SOCKS 4, 4a and 5; or a port that is two, by what a connection begins with.
 -- It works while it is stepped or serves.
 
+local ports = require "spec.support.ports"
 local socket = require "socket"
 
 local tunnel = {}
@@ -13,13 +14,11 @@ tunnel.__name = "support.tunnel"
 --   answer  says this to a CONNECT, and leads nowhere
 --   tls, plain  ports for connections that ask for nothing
 function tunnel.new(options)
-  local listener = assert(socket.bind("127.0.0.1", 0, 128))
-  listener:settimeout(0)
-  local host, port = listener:getsockname()
+  local port = ports.take()
   return setmetatable({
-    listener = listener,
-    address = host .. ":" .. port,
-    port = tonumber(port),
+    listener = ports.listen(port),
+    address = "127.0.0.1:" .. port,
+    port = port,
     options = options or {},
     asked = {}, -- what was asked for: { host, port, login, head }
     links = {},

@@ -8,13 +8,17 @@
  * what way their requests go out (headers, proxy and the like) is their
  * site's matter, of which an endpoint may have several.
  *
+ * A client's own rate_limit and max_in_flight are held against its own
+ * requests, and the largest of all clients' against those of all. So a client
+ * that may do little gets that little, however much the others do.
+ *
  * The fields are guarded by the lock; only the strings are constant.
  */
 
+#include "base/tell.h"
 #include "http/http.h"
 #include "pace.h"
 #include "queue.h"
-#include "tell.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -25,9 +29,10 @@ struct seer_endpoint {
   int references;
   seer_queue *queues; /* a list */
   seer_lines lines;
+  int64_t rate_limit, max_in_flight; /* the largest of its clients' */
   seer_pace pace;
   int in_flight;        /* requests */
-  int queued_in_flight; /* of these, nobody waits for */
+  int probes;           /* of these, queued and sent since it last paused */
   int failures;         /* in a row, while not backing off */
   int level;            /* 0: not backing off; else failed probes + 1 */
   int64_t paused_until; /* for queued events */
@@ -36,9 +41,6 @@ struct seer_endpoint {
   int refusals;  /* in a row, since exit began */
   bool hopeless; /* at exit: nothing more will be delivered */
 };
-
-/* A list of all; guarded by the lock. */
-extern seer_endpoint *seer_endpoints;
 
 /* What has become of an attempt. */
 typedef struct seer_attempt {
@@ -51,21 +53,6 @@ typedef struct seer_attempt {
   double jitter; /* a random number from 0 to 1 */
 } seer_attempt;
 
-/* The endpoint of this base URL and key, with one more reference, and in
-   `*site` its site with these options, likewise; NULL without memory. The
-   URL has passed seer_http_check_url, the key has no control characters.
-   Takes the lock. */
-seer_endpoint *seer_endpoint_get(const seer_site_options *options,
-                                 seer_site **site);
-
-/* One more reference to both. */
-void seer_endpoint_refer(seer_endpoint *endpoint, seer_site *site);
-
-/* Gives a reference back, and one to the site, which may be NULL. Takes the
-   lock. An endpoint outlives its last reference until its pacing log is
-   empty. */
-void seer_endpoint_release(seer_endpoint *endpoint, seer_site *site);
-
 /* The base URL, for messages; it contains no secret. */
 const char *seer_endpoint_url(const seer_endpoint *endpoint);
 
@@ -77,18 +64,20 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                                 seer_queue **queue, seer_dead *dead);
 
 /* When it is worth to claim again, or an event is due to expire; SEER_NEVER
-   if only a new event or the end of a request can change anything. */
+   if only a new event or the end of a request can change anything. From now
+   on a change in its lines is news. */
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 
-/* A claimed event is in flight no more; its request went over the wire
-   `sent` times. */
-void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, int sent,
-                          int64_t now);
+/* A claimed event of the queue is in flight no more; `epoch` was the
+   endpoint's when it was claimed, and its request went over the wire `sent`
+   times. */
+void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
+                          int sent, int64_t now);
 
-/* A claimed event is to be sent once more, to another place: true, and a
-   slot is taken for that, if the pacer allows it now. `sent` as above. */
-bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
-                       int sent, int64_t now);
+/* A claimed event of the queue is to be sent once more, to another place:
+   true, and a slot is taken for that, if the pacer allows it now. `sent` as
+   above. */
+bool seer_endpoint_hop(seer_queue *queue, int sent, int64_t now);
 
 /* Draws the conclusions for the endpoint, and returns when the event is due
    again, if it is. */
@@ -101,10 +90,6 @@ void seer_endpoint_hurry(seer_endpoint *endpoint);
 
 /* Makes it as at the start: in the child of a fork. */
 void seer_endpoint_forget(seer_endpoint *endpoint);
-
-/* Frees events, and queues whose client is gone; tells of events that were
-   dropped. Without the lock. */
-void seer_endpoint_bury(seer_dead *dead);
 
 #pragma GCC visibility pop
 

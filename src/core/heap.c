@@ -1,5 +1,7 @@
 #include "heap.h"
 
+#include "base/assert.h"
+
 /* Makes the later root the first child of the sooner. */
 static seer_event *meld(seer_event *one, seer_event *other) {
   if (one == NULL)
@@ -47,6 +49,7 @@ static seer_event *combine(seer_event *sibling) {
 seer_event *seer_heap_pop(seer_event **heap) {
   seer_event *first = *heap;
   *heap = combine(first->child);
+  seer_assert(*heap == NULL || (*heap)->due >= first->due);
   first->next = first->child = NULL;
   return first;
 }

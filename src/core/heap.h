@@ -7,7 +7,7 @@
  * of the first logarithmic on average.
  */
 
-#include "event.h"
+#include "base/event.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,11 +1,13 @@
 #include "loop.h"
 
-#include "clock.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/spare.h"
+#include "base/thread.h"
+#include "endpoints.h"
 #include "report.h"
 #include "settle.h"
-#include "spare.h"
 #include "state.h"
-#include "thread.h"
 
 #include <limits.h>
 
@@ -21,38 +23,45 @@ typedef struct claimed {
   bool threadless; /* a caller sends it */
 } claimed;
 
-/* Stays here for ever: the process is ending, and libcurl must not be
-   entered any more. With the lock held. */
-static void park(void) {
-  seer_process.parked = true;
+/* With the lock held: the work is the caller's now. */
+static void take(seer_work work) {
+  seer_assert(seer_lock_is_held());
+  seer_state.work = work;
+  seer_state.owner = seer_thread_self();
+}
+
+/* With the lock held: the work is the caller's no more. */
+static void give(seer_work work) {
+  seer_state.work = work;
+  seer_state.owner = 0;
   seer_wake();
-  for (;;)
-    seer_wait(SEER_NEVER);
 }
 
-/* From here to end_work the caller may be inside libcurl, and no fork
-   happens. With the lock held. */
+/* With the lock held: goes inside libcurl, as soon as nobody forks. */
 static void begin_work(void) {
-  while (seer_process.forking > 0)
+  while (seer_state.forking > 0)
     seer_wait(SEER_NEVER);
-  seer_process.working = true;
-  seer_process.kicked = false;
+  take(SEER_WORK_INSIDE);
 }
 
-/* The same for the thread, which a caller in the middle of a step may keep
-   waiting. */
+/* The same for the thread. It stays here for ever once the process is
+   ending. */
 static void begin_turn(void) {
-  while (seer_process.starting || seer_process.stepping ||
-         seer_process.forking > 0)
+  while (seer_state.work == SEER_WORK_STARTING || seer_state.forking > 0)
     seer_wait(SEER_NEVER);
-  if (seer_process.stopping)
-    park();
+  if (seer_state.stage == SEER_STOPPED) {
+    give(SEER_WORK_FREE);
+    for (;;)
+      seer_wait(SEER_NEVER);
+  }
   begin_work();
 }
 
-static void end_work(void) {
-  seer_process.working = false;
-  if (seer_process.forking > 0)
+/* With the lock held: libcurl is left, and forks may happen. */
+static void end_work(seer_work next) {
+  seer_assert(seer_lock_is_held());
+  seer_state.work = next;
+  if (seer_state.forking > 0)
     seer_wake();
 }
 
@@ -66,12 +75,13 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
   claim->queue = queue;
   claim->event = event;
   claim->epoch = endpoint->epoch;
-  claim->threadless = seer_process.phase == SEER_PHASE_NONE;
+  claim->threadless = !seer_state.threaded;
 }
 
 /* With the lock held: what may be sent now, at most BATCH events. */
 static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
   int count = 0;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     while (count < BATCH) {
@@ -108,11 +118,11 @@ static seer_sending make_sending(const claimed *claim) {
 static bool start_transfer(const claimed *claim) {
   seer_sending sending = make_sending(claim);
   seer_transfer *transfer;
-  if (seer_process.http == NULL)
-    seer_process.http = seer_http_new();
-  if (seer_process.http == NULL)
+  if (seer_state.http == NULL)
+    seer_state.http = seer_http_new();
+  if (seer_state.http == NULL)
     return false;
-  transfer = seer_http_start(seer_process.http, &sending);
+  transfer = seer_http_start(seer_state.http, &sending);
   if (transfer == NULL)
     return false;
   transfer->endpoint = claim->endpoint;
@@ -128,7 +138,7 @@ static int start_transfers(const claimed *claims, int count) {
     if (start_transfer(&claims[i]))
       started++;
     else
-      seer_settle_unsent(claims[i].endpoint, claims[i].queue, claims[i].event);
+      seer_settle_unsent(claims[i].queue, claims[i].event, claims[i].epoch);
   }
   return started;
 }
@@ -140,15 +150,14 @@ static bool follow(seer_transfer *transfer) {
   if (!transfer->redirected)
     return false;
   seer_lock();
-  may = seer_endpoint_hop(transfer->endpoint, &transfer->queue->settings,
-                          transfer->sent, seer_clock_now());
+  may = seer_endpoint_hop(transfer->queue, transfer->sent, seer_clock_now());
   seer_unlock();
   if (!may && transfer->event->request != NULL)
     transfer->answer.failure = SEER_FAILURE_PACED;
   if (!may)
     return false;
   seer_report_answer(transfer);
-  if (!seer_http_follow(seer_process.http, transfer))
+  if (!seer_http_follow(seer_state.http, transfer))
     return false;
   seer_report_request(transfer);
   return true;
@@ -157,11 +166,11 @@ static bool follow(seer_transfer *transfer) {
 static int settle_finished(void) {
   seer_transfer *transfer;
   int count = 0;
-  while ((transfer = seer_http_finished(seer_process.http)) != NULL) {
+  while ((transfer = seer_http_finished(seer_state.http)) != NULL) {
     if (follow(transfer))
       continue;
     seer_settle(transfer);
-    seer_http_recycle(seer_process.http, transfer);
+    seer_http_recycle(seer_state.http, transfer);
     count++;
   }
   return count;
@@ -176,13 +185,13 @@ static int work(void) {
   int claims_made, settled = 0;
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
-  seer_process.in_flight += start_transfers(claims, claims_made);
-  if (seer_process.in_flight > 0) {
-    seer_http_perform(seer_process.http);
+  seer_endpoints_bury(&dead);
+  seer_state.in_flight += start_transfers(claims, claims_made);
+  if (seer_state.in_flight > 0) {
+    seer_http_perform(seer_state.http);
     settled = settle_finished();
-    seer_process.in_flight -= settled;
-    seer_process.idle_since = seer_clock_now();
+    seer_state.in_flight -= settled;
+    seer_state.idle_since = seer_clock_now();
   }
   return claims_made + settled;
 }
@@ -190,18 +199,18 @@ static int work(void) {
 /* Closes the connections when none was used for a while: a server closes
    its end sooner or later, and half-closed sockets would stay. */
 static void close_idle(void) {
-  if (seer_process.in_flight > 0 || seer_process.http == NULL ||
-      seer_clock_now() - seer_process.idle_since < IDLE_TIMEOUT)
+  if (seer_state.in_flight > 0 || seer_state.http == NULL ||
+      seer_clock_now() - seer_state.idle_since < IDLE_TIMEOUT)
     return;
-  seer_http_free(seer_process.http);
-  seer_process.http = NULL;
+  seer_http_free(seer_state.http);
+  seer_state.http = NULL;
   seer_spare_free();
 }
 
 /* At exit: nothing in flight, and nothing that could be sent in time. */
-static void give_up(seer_endpoint *endpoint, int64_t next) {
-  if (!seer_process.exiting || endpoint->hopeless || endpoint->in_flight > 0 ||
-      next <= seer_process.exit_deadline)
+static void lose_hope(seer_endpoint *endpoint, int64_t next) {
+  if (seer_state.stage != SEER_EXITING || endpoint->hopeless ||
+      endpoint->in_flight > 0 || next <= seer_state.exit_deadline)
     return;
   endpoint->hopeless = true;
   seer_wake();
@@ -210,12 +219,13 @@ static void give_up(seer_endpoint *endpoint, int64_t next) {
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
   int64_t next = SEER_NEVER;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     int64_t time = seer_endpoint_next(endpoint, now);
     if (endpoint->hopeless)
       seer_wake();
-    give_up(endpoint, time);
+    lose_hope(endpoint, time);
     if (time < next)
       next = time;
   }
@@ -225,8 +235,8 @@ static int64_t next_time(int64_t now) {
 /* With the lock held: until when to poll. */
 static int64_t poll_until(int64_t now) {
   int64_t next = next_time(now);
-  int64_t idle = seer_clock_after(seer_process.idle_since, IDLE_TIMEOUT);
-  if (seer_process.http != NULL && seer_process.in_flight == 0 && idle < next)
+  int64_t idle = seer_clock_after(seer_state.idle_since, IDLE_TIMEOUT);
+  if (seer_state.http != NULL && seer_state.in_flight == 0 && idle < next)
     next = idle;
   return next;
 }
@@ -244,10 +254,10 @@ static int poll_timeout(int64_t until, int64_t now) {
    timers. */
 static void poll_for(int alarm, int timeout) {
   bool rang;
-  if (seer_process.in_flight == 0)
+  if (seer_state.in_flight == 0)
     rang = seer_alarm_wait(alarm, timeout);
   else
-    rang = seer_http_poll(seer_process.http, alarm,
+    rang = seer_http_poll(seer_state.http, alarm,
                           timeout < 0 ? INT_MAX : timeout);
   if (rang)
     seer_alarm_clear(alarm);
@@ -256,14 +266,14 @@ static void poll_for(int alarm, int timeout) {
 /* With the lock held: falls asleep, unless there is something to do
    already. */
 static bool begin_sleep(void) {
-  end_work();
-  seer_process.sleeping = !seer_process.kicked && !seer_process.stopping;
-  return seer_process.sleeping;
+  bool sleep = seer_state.work != SEER_WORK_KICKED;
+  end_work(sleep ? SEER_WORK_ASLEEP : SEER_WORK_OUTSIDE);
+  return sleep;
 }
 
-static void end_sleep(void) {
+static void leave_libcurl(void) {
   seer_lock();
-  seer_process.sleeping = false;
+  end_work(SEER_WORK_OUTSIDE);
   seer_unlock();
 }
 
@@ -276,26 +286,20 @@ static void rest(void) {
   seer_lock();
   until = poll_until(now);
   sleep = begin_sleep();
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (!sleep)
     return;
   poll_for(alarm, poll_timeout(until, now));
-  end_sleep();
+  leave_libcurl();
 }
 
-static void yield_to_forks(void) {
-  seer_lock();
-  end_work();
-  seer_unlock();
-}
-
-void seer_loop_run(void) {
+static void run(void) {
   for (;;) {
     seer_lock();
     begin_turn();
     if (work() > 0)
-      yield_to_forks();
+      leave_libcurl();
     else
       rest();
   }
@@ -308,52 +312,38 @@ void seer_loop_run(void) {
 static void open_alarm(void) {
   int alarm;
   seer_lock();
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (alarm >= 0)
     return;
   alarm = seer_alarm_open();
   seer_lock();
-  seer_process.alarm = alarm;
+  seer_state.alarm = alarm;
   seer_unlock();
 }
 
 /* Without the lock: opening and starting may take their time. */
 static bool start(void) {
   open_alarm();
-  return seer_process.alarm >= 0 && seer_thread_start(seer_loop_run);
+  return seer_state.alarm >= 0 && seer_thread_start(run);
 }
 
-bool seer_loop_start(void) {
+void seer_loop_start(void) {
   int64_t now = seer_clock_now();
-  bool running;
-  seer_lock();
-  if (seer_state_wants_thread(now)) {
-    bool started;
-    seer_process.starting = true;
-    seer_unlock();
-    started = start();
-    seer_lock();
-    seer_process.starting = false;
-    if (started && seer_process.phase == SEER_PHASE_NONE)
-      seer_process.phase = SEER_PHASE_RUNNING; /* else it is to stop */
-    seer_process.start_again = seer_clock_after(now, START_AGAIN);
-    seer_wake(); /* the thread waits for the alarm to be known */
-  }
-  running = seer_process.phase == SEER_PHASE_RUNNING || seer_process.starting;
+  if (!seer_state_wants_thread(now))
+    return;
+  take(SEER_WORK_STARTING);
   seer_unlock();
-  return running;
+  bool started = start();
+  seer_lock();
+  seer_state.threaded = started;
+  seer_state.start_again = seer_clock_after(now, START_AGAIN);
+  give(started ? SEER_WORK_OUTSIDE : SEER_WORK_FREE);
 }
 
 /*
 ** Steps of callers.
 */
-
-/* With the lock held: whether nobody else sends. */
-bool seer_loop_is_free(void) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting &&
-         !seer_process.stepping && !seer_process.stopping;
-}
 
 /* Waits for the network, or for another thread's event, until `deadline`;
    false if nothing can happen before. */
@@ -364,13 +354,13 @@ static bool wait_for_network(int64_t deadline) {
   close_idle();
   seer_lock();
   until = next_time(now);
-  futile = seer_process.in_flight == 0 && until > deadline;
+  futile = seer_state.in_flight == 0 && until > deadline;
   sleep = begin_sleep() && !futile;
-  alarm = seer_process.alarm;
+  alarm = seer_state.alarm;
   seer_unlock();
   if (sleep)
     poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
-  end_sleep();
+  leave_libcurl();
   return !futile;
 }
 
@@ -383,7 +373,7 @@ static seer_step step(int64_t deadline) {
   done = work();
   seer_signals_restore(&before);
   if (done > 0) {
-    yield_to_forks();
+    leave_libcurl();
     return SEER_STEP_MADE;
   }
   return wait_for_network(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
@@ -392,25 +382,19 @@ static seer_step step(int64_t deadline) {
 seer_step seer_loop_step(int64_t deadline) {
   seer_signals before;
   seer_step made;
-  bool mine, wanted;
-  seer_lock();
-  mine = seer_loop_is_free();
-  if (mine)
-    seer_process.stepping = true;
-  seer_unlock();
-  if (!mine)
+  if (!seer_state_is_free())
     return SEER_STEP_ELSEWHERE;
+  take(SEER_WORK_OUTSIDE);
+  seer_unlock();
   open_alarm();
   seer_pipe_block(&before);
   made = step(deadline);
   seer_pipe_restore(&before);
   seer_lock();
-  seer_process.stepping = false;
-  wanted = seer_process.thread_wanted && !seer_process.stopping;
-  seer_process.thread_wanted = false;
-  seer_wake();
-  seer_unlock();
-  if (wanted)
-    seer_loop_start();
-  return made;
+  give(SEER_WORK_FREE);
+  if (!seer_state.thread_wanted)
+    return made;
+  seer_state.thread_wanted = false;
+  seer_loop_start();
+  return SEER_STEP_MADE; /* much may have happened meanwhile */
 }

@@ -12,12 +12,11 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The thread's body; it never returns. */
-void seer_loop_run(void);
+/* All of these are called with the lock held, and give it up meanwhile. */
 
-/* Starts the thread unless it runs; without the lock. False if there is
-   none, and none can be had now. */
-bool seer_loop_start(void);
+/* Starts the thread, unless there is one, somebody does its work, or the
+   system has refused it just now. */
+void seer_loop_start(void);
 
 typedef enum seer_step {
   SEER_STEP_MADE,     /* something was done or waited for */
@@ -25,12 +24,9 @@ typedef enum seer_step {
   SEER_STEP_ELSEWHERE /* another thread does it, or the process is ending */
 } seer_step;
 
-/* With the lock held: whether nobody else sends. */
-bool seer_loop_is_free(void);
-
 /* One step on the caller's thread, which waits for the network until
    `deadline` at most. Signals are held back while it works, but not while it
-   waits, except for SIGPIPE. Without the lock. */
+   waits, except for SIGPIPE. */
 seer_step seer_loop_step(int64_t deadline);
 
 #pragma GCC visibility pop

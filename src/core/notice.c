@@ -1,5 +1,8 @@
 #include "notice.h"
 
+#include "base/assert.h"
+#include "base/thread.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +19,7 @@ seer_message *seer_message_new(seer_level level, const char *text) {
 
 seer_message *seer_notices_take(seer_notices *notices) {
   seer_message *message = notices->first_message;
+  seer_assert(seer_lock_is_held());
   if (message == NULL)
     return NULL;
   notices->first_message = message->next;
@@ -26,6 +30,7 @@ seer_message *seer_notices_take(seer_notices *notices) {
 
 seer_message *seer_notices_add(seer_notices *notices, seer_message *message) {
   seer_message *missed = NULL;
+  seer_assert(seer_lock_is_held());
   if (notices->messages == SEER_NOTICES) {
     missed = seer_notices_take(notices);
     notices->missed++;
@@ -42,6 +47,7 @@ seer_message *seer_notices_add(seer_notices *notices, seer_message *message) {
 
 seer_event *seer_notices_take_lost(seer_notices *notices) {
   seer_event *event = notices->first_lost;
+  seer_assert(seer_lock_is_held());
   if (event == NULL)
     return NULL;
   notices->first_lost = event->next;
@@ -65,6 +71,7 @@ static void append_lost(seer_notices *notices, seer_event *event) {
 seer_event *seer_notices_add_lost(seer_notices *notices, seer_event *event,
                                   size_t most) {
   seer_event *missed = NULL, *oldest;
+  seer_assert(seer_lock_is_held());
   append_lost(notices, event);
   while ((notices->lost > SEER_NOTICES ||
           (notices->lost > 1 && notices->lost_bytes > most)) &&

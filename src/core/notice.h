@@ -10,8 +10,8 @@
  * Nothing here allocates; with the lock held.
  */
 
-#include "event.h"
-#include "tell.h"
+#include "base/event.h"
+#include "base/tell.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,10 +1,19 @@
 #include "pace.h"
 
-#include "clock.h"
+#include "base/assert.h"
+#include "base/clock.h"
 
 int64_t seer_pace_share(int64_t rate_limit) {
   int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;
   return share > 0 ? share : 1;
+}
+
+/* Whether each slot that has ended stands in one of the steps. */
+static bool is_sound(const seer_pace *pace) {
+  int64_t ended = 0;
+  for (int i = 0; i < SEER_PACE_STEPS; i++)
+    ended += pace->steps[i];
+  return ended == pace->ended && pace->in_flight >= 0;
 }
 
 /* When the slots of a step come free. */
@@ -14,6 +23,7 @@ static int64_t freed_at(int64_t step) {
 
 /* Frees the slots whose time has come. */
 static void forget(seer_pace *pace, int64_t now) {
+  seer_assert(is_sound(pace));
   while (pace->ended > 0 && freed_at(pace->oldest) <= now) {
     uint32_t *step = &pace->steps[pace->oldest % SEER_PACE_STEPS];
     pace->ended -= *step;
@@ -47,7 +57,9 @@ void seer_pace_end(seer_pace *pace, int times, int64_t now) {
   forget(pace, now);
   if (pace->ended == 0)
     pace->oldest = step;
+  seer_assert(step >= pace->oldest && step - pace->oldest < SEER_PACE_STEPS);
   pace->steps[step % SEER_PACE_STEPS] += (uint32_t)times;
   pace->ended += times;
   pace->in_flight--;
+  seer_assert(is_sound(pace));
 }

@@ -1,11 +1,12 @@
 #include "process.h"
 
-#include "clock.h"
-#include "endpoint.h"
-#include "id.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/thread.h"
+#include "endpoints.h"
 #include "loop.h"
 #include "state.h"
-#include "thread.h"
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -40,15 +41,23 @@ static bool nginx_terminates(void) {
 /* Fork. The one that forks waits until the thread is outside libcurl; the
    child starts without a thread, without events, and with counts at zero. */
 
+/* With the lock held: whether another thread is where no fork may happen. */
+static bool must_not_fork(void) {
+  seer_assert(seer_lock_is_held());
+  return (seer_state.work == SEER_WORK_STARTING ||
+          seer_state.work >= SEER_WORK_INSIDE) &&
+         !seer_state_is_mine();
+}
+
 static void before_fork(void) {
   seer_lock();
-  seer_process.forking++;
-  while (seer_process.working || seer_process.starting)
+  seer_state.forking++;
+  while (must_not_fork())
     seer_wait(SEER_NEVER);
 }
 
 static void after_fork_in_parent(void) {
-  seer_process.forking--;
+  seer_state.forking--;
   seer_wake();
   seer_unlock();
 }
@@ -64,22 +73,24 @@ static void forget_queues(seer_endpoint *endpoint, seer_dead *dead) {
 }
 
 static void forget_thread(void) {
-  if (seer_process.alarm >= 0)
-    close(seer_process.alarm);
-  if (seer_process.http != NULL)
-    seer_http_abandon(seer_process.http);
-  seer_process = (seer_state){.alarm = -1};
+  if (seer_state.alarm >= 0)
+    close(seer_state.alarm);
+  if (seer_state.http != NULL)
+    seer_http_abandon(seer_state.http);
+  seer_state = (struct seer_state){.alarm = -1};
 }
 
 static void after_fork_in_child(void) {
   seer_dead dead = SEER_NO_DEAD;
   seer_lock_renew();
+  seer_lock();
   seer_id_forget();
   forget_thread();
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     forget_queues(endpoint, &dead);
-  seer_endpoint_bury(&dead);
+  seer_unlock();
+  seer_endpoints_bury(&dead);
 }
 
 /* Exit. */
@@ -94,9 +105,10 @@ static int64_t exit_budget(const seer_queue *queue) {
 /* With the lock held: all that is queued may go now, each client's within
    its own time. */
 static void begin_exit(int64_t now) {
-  seer_process.exiting = true;
-  seer_process.start_again = now; /* a thread that was refused before */
-  seer_process.exit_began = seer_process.exit_deadline = now;
+  seer_assert(seer_lock_is_held());
+  seer_state.stage = SEER_EXITING;
+  seer_state.start_again = now; /* a thread that was refused before */
+  seer_state.exit_began = seer_state.exit_deadline = now;
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
     seer_endpoint_hurry(endpoint);
@@ -104,8 +116,8 @@ static void begin_exit(int64_t now) {
          queue = queue->next) {
       queue->exit_deadline = seer_clock_after(now, exit_budget(queue));
       if (queue->pending > 0 &&
-          queue->exit_deadline > seer_process.exit_deadline)
-        seer_process.exit_deadline = queue->exit_deadline;
+          queue->exit_deadline > seer_state.exit_deadline)
+        seer_state.exit_deadline = queue->exit_deadline;
     }
   }
 }
@@ -113,7 +125,7 @@ static void begin_exit(int64_t now) {
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
-  int64_t began = seer_process.exit_began;
+  int64_t began = seer_state.exit_began;
   if (queue->pending == 0 || endpoint->hopeless)
     return began;
   if (!seer_site_connected(queue->site, began) &&
@@ -123,7 +135,8 @@ static int64_t worth_until(const seer_endpoint *endpoint,
 }
 
 static int64_t all_worth_until(void) {
-  int64_t until = seer_process.exit_began;
+  int64_t until = seer_state.exit_began;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
@@ -135,33 +148,22 @@ static int64_t all_worth_until(void) {
   return until;
 }
 
-/* With the lock held, which is given up meanwhile. */
-static void wait_while_worth(int64_t until) {
-  if (all_worth_until() >= until)
-    seer_wait(until);
-}
-
 /* With the lock held, which is given up meanwhile. Where there is no thread,
-   this one does its work. */
+   this one does its work; if it was in the middle of that, nobody does. */
 static void wait_for_delivery(void) {
   int64_t until;
-  while ((until = all_worth_until()) > seer_clock_now()) {
-    seer_step step;
-    seer_unlock();
-    step = seer_loop_step(until);
-    seer_lock();
-    /* The step may have found that the rest is hopeless, and who was stepping
-       elsewhere may have finished meanwhile. */
-    if (step == SEER_STEP_IDLE ||
-        (step == SEER_STEP_ELSEWHERE && !seer_loop_is_free()))
-      wait_while_worth(until);
-  }
+  while (!seer_state_is_mine() &&
+         (until = all_worth_until()) > seer_clock_now())
+    /* The step may have found that the rest is hopeless. */
+    if (seer_loop_step(until) != SEER_STEP_MADE && all_worth_until() >= until)
+      seer_wait(until);
 }
 
-/* With the lock held: whether nobody is inside libcurl any more. */
+/* With the lock held: whether nobody is inside libcurl any more, or only this
+   thread, which never goes on there. */
 static bool is_still(void) {
-  return seer_process.parked ||
-         (seer_process.phase == SEER_PHASE_NONE && !seer_process.stepping);
+  seer_assert(seer_lock_is_held());
+  return seer_state.work <= SEER_WORK_STARTING || seer_state_is_mine();
 }
 
 /* With the lock held: the thread, or who does its work, leaves libcurl for
@@ -171,8 +173,8 @@ static bool is_still(void) {
 static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
   bool ring;
-  int alarm = seer_process.alarm;
-  seer_process.stopping = true; /* also for one that is being started */
+  int alarm = seer_state.alarm;
+  seer_state.stage = SEER_STOPPED; /* also for one that is being started */
   if (is_still())
     return;
   ring = seer_state_kick();
@@ -199,7 +201,7 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
     why = queue->last_error;
   else if (endpoint->hopeless)
     why = "the rate limit allows no more in time";
-  else if (!seer_site_connected(queue->site, seer_process.exit_began))
+  else if (!seer_site_connected(queue->site, seer_state.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);
 }
@@ -208,6 +210,7 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
    result is how many events are to be told of. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
+  seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
@@ -244,26 +247,24 @@ static void at_exit(void) {
   seer_dead dead = SEER_NO_DEAD;
   char reason[200] = "";
   int64_t lost;
-  bool ring = false, pending, wants_thread;
+  bool ring = false, wants_thread;
   if (!seer_lock_soon())
     return;
-  pending = count_pending(&wants_thread) > 0;
-  if (pending) {
+  if (count_pending(&wants_thread) > 0) {
     begin_exit(seer_clock_now());
     ring = seer_state_kick();
+    if (wants_thread)
+      seer_loop_start();
   }
   seer_unlock();
-  if (pending && wants_thread)
-    seer_loop_start();
   if (ring)
-    seer_alarm_ring(seer_process.alarm);
+    seer_alarm_ring(seer_state.alarm);
   seer_lock();
   wait_for_delivery();
   stop_thread();
   lost = drop_rest(&dead, reason, sizeof reason);
-  seer_process.phase = SEER_PHASE_STOPPED;
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   if (lost > 0)
     seer_tell(SEER_ERROR, "%lld event%s not delivered before exit: %s",
               (long long)lost, lost == 1 ? " was" : "s were", reason);

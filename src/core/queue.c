@@ -1,115 +1,17 @@
 #include "queue.h"
 
-#include "clock.h"
-#include "heap.h"
-#include "thread.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int urgency_of(const seer_line *line) {
-  return (int)(line - line->queue->line);
-}
-
-/* Lines that have ready events form a ring, lines that have delayed ones an
-   open list. */
-
-static void join_ready(seer_line *line) {
-  int urgency = urgency_of(line);
-  seer_line **ring = &line->queue->lines->ready[urgency];
-  line->queue->lines->count[urgency]++;
-  if (*ring == NULL) {
-    *ring = line->next_ready = line->previous_ready = line;
-    return;
-  }
-  line->next_ready = *ring; /* before the one whose turn it is: the last */
-  line->previous_ready = (*ring)->previous_ready;
-  line->previous_ready->next_ready = line;
-  line->next_ready->previous_ready = line;
-}
-
-static void leave_ready(seer_line *line) {
-  int urgency = urgency_of(line);
-  seer_line **ring = &line->queue->lines->ready[urgency];
-  line->queue->lines->count[urgency]--;
-  if (line->next_ready == line)
-    *ring = NULL;
-  else if (*ring == line)
-    *ring = line->next_ready;
-  line->next_ready->previous_ready = line->previous_ready;
-  line->previous_ready->next_ready = line->next_ready;
-  line->next_ready = line->previous_ready = NULL;
-}
-
-static void join_delayed(seer_line *line, seer_line **list) {
-  line->previous_delayed = NULL;
-  line->next_delayed = *list;
-  if (*list != NULL)
-    (*list)->previous_delayed = line;
-  *list = line;
-}
-
-static void leave_delayed(seer_line *line, seer_line **list) {
-  if (line->previous_delayed != NULL)
-    line->previous_delayed->next_delayed = line->next_delayed;
-  else
-    *list = line->next_delayed;
-  if (line->next_delayed != NULL)
-    line->next_delayed->previous_delayed = line->previous_delayed;
-}
 
 static seer_line *line_of(seer_queue *queue, const seer_event *event) {
   return &queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED];
 }
 
-static void append(seer_line *line, seer_event *event) {
-  event->next = NULL;
-  if (line->head == NULL) {
-    line->head = event;
-    join_ready(line);
-  } else {
-    line->tail->next = event;
-  }
-  line->tail = event;
-}
-
-static void prepend(seer_line *line, seer_event *event) {
-  event->next = line->head;
-  if (line->head == NULL) {
-    line->tail = event;
-    join_ready(line);
-  }
-  line->head = event;
-}
-
-static seer_event *pop(seer_line *line) {
-  seer_event *event = line->head;
-  if (event == NULL)
-    return NULL;
-  line->head = event->next;
-  event->next = NULL;
-  if (line->head == NULL)
-    leave_ready(line);
-  return event;
-}
-
-static void delay(seer_line *line, seer_event *event) {
-  if (line->heap == NULL)
-    join_delayed(line, &line->queue->lines->delayed);
-  seer_heap_push(&line->heap, event);
-}
-
-static seer_event *undelay(seer_line *line) {
-  seer_event *event;
-  if (line->heap == NULL)
-    return NULL;
-  event = seer_heap_pop(&line->heap);
-  if (line->heap == NULL)
-    leave_delayed(line, &line->queue->lines->delayed);
-  return event;
-}
-
-/* Events in flight: a list with `child` as the link back. */
+/* Events in flight: a list by `next`, back by `child`. */
 
 static void take_off(seer_queue *queue, seer_event *event) {
   event->child = NULL;
@@ -136,16 +38,32 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
   queue->held_bytes += sign * (int64_t)seer_event_size(event);
 }
 
+/* What is true of a queue whenever one of the functions below is called. */
+static void assert_sound(const seer_queue *queue) {
+  seer_assert(seer_lock_is_held());
+  seer_assert(queue->held_events >= 0 && queue->held_bytes >= 0);
+  seer_assert(queue->held_events <= queue->events &&
+              queue->held_bytes <= queue->bytes);
+  seer_assert(queue->pending <= queue->events);
+  seer_assert(queue->before_flush >= 0 &&
+              queue->before_flush <= queue->pending);
+  seer_assert(queue->accepted == queue->delivered + queue->rejected +
+                                     seer_queue_dropped(queue) +
+                                     queue->pending);
+}
+
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_site *site,
+                     seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines) {
   memset(queue, 0, sizeof *queue);
   queue->settings = *settings;
   queue->endpoint = endpoint;
   queue->site = site;
-  queue->lines = lines;
-  for (int i = 0; i < SEER_URGENCIES; i++)
+  for (int i = 0; i < SEER_URGENCIES; i++) {
     queue->line[i].queue = queue;
+    queue->line[i].lines = lines;
+    queue->line[i].urgency = i;
+  }
 }
 
 int64_t seer_queue_dropped(const seer_queue *queue) {
@@ -172,6 +90,7 @@ static void count(seer_queue *queue, seer_settlement settlement) {
 }
 
 void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
+  assert_sound(queue);
   queue->accepted++;
   count_settled(queue, settlement);
 }
@@ -232,12 +151,14 @@ static bool is_told(const seer_queue *queue) {
          !queue->settings.has_logger;
 }
 
-/* Settles an event that is in no place any more, not even at the front of
-   its user's. */
+/* Settles an event that is in no place any more, not even among its
+   user's. */
 static void bury(seer_queue *queue, seer_event *event,
                  seer_settlement settlement, seer_dead *dead) {
   seer_request *request = event->request;
   bool waited = request != NULL, cancelled;
+  if (waited)
+    request->event = NULL;
   queue->events--;
   queue->bytes -= (int64_t)seer_event_size(event);
   if (waited)
@@ -272,22 +193,25 @@ static void settle(seer_queue *queue, seer_event *event,
   if (event->parts & SEER_PART_TURN) {
     seer_event *next = seer_turns_leave(&queue->turns, event);
     if (next != NULL)
-      prepend(line_of(queue, next), next);
+      seer_line_prepend(line_of(queue, next), next);
   }
   bury(queue, event, settlement, dead);
 }
 
 /* Makes room by settling the event that would be sent next, or else the one
-   due next, or else one that follows another. */
+   due next, or else the oldest that follows another. */
 static void displace(seer_queue *queue, seer_dead *dead) {
   seer_line *line = &queue->line[SEER_QUEUED];
-  seer_event *event = pop(line);
+  seer_event *event = seer_line_pop(line);
   if (event == NULL)
-    event = undelay(line);
-  if (event != NULL)
-    settle(queue, event, SEER_SETTLED_DISPLACED, dead);
-  else
-    bury(queue, seer_turns_take(&queue->turns), SEER_SETTLED_DISPLACED, dead);
+    event = seer_line_undelay(line);
+  if (event == NULL)
+    event = seer_turns_oldest(&queue->turns, false);
+  settle(queue, event, SEER_SETTLED_DISPLACED, dead);
+}
+
+static bool is_expired(const seer_event *event, int64_t now) {
+  return event->request == NULL && event->expires <= now;
 }
 
 static bool fits(const seer_queue *queue, int64_t events, int64_t bytes,
@@ -296,11 +220,22 @@ static bool fits(const seer_queue *queue, int64_t events, int64_t bytes,
          bytes + size <= queue->settings.max_queue_bytes;
 }
 
+/* Settles what has expired. An event that was tried before and now stands
+   behind younger ones is noticed when its turn comes. */
+static void expire_all(seer_queue *queue, int64_t now, seer_dead *dead) {
+  seer_event *event;
+  seer_queue_wake(&queue->line[SEER_QUEUED], now);
+  seer_queue_expire(&queue->line[SEER_QUEUED], now, dead);
+  while ((event = seer_turns_oldest(&queue->turns, false)) != NULL &&
+         is_expired(event, now))
+    settle(queue, event, SEER_SETTLED_EXPIRED, dead);
+}
+
 static bool make_room(seer_queue *queue, int64_t size, int64_t now,
                       seer_dead *dead) {
   if (fits(queue, queue->events, queue->bytes, size))
     return true;
-  seer_queue_expire(&queue->line[SEER_QUEUED], now, dead);
+  expire_all(queue, now, dead);
   if (queue->settings.drop_oldest &&
       fits(queue, queue->held_events, queue->held_bytes, size))
     while (!fits(queue, queue->events, queue->bytes, size))
@@ -311,6 +246,7 @@ static bool make_room(seer_queue *queue, int64_t size, int64_t now,
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead) {
   int64_t size = (int64_t)seer_event_size(event);
+  assert_sound(queue);
   if (queue->closed)
     return SEER_QUEUE_CLOSED;
   if (!make_room(queue, size, now, dead)) {
@@ -326,21 +262,13 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   queue->pending++;
   if (event->request != NULL) {
     event->request->generation = event->generation;
+    event->request->event = event;
     hold(queue, event, 1);
   }
   if (!(event->parts & SEER_PART_TURN) ||
       seer_turns_enter(&queue->turns, event))
-    append(line_of(queue, event), event);
+    seer_line_append(line_of(queue, event), event);
   return SEER_ACCEPTED;
-}
-
-bool seer_queue_was_idle(const seer_queue *queue, const seer_event *event) {
-  return queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED]
-             .head == event;
-}
-
-static bool is_expired(const seer_event *event, int64_t now) {
-  return event->request == NULL && event->expires <= now;
 }
 
 static bool is_cancelled(const seer_event *event) {
@@ -349,21 +277,36 @@ static bool is_cancelled(const seer_event *event) {
 
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
   seer_event *event;
+  assert_sound(line->queue);
   seer_queue_expire(line, now, dead);
-  event = pop(line);
+  event = seer_line_pop(line);
   if (event == NULL)
     return NULL;
   if (event->request == NULL)
     hold(line->queue, event, 1);
+  else
+    event->request->away = true;
   if (event->attempts < UINT16_MAX)
     event->attempts++;
   take_off(line->queue, event);
   return event;
 }
 
+/* An event whose time has come goes behind the others, unless it has expired
+   meanwhile. */
+static void come_back(seer_line *line, seer_event *event, int64_t now) {
+  if (event->request != NULL)
+    event->request->away = false;
+  if (is_expired(event, now))
+    seer_line_prepend(line, event);
+  else
+    seer_line_append(line, event);
+}
+
 void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
                         int64_t now) {
   seer_line *line = line_of(queue, event);
+  assert_sound(queue);
   land(queue, event);
   if (event->request == NULL) {
     hold(queue, event, -1);
@@ -372,13 +315,14 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
   }
   event->due = due;
   if (due <= now)
-    append(line, event);
+    come_back(line, event, now);
   else
-    delay(line, event);
+    seer_line_delay(line, event);
 }
 
 void seer_queue_done(seer_queue *queue, seer_event *event,
                      seer_settlement settlement, seer_dead *dead) {
+  assert_sound(queue);
   land(queue, event);
   if (event->request == NULL)
     hold(queue, event, -1);
@@ -398,44 +342,62 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
 bool seer_queue_give_up(seer_queue *queue, seer_event *event,
                         seer_dead *dead) {
   bool heard = is_given_up(queue, SEER_SETTLED_REJECTED);
+  assert_sound(queue);
   if (heard)
     give_up(queue, event, SEER_SETTLED_REJECTED, dead);
   return heard;
 }
 
-void seer_queue_cancel(seer_queue *queue, seer_request *request) {
-  request->settled = request->cancelled = true;
-  count(queue, SEER_SETTLED_REJECTED);
-  count_generation(queue, request->generation);
+void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
+                       seer_dead *dead) {
+  seer_event *event = request->event;
+  seer_line *line = &queue->line[SEER_WAITED];
+  assert_sound(queue);
+  seer_queue_wake(line, now);
+  if (request->away) {
+    request->settled = request->cancelled = true;
+    count(queue, SEER_SETTLED_REJECTED);
+    count_generation(queue, request->generation);
+    return;
+  }
+  if (!seer_turns_follows(event))
+    seer_line_take_out(line, event);
+  settle(queue, event, SEER_SETTLED_REJECTED, dead);
 }
 
 void seer_queue_wake(seer_line *line, int64_t now) {
   seer_event *event;
+  assert_sound(line->queue);
   while (line->heap != NULL && line->heap->due <= now &&
-         (event = undelay(line)) != NULL)
-    append(line, event);
+         (event = seer_line_undelay(line)) != NULL)
+    come_back(line, event, now);
 }
 
 void seer_queue_hurry(seer_line *line) {
-  seer_queue_wake(line, SEER_NEVER);
+  seer_event *event;
+  while ((event = seer_line_undelay(line)) != NULL)
+    come_back(line, event, 0); /* whatever its age */
 }
 
 int64_t seer_queue_next_due(const seer_line *line) {
+  assert_sound(line->queue);
   return line->heap != NULL ? line->heap->due : SEER_NEVER;
 }
 
 int64_t seer_queue_next_expiry(const seer_line *line) {
+  assert_sound(line->queue);
   if (line->head == NULL || line->head->request != NULL)
     return SEER_NEVER;
   return line->head->expires;
 }
 
 void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
+  assert_sound(line->queue);
   while (line->head != NULL) {
     if (is_expired(line->head, now))
-      settle(line->queue, pop(line), SEER_SETTLED_EXPIRED, dead);
+      settle(line->queue, seer_line_pop(line), SEER_SETTLED_EXPIRED, dead);
     else if (is_cancelled(line->head))
-      settle(line->queue, pop(line), SEER_SETTLED_REJECTED, dead);
+      settle(line->queue, seer_line_pop(line), SEER_SETTLED_REJECTED, dead);
     else
       return;
   }
@@ -444,11 +406,12 @@ void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
 void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
                          seer_dead *dead) {
   seer_event *event;
-  while ((event = seer_turns_take_any(&queue->turns)) != NULL)
-    bury(queue, event, settlement, dead);
+  assert_sound(queue);
   for (int i = 0; i < SEER_URGENCIES; i++) {
+    while ((event = seer_turns_oldest(&queue->turns, i)) != NULL)
+      settle(queue, event, settlement, dead);
     seer_queue_hurry(&queue->line[i]);
-    while ((event = pop(&queue->line[i])) != NULL)
+    while ((event = seer_line_pop(&queue->line[i])) != NULL)
       settle(queue, event, settlement, dead);
   }
 }
@@ -456,6 +419,7 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
 void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
   seer_event *event;
   seer_message *message;
+  assert_sound(queue);
   while ((event = seer_notices_take_lost(&queue->notices)) != NULL)
     add_dead(event, dead);
   while ((message = seer_notices_take(&queue->notices)) != NULL) {
@@ -471,6 +435,8 @@ void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
     seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
   seer_queue_forget_notices(queue, dead);
   queue->forks++;
+  memset(&queue->pace, 0, sizeof queue->pace);
+  queue->in_flight = 0;
   queue->accepted = queue->delivered = queue->rejected = queue->refused = 0;
   memset(queue->dropped_by, 0, sizeof queue->dropped_by);
   memset(queue->drops_told, 0, sizeof queue->drops_told);

@@ -12,20 +12,21 @@
  * identify behind an unsettled one of the same user), or in flight.
  * Waited-for requests have a line of their own, which is served first.
  *
- * Every function here is called with the lock held and only moves pointers.
+ * But for the first and the last, the functions here are called with the lock
+ * held; they only move pointers.
  * Events that are done with go to a caller's list of the dead, to be freed
  * when the lock is given up.
  */
 
+#include "line.h"
 #include "notice.h"
+#include "pace.h"
 #include "settings.h"
 #include "turns.h"
 
 #pragma GCC visibility push(hidden)
 
-typedef struct seer_queue seer_queue;
 typedef struct seer_endpoint seer_endpoint;
-typedef struct seer_site seer_site;
 
 typedef enum seer_submitted {
   SEER_ACCEPTED,    /* the queue has taken the event */
@@ -33,38 +34,16 @@ typedef enum seer_submitted {
   SEER_QUEUE_CLOSED /* close was called, or the process is exiting */
 } seer_submitted;
 
-typedef enum seer_urgency {
-  SEER_WAITED, /* somebody waits */
-  SEER_QUEUED,
-  SEER_URGENCIES
-} seer_urgency;
-
-/* Ready and delayed events of one urgency, and the line's place among the
-   lines of other clients. */
-typedef struct seer_line {
-  seer_queue *queue;
-  seer_event *head, *tail; /* ready */
-  seer_event *heap;        /* delayed: a pairing heap by `due` */
-  struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
-  struct seer_line *next_delayed, *previous_delayed;
-} seer_line;
-
-/* The lines of all clients of an endpoint that have something. */
-typedef struct seer_lines {
-  seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
-  int count[SEER_URGENCIES];        /* lines in each ring */
-  seer_line *delayed;               /* a list */
-} seer_lines;
-
 struct seer_queue {
   seer_settings settings;
   seer_endpoint *endpoint;
-  seer_site *site;
+  struct seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
   seer_queue *next_dead;
-  seer_lines *lines; /* the endpoint's */
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
+  seer_pace pace;        /* of its own requests */
+  int in_flight;         /* requests */
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */
@@ -109,17 +88,19 @@ static inline bool seer_dead_is_empty(const seer_dead *dead) {
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, seer_site *site,
+                     seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines);
 
-/* Takes an event. With drop_oldest, displaces as many as it must. `now` may
-   be a coarse one. */
+/* Takes an event. If there is no room, settles what has expired; then, with
+   drop_oldest, displaces as many as it must. `now` may be a coarse one. */
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead);
 
-/* True if an event just put is the only ready one of its line: nobody was
-   waiting to be sent, so the sender may be asleep. */
-bool seer_queue_was_idle(const seer_queue *queue, const seer_event *event);
+/* True if the sender, who may be asleep, has to look again: something else is
+   the first of a line than when it looked last. */
+static inline bool seer_queue_has_news(const seer_queue *queue) {
+  return queue->line[SEER_QUEUED].lines->changed;
+}
 
 /* The next ready event of a line, now in flight; NULL if there is none.
    Expired and cancelled ones on the way are settled. */
@@ -148,9 +129,11 @@ bool seer_queue_give_up(seer_queue *queue, seer_event *event, seer_dead *dead);
 /* Counts an event that was settled without having been here. */
 void seer_queue_account(seer_queue *queue, seer_settlement settlement);
 
-/* Settles a request on behalf of its waiter; the queue disposes of its
-   event when it comes upon it. */
-void seer_queue_cancel(seer_queue *queue, seer_request *request);
+/* Settles a request on behalf of its waiter. Its event leaves the queue at
+   once, wherever it stands, unless it is in flight or not due yet: then it
+   does when that is over. */
+void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
+                       seer_dead *dead);
 
 /* Makes those delayed events ready whose time has come. */
 void seer_queue_wake(seer_line *line, int64_t now);

@@ -1,7 +1,9 @@
 #include "report.h"
 
-#include "clock.h"
-#include "thread.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "endpoints.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +58,7 @@ static bool may_be_unheard(const seer_request *request) {
 
 /* With the lock held: whether it has been. */
 static bool is_heard(const seer_request *request) {
+  seer_assert(seer_lock_is_held());
   return request != NULL && request->references > 1;
 }
 
@@ -88,6 +91,7 @@ static bool is_worth_telling(const seer_report *report,
 static void notify(seer_report *report, seer_queue *queue,
                    const seer_attempt *attempt) {
   seer_message *message = report->message;
+  seer_assert(seer_lock_is_held());
   if (message == NULL || queue->orphan)
     return;
   message->status = attempt->answer->status;
@@ -103,6 +107,7 @@ void seer_report_decide(seer_report *report, const seer_transfer *transfer,
   seer_endpoint *endpoint = transfer->endpoint;
   bool logs = queue->settings.has_logger;
   seer_trouble *troubles = logs ? queue->troubles : endpoint->troubles;
+  seer_assert(seer_lock_is_held());
   if (!report->wanted || is_heard(transfer->event->request) ||
       !is_worth_telling(report, attempt, recovered) ||
       !seer_trouble_happened(&troubles[report->kind], 1, now, &report->untold))
@@ -123,7 +128,7 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
     return;
   write_text(text, sizeof text, report, transfer);
   seer_tell_again(report->level, report->untold, text);
-  seer_endpoint_release(report->endpoint, NULL);
+  seer_endpoints_release(report->endpoint, NULL);
 }
 
 /*
@@ -135,6 +140,7 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
 static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
                           int64_t *times) {
   int64_t untold = 0;
+  seer_assert(seer_lock_is_held());
   *times = queue->dropped_by[drop] - queue->drops_told[drop];
   if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
       !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))

@@ -1,10 +1,11 @@
 #include "sender.h"
 
-#include "clock.h"
-#include "endpoint.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "endpoints.h"
 #include "loop.h"
 #include "state.h"
-#include "thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,7 @@ seer_queue *seer_sender_open(const seer_settings *settings,
   if (queue == NULL)
     return NULL;
   seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
-  seer_lock();
-  queue->next = endpoint->queues;
-  if (queue->next != NULL)
-    queue->next->previous = queue;
-  endpoint->queues = queue;
-  seer_unlock();
+  seer_endpoints_add(endpoint, queue);
   return queue;
 }
 
@@ -32,19 +28,32 @@ void seer_sender_release(seer_queue *queue) {
   if (queue->events == 0)
     dead.queues = queue;
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }
 
-/* A waiter gives up when its first attempt has not begun in time. */
+/* A waiter stops waiting when its first attempt has not begun in time. */
 static void begin_waiting(seer_request *request, int64_t now) {
-  request->give_up = seer_clock_after(now, request->timeout);
+  request->waits_until = seer_clock_after(now, request->timeout);
 }
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
-  if (queue->settings.thread && seer_process.stepping)
-    seer_process.thread_wanted = true; /* when the step is over */
-  return queue->settings.thread && seer_state_wants_thread(now);
+  seer_assert(seer_lock_is_held());
+  if (!queue->settings.thread || seer_state.threaded)
+    return false;
+  if (seer_state.work >= SEER_WORK_OUTSIDE)
+    seer_state.thread_wanted = true; /* when the step is over */
+  return seer_state_wants_thread(now);
+}
+
+/* Gives up the lock after something was done to a queue. The sender is woken
+   if it sleeps and may have something new to send. */
+static void unlock_and_ring(const seer_queue *queue) {
+  bool ring = seer_queue_has_news(queue) && seer_state_kick();
+  int alarm = seer_state.alarm;
+  seer_unlock();
+  if (ring)
+    seer_alarm_ring(alarm);
 }
 
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
@@ -53,57 +62,28 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
       event->request != NULL ? seer_clock_now() : seer_clock_coarse();
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
-  const seer_event *next;
-  bool ring = false, start;
-  int alarm;
   seer_lock();
-  next = queue->line[SEER_QUEUED].head;
   if (event->request != NULL)
     begin_waiting(event->request, now);
-  result = seer_process.phase == SEER_PHASE_STOPPED
+  result = seer_state.stage == SEER_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
-  /* What was settled to make room may have let another go. */
-  if (queue->line[SEER_QUEUED].head != next ||
-      (result == SEER_ACCEPTED && seer_queue_was_idle(queue, event)))
-    ring = seer_state_kick();
-  start = result == SEER_ACCEPTED && wants_thread(queue, now);
-  alarm = seer_process.alarm;
-  seer_unlock();
-  if (ring)
-    seer_alarm_ring(alarm);
-  if (start)
+  if (result == SEER_ACCEPTED && wants_thread(queue, now))
     seer_loop_start();
+  unlock_and_ring(queue);
   if (!seer_dead_is_empty(&dead))
-    seer_endpoint_bury(&dead);
+    seer_endpoints_bury(&dead);
   return result;
-}
-
-/* With the lock held: whether nobody sends unless a caller does. */
-static bool must_step(void) {
-  return seer_process.phase == SEER_PHASE_NONE && !seer_process.starting;
 }
 
 /* With the lock held, which is given up meanwhile: waits for some change,
    until `deadline`. A thread that was refused before is asked for again;
    without one, the caller does its work. */
 static void wait_for_change(const seer_queue *queue, int64_t deadline) {
-  seer_step step;
-  if (wants_thread(queue, seer_clock_now())) {
-    seer_unlock();
+  if (wants_thread(queue, seer_clock_now()))
     seer_loop_start();
-    seer_lock();
-    return;
-  }
-  if (must_step()) {
-    seer_unlock();
-    step = seer_loop_step(deadline);
-    seer_lock();
-    if (step == SEER_STEP_MADE ||
-        (step == SEER_STEP_ELSEWHERE && seer_loop_is_free()))
-      return; /* who was stepping has finished meanwhile */
-  }
-  seer_wait(deadline);
+  else if (seer_loop_step(deadline) != SEER_STEP_MADE)
+    seer_wait(deadline);
 }
 
 bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
@@ -116,19 +96,13 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   return open;
 }
 
-static void cancel(seer_queue *queue, seer_request *request) {
+/* With the lock held, which is given up. */
+static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
+  seer_dead dead = SEER_NO_DEAD;
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
-  seer_queue_cancel(queue, request);
-}
-
-/* With the lock held, which is given up meanwhile: what can be done for a
-   request without waiting. */
-static void step_once(void) {
-  if (!must_step())
-    return;
-  seer_unlock();
-  seer_loop_step(0);
-  seer_lock();
+  seer_queue_cancel(queue, request, now, &dead);
+  unlock_and_ring(queue);
+  seer_endpoints_bury(&dead);
 }
 
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
@@ -136,29 +110,28 @@ bool seer_sender_wait(seer_queue *queue, seer_request *request,
   bool settled;
   seer_lock();
   if (!request->settled && queue != NULL && deadline == 0)
-    step_once();
+    seer_loop_step(0);
   while (!request->settled && queue != NULL) {
     int64_t now = seer_clock_now();
-    if (now >= request->give_up)
-      cancel(queue, request);
-    else if (now >= deadline)
+    if (now >= request->waits_until) {
+      cancel(queue, request, now);
+      return true;
+    }
+    if (now >= deadline)
       break;
-    else
-      wait_for_change(queue, request->give_up < deadline ? request->give_up
-                                                         : deadline);
+    wait_for_change(queue, request->waits_until < deadline
+                               ? request->waits_until
+                               : deadline);
   }
   settled = request->settled;
   seer_unlock();
   return settled;
 }
 
-void seer_request_release(seer_request *request) {
-  bool last;
+void seer_sender_refer(seer_request *request) {
   seer_lock();
-  last = --request->references == 0;
+  request->references++;
   seer_unlock();
-  if (last)
-    seer_request_free(request);
 }
 
 /* With the lock held, and the last reference: whether on_error takes the
@@ -166,6 +139,7 @@ void seer_request_release(seer_request *request) {
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
                              seer_dead *dead) {
   seer_event *event = request->event;
+  seer_assert(seer_lock_is_held());
   if (queue == NULL || event == NULL || request->asked ||
       request->forks != queue->forks)
     return false;
@@ -178,7 +152,7 @@ static bool hand_to_on_error(seer_queue *queue, seer_request *request,
   return false;
 }
 
-void seer_request_abandon(seer_queue *queue, seer_request *request) {
+void seer_sender_leave(seer_queue *queue, seer_request *request) {
   seer_dead dead = SEER_NO_DEAD;
   bool last, taken = false;
   seer_lock();
@@ -186,7 +160,7 @@ void seer_request_abandon(seer_queue *queue, seer_request *request) {
   if (last)
     taken = hand_to_on_error(queue, request, &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   if (last && !taken)
     seer_request_free(request);
 }
@@ -206,10 +180,10 @@ bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
 
 int64_t seer_sender_pump(seer_queue *queue, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout), pending;
+  seer_lock();
   while (seer_loop_step(deadline) == SEER_STEP_MADE &&
          seer_clock_now() < deadline)
     ;
-  seer_lock();
   pending = queue->pending;
   seer_unlock();
   return pending;
@@ -221,15 +195,10 @@ void seer_sender_close(seer_queue *queue) {
   seer_unlock();
 }
 
-static const char *phase_name(void) {
-  switch (seer_process.phase) {
-  case SEER_PHASE_RUNNING:
-    return "running";
-  case SEER_PHASE_STOPPED:
+static const char *stage_name(void) {
+  if (seer_state.stage == SEER_STOPPED)
     return "stopped";
-  default:
-    return "none";
-  }
+  return seer_state.threaded ? "running" : "none";
 }
 
 void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
@@ -247,6 +216,6 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
                         ? queue->endpoint->paused_until - now
                         : -1;
   memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
-  stats->sender = phase_name();
+  stats->sender = stage_name();
   seer_unlock();
 }

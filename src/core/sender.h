@@ -31,7 +31,7 @@ typedef struct seer_stats {
    endpoint's (it takes over a reference to either when it succeeds); NULL
    without memory. */
 seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint, seer_site *site);
+                             seer_endpoint *endpoint, struct seer_site *site);
 
 /* The client is gone: what is queued is still sent, then the queue frees
    itself. Waits for nothing, so that __gc may call it. */
@@ -55,12 +55,13 @@ bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline);
 
-/* Gives the waiter's reference back; whoever is last frees the request. */
-void seer_request_release(seer_request *request);
+/* One more reference of a waiter. Takes the lock. */
+void seer_sender_refer(seer_request *request);
 
-/* The same for a future, which may have asked in vain or not at all: then a
-   failure goes to the queue's on_error. Without a queue, nobody hears. */
-void seer_request_abandon(seer_queue *queue, seer_request *request);
+/* Gives the waiter's reference back; whoever is last frees the request. A
+   future may have asked in vain or not at all: then a failure goes to the
+   on_error of `queue`. Without a queue, nobody hears. */
+void seer_sender_leave(seer_queue *queue, seer_request *request);
 
 /* Waits until all that was accepted before the call is settled; false if
    `timeout` ms were not enough. */

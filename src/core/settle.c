@@ -1,9 +1,11 @@
 #include "settle.h"
 
-#include "clock.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "endpoints.h"
 #include "report.h"
 #include "state.h"
-#include "thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +99,7 @@ static conclusion conclude(const seer_transfer *transfer) {
 /* With the lock held: gives the outcome to the waiter, unless the waiter has
    stopped waiting. */
 static void hand_over(conclusion *end, seer_request *request) {
+  seer_assert(seer_lock_is_held());
   if (request->settled)
     return;
   request->outcome = end->outcome;
@@ -116,9 +119,11 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
                     int64_t now, seer_dead *dead) {
   seer_queue *queue = transfer->queue;
   seer_event *event = transfer->event;
+  seer_assert(seer_lock_is_held());
   if (!is_over(&end->attempt)) {
     if (event->request != NULL)
-      event->request->give_up = seer_clock_after(due, event->request->timeout);
+      event->request->waits_until =
+          seer_clock_after(due, event->request->timeout);
     seer_queue_release(queue, event, due, now);
     return;
   }
@@ -139,7 +144,8 @@ static int64_t learn(const seer_transfer *transfer,
   seer_queue *queue = transfer->queue;
   int level = endpoint->level;
   int64_t due;
-  seer_endpoint_landed(endpoint, attempt->waited, transfer->sent, now);
+  seer_endpoint_landed(queue, attempt->waited, attempt->epoch, transfer->sent,
+                       now);
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
   seer_report_decide(report, transfer, attempt,
                      level > 0 && endpoint->level == 0, now);
@@ -155,12 +161,12 @@ void seer_settle(seer_transfer *transfer) {
   seer_dead dead = SEER_NO_DEAD;
   seer_report_answer(transfer);
   seer_lock();
-  end.attempt.exiting = seer_process.exiting;
+  end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, &report, now);
   dispose(&end, transfer, due, now, &dead);
   seer_unlock();
   seer_report_tell(&report, transfer);
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   seer_request_free(end.carrier);
   free_outcome(&end.outcome);
 }
@@ -168,26 +174,26 @@ void seer_settle(seer_transfer *transfer) {
 /* With the lock held: whether somebody waits for the event who has waited for
    as many attempts as were wanted. */
 static bool is_last_attempt(const seer_event *event) {
+  seer_assert(seer_lock_is_held());
   return event->request != NULL &&
          event->attempts > event->request->max_retries;
 }
 
-void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
-                        seer_event *event) {
+void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch) {
   int64_t now = seer_clock_now(), due = now + UNSENT_DELAY;
   seer_request *request = event->request;
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  seer_endpoint_landed(endpoint, request != NULL, 0, now);
+  seer_endpoint_landed(queue, request != NULL, epoch, 0, now);
   if (is_last_attempt(event)) {
     if (!request->settled)
       request->outcome.failure = SEER_FAILURE_NOMEM;
     seer_queue_done(queue, event, SEER_SETTLED_REJECTED, &dead);
   } else {
     if (request != NULL)
-      request->give_up = seer_clock_after(due, request->timeout);
+      request->waits_until = seer_clock_after(due, request->timeout);
     seer_queue_release(queue, event, due, now);
   }
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }

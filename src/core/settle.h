@@ -7,6 +7,7 @@
  */
 
 #include "http/http.h"
+#include "queue.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -15,10 +16,9 @@
 void seer_settle(seer_transfer *transfer);
 
 /* A claimed event could not be sent for want of memory: it is put back for
-   a while, or rejected if somebody has waited for its last attempt. Takes
-   the lock. */
-void seer_settle_unsent(seer_endpoint *endpoint, seer_queue *queue,
-                        seer_event *event);
+   a while, or rejected if somebody has waited for its last attempt. `epoch`
+   was the endpoint's when it was claimed. Takes the lock. */
+void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch);
 
 #pragma GCC visibility pop
 

@@ -5,46 +5,66 @@
  * The state of the process: one record, guarded by the lock. Shared by what
  * clients ask (sender.c), what the thread does (loop.c), and what happens
  * to the process (process.c).
+ *
+ * The work (transfers and connections) has one owner at a time, who alone is
+ * ever inside libcurl: the thread, once there is one; before, a caller for as
+ * long as a step takes. The owner is known by its thread, so that it never
+ * waits for itself, not even where a handler of a crash forks or exits.
  */
 
+#include "base/thread.h"
 #include "http/http.h"
 
 #pragma GCC visibility push(hidden)
 
-typedef enum seer_phase {
-  SEER_PHASE_NONE,    /* no thread: none was needed, or none was granted */
-  SEER_PHASE_RUNNING, /* the thread serves the queues */
-  SEER_PHASE_STOPPED  /* the process is ending; nothing is sent any more */
-} seer_phase;
+/* Who may be inside libcurl. */
+typedef enum seer_work {
+  SEER_WORK_FREE,     /* nobody; whoever wants to may take the work */
+  SEER_WORK_STARTING, /* nobody; the owner is starting the thread */
+  SEER_WORK_OUTSIDE,  /* nobody; the owner is between two turns */
+  SEER_WORK_ASLEEP,   /* the owner, but it only polls: forks may happen */
+  SEER_WORK_INSIDE,   /* the owner: no fork may happen */
+  SEER_WORK_KICKED    /* the same, and there may be more for it to claim */
+} seer_work;
 
-typedef struct seer_state {
-  seer_phase phase;
-  bool starting;         /* somebody is starting the thread */
-  int64_t start_again;   /* when to try, after a refusal */
-  int alarm;             /* wakes the thread; -1: not opened */
-  bool sleeping;         /* the thread polls and wants to be woken */
-  bool kicked;           /* there may be something new to claim */
-  bool working;          /* somebody may be inside libcurl */
-  bool stepping;         /* a caller does what a thread would */
-  bool thread_wanted;    /* a thread is to be started after the step */
-  int forking;           /* threads that wait to fork: do not begin work */
-  bool stopping, parked; /* the thread is to stop for good; it has */
-  bool exiting;
+/* How far the process has come. */
+typedef enum seer_stage {
+  SEER_LIVING,
+  SEER_EXITING, /* it waits for what can still be delivered */
+  SEER_STOPPED  /* nobody enters libcurl again; nothing more is sent */
+} seer_stage;
+
+struct seer_state {
+  seer_stage stage;
+  seer_work work;
+  seer_thread_id owner; /* 0: none, or a thread that is about to come */
+  bool threaded;        /* there is a thread; else the owner is a caller */
+  bool thread_wanted;   /* one is to be started after the caller's step */
+  int64_t start_again;  /* when to try, after a refusal */
+  int alarm;            /* wakes the owner; -1: not opened */
+  int forking;          /* threads that wait to fork: do not go inside */
   int64_t exit_began, exit_deadline;
-  seer_http *http;    /* of whoever sends; and in a fork's child */
+  seer_http *http;    /* the owner's; and in a fork's child */
   int in_flight;      /* likewise: transfers... */
   int64_t idle_since; /* ...and since when there were none */
-} seer_state;
+};
 
-extern seer_state seer_process;
+extern struct seer_state seer_state;
 
-/* With the lock held: makes the thread look for work; the result says
-   whether the caller must ring the alarm when it has given up the lock. */
+/* The rest is called with the lock held. */
+
+/* Makes the owner look for work; the result says whether the caller must ring
+   the alarm when it has given up the lock. */
 bool seer_state_kick(void);
 
-/* With the lock held: whether there is no thread, nobody is starting it, and
-   it is time to try. */
+/* Whether the work may be taken. */
+bool seer_state_is_free(void);
+
+/* Whether it may be, by a thread, and it is time to try to start one. */
 bool seer_state_wants_thread(int64_t now);
+
+/* Whether the work is the caller's, who must not wait for its end. */
+bool seer_state_is_mine(void);
 
 #pragma GCC visibility pop
 

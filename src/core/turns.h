@@ -9,31 +9,41 @@
  * The first unsettled identify of each user stands at the front; later ones
  * follow it in a chain. Fronts are found by a keyed hash of the user in a
  * digital search tree over the events' own links: nothing is allocated, and
- * random hashes keep it shallow.
+ * random hashes keep it shallow. Followers are in a list besides, by age, so
+ * that one can be dropped without a search.
  */
 
-#include "event.h"
+#include "base/event.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct seer_turns {
-  seer_event *fronts;   /* the tree */
-  seer_event *followed; /* a list of the fronts that others follow */
+  seer_event *fronts; /* the tree */
+  struct {
+    seer_event *oldest, *newest;
+  } followers[2]; /* that nobody waits for, and that somebody does */
 } seer_turns;
 
 /* True if the event is at the front now; false if it follows another, and
    will be at the front when those before it have left. */
 bool seer_turns_enter(seer_turns *turns, seer_event *event);
 
-/* Removes an event that is at the front; returns the one that has taken its
-   place, or NULL. */
+/* Removes an event, wherever it stands; returns the one that has come to the
+   front by that, or NULL. */
 seer_event *seer_turns_leave(seer_turns *turns, seer_event *event);
 
-/* Removes and returns a follower that nobody waits for, or NULL. */
-seer_event *seer_turns_take(seer_turns *turns);
+/* Whether an event, which need not be an identify, follows another. */
+static inline bool seer_turns_follows(seer_event *event) {
+  return (event->parts & SEER_PART_TURN) &&
+         seer_event_turn(event)->ahead != NULL;
+}
 
-/* Removes and returns any follower, or NULL. */
-seer_event *seer_turns_take_any(seer_turns *turns);
+/* The oldest follower that somebody waits for, or that nobody does; NULL if
+   there is none. It is not removed. */
+static inline seer_event *seer_turns_oldest(const seer_turns *turns,
+                                            bool waited) {
+  return turns->followers[waited].oldest;
+}
 
 #pragma GCC visibility pop
 

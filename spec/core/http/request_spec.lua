@@ -4,33 +4,22 @@
 
 local h = require "spec.helper"
 
+local location = h.location
+
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 local SECRETS = {
   "authorization", "cookie", "proxy-authorization", "x-of-client",
   "x-of-request", "accept-language",
 }
 
-local x, other
-
-before_each(function()
-  x = h.open {
-    log_level = "off",
-    headers = {
-      Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
-      ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
-    },
-  }
-  other = h.server.new()
-end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
+local x = h.exchange {
+  log_level = "off",
+  headers = {
+    Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
+    ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
+  },
+}
+local other = h.each_server()
 
 local OF_REQUEST = {
   future = true, max_retries = 0, idempotency_key = "idem-1",
@@ -40,30 +29,19 @@ local OF_REQUEST = {
   },
 }
 
-local function merged(more)
-  local all = {}
-  for _, source in ipairs { OF_REQUEST, more or {} } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
 -- Serves both origins, each with the answers of its list and 200 from then
 -- on, until the future is done, and returns what it gives.
 local function settle(future, first, second)
   local handler = h.sequence(second or {})
-  x:serve(h.sequence(first), function()
+  return x:get(future, h.sequence(first), function()
     other:serve { handler = handler, until_ = function() return true end }
-    return future:done()
   end)
-  return future:get(0)
 end
 
 -- Sends an event with headers of its own; raises unless it succeeds.
 local function send(first, second, options)
-  local future = assert(x.client.events.capture(EVENT, merged(options)))
+  local future = assert(x.client.events.capture(EVENT,
+    h.merge(OF_REQUEST, options)))
   local response, http = assert(settle(future, first, second))
   assert.same({ success = true }, response)
   assert.equal(200, http.status)
@@ -152,11 +130,11 @@ describe("a redirect to the same origin", function()
   it("is followed by identify and post, with a query and without a body",
     function()
       local client, redirect = x.client, { { 307, location "/to?c=3" } }
-      settle(assert(client.users.identify({ user_id = "u" }, merged())),
-        redirect)
+      settle(assert(client.users.identify({ user_id = "u" },
+        h.merge(OF_REQUEST))), redirect)
       settle(assert(client:post("/p?a=1", { 1, 2 },
-        merged { query = { b = 2 } })), redirect)
-      settle(assert(client:post("/none", nil, merged())), redirect)
+        h.merge(OF_REQUEST, { query = { b = 2 } }))), redirect)
+      settle(assert(client:post("/none", nil, h.merge(OF_REQUEST))), redirect)
       local targets = {}
       for i, request in ipairs(x.requests) do
         targets[i] = request.method .. " " .. request.target .. " "
@@ -188,7 +166,7 @@ describe("a redirect to the same origin", function()
 
   it("gives the last answer's error, with the path that was asked for",
     function()
-      local future = x.client.events.capture(EVENT, merged())
+      local future = x.client.events.capture(EVENT, h.merge(OF_REQUEST))
       local response, message, err = settle(future, {
         { 307, location "/other" }, { 422, nil, '{"error":"no"}' },
       })
@@ -333,7 +311,8 @@ describe("a redirect to another origin", function()
 
   it("brings no key when nobody listens there", function()
     other:close_listener()
-    local future = x.client.events.capture(EVENT, merged { max_retries = 1 })
+    local future = x.client.events.capture(EVENT,
+      h.merge(OF_REQUEST, { max_retries = 1 }))
     local _, _, err = settle(future, {
       { 307, location(other.url) }, { 307, location(other.url) },
     })

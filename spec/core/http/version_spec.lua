@@ -1,17 +1,9 @@
 local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local api
+local api = h.own_standin()
 
 -- One for each spec: there are no connections to it yet.
-before_each(function()
-  api = h.start_standin()
-end)
-
-after_each(function()
-  api:stop()
-end)
-
 local function new(version, options)
   local all = h.merge({
     api_key = api.key, http_version = version, ca_file = api.ca_file,

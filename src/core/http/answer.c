@@ -1,7 +1,7 @@
 #include "core/http/answer.h"
 
-#include "core/ascii.h"
-#include "core/clock.h"
+#include "core/base/ascii.h"
+#include "core/base/clock.h"
 #include "core/http/http.h"
 
 #define BODY_START 512          /* of an answer that nobody waits for */

@@ -7,8 +7,8 @@
  * ends the transfer.
  */
 
-#include "core/buffer.h"
-#include "core/retry.h"
+#include "core/base/buffer.h"
+#include "core/base/retry.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,7 +1,7 @@
 #include "core/http/flight.h"
 
-#include "core/clock.h"
-#include "core/thread.h"
+#include "core/base/clock.h"
+#include "core/base/thread.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 #include "core/http/http.h"
 
-#include "core/clock.h"
+#include "core/base/clock.h"
+#include "core/base/thread.h"
 #include "core/http/flight.h"
 #include "core/http/trace.h"
-#include "core/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,9 +11,9 @@
  * away from the site's origin or reads more of an answer than it must.
  */
 
-#include "core/buffer.h"
-#include "core/queue.h"
-#include "core/retry.h"
+#include "core/base/buffer.h"
+#include "core/base/event.h"
+#include "core/base/retry.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,11 +25,12 @@
 #define SEER_HTTP_REDIRECTS 10
 
 typedef struct seer_http seer_http;
+typedef struct seer_site seer_site;
 
 typedef struct seer_transfer {
-  seer_queue *queue; /* these four are the caller's to set and read */
+  struct seer_queue *queue; /* these four are the caller's to set and read */
   seer_event *event;
-  seer_endpoint *endpoint;
+  struct seer_endpoint *endpoint;
   uint32_t epoch;
 
   seer_answer answer; /* these are valid when it has finished */

@@ -1,7 +1,7 @@
 #include "core/http/request.h"
 
-#include "core/block.h"
-#include "core/mask.h"
+#include "core/base/block.h"
+#include "core/base/mask.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 #include "core/http/site.h"
 
-#include "core/block.h"
-#include "core/clock.h"
-#include "core/mask.h"
-#include "core/thread.h"
-#include "core/version.h"
+#include "core/base/block.h"
+#include "core/base/clock.h"
+#include "core/base/mask.h"
+#include "core/base/thread.h"
+#include "core/base/version.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -269,10 +269,11 @@ static bool set_urls(seer_site *site, const seer_site_options *options) {
     return false;
   while (length > 0 && site->base_url[length - 1] == '/')
     site->base_url[--length] = '\0';
-  site->urls[SEER_CAPTURE] = make_url(site->base_url, "/capture", site->query);
-  site->urls[SEER_IDENTIFY] =
-      make_url(site->base_url, "/identify", site->query);
-  return site->urls[SEER_CAPTURE] != NULL && site->urls[SEER_IDENTIFY] != NULL;
+  for (int i = 0; i < SEER_ROWS; i++)
+    if ((site->urls[i] = make_url(site->base_url, seer_kinds[i].path,
+                                  site->query)) == NULL)
+      return false;
+  return true;
 }
 
 /*
@@ -341,8 +342,8 @@ void seer_site_free(seer_site *site) {
   curl_slist_free_all(site->addresses);
   for (int i = 0; i < SEER_SITE_SECRETS; i++)
     free(site->secrets[i]);
-  free(site->urls[SEER_CAPTURE]);
-  free(site->urls[SEER_IDENTIFY]);
+  for (int i = 0; i < SEER_ROWS; i++)
+    free(site->urls[i]);
   free(site->base_url);
   free(site->headers);
   free(site->given_headers);

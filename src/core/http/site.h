@@ -7,7 +7,7 @@
  * connected transfers, which the lock guards.
  */
 
-#include "core/buffer.h"
+#include "core/base/buffer.h"
 #include "core/http/http.h"
 
 #include <curl/curl.h>
@@ -18,16 +18,16 @@
 #define SEER_SITE_LEAST_SECRET 4 /* bytes: a shorter one stands anywhere */
 
 struct seer_site {
-  seer_site *next;     /* of the same endpoint */
-  uint64_t serial;     /* no two sites of a process share it */
-  int references;      /* of queues */
-  char *base_url;      /* without the slash at its end */
-  char *urls[2];       /* of captures and identifies, with the query */
-  char *headers;       /* a block: the client's over the SDK's */
-  char *given_headers; /* the client's alone */
-  char *query;         /* a block */
-  bool resolve;        /* when it is made */
-  bool resolved;       /* whether that was tried */
+  seer_site *next;              /* of the same endpoint */
+  uint64_t serial;              /* no two sites of a process share it */
+  int references;               /* of queues */
+  char *base_url;               /* without the slash at its end */
+  char *urls[SEER_ROWS];        /* of each kind, with the query */
+  char *headers;                /* a block: the client's over the SDK's */
+  char *given_headers;          /* the client's alone */
+  char *query;                  /* a block */
+  bool resolve;                 /* when it is made */
+  bool resolved;                /* whether that was tried */
   struct curl_slist *addresses; /* of the host, as libcurl takes them */
   struct curl_slist *list;      /* of `headers` */
   char *api_key;

@@ -1,6 +1,6 @@
 #include "core/http/trace.h"
 
-#include "core/block.h"
+#include "core/base/block.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 #include "thread.h"
 
+#include "assert.h"
 #include "clock.h"
 
 #include <errno.h>
@@ -53,8 +54,18 @@ void seer_unlock(void) {
   pthread_mutex_unlock(&lock);
 }
 
+#ifdef SEER_ASSERT
+bool seer_lock_is_held(void) {
+  if (pthread_mutex_lock(&lock) != 0)
+    return true; /* EDEADLK */
+  pthread_mutex_unlock(&lock);
+  return false;
+}
+#endif
+
 void seer_wait(int64_t deadline) {
   struct timespec time;
+  seer_assert(seer_lock_is_held());
   if (deadline == SEER_NEVER) {
     pthread_cond_wait(&changed, &lock);
     return;
@@ -65,6 +76,7 @@ void seer_wait(int64_t deadline) {
 }
 
 void seer_wake(void) {
+  seer_assert(seer_lock_is_held());
   pthread_cond_broadcast(&changed);
 }
 
@@ -78,6 +90,10 @@ bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
                         void (*child)(void)) {
   make_condition();
   return pthread_atfork(prepare, parent, child) == 0;
+}
+
+seer_thread_id seer_thread_self(void) {
+  return (seer_thread_id)pthread_self();
 }
 
 static void *run_thread(void *argument) {

@@ -1,5 +1,6 @@
 #include "id.h"
 
+#include "assert.h"
 #include "clock.h"
 #include "thread.h"
 
@@ -59,6 +60,7 @@ static void seed(void) {
 
 seer_id seer_id_next(void) {
   seer_id id;
+  seer_assert(seer_lock_is_held());
   seed();
   id.high = next_number();
   id.low = next_number();

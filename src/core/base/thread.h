@@ -20,6 +20,9 @@
 void seer_lock(void);
 void seer_unlock(void);
 
+/* For assertions alone: whether the caller holds it. */
+bool seer_lock_is_held(void);
+
 /* As seer_lock, but returns false if it is the caller who holds it, having
    been interrupted by a signal whose handler ends the process. On a starved
    machine another thread may hold it for long; there is an end to waiting for
@@ -33,6 +36,10 @@ void seer_wait(int64_t deadline);
 
 /* With the lock held: wakes all who are in seer_wait. */
 void seer_wake(void);
+
+/* What tells threads apart; 0 is none. Safe in a handler of a signal. */
+typedef uintptr_t seer_thread_id;
+seer_thread_id seer_thread_self(void);
 
 /* Starts a detached thread with every signal blocked, except those that a
    crash raises. False if the system refuses. */

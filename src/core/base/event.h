@@ -14,18 +14,13 @@
  */
 
 #include "id.h"
+#include "kinds.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
-
-typedef enum seer_kind {
-  SEER_CAPTURE,  /* POST /capture */
-  SEER_IDENTIFY, /* POST /identify */
-  SEER_POST      /* POST to a path of its own */
-} seer_kind;
 
 /* What a request has of its own, where others have what their client has.
    The strings are the caller's until seer_event_new has copied them. */
@@ -94,15 +89,17 @@ typedef struct seer_event seer_event;
 typedef struct seer_request {
   int64_t timeout; /* ms, of an attempt */
   int64_t max_retries;
-  int64_t give_up; /* when the waiter gives up, unless it moves on */
+  int64_t waits_until; /* or until it is settled; may move on */
   int references;
   uint32_t generation; /* of its event */
   bool settled;
   bool cancelled;    /* settled by the waiter: send it no more */
+  bool away;         /* its event is in flight, or delayed */
   bool future;       /* the waiter may never ask */
   bool asked;        /* the waiter has seen the outcome */
-  seer_event *event; /* of a future that has failed, for on_error... */
-  uint32_t forks;    /* ...of this process: the queue's, when it failed */
+  seer_event *event; /* until it is settled; kept for on_error when it is a
+                        future that has failed... */
+  uint32_t forks;    /* ...in this process: the queue's, when it failed */
   seer_outcome outcome;
 } seer_request;
 
@@ -110,10 +107,10 @@ typedef struct seer_request {
    a keyed hash; two users that share one merely wait for each other. */
 typedef struct seer_turn {
   uint64_t user;
-  seer_event *child[2];        /* links of the tree of those at the front */
-  seer_event *follower;        /* the next of the same user, oldest first */
-  seer_event *last;            /* at the front only: the end of that chain */
-  seer_event *previous, *next; /* at the front only: those followed */
+  seer_event *link[2];  /* of the fronts' tree, or of the followers' list */
+  seer_event *ahead;    /* the one before of the same user; NULL: a front */
+  seer_event *follower; /* the next of the same user */
+  seer_event *last;     /* at the front only: the end of that chain */
 } seer_turn;
 
 #define SEER_PART_TURN 1
@@ -135,11 +132,9 @@ struct seer_event {
   char body[];           /* JSON; not terminated by a zero */
 };
 
-/* Where the parts begin: behind the body, aligned. */
-static inline size_t seer_event_parts(const seer_event *event) {
-  /* For an analyzer that cannot see why turns.c asks for no NULL. */
-  /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-  size_t end = offsetof(seer_event, body) + event->length;
+/* Where the parts begin: behind a body of this length, aligned. */
+static inline size_t seer_event_parts(size_t length) {
+  size_t end = offsetof(seer_event, body) + length;
   return (end + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
 }
 
@@ -152,7 +147,8 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {
-  return (seer_turn *)(void *)((char *)event + seer_event_parts(event));
+  return (seer_turn *)(void *)((char *)event +
+                               seer_event_parts(event->length));
 }
 
 /* What the request has of its own, or NULL. */
@@ -161,7 +157,7 @@ const seer_special *seer_event_special(const seer_event *event);
 /* Frees the event; its request, if any, must be released before. */
 void seer_event_free(seer_event *event);
 
-/* "/capture", "/identify", or the path of a post. */
+/* That of its kind, or the path of a post. */
 const char *seer_event_path(const seer_event *event);
 
 /* All the memory that an event occupies, the allocator's share included. */

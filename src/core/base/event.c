@@ -22,14 +22,14 @@ static size_t strings_size(const seer_special *special) {
 }
 
 /* Where what is special begins. */
-static size_t special_offset(const seer_event *event) {
-  return seer_event_parts(event) +
-         (event->parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
+static size_t special_offset(size_t length, int parts) {
+  return seer_event_parts(length) +
+         (parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
 }
 
-static size_t size_with_parts(const seer_event *event,
+static size_t size_with_parts(size_t length, int parts,
                               const seer_special *special) {
-  size_t size = special_offset(event);
+  size_t size = special_offset(length, parts);
   if (special != NULL)
     size += sizeof(seer_special) + strings_size(special);
   return size;
@@ -69,28 +69,32 @@ static void put_turn(seer_turn *turn, const char *user, size_t length) {
 seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special) {
-  seer_event header = {.length = (uint32_t)length, .kind = (uint8_t)kind};
-  seer_event *event;
-  header.parts = (uint8_t)((user != NULL ? SEER_PART_TURN : 0) |
-                           (special != NULL ? SEER_PART_SPECIAL : 0));
-  event = seer_spare_take(header.parts != 0 ? size_with_parts(&header, special)
-                                            : plain_size(length));
+  int parts = (user != NULL ? SEER_PART_TURN : 0) |
+              (special != NULL ? SEER_PART_SPECIAL : 0);
+  seer_event *event =
+      seer_spare_take(parts != 0 ? size_with_parts(length, parts, special)
+                                 : plain_size(length));
   if (event == NULL)
     return NULL;
-  memcpy(event, &header, offsetof(seer_event, body));
+  memset(event, 0, offsetof(seer_event, body));
+  event->length = (uint32_t)length;
+  event->kind = (uint8_t)kind;
+  event->parts = (uint8_t)parts;
   if (length > 0)
     memcpy(event->body, body, length);
   if (user != NULL)
     put_turn(seer_event_turn(event), user, user_length);
   if (special != NULL) {
-    seer_special *mine = (void *)((char *)event + special_offset(event));
+    seer_special *mine =
+        (void *)((char *)event + special_offset(length, parts));
     put_special(mine, special, (char *)(mine + 1));
   }
   return event;
 }
 
 static const seer_special *special_of(const seer_event *event) {
-  return (const void *)((const char *)event + special_offset(event));
+  return (const void *)((const char *)event +
+                        special_offset(event->length, event->parts));
 }
 
 const seer_special *seer_event_special(const seer_event *event) {
@@ -98,7 +102,8 @@ const seer_special *seer_event_special(const seer_event *event) {
 }
 
 static size_t allocated(const seer_event *event) {
-  return event->parts != 0 ? size_with_parts(event, seer_event_special(event))
+  return event->parts != 0 ? size_with_parts(event->length, event->parts,
+                                             seer_event_special(event))
                            : plain_size(event->length);
 }
 
@@ -108,9 +113,8 @@ void seer_event_free(seer_event *event) {
 }
 
 const char *seer_event_path(const seer_event *event) {
-  static const char *const paths[] = {"/capture", "/identify"};
   return event->kind == SEER_POST ? special_of(event)->path
-                                  : paths[event->kind];
+                                  : seer_kinds[event->kind].path;
 }
 
 size_t seer_event_size(const seer_event *event) {

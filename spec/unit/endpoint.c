@@ -1,0 +1,555 @@
+#include "core/endpoints.h"
+
+#include "core/base/clock.h"
+#include "core/base/thread.h"
+#include "core/sender.h"
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLIENTS 4
+#define MOST 100000 /* requests of a test */
+
+/* A request in flight. */
+typedef struct flight {
+  seer_queue *queue;
+  seer_event *event;
+  uint32_t epoch;
+  int64_t ends;
+  int number; /* in the order in which they were sent */
+} flight;
+
+static seer_endpoint *endpoint;
+static seer_queue *clients[CLIENTS];
+static int client_count;
+static flight flights[MOST];
+static int flying, sent_count;
+static int64_t sent_at[MOST]; /* and whose, and whether it was waited for */
+static const seer_queue *sent_by[MOST];
+static bool sent_waited[MOST];
+static int64_t longest; /* ms that a request takes */
+
+/* Each has an endpoint of its own, whatever has become of the one before. */
+static char key[20];
+
+static void begin_test(void) {
+  static int tests;
+  snprintf(key, sizeof key, "key%d", tests++);
+  client_count = flying = sent_count = 0;
+  longest = 100;
+}
+
+static seer_site_options options_of(const char *api_key) {
+  seer_site_options options;
+  memset(&options, 0, sizeof options);
+  options.base_url = "http://localhost:9";
+  options.api_key = api_key;
+  options.proxy = "";
+  return options;
+}
+
+static seer_settings settings_of(int64_t rate_limit, int64_t max_in_flight) {
+  seer_settings settings = {
+      .timeout = 60000,
+      .initial_retry_delay = 500,
+      .max_waited_delay = 8000,
+      .max_queued_delay = 60000,
+      .rate_limit = rate_limit,
+      .max_in_flight = max_in_flight,
+      .max_queue_events = MOST,
+      .max_queue_bytes = INT64_MAX / 2,
+      .max_event_bytes = 1000,
+      .max_age = 86400000,
+  };
+  return settings;
+}
+
+static seer_queue *add_client(seer_settings settings) {
+  seer_site_options options = options_of(key);
+  seer_site *site;
+  endpoint = seer_endpoints_get(&options, &site);
+  return clients[client_count++] = seer_sender_open(&settings, endpoint, site);
+}
+
+static void put(seer_queue *queue, int count) {
+  seer_dead dead = SEER_NO_DEAD;
+  for (; count > 0; count--) {
+    seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL);
+    seer_lock();
+    seer_queue_put(queue, event, unit_now, &dead);
+    seer_unlock();
+  }
+}
+
+static seer_request *put_waited(seer_queue *queue, int64_t timeout) {
+  seer_dead dead = SEER_NO_DEAD;
+  seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL);
+  seer_request *request = seer_request_new(timeout, 0);
+  request->references = 2;
+  event->request = request;
+  seer_lock();
+  seer_queue_put(queue, event, unit_now, &dead);
+  seer_unlock();
+  return request;
+}
+
+/* Claims what may be sent now. Returns how many. */
+static int claim(void) {
+  seer_dead dead = SEER_NO_DEAD;
+  int before = flying;
+  for (;;) {
+    flight *new = &flights[flying];
+    seer_lock();
+    new->event = seer_endpoint_claim(endpoint, unit_now, &new->queue, &dead);
+    seer_unlock();
+    if (new->event == NULL)
+      break;
+    new->epoch = endpoint->epoch;
+    new->ends = unit_now + unit_random(longest + 1);
+    new->number = sent_count;
+    sent_at[sent_count] = unit_now;
+    sent_by[sent_count] = new->queue;
+    sent_waited[sent_count++] = new->event->request != NULL;
+    flying++;
+  }
+  seer_dead_free(&dead);
+  return flying - before;
+}
+
+/* The request of this place among the flights ends with a status. */
+static void land_with(int place, int status, int64_t retry_after) {
+  flight end = flights[place];
+  seer_answer answer = {
+      .status = status, .should_retry = -1, .retry_after = retry_after};
+  bool waited = end.event->request != NULL;
+  seer_asked asked = {.attempts = end.event->attempts, .waited = waited};
+  seer_attempt attempt = {.answer = &answer,
+                          .verdict = seer_retry_judge(&answer, &asked),
+                          .epoch = end.epoch,
+                          .number = end.event->attempts,
+                          .waited = waited};
+  seer_dead dead = SEER_NO_DEAD;
+  int64_t due;
+  flights[place] = flights[--flying];
+  seer_lock();
+  seer_endpoint_landed(end.queue, waited, end.epoch, 1, unit_now);
+  due =
+      seer_endpoint_learn(endpoint, &end.queue->settings, &attempt, unit_now);
+  if (attempt.verdict == SEER_DELIVERED || attempt.verdict == SEER_REJECTED)
+    seer_queue_done(end.queue, end.event,
+                    attempt.verdict == SEER_DELIVERED ? SEER_SETTLED_DELIVERED
+                                                      : SEER_SETTLED_REJECTED,
+                    &dead);
+  else
+    seer_queue_release(end.queue, end.event, due, unit_now);
+  seer_unlock();
+  seer_dead_free(&dead);
+}
+
+static void land(int place, int status) {
+  land_with(place, status, SEER_NO_RETRY_AFTER);
+}
+
+static void land_all(int status) {
+  while (flying > 0)
+    land(0, status);
+}
+
+static int64_t next_time(void) {
+  int64_t next;
+  seer_lock();
+  next = seer_endpoint_next(endpoint, unit_now);
+  seer_unlock();
+  return next;
+}
+
+static int64_t pending(void) {
+  int64_t sum = 0;
+  for (int i = 0; i < client_count; i++)
+    sum += clients[i]->pending;
+  return sum;
+}
+
+/* Sleeps as the sender does: until the endpoint says, or a request ends,
+   which is then delivered. False if nothing would ever happen. */
+static bool rest(int64_t until) {
+  int64_t next = next_time();
+  for (int i = 0; i < flying; i++)
+    if (flights[i].ends < next)
+      next = flights[i].ends;
+  if (next == SEER_NEVER)
+    return false;
+  if (next > until)
+    next = until;
+  if (next > unit_now)
+    unit_now = next;
+  for (int i = flying - 1; i >= 0; i--)
+    if (flights[i].ends <= unit_now)
+      land(i, 200);
+  return true;
+}
+
+/* Lets the endpoint go, too: its log is empty by then. */
+static void end_test(void) {
+  seer_dead dead = SEER_NO_DEAD;
+  land_all(200);
+  for (int i = 0; i < client_count; i++) {
+    seer_lock();
+    seer_queue_drop_all(clients[i], SEER_SETTLED_EXIT, &dead);
+    seer_unlock();
+    seer_sender_release(clients[i]);
+  }
+  seer_dead_free(&dead);
+  unit_now += 3 * SEER_PACE_WINDOW;
+  add_client(settings_of(0, 1));
+  seer_sender_release(clients[client_count - 1]);
+}
+
+/* Whether no minute has more than the share of the limit; of one client, or
+   of all (NULL). */
+static void check_minutes(int64_t limit, const seer_queue *by) {
+  static int64_t times[MOST];
+  int count = 0, share = (int)seer_pace_share(limit);
+  for (int i = 0; i < sent_count; i++)
+    if (by == NULL || sent_by[i] == by)
+      times[count++] = sent_at[i];
+  for (int i = share; i < count; i++)
+    CHECK(times[i] - times[i - share] >= SEER_PACE_WINDOW);
+}
+
+static void paces_a_burst(void) {
+  seer_queue *queue;
+  int64_t began = unit_now, idle;
+  int steps = 0;
+  begin_test();
+  queue = add_client(settings_of(1000, 16));
+  put(queue, 1200);
+  while (queue->delivered < 950) {
+    claim();
+    rest(SEER_NEVER);
+  }
+  CHECK(unit_now - began < 10000); /* at once, 16 at a time */
+  CHECK(claim() == 0);
+  idle = unit_now;
+  seer_request *request = put_waited(queue, 90000);
+  while (pending() > 0) {
+    claim();
+    CHECK(rest(SEER_NEVER));
+    steps++;
+  }
+  CHECK(sent_count == 1201 && queue->delivered == 1201);
+  CHECK(sent_at[950] > idle + 30000 && sent_waited[950]);
+  CHECK(sent_at[1200] - began < 75000);
+  CHECK(steps < 3 * 251 + 10); /* it sleeps, and wakes for good reasons */
+  check_minutes(1000, NULL);
+  CHECK(request->settled);
+  seer_request_free(request);
+  end_test();
+}
+
+static int flying_of(const seer_queue *queue) {
+  int count = 0;
+  for (int i = 0; i < flying; i++)
+    count += flights[i].queue == queue;
+  return count;
+}
+
+/* Seventeen minutes of clients that have something now and then. */
+static void paces_for_long(void) {
+  int64_t stop = unit_now + 17 * 60000, next_put = unit_now;
+  int64_t limit = 0, most = 0;
+  begin_test();
+  longest = 1 + unit_random(3000);
+  for (int i = 0; i < 3; i++) {
+    seer_settings settings =
+        settings_of(20 + unit_random(500), 1 + unit_random(20));
+    limit = settings.rate_limit > limit ? settings.rate_limit : limit;
+    most = settings.max_in_flight > most ? settings.max_in_flight : most;
+    add_client(settings);
+  }
+  while (unit_now < stop) {
+    if (unit_now >= next_put) {
+      put(clients[unit_random(3)], (int)unit_random(limit));
+      next_put = unit_now + unit_random(20000);
+    }
+    claim();
+    CHECK(flying <= most);
+    for (int i = 0; i < 3; i++)
+      CHECK(flying_of(clients[i]) <= clients[i]->settings.max_in_flight);
+    if (!rest(next_put))
+      unit_now = next_put;
+  }
+  check_minutes(limit, NULL);
+  for (int i = 0; i < 3; i++)
+    check_minutes(clients[i]->settings.rate_limit, clients[i]);
+  CHECK(sent_count > 0);
+  end_test();
+}
+
+/* A client that has little to send, and may send little, beside one that has
+   more to send than it may. */
+static void starves_nobody(void) {
+  seer_queue *busy, *small;
+  int64_t stop = unit_now + 5 * 60000;
+  int rounds = 0;
+  begin_test();
+  busy = add_client(settings_of(1000, 16));
+  small =
+      add_client(unit_random(2) ? settings_of(100, 16) : settings_of(1000, 1));
+  longest = 500;
+  put(busy, 10000);
+  while (unit_now < stop) {
+    int before, ours = 0;
+    put(small, 1);
+    before = sent_count;
+    while (ours == 0) {
+      claim();
+      for (int i = before; i < sent_count; i++)
+        ours += sent_by[i] == small;
+      CHECK(ours > 0 || sent_count - before <= 1);
+      if (ours == 0)
+        CHECK(rest(SEER_NEVER));
+    }
+    rounds++;
+    for (int64_t until = unit_now + 1000; unit_now < until; claim())
+      CHECK(rest(until));
+  }
+  CHECK(rounds > 5 && small->pending <= 1);
+  check_minutes(1000, NULL);
+  end_test();
+}
+
+/* The largest limits are those of the clients that are there. */
+static void narrows(void) {
+  begin_test();
+  longest = 0;
+  put(add_client(settings_of(20, 2)), 100);
+  put(add_client(settings_of(40, 3)), 100);
+  put(add_client(settings_of(40, 2)), 100);
+  CHECK(endpoint->rate_limit == 40 && endpoint->max_in_flight == 3);
+  add_client(settings_of(0, 1));
+  CHECK(endpoint->rate_limit == 0 && endpoint->max_in_flight == 3);
+  while (claim() > 0)
+    rest(unit_now + 1);
+  CHECK(sent_count == 19 + 38 + 38);
+  seer_sender_release(clients[3]);
+  client_count = 3;
+  CHECK(endpoint->queues->next->next == clients[0]);
+  CHECK(endpoint->rate_limit == 40);
+  end_test();
+}
+
+static void takes_turns(void) {
+  begin_test();
+  for (int i = 0; i < 3; i++)
+    put(add_client(settings_of(0, 1000)), 100);
+  CHECK(claim() == 300);
+  for (int i = 3; i < 300; i++)
+    CHECK(sent_by[i] == sent_by[i - 3] && sent_by[i] != sent_by[i - 1]);
+  end_test();
+}
+
+static void pauses_and_probes(void) {
+  static const int answers[] = {429, 401, 500, 0};
+  for (int i = 0; i < 4; i++) {
+    int64_t pause = 500, began;
+    begin_test();
+    put(add_client(settings_of(0, 5)), 100);
+    CHECK(claim() == 5);
+    land_all(answers[i]);
+    CHECK(endpoint->paused_until == unit_now + pause);
+    for (int step = 0; step < 10; step++) {
+      began = unit_now;
+      CHECK(claim() == 0);
+      while (unit_now < began + pause - 1) {
+        CHECK(next_time() > unit_now);
+        unit_now =
+            next_time() < began + pause - 1 ? next_time() : began + pause - 1;
+        CHECK(claim() == 0);
+      }
+      unit_now = began + pause;
+      CHECK(claim() == 1); /* one probe */
+      CHECK(claim() == 0);
+      land(0, answers[i]);
+      pause = pause * 2 < 60000 ? pause * 2 : 60000;
+      CHECK(endpoint->paused_until == unit_now + pause);
+    }
+    unit_now += pause;
+    CHECK(claim() == 1);
+    land(0, 200);
+    CHECK(claim() == 5);
+    end_test();
+  }
+}
+
+/* What hangs since before the pause holds nothing up, and when it ends at
+   last, nothing goes astray. */
+static void passes_stragglers(void) {
+  begin_test();
+  put(add_client(settings_of(0, 4)), 100);
+  CHECK(claim() == 4);
+  land_with(3, 429, 1000);
+  for (int step = 0; step < 3; step++) {
+    CHECK(flying == 3 && claim() == 0);
+    CHECK(next_time() <= endpoint->paused_until);
+    unit_now = endpoint->paused_until;
+    CHECK(claim() == 1); /* the probe, beside the three */
+    CHECK(claim() == 0);
+    land(3, step < 2 ? 503 : 200);
+  }
+  CHECK(endpoint->level == 0 && claim() == 1);
+  land(0, 0); /* a straggler had no answer */
+  CHECK(claim() == 1);
+  land_all(200);
+  CHECK(endpoint->probes == 0 && endpoint->in_flight == 0);
+  end_test();
+}
+
+static void endures_failures(void) {
+  begin_test();
+  put(add_client(settings_of(0, 1)), 100);
+  for (int i = 0; i < 50; i++) {
+    CHECK(claim() == 1);
+    land(0, i % 5 == 4 ? 200 : 500);
+    CHECK(endpoint->level == 0);
+  }
+  for (int i = 0; i < 5; i++) {
+    CHECK(endpoint->level == 0 && claim() == 1);
+    land(0, 500);
+  }
+  CHECK(endpoint->level == 1 && claim() == 0);
+  end_test();
+}
+
+static void does_as_asked(void) {
+  begin_test();
+  put(add_client(settings_of(0, 1)), 3);
+  CHECK(claim() == 1);
+  land_with(0, 429, 7000);
+  unit_now += 6999;
+  CHECK(claim() == 0);
+  unit_now++;
+  CHECK(claim() == 1);
+  land_with(0, 503, 600000); /* ten minutes */
+  unit_now += 599999;
+  CHECK(claim() == 0);
+  unit_now++;
+  CHECK(claim() == 1);
+  end_test();
+}
+
+static void lets_waiters_pass(void) {
+  seer_request *request;
+  begin_test();
+  put(add_client(settings_of(0, 5)), 10);
+  CHECK(claim() == 5);
+  land_all(401);
+  request = put_waited(clients[0], 1000);
+  CHECK(claim() == 1 && sent_waited[5]);
+  land(0, 200);
+  CHECK(request->settled && request->outcome.failure == SEER_FAILURE_NONE);
+  seer_request_free(request);
+  end_test();
+}
+
+static void refuses_waiters(void) {
+  seer_request *early, *late;
+  begin_test();
+  longest = 0;
+  put(add_client(settings_of(20, 100)), 19);
+  CHECK(claim() == 19);
+  land_all(200);
+  early = put_waited(clients[0], 59000);
+  late = put_waited(clients[0], 61000);
+  CHECK(claim() == 0);
+  CHECK(early->settled && early->outcome.failure == SEER_FAILURE_PACED);
+  CHECK(!late->settled);
+  unit_now = next_time();
+  CHECK(claim() == 1);
+  end_test();
+  CHECK(late->settled);
+  seer_request_free(early);
+  seer_request_free(late);
+}
+
+static void drops_what_is_old(void) {
+  seer_settings settings = settings_of(0, 1);
+  int64_t began = unit_now;
+  begin_test();
+  settings.max_age = 5000;
+  put(add_client(settings), 10);
+  CHECK(claim() == 1);
+  land_with(0, 429, 30000);
+  while (clients[0]->pending > 0) {
+    int64_t next = next_time();
+    CHECK(next > unit_now && next <= began + 5000 + SEER_CLOCK_COARSENESS);
+    unit_now = next;
+    CHECK(claim() == 0);
+  }
+  CHECK(clients[0]->dropped_by[SEER_DROP_EXPIRED] == 10);
+  end_test();
+}
+
+static void are_shared(void) {
+  seer_endpoint *one, *other;
+  seer_site_options first = options_of("key"), second = options_of("other");
+  seer_site *site, *other_site, *same_site;
+  one = seer_endpoints_get(&first, &site);
+  other = seer_endpoints_get(&second, &other_site);
+  CHECK(one != other);
+  CHECK(seer_endpoints_get(&first, &same_site) == one && same_site == site);
+  seer_endpoints_release(one, site);
+  seer_endpoints_release(one, site);
+  seer_endpoints_release(other, other_site);
+}
+
+/* Its log is not forgotten while the server remembers. */
+static void outlives_its_clients(void) {
+  begin_test();
+  longest = 0;
+  put(add_client(settings_of(20, 100)), 25);
+  CHECK(claim() == 19);
+  land_all(200);
+  for (int i = 1; i < 60; i++) {
+    seer_dead dead = SEER_NO_DEAD;
+    seer_lock();
+    seer_queue_drop_all(clients[0], SEER_SETTLED_EXIT, &dead);
+    seer_unlock();
+    seer_dead_free(&dead);
+    seer_sender_release(clients[0]);
+    unit_now += 1000;
+    client_count = 0;
+    put(add_client(settings_of(20, 100)), 5);
+    CHECK(claim() == 0);
+  }
+  unit_now += 1000 + SEER_PACE_STEP;
+  CHECK(claim() == 5);
+  end_test();
+}
+
+const unit_test unit_endpoint[] = {
+    {"1,200 events at 1,000 a minute: 950 go at once, the rest when it may",
+     paces_a_burst                                                                            },
+    {"clients of an endpoint keep within the limit for 17 minutes",
+     paces_for_long                                                                           },
+    {"a client that may send little gets that beside a busy one",
+     starves_nobody                                                                           },
+    {"an endpoint has the largest limits of its clients",                    narrows          },
+    {"clients of an endpoint take turns",                                    takes_turns      },
+    {"an endpoint pauses, twice as long each time, and sends one probe",
+     pauses_and_probes                                                                        },
+    {"a probe goes when the pause is over, whatever is still in flight",
+     passes_stragglers                                                                        },
+    {"an endpoint endures four failures in a row",                           endures_failures },
+    {"an endpoint pauses as long as the server asks for",                    does_as_asked    },
+    {"a waited-for request passes a pause",                                  lets_waiters_pass},
+    {"a waiter whom the pacer would hold too long is refused at once",
+     refuses_waiters                                                                          },
+    {"a pause does not keep events beyond max_age",                          drops_what_is_old},
+    {"an endpoint is known by its URL and key",                              are_shared       },
+    {"an endpoint outlives its clients until its log is empty",
+     outlives_its_clients                                                                     },
+    {NULL,                                                                   NULL             }
+};

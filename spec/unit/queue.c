@@ -1,0 +1,501 @@
+#include "core/queue.h"
+
+#include "core/base/clock.h"
+#include "core/base/thread.h"
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ITEMS 400
+#define USERS 6
+
+typedef enum place { GONE, READY, DELAYED, FOLLOWING, FLYING } place;
+
+/* The model of an event: where it is, and what decides where it goes. */
+typedef struct item {
+  seer_event *event;
+  seer_request *request; /* NULL: nobody waits */
+  place place;
+  int user; /* -1: a capture */
+  int64_t order, size, expires, due;
+  bool cancelled; /* while it could not leave */
+} item;
+
+/* The model of the queue: a list of items, the lines by their numbers, and
+   the counts as they should be. */
+static item items[ITEMS];
+static int line[SEER_URGENCIES][ITEMS], lengths[SEER_URGENCIES];
+static int64_t accepted, refused, orders, flushed;
+static int64_t settled[SEER_SETTLED_BEFORE_SEND + 1];
+static int gone; /* by the operation that is being made */
+
+static seer_queue queue;
+static seer_lines lines;
+
+static int urgency_of(const item *it) {
+  return it->request != NULL ? SEER_WAITED : SEER_QUEUED;
+}
+
+static void append(item *it) {
+  int urgency = urgency_of(it);
+  it->place = READY;
+  line[urgency][lengths[urgency]++] = (int)(it - items);
+}
+
+static void prepend(item *it) {
+  int urgency = urgency_of(it);
+  it->place = READY;
+  memmove(&line[urgency][1], &line[urgency][0],
+          (size_t)lengths[urgency]++ * sizeof(int));
+  line[urgency][0] = (int)(it - items);
+}
+
+static void take_out(item *it) {
+  int urgency = urgency_of(it), at = 0;
+  if (it->place == READY) {
+    while (line[urgency][at] != it - items)
+      at++;
+    memmove(&line[urgency][at], &line[urgency][at + 1],
+            (size_t)(--lengths[urgency] - at) * sizeof(int));
+  }
+}
+
+static item *head(int urgency) {
+  return lengths[urgency] > 0 ? &items[line[urgency][0]] : NULL;
+}
+
+/* The oldest of those in a place, of a user (-1: any) and, if so wished, of
+   those that nobody waits for. */
+static item *oldest_in(place where, int user, bool queued) {
+  item *oldest = NULL;
+  for (item *it = items; it < items + ITEMS; it++)
+    if (it->place == where && (user < 0 || it->user == user) &&
+        !(queued && it->request != NULL) &&
+        (oldest == NULL || it->order < oldest->order))
+      oldest = it;
+  return oldest;
+}
+
+static item *first_due(int urgency) {
+  item *first = NULL;
+  for (item *it = items; it < items + ITEMS; it++)
+    if (it->place == DELAYED && urgency_of(it) == urgency &&
+        (first == NULL || it->due < first->due))
+      first = it;
+  return first;
+}
+
+static void settle(item *it, seer_settlement settlement) {
+  item *next = NULL;
+  bool followed = it->user >= 0 && it->place != FOLLOWING;
+  take_out(it);
+  it->place = GONE;
+  if (!it->cancelled)
+    settled[settlement]++;
+  gone++;
+  if (followed)
+    next = oldest_in(FOLLOWING, it->user, false);
+  if (next != NULL)
+    prepend(next);
+}
+
+static bool is_expired(const item *it) {
+  return it->request == NULL && it->expires <= unit_now;
+}
+
+static void come_back(item *it) {
+  if (is_expired(it))
+    prepend(it);
+  else
+    append(it);
+}
+
+/* Of a line, or of both (SEER_URGENCIES). */
+static void model_wake(int urgency) {
+  for (int i = 0; i < SEER_URGENCIES; i++) {
+    item *it;
+    while ((i == urgency || urgency == SEER_URGENCIES) &&
+           (it = first_due(i)) != NULL && it->due <= unit_now)
+      come_back(it);
+  }
+}
+
+static void model_expire(int urgency) {
+  item *it;
+  while ((it = head(urgency)) != NULL && (is_expired(it) || it->cancelled))
+    settle(it, it->cancelled ? SEER_SETTLED_REJECTED : SEER_SETTLED_EXPIRED);
+}
+
+/* What is owned, or of that what must not be displaced. */
+static void add_up(bool held, int64_t *events, int64_t *bytes) {
+  *events = *bytes = 0;
+  for (item *it = items; it < items + ITEMS; it++) {
+    if (it->place != GONE &&
+        (!held || it->request != NULL || it->place == FLYING)) {
+      *events += 1;
+      *bytes += it->size;
+    }
+  }
+}
+
+static bool fits(bool held, int64_t size) {
+  int64_t events, bytes;
+  add_up(held, &events, &bytes);
+  return events < queue.settings.max_queue_events &&
+         bytes + size <= queue.settings.max_queue_bytes;
+}
+
+static bool model_room(int64_t size) {
+  item *it;
+  if (fits(false, size))
+    return true;
+  model_wake(SEER_QUEUED);
+  model_expire(SEER_QUEUED);
+  while ((it = oldest_in(FOLLOWING, -1, true)) != NULL && is_expired(it))
+    settle(it, SEER_SETTLED_EXPIRED);
+  while (!fits(false, size) && queue.settings.drop_oldest &&
+         fits(true, size)) {
+    it = head(SEER_QUEUED);
+    if (it == NULL)
+      it = first_due(SEER_QUEUED);
+    if (it == NULL)
+      it = oldest_in(FOLLOWING, -1, true);
+    settle(it, SEER_SETTLED_DISPLACED);
+  }
+  return fits(false, size);
+}
+
+static void model_put(item *it) {
+  item *before = it->user < 0 ? NULL : oldest_in(READY, it->user, false);
+  for (place where = DELAYED; it->user >= 0 && where <= FLYING; where++)
+    if (before == NULL)
+      before = oldest_in(where, it->user, false);
+  it->expires = unit_now + SEER_CLOCK_COARSENESS + queue.settings.max_age;
+  it->order = orders++;
+  accepted++;
+  if (before != NULL)
+    it->place = FOLLOWING;
+  else
+    append(it);
+}
+
+/*
+** Comparing.
+*/
+
+static void check_line(int urgency) {
+  const seer_line *real = &queue.line[urgency];
+  const seer_event *event = real->head;
+  int64_t due = SEER_NEVER, next;
+  for (int i = 0; i < lengths[urgency]; i++, event = event->next)
+    CHECK(event != NULL && event == items[line[urgency][i]].event);
+  CHECK(event == NULL);
+  CHECK(lines.count[urgency] == (lengths[urgency] > 0));
+  CHECK(lines.ready[urgency] == (lengths[urgency] > 0 ? real : NULL));
+  for (item *it = items; it < items + ITEMS; it++)
+    if (it->place == DELAYED && urgency_of(it) == urgency && it->due < due)
+      due = it->due;
+  seer_lock();
+  next = seer_queue_next_due(real);
+  seer_unlock();
+  CHECK(next == due);
+}
+
+static void check_counts(void) {
+  int64_t events, bytes, pending = 0, before = 0, sum = 0;
+  add_up(false, &events, &bytes);
+  CHECK(queue.events == events && queue.bytes == bytes);
+  for (item *it = items; it < items + ITEMS; it++) {
+    pending += it->place != GONE && !it->cancelled;
+    before += it->place != GONE && !it->cancelled && it->order < flushed;
+  }
+  CHECK(queue.pending == pending && queue.before_flush == before);
+  add_up(true, &events, &bytes);
+  CHECK(queue.held_events == events && queue.held_bytes == bytes);
+  CHECK(queue.accepted == accepted && queue.refused == refused);
+  CHECK(queue.delivered == settled[SEER_SETTLED_DELIVERED]);
+  CHECK(queue.rejected == settled[SEER_SETTLED_REJECTED]);
+  for (int i = SEER_SETTLED_EXPIRED; i <= SEER_SETTLED_BEFORE_SEND; i++) {
+    CHECK(queue.dropped_by[i - SEER_SETTLED_EXPIRED] == settled[i]);
+    sum += settled[i];
+  }
+  CHECK(seer_queue_dropped(&queue) == sum);
+}
+
+/* Those that are done with are among the dead, and whoever waits knows. */
+static void check_dead(seer_dead *dead) {
+  int count = 0;
+  for (seer_event *event = dead->events; event != NULL; event = event->next)
+    count++;
+  CHECK(count == gone);
+  for (item *it = items; it < items + ITEMS; it++) {
+    if (it->place == GONE && it->request != NULL) {
+      CHECK(it->request->settled && it->request->references == 1);
+      seer_request_free(it->request);
+      it->request = NULL;
+    }
+  }
+  seer_dead_free(dead);
+  gone = 0;
+}
+
+/* What the sender knew when it fell asleep. It has to be woken when the first
+   of a line is another, unless all that has become of it is to leave. */
+static int known[SEER_URGENCIES];
+
+static void check_news(void) {
+  bool changed = false;
+  for (int i = 0; i < SEER_URGENCIES; i++) {
+    int first = lengths[i] > 0 ? line[i][0] : -1;
+    changed = changed || (first != known[i] && first >= 0);
+    known[i] = first;
+  }
+  CHECK(seer_queue_has_news(&queue) || !changed);
+  lines.changed = false;
+}
+
+static void check(seer_dead *dead) {
+  check_news();
+  check_line(SEER_WAITED);
+  check_line(SEER_QUEUED);
+  check_counts();
+  check_dead(dead);
+}
+
+/*
+** Operations.
+*/
+
+static item *any(place where) {
+  item *start = &items[unit_random(ITEMS)];
+  for (int i = 0; i < ITEMS; i++) {
+    item *it = &items[(start - items + i) % ITEMS];
+    if (it->place == where)
+      return it;
+  }
+  return NULL;
+}
+
+static void make_event(item *it) {
+  static const char body[300];
+  char user = (char)('a' + unit_random(USERS));
+  bool identify = unit_random(2) == 0;
+  it->user = identify ? user - 'a' : -1;
+  it->event = seer_event_new(identify ? SEER_IDENTIFY : SEER_CAPTURE, body,
+                             (size_t)unit_random(300), identify ? &user : NULL,
+                             1, NULL);
+  it->size = (int64_t)seer_event_size(it->event);
+  it->request = NULL;
+  it->cancelled = false;
+  if (unit_random(4) == 0) {
+    it->request = seer_request_new(100, 0);
+    it->request->references = 2;
+    it->event->request = it->request;
+  }
+}
+
+static void put(seer_dead *dead) {
+  item *it = any(GONE);
+  seer_submitted result;
+  make_event(it);
+  unit_now += 2;
+  seer_lock();
+  result = seer_queue_put(&queue, it->event, unit_now, dead);
+  seer_unlock();
+  if (model_room(it->size)) {
+    model_put(it);
+    CHECK(result == SEER_ACCEPTED);
+    return;
+  }
+  refused++;
+  seer_event_free(it->event);
+  seer_request_free(it->request);
+  it->request = NULL;
+  CHECK(result == SEER_QUEUE_FULL);
+}
+
+static void claim(seer_dead *dead) {
+  int urgency = (int)unit_random(SEER_URGENCIES);
+  seer_event *event;
+  item *it;
+  seer_lock();
+  event = seer_queue_claim(&queue.line[urgency], unit_now, dead);
+  seer_unlock();
+  model_expire(urgency);
+  it = head(urgency);
+  CHECK(event == (it != NULL ? it->event : NULL));
+  if (it == NULL)
+    return;
+  take_out(it);
+  it->place = FLYING;
+}
+
+static bool is_taken(int64_t due) {
+  for (item *it = items; it < items + ITEMS; it++)
+    if (it->place == DELAYED && it->due == due)
+      return true;
+  return false;
+}
+
+/* Times at which events expire are even, those when they are due odd. */
+static void release(item *it) {
+  do /* no two are due together */
+    it->due = unit_now + 1 + 2 * (unit_random(1500) - 200);
+  while (is_taken(it->due));
+  seer_lock();
+  seer_queue_release(&queue, it->event, it->due, unit_now);
+  seer_unlock();
+  if (it->request == NULL && it->due > it->expires)
+    it->due = it->expires;
+  if (it->due <= unit_now)
+    come_back(it);
+  else
+    it->place = DELAYED;
+}
+
+static void land(seer_dead *dead) {
+  item *it = any(FLYING);
+  seer_settlement settlement =
+      unit_random(3) ? SEER_SETTLED_DELIVERED : SEER_SETTLED_REJECTED;
+  if (it == NULL)
+    return;
+  if (unit_random(3) == 0) {
+    release(it);
+    return;
+  }
+  seer_lock();
+  seer_queue_done(&queue, it->event, settlement, dead);
+  seer_unlock();
+  settle(it, settlement);
+}
+
+/* A waiter gives up: what was ready, or followed, leaves at once. */
+static void cancel(seer_dead *dead) {
+  item *it = &items[unit_random(ITEMS)];
+  for (int i = 0; i < ITEMS &&
+                  (it->place == GONE || it->request == NULL || it->cancelled);
+       i++)
+    it = &items[(it - items + 1) % ITEMS];
+  if (it->place == GONE || it->request == NULL || it->cancelled)
+    return;
+  seer_lock();
+  seer_queue_cancel(&queue, it->request, unit_now, dead);
+  seer_unlock();
+  model_wake(SEER_WAITED);
+  if (it->place == READY || it->place == FOLLOWING) {
+    settle(it, SEER_SETTLED_REJECTED);
+  } else {
+    it->cancelled = true;
+    settled[SEER_SETTLED_REJECTED]++;
+  }
+}
+
+static void wake(void) {
+  seer_lock();
+  seer_queue_wake(&queue.line[SEER_WAITED], unit_now);
+  seer_queue_wake(&queue.line[SEER_QUEUED], unit_now);
+  seer_unlock();
+  model_wake(SEER_URGENCIES);
+}
+
+static void expire(seer_dead *dead) {
+  seer_lock();
+  seer_queue_expire(&queue.line[SEER_QUEUED], unit_now, dead);
+  seer_unlock();
+  model_expire(SEER_QUEUED);
+}
+
+static void flush(void) {
+  queue.generation++;
+  queue.before_flush = queue.pending;
+  flushed = orders;
+}
+
+static void operate(seer_dead *dead) {
+  int64_t what = unit_random(100);
+  if (what < 45)
+    put(dead);
+  else if (what < 60)
+    claim(dead);
+  else if (what < 80)
+    land(dead);
+  else if (what < 90)
+    wake();
+  else if (what < 95)
+    expire(dead);
+  else if (what < 96)
+    flush();
+  else if (what < 98)
+    cancel(dead);
+  else
+    unit_now += 2 * unit_random(150);
+}
+
+static void begin_test(bool drop_oldest) {
+  seer_settings settings = {
+      .max_queue_events = 1 + unit_random(60),
+      .max_queue_bytes = 2000 + unit_random(20000),
+      .max_event_bytes = 1000,
+      .max_age = 2 * (250 + unit_random(2500)),
+      .drop_oldest = drop_oldest,
+  };
+  memset(&lines, 0, sizeof lines);
+  memset(items, 0, sizeof items);
+  memset(lengths, 0, sizeof lengths);
+  memset(settled, 0, sizeof settled);
+  known[SEER_WAITED] = known[SEER_QUEUED] = -1;
+  unit_now += unit_now % 2;
+  gone = 0;
+  accepted = refused = orders = flushed = 0;
+  seer_queue_init(&queue, &settings, NULL, NULL, &lines);
+}
+
+/* Drops all that is not in flight, and settles that. */
+static void end_test(void) {
+  seer_dead dead = SEER_NO_DEAD;
+  item *it;
+  seer_lock();
+  seer_queue_drop_all(&queue, SEER_SETTLED_EXIT, &dead);
+  seer_unlock();
+  for (place where = FOLLOWING; where > GONE; where--)
+    while ((it = any(where)) != NULL)
+      settle(it, SEER_SETTLED_EXIT);
+  check(&dead);
+  dead = (seer_dead)SEER_NO_DEAD;
+  while ((it = any(FLYING)) != NULL) {
+    seer_lock();
+    seer_queue_done(&queue, it->event, SEER_SETTLED_DELIVERED, &dead);
+    seer_unlock();
+    settle(it, SEER_SETTLED_DELIVERED);
+  }
+  check(&dead);
+  CHECK(queue.pending == 0 && queue.events == 0 && queue.bytes == 0);
+}
+
+static void run(bool drop_oldest) {
+  for (int round = 0; round < 20; round++) {
+    begin_test(drop_oldest);
+    for (int i = 0; i < 1000; i++) {
+      seer_dead dead = SEER_NO_DEAD;
+      operate(&dead);
+      check(&dead);
+    }
+    end_test();
+  }
+}
+
+static void rejects(void) {
+  run(false);
+}
+
+static void drops_the_oldest(void) {
+  run(true);
+}
+
+const unit_test unit_queue[] = {
+    {"a queue that refuses has every event where a list would",   rejects},
+    {"a queue that displaces has every event where a list would",
+     drops_the_oldest                                                    },
+    {NULL,                                                        NULL   }
+};

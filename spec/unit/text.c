@@ -1,0 +1,233 @@
+#include "core/base/block.h"
+#include "core/base/buffer.h"
+#include "core/base/mask.h"
+#include "core/http/http.h"
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Writes the byte at random in one of the ways that JSON has for it; returns
+   what follows. */
+static char *put_escaped(char *to, char byte, bool escaped) {
+  if (escaped && unit_random(3) == 0)
+    return to + sprintf(to, unit_random(2) ? "\\u%04x" : "\\u%04X",
+                        (unsigned char)byte);
+  if (escaped && (byte == '"' || byte == '\\' || byte == '/'))
+    *to++ = '\\';
+  *to++ = byte;
+  return to;
+}
+
+static char *put_secret(char *to, const char *secret, bool escaped) {
+  for (; *secret != '\0'; secret++)
+    to = put_escaped(to, *secret, escaped);
+  return to;
+}
+
+/* Texts of a few bytes that the secret has too, with secrets between. */
+static void masks_secrets(void) {
+  static const char *const secrets[] = {"sk_abc", "aab", "a/\"b", "pa\\ss"};
+  for (int i = 0; i < 20000; i++) {
+    const char *secret = secrets[unit_random(4)];
+    char text[400], expected[400], *to = text, *right = expected;
+    for (int64_t n = unit_random(6); n >= 0; n--) {
+      for (int64_t m = unit_random(4); m > 0; m--)
+        *right++ = *to++ = "xyz {"[unit_random(5)];
+      if (n > 0) {
+        to = put_secret(to, secret, i % 2 == 0 || strpbrk(secret, "\"\\"));
+        right += sprintf(right, "***");
+      }
+    }
+    *to = '\0';
+    size_t length = seer_mask(secret, text, (size_t)(to - text), false);
+    CHECK(length == (size_t)(right - expected));
+    CHECK(memcmp(text, expected, length) == 0);
+  }
+}
+
+static bool contains(const char *text, size_t length, const char *part) {
+  size_t size = strlen(part);
+  for (size_t i = 0; i + size <= length; i++)
+    if (memcmp(text + i, part, size) == 0)
+      return true;
+  return false;
+}
+
+/* Whatever the text, it has no secret afterwards, and never grows. */
+static void leaves_no_secret(void) {
+  for (int i = 0; i < 20000; i++) {
+    char text[41], secret[8];
+    size_t length = (size_t)unit_random(40), masked;
+    int size = 4 + (int)unit_random(4);
+    for (size_t j = 0; j < length; j++)
+      text[j] = "ab"[unit_random(2)];
+    text[length] = '\0';
+    for (int j = 0; j < size; j++)
+      secret[j] = "ab"[unit_random(2)];
+    secret[size] = '\0';
+    masked = seer_mask(secret, text, length, false);
+    CHECK(masked <= length);
+    CHECK(!contains(text, masked, secret));
+  }
+}
+
+static void masks_what_was_cut(void) {
+  const char *secret = "secret/key";
+  for (size_t kept = 1; kept < strlen(secret); kept++) {
+    char text[40], other[40];
+    size_t length = (size_t)sprintf(text, "says %.*s", (int)kept, secret);
+    memcpy(other, text, sizeof text);
+    length = seer_mask(secret, text, length, true);
+    CHECK(length == 5 + (kept < 3 ? kept : 3));
+    CHECK(memcmp(text, "says ***", length) == 0);
+    length = seer_mask(secret, other, strlen(other), false);
+    CHECK(length == 5 + kept);
+  }
+}
+
+static void knows_base_urls(void) {
+  static const char *const good[] = {"http://localhost", "https://h",
+                                     "http://[::1]:8080/a/b", "HTTPS://H/",
+                                     "http://1.2.3.4:1"};
+  static const char *const bad[] = {"",
+                                    "h",
+                                    "ftp://h",
+                                    "http://",
+                                    "http:///h",
+                                    "http://h?q",
+                                    "http://h#f",
+                                    "http://u@h",
+                                    "http://u:p@h",
+                                    "http://h:x",
+                                    "file:///h",
+                                    "http://h /",
+                                    "http://h:99999"};
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    CHECK(seer_http_check_url(good[i]) == NULL);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    CHECK(seer_http_check_url(bad[i]) != NULL);
+}
+
+static void knows_loopback(void) {
+  static const char *const near[] = {"http://localhost", "http://127.0.0.1",
+                                     "http://127.9.9.9:80/x",
+                                     "http://[::1]:9"};
+  static const char *const far[] = {"http://localhost.example",
+                                    "http://128.0.0.1",
+                                    "http://[::2]",
+                                    "http://api",
+                                    "http://127.0.0.1.example",
+                                    "junk://"};
+  for (size_t i = 0; i < sizeof near / sizeof near[0]; i++)
+    CHECK(seer_http_is_loopback(near[i]));
+  for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
+    CHECK(!seer_http_is_loopback(far[i]));
+}
+
+static void knows_proxies(void) {
+  static const char *const good[] = {"proxy:3128", "http://u:p@proxy",
+                                     "socks5h://proxy:1080", "https://p",
+                                     "socks4a://p"};
+  static const char *const bad[] = {"ftp://p", "", "http://", "gopher://p"};
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    CHECK(seer_http_check_proxy(good[i]) == NULL);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    CHECK(seer_http_check_proxy(bad[i]) != NULL);
+}
+
+#define LINES 8
+
+/* A block of a few lines of few names, at random in either case. */
+static size_t make_block(char *block, seer_block_kind kind, char **lines) {
+  static const char *const names[] = {"Accept", "accept", "X-One", "X-Onely",
+                                      "x-two"};
+  char *to = block;
+  size_t count = (size_t)unit_random(LINES);
+  for (size_t i = 0; i < count; i++) {
+    const char *separator = kind == SEER_BLOCK_HEADERS
+                                ? (unit_random(4) ? ": v" : ";")
+                                : (unit_random(4) ? "=v" : "");
+    lines[i] = to;
+    to += 1 + sprintf(to, "%s%s", names[unit_random(5)], separator);
+  }
+  *to++ = '\0';
+  CHECK(seer_block_size(block) == (size_t)(to - block));
+  return count;
+}
+
+static bool named_alike(seer_block_kind kind, const char *one,
+                        const char *other) {
+  const char *ends = kind == SEER_BLOCK_HEADERS ? ":;" : "=";
+  size_t length = strcspn(one, ends);
+  if (length != strcspn(other, ends))
+    return false;
+  return kind == SEER_BLOCK_HEADERS ? strncasecmp(one, other, length) == 0
+                                    : strncmp(one, other, length) == 0;
+}
+
+static void check_merge(seer_block_kind kind) {
+  char under[200], over[200], expected[400], *to = expected;
+  char *lines[LINES], *over_lines[LINES];
+  size_t count = make_block(under, kind, lines);
+  size_t over_count = make_block(over, kind, over_lines);
+  seer_buffer out;
+  seer_buffer_init(&out, 1000);
+  seer_block_merge(&out, kind, under, over);
+  for (size_t i = 0; i < count; i++) {
+    bool hidden = false;
+    for (size_t j = 0; j < over_count; j++)
+      hidden = hidden || named_alike(kind, lines[i], over_lines[j]);
+    if (!hidden)
+      to += 1 + sprintf(to, "%s", lines[i]);
+  }
+  for (size_t j = 0; j < over_count; j++)
+    to += 1 + sprintf(to, "%s", over_lines[j]);
+  *to++ = '\0';
+  CHECK(out.length == (size_t)(to - expected));
+  CHECK(memcmp(out.data, expected, out.length) == 0);
+  seer_buffer_clear(&out);
+}
+
+static void lays_lines_over(void) {
+  for (int i = 0; i < 5000; i++) {
+    check_merge(SEER_BLOCK_HEADERS);
+    check_merge(SEER_BLOCK_QUERY);
+  }
+}
+
+static void knows_secret_lines(void) {
+  static const struct {
+    const char *line, *secret;
+  } lines[] = {
+      {"Authorization: Bearer abc",      "abc"     },
+      {"proxy-AUTHORIZATION:Basic dTpw", "dTpw"    },
+      {"Cookie: a=b; c=d",               "a=b; c=d"},
+      {"Set-Cookie:  x=y",               "x=y"     },
+      {"Authorizations: abc",            NULL      },
+      {"X-Cookie: a",                    NULL      },
+      {"Cookie",                         NULL      },
+      {"Content-Type: text/html",        NULL      }
+  };
+  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    const char *secret = seer_block_secret(lines[i].line);
+    CHECK((secret == NULL) == (lines[i].secret == NULL));
+    CHECK(secret == NULL || strcmp(secret, lines[i].secret) == 0);
+    CHECK(seer_block_is_secret(lines[i].line, strlen(lines[i].line)) ==
+          (secret != NULL));
+  }
+}
+
+const unit_test unit_text[] = {
+    {"secrets are masked as they are and escaped as in JSON",        masks_secrets     },
+    {"no secret is left in any text",                                leaves_no_secret  },
+    {"the beginning of a secret at the end of a cut text is masked",
+     masks_what_was_cut                                                                },
+    {"base URLs are told from what is none",                         knows_base_urls   },
+    {"loopback is told from other hosts",                            knows_loopback    },
+    {"proxies are told from what is none",                           knows_proxies     },
+    {"lines of headers and queries are laid over by name",           lays_lines_over   },
+    {"header lines with secrets are known by their names",           knows_secret_lines},
+    {NULL,                                                           NULL              }
+};

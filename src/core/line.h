@@ -1,0 +1,67 @@
+#ifndef SEER_LINE_H
+#define SEER_LINE_H
+
+/*
+ * Lines of events that are to be sent: the ready ones, first in first out,
+ * and the delayed ones by the time they are due. A client has a line for each
+ * urgency; the lines of an endpoint's clients that have something are joined,
+ * so that the sender finds them without looking at the others.
+ *
+ * All links are the events' and the lines' own: nothing is allocated, and
+ * nothing can fail. With the lock held.
+ */
+
+#include "base/event.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct seer_queue seer_queue;
+
+typedef enum seer_urgency {
+  SEER_WAITED, /* somebody waits */
+  SEER_QUEUED,
+  SEER_URGENCIES
+} seer_urgency;
+
+typedef struct seer_lines seer_lines;
+
+/* Ready and delayed events of one urgency, and the line's place among the
+   lines of other clients. */
+typedef struct seer_line {
+  seer_queue *queue;
+  seer_lines *lines;
+  seer_urgency urgency;
+  seer_event *head, *tail; /* ready: a list by `next`, back by `child` */
+  seer_event *heap;        /* delayed: a pairing heap by `due` */
+  struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
+  struct seer_line *next_delayed, *previous_delayed;
+} seer_line;
+
+/* The lines of all clients of an endpoint that have something. */
+struct seer_lines {
+  seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
+  int count[SEER_URGENCIES];        /* lines in each ring */
+  seer_line *delayed;               /* a list */
+  bool changed; /* the first of some line is another; the sender, who sleeps
+                   until one may go, clears it when it has looked */
+};
+
+/* Adds a ready event: behind all others, or before them. */
+void seer_line_append(seer_line *line, seer_event *event);
+void seer_line_prepend(seer_line *line, seer_event *event);
+
+/* Removes a ready event, wherever it stands. */
+void seer_line_take_out(seer_line *line, seer_event *event);
+
+/* Removes the first ready event; NULL if there is none. */
+seer_event *seer_line_pop(seer_line *line);
+
+/* Adds a delayed event by its `due`. */
+void seer_line_delay(seer_line *line, seer_event *event);
+
+/* Removes the delayed event that is due first; NULL if there is none. */
+seer_event *seer_line_undelay(seer_line *line);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,180 @@
+#include "make.h"
+
+#include "client.h"
+#include "compat.h"
+#include "core/base/block.h"
+#include "core/base/version.h"
+#include "core/endpoints.h"
+#include "core/report.h"
+#include "fields.h"
+#include "merge.h"
+
+/* Pushes what is to be kept: an option, what the client at `from` (0: none)
+   has, or nil. */
+static void push_kept(lua_State *L, int64_t given, int from, int what) {
+  if (given != 0)
+    lua_pushvalue(L, (int)given);
+  else if (from != 0 && what != SEER_KEPT_CAPTURED)
+    seer_client_get(L, from, (seer_kept)what);
+  else
+    lua_pushnil(L);
+}
+
+/* Gives the client at `self` its callbacks, and copies of its defaults. */
+static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
+  seer_client *client = lua_touserdata(L, self);
+  for (int what = 0; what < SEER_KEPT; what++) {
+    push_kept(L, given[what], from, what);
+    client->has[what] = lua_toboolean(L, -1);
+    if (lua_istable(L, -1)) {
+      lua_pushnil(L);
+      seer_merge_fields(L, -2, -1); /* a copy */
+      lua_replace(L, -3);
+      lua_pop(L, 1);
+    }
+    seer_client_keep(L, self, (seer_kept)what);
+  }
+  client->settings.has_logger = client->has[SEER_KEPT_LOGGER];
+  client->settings.has_on_error = client->has[SEER_KEPT_ON_ERROR];
+}
+
+/* The string that stays at an index, or what is so otherwise. */
+static const char *given_or(lua_State *L, int64_t index, const char *other) {
+  return index != 0 ? lua_tostring(L, (int)index) : other;
+}
+
+/* Pushes a block: that at the index `given` (0: none), laid over `under`. */
+static const char *push_block(lua_State *L, int64_t given, const char *name,
+                              seer_block_kind kind, const char *under) {
+  seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
+  size_t most =
+      kind == SEER_BLOCK_HEADERS ? SEER_HEADERS_MOST : SEER_QUERY_MOST;
+  seer_block_merge(&holder->scratch, kind, under, given_or(L, given, NULL));
+  if (holder->scratch.error)
+    luaL_error(L, "not enough memory");
+  if (holder->scratch.length > most)
+    luaL_error(L, "option '%s': more than %d bytes with those of the client",
+               name, (int)most);
+  lua_pushlstring(L, holder->scratch.data, holder->scratch.length);
+  seer_holder_release(holder);
+  lua_remove(L, -2);
+  return lua_tostring(L, -1);
+}
+
+/* Changes `site`, which has what is so otherwise, to what the options say.
+   The strings in it stay on the stack. */
+static void set_site(lua_State *L, const seer_client_options *options,
+                     seer_site_options *site) {
+  site->http_version = (int)options->settings.http_version;
+  site->resolve = !options->settings.thread; /* libcurl's needs one */
+  site->headers = push_block(L, options->headers, "headers",
+                             SEER_BLOCK_HEADERS, site->headers);
+  site->query =
+      push_block(L, options->query, "query", SEER_BLOCK_QUERY, site->query);
+  site->proxy = given_or(L, options->proxy, site->proxy);
+  if (options->proxy != 0)
+    site->no_proxy = NULL;
+  if (options->ca_file != 0 || options->ca_blob != 0)
+    site->ca_file = NULL;
+  site->ca_blob = given_or(L, options->ca_file,
+                           given_or(L, options->ca_blob, site->ca_blob));
+}
+
+/*
+** Making: the options at an index, and for with_options the client that has
+** the others.
+*/
+
+static bool open_queue(seer_client *client, const seer_site_options *options) {
+  seer_endpoint *endpoint = seer_endpoints_get(options, &client->site);
+  if (endpoint == NULL)
+    return false;
+  client->queue = seer_sender_open(&client->settings, endpoint, client->site);
+  if (client->queue == NULL) {
+    seer_endpoints_release(endpoint, client->site);
+    client->site = NULL;
+    return false;
+  }
+  client->endpoint = endpoint;
+  client->closed = false;
+  return true;
+}
+
+static bool needs_key(const seer_settings *settings) {
+  return settings->enabled && !settings->test_mode;
+}
+
+/* Once per process. The URL has been checked, so it begins with "http:" or
+   "https:", in whatever case. */
+static void warn_of_plain_http(const seer_client *client) {
+  static bool told;
+  const char *url = seer_endpoint_url(client->endpoint);
+  bool plain = url[4] == ':' && !seer_http_is_loopback(url);
+  if (plain && needs_key(&client->settings) &&
+      client->settings.log_level >= SEER_WARN &&
+      !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
+    seer_report_say(client->queue, SEER_WARN,
+                    "base_url is plain http: everybody on the way can read "
+                    "the key",
+                    0, 0);
+}
+
+static void tell_made(lua_State *L, const seer_client *client) {
+  if (client->settings.log_level < SEER_INFO)
+    return;
+  lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
+                  seer_endpoint_url(client->endpoint));
+  seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1), 0, 0);
+  lua_pop(L, 1);
+}
+
+/* Pushes a client with these options, or else what the client at `from` (0:
+   none) has. */
+static void push_client(lua_State *L, const seer_client_options *options,
+                        int from, seer_site_options *site) {
+  int top = lua_gettop(L);
+  seer_client *client;
+  luaL_checkstack(L, 20, "too many options");
+  set_site(L, options, site);
+  client = seer_client_push(L, &options->settings);
+  set_kept(L, lua_gettop(L), options->kept, from);
+  if (!open_queue(client, site))
+    luaL_error(L, "not enough memory");
+  warn_of_plain_http(client);
+  tell_made(L, client);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+bool seer_make(lua_State *L, const seer_client_options *options) {
+  seer_site_options site = {.inherited = false};
+  if (!seer_options_endpoint(L, options, needs_key(&options->settings)))
+    return false;
+  site.base_url = lua_tostring(L, -2);
+  site.api_key = lua_tostring(L, -1);
+  push_client(L, options, 0, &site); /* url, key, client */
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return true;
+}
+
+bool seer_make_with(lua_State *L, int self) {
+  const seer_client *client = lua_touserdata(L, self);
+  seer_client_options options;
+  seer_site_options site;
+  seer_holder *holder;
+  if (client->site == NULL)
+    return false;
+  seer_options_table(L, 1, "with_options");
+  seer_options_overrides(L, 1, "with_options", &client->settings, &options);
+  holder = seer_holder_push(L, 1);
+  if (!seer_client_hold(client, holder))
+    return false;
+  seer_site_get_options(holder->site, &site);
+  if (needs_key(&options.settings) && *site.api_key == '\0')
+    luaL_error(L, "bad argument #1 to 'with_options' (the client has no "
+                  "key)");
+  push_client(L, &options, self, &site);
+  seer_holder_release(holder);
+  return true;
+}
