@@ -38,16 +38,12 @@ local function assert_refused(path, results)
   assert.equal(path, results[3].path)
 end
 
-local function pack(...)
-  return { n = select("#", ...), ... }
-end
-
 -- Sends with a client in each of the ways there are; returns the results and
 -- the paths.
 local function send_all(client)
   local results, paths = {}, {}
   local function add(path, ...)
-    results[#results + 1], paths[#paths + 1] = pack(...), path
+    results[#results + 1], paths[#paths + 1] = h.pack(...), path
   end
   for _, options in ipairs { {}, { wait = true }, { future = true } } do
     add("/capture", client.events.capture({ name = "in.capture" }, options))
@@ -78,16 +74,14 @@ describe("inside before_send", function()
     end
     x:settle()
     assert.equal(3, #x.requests)
-    local stats = h.adds_up(x.client)
-    assert.equal(3, stats.accepted)
-    assert.equal(3, stats.delivered)
+    h.assert_counts(x.client, { accepted = 3, delivered = 3 })
   end)
 
   it("it cannot do so from another coroutine either", function()
     local result
     filter(function(event)
       coroutine.wrap(function()
-        result = pack(x.client.events.capture { name = "in" })
+        result = h.pack(x.client.events.capture { name = "in" })
       end)()
       return event
     end)
@@ -109,9 +103,9 @@ describe("inside before_send", function()
         x.client.events.capture { name = "a.b" }
         x:capture "again"
         x:settle()
-        local stats = h.adds_up(x.client)
-        assert.equal(2, stats.accepted)
-        assert.equal(i == 1 and 2 or 1, stats.delivered)
+        h.assert_counts(x.client, {
+          accepted = 2, delivered = i == 1 and 2 or 1,
+        })
       end
     end)
 
@@ -160,7 +154,7 @@ describe("inside before_send", function()
     local flushed, polled, stats, name
     filter(function(event)
       if event.name == "last" then
-        flushed, polled = pack(x.client:flush(5)), pack(x.client:poll())
+        flushed, polled = h.pack(x.client:flush(5)), h.pack(x.client:poll())
         stats, name = x.client:stats(), tostring(x.client)
       end
       return event
@@ -181,7 +175,7 @@ describe("inside before_send", function()
       for _, options in ipairs { {}, { wait = true }, { future = true } } do
         local closed
         filter(function()
-          closed = pack(x.client:close(5))
+          closed = h.pack(x.client:close(5))
           return result or nil
         end)
         local nothing, message, err = x.client.events.capture(
@@ -202,7 +196,7 @@ describe("inside before_send", function()
       filtered = event.name == "last" and x.client:poll() or filtered
       return event
     end, { on_error = function()
-      result = pack(x.client.events.capture { name = "in" })
+      result = h.pack(x.client.events.capture { name = "in" })
     end })
     x:capture "a.b"
     x:settle(no)
@@ -213,7 +207,6 @@ describe("inside before_send", function()
 
   it("the default client cannot be sent with, if it is the one", function()
     local child = x:child { code = [[
-      local seerstack = require "seerstack"
       seerstack.configure { before_send = function(event)
         for _, send in ipairs { seerstack.capture, seerstack.identify } do
           print(select(3, send { name = "in", user_id = "u" }).name)
@@ -243,10 +236,7 @@ describe("inside on_error", function()
     x:settle()
     assert.equal(0, x.client:poll())
     assert.equal(4, times)
-    local stats = h.adds_up(x.client)
-    assert.equal(7, stats.accepted)
-    assert.equal(3, stats.delivered)
-    assert.equal(4, stats.rejected)
+    h.assert_counts(x.client, { accepted = 7, delivered = 3, rejected = 4 })
   end)
 
   it("an event that displaces the next does not keep poll for ever",
@@ -274,14 +264,13 @@ describe("inside on_error", function()
     lose(2, function()
       depth = depth + 1
       deepest = math.max(depth, deepest)
-      nested[#nested + 1] = pack(x.client:poll())
-      nested[#nested + 1] = pack(x.client:flush(0))
-      nested[#nested + 1] = pack(select(3, future:get(0)).name)
-      nested[#nested + 1] = pack(x.client:close(0))
+      nested[#nested + 1] = h.pack(x.client:poll())
+      nested[#nested + 1] = h.pack(x.client:flush(0))
+      nested[#nested + 1] = h.pack(select(3, future:get(0)).name)
+      nested[#nested + 1] = h.pack(x.client:close(0))
       depth = depth - 1
     end)
-    future = assert(x.client.events.capture({ name = "f" },
-      { future = true }))
+    future = x:ask("f")
     assert.equal(2, x.client:poll())
     assert.equal(1, deepest)
     assert.equal(8, #nested)
@@ -297,8 +286,8 @@ describe("inside on_error", function()
     local calls = 0
     lose(3, function()
       calls = calls + 1
-      closed = closed or pack(x.client:close(5))
-      after = pack(x.client.events.capture { name = "late" })
+      closed = closed or h.pack(x.client:close(5))
+      after = h.pack(x.client.events.capture { name = "late" })
     end)
     assert.equal(3, x.client:poll())
     assert.equal(3, calls)
@@ -309,7 +298,7 @@ describe("inside on_error", function()
   it("a call may wait for its answer", function()
     local child = x:child({ code = [[
       local client
-      client = require "seerstack".new {
+      client = seerstack.new {
         log_level = "off", on_error = function(err, event)
           print("lost", event.name, err.status)
           local response, http = client.events.capture(
@@ -334,7 +323,7 @@ describe("inside on_error", function()
 
   it("other clients make their own calls", function()
     local heard = 0
-    local other = x:new { log_level = "off", on_error = function()
+    local other = x:new { on_error = function()
       heard = heard + 1
     end }
     other.events.capture { name = "other" }
@@ -354,7 +343,7 @@ describe("a client whose finalizer is called inside", function()
       local function describe(result, message, err)
         print(tostring(result), type(err) == "table" and err.name or err)
       end
-      client = require "seerstack".new { ]] .. name .. [[ = function(...)
+      client = seerstack.new { ]] .. name .. [[ = function(...)
         getmetatable(client).__gc(client)
         ]] .. code .. [[
       end, exit_timeout = 0, ]] .. (options or "") .. [[ }

@@ -47,11 +47,10 @@ end
 -- So many events were accepted and dropped by before_send, all others
 -- delivered.
 local function assert_counts(accepted, dropped)
-  local stats = h.adds_up(x.client)
-  assert.equal(accepted, stats.accepted)
-  assert.equal(dropped, stats.dropped_by.before_send)
-  assert.equal(dropped, stats.dropped)
-  assert.equal(accepted - dropped, stats.delivered)
+  h.assert_counts(x.client, {
+    accepted = accepted, before_send = dropped, dropped = dropped,
+    delivered = accepted - dropped,
+  })
 end
 
 -- The one body that is sent when this event is captured.
@@ -380,7 +379,7 @@ describe("before_send that fails", function()
   end)
 
   it("does not reveal the key in its message", function()
-    local client = x:new { api_key = "key+hush", log_level = "off" }
+    local client = x:new { api_key = "key+hush" }
     for length = 0, 450 do
       x.client = client:with_options { before_send = function()
         error(("x"):rep(length) .. "key+hush" .. ".", 0)

@@ -1,7 +1,7 @@
 local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local load = rawget(_G, "loadstring") or load
+local load = h.load
 
 -- Integers that no double is, where the Lua has any, and how it spells them.
 local SUFFIX = rawget(_G, "jit") and "LL" or ""
@@ -191,10 +191,7 @@ describe("client:captured", function()
       { name = "dropped" }, { future = true })).name)
     assert.is_true(client.events.capture { name = "kept" })
     assert.equal("/capture", captured().body.name)
-    local stats = h.adds_up(client)
-    assert.equal(3, stats.accepted)
-    assert.equal(1, stats.delivered)
-    assert.equal(2, stats.dropped_by.before_send)
+    h.assert_counts(client, { accepted = 3, delivered = 1, before_send = 2 })
   end)
 
   it("returns an empty list of a real client", function()

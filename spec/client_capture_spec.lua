@@ -6,15 +6,7 @@ local assert_failure, assert_raises = h.assert_error, h.assert_raises
 local assert_adds_up = h.clients.assert_adds_up
 local newproxy = rawget(_G, "newproxy")
 
-local api
-
-setup(function()
-  api = h.clients.start()
-end)
-
-teardown(h.clients.stop)
-
-before_each(h.clients.reset)
+local api = h.clients.standin()
 
 describe("client.events.capture", function()
   it("returns true and sends the event to /capture", function()
@@ -101,9 +93,7 @@ describe("client.events.capture", function()
       assert.is_nil((client.events.capture { name = "" }))
       assert.is_false((pcall(client.events.capture, 5)))
       assert.is_true(client.events.capture { name = "c.d" })
-      local stats = client:stats()
-      assert.equal(2, stats.accepted)
-      assert.equal(2, stats.pending)
+      h.assert_counts(client, { accepted = 2, pending = 2 })
     end)
     assert.equal(2, client:stats().delivered)
   end)
@@ -141,10 +131,9 @@ describe("client.events.capture", function()
       for i = 1, 10 do
         assert.is_true(client.events.capture { name = "n" .. i })
       end
-      local stats = client:stats()
-      assert.equal(10, stats.accepted)
-      assert.equal(3, stats.pending)
-      assert.equal(7, stats.dropped_by.displaced)
+      local stats = h.assert_counts(client, {
+        accepted = 10, pending = 3, displaced = 7,
+      })
       assert_adds_up(stats)
     end)
     assert.equal(3, client:stats().delivered)

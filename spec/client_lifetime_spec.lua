@@ -1,18 +1,10 @@
 local h = require "spec.helper"
 
 local new, assert_failure = h.clients.new, h.assert_error
-local load = rawget(_G, "loadstring") or load
+local load = h.load
 local CLOSE_VARIABLE = load("local x <close> = nil") ~= nil
 
-local api
-
-setup(function()
-  api = h.clients.start()
-end)
-
-teardown(h.clients.stop)
-
-before_each(h.clients.reset)
+local api = h.clients.standin()
 
 describe("a client", function()
   it("shows its URL, and not its key", function()
@@ -50,7 +42,7 @@ describe("a client", function()
 
   it("makes no garbage when it accepts an event", function()
     assert.equal(0, h.garbage([[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         rate_limit = false, exit_timeout = 0, log_level = "off",
       }
       local event = { name = "a.b", user_id = "u", data = { x = 1.5 } }
@@ -92,10 +84,9 @@ describe("a client", function()
     local result = h.script.run {
       env = { SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = "sk_x" },
       code = [[
-        local socket = require "socket"
         local listener = assert(socket.bind("127.0.0.1", 0))
         local _, port = listener:getsockname()
-        local client = require "seerstack".new {
+        local client = seerstack.new {
           base_url = "http://127.0.0.1:" .. port, exit_timeout = 5,
         }
         client.events.capture { name = "a.b" }
@@ -164,7 +155,7 @@ describe("a client", function()
         else
           keep = setmetatable({}, { __gc = last_words })
         end
-        client = require "seerstack".new()
+        client = seerstack.new()
         keep_client = client
       ]],
     }
@@ -202,9 +193,7 @@ describe("a client", function()
         error("the error", 0)
       ]])
       local client = new()
-      local ok, message = pcall(run, client)
-      assert.is_false(ok)
-      assert.equal("the error", message)
+      h.assert_raises("the error", run, client)
       assert.equal(1, api:count())
       assert_failure("ClosedError", "client is closed",
         client.events.capture { name = "a.b" })

@@ -3,15 +3,7 @@ local seerstack = require "seerstack"
 
 local new, assert_adds_up = h.clients.new, h.clients.assert_adds_up
 
-local api
-
-setup(function()
-  api = h.clients.start()
-end)
-
-teardown(h.clients.stop)
-
-before_each(h.clients.reset)
+local api = h.clients.standin()
 
 describe("wait", function()
   it("gives the response instead of true", function()
@@ -134,9 +126,7 @@ describe("wait", function()
       assert.equal("APITimeoutError", err.name)
       assert.equal("timed out", message)
       assert.is_true(client:flush(10))
-      local stats = client:stats()
-      assert.equal(1, stats.delivered)
-      assert.equal(1, stats.rejected)
+      local stats = h.assert_counts(client, { delivered = 1, rejected = 1 })
       assert_adds_up(stats)
       client:close()
     end)

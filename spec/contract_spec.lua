@@ -47,7 +47,7 @@ describe("Environment:", function()
       }
       for level, expected in pairs(told) do
         local result = run({ SEERSTACK_LOG = level }, [[
-          local client = require "seerstack".new {
+          local client = seerstack.new {
             initial_retry_delay = 0.01, max_retry_delay = 0.02,
           }
           client.events.capture { name = "a.b" }
@@ -164,13 +164,10 @@ describe("Timeout:", function()
   local SHORT = { timeout = 2, max_retries = 0 }
 
   it("is that of an attempt", function()
-    local function hold()
-      return "hold"
-    end
     h.calls.together(x, { 0 }, { timeout = 0.4, max_retries = 2 },
       function(futures)
-        h.calls.serve(x, futures, hold)
-        x:serve_requests(9, hold)
+        h.calls.serve(x, futures, h.hold)
+        x:serve_requests(9, h.hold)
       end, function(_, response, message, err)
         assert.is_nil(response)
         assert.equal("APITimeoutError", err.name)

@@ -3,10 +3,6 @@ local seerstack = require "seerstack"
 
 local assert_written = h.bodies.assert_written
 
-local function run(code, env)
-  return h.ended_well(h.script.run { code = code, env = env }).stdout
-end
-
 describe("seerstack.array", function()
   it("returns its argument, which is an array from then on", function()
     local list = {}
@@ -67,8 +63,7 @@ describe("the marks of lua-cjson", function()
   -- Debian's lua-cjson has none: they are put there before the first
   -- require, as OpenResty's has them.
   local function values(code)
-    return run([[
-      local cjson = require "cjson"
+    return h.run([[
       local array_mt = { __name = "array_mt" }
       local empty_array_mt = { __name = "empty_array_mt" }
       local empty_array = {}
@@ -78,7 +73,6 @@ describe("the marks of lua-cjson", function()
       cjson.array_mt, cjson.empty_array_mt = array_mt, empty_array_mt
       cjson.empty_array = empty_array
       local bodies = require "spec.support.bodies"
-      local seerstack = require "seerstack"
     ]] .. code)
   end
 

@@ -15,10 +15,6 @@ local function nested(levels)
   return outermost
 end
 
-local function run(code, env)
-  return h.ended_well(h.script.run { code = code, env = env }).stdout
-end
-
 describe("a value that JSON has not", function()
   it("is refused, by its path and its type", function()
     assert.equal("data.callback: a function cannot be sent",
@@ -173,7 +169,7 @@ describe("the encoder", function()
       assert.equal(0, h.shell.run("localedef -i " .. name .. " -f UTF-8 "
         .. h.shell.quote(directory .. "/" .. name .. ".UTF-8")))
     end
-    local output = run([[
+    local output = h.run([[
       local bodies = require "spec.support.bodies"
       local values = {
         0.5, 19.99, 0.1 + 0.2, 1e-7, 1.7976931348623157e308,
@@ -205,7 +201,6 @@ true
 
   it("makes no garbage", function()
     assert.equal(0, h.garbage([[
-      local seerstack = require "seerstack"
       local client = seerstack.new {
         base_url = "http://127.0.0.1:1", api_key = "sk_x",
         log_level = "off", exit_timeout = 0,

@@ -2,7 +2,7 @@ local cjson = require "cjson"
 local h = require "spec.helper"
 
 local assert_written = h.bodies.assert_written
-local load = rawget(_G, "loadstring") or load
+local load = h.load
 local jit = rawget(_G, "jit")
 local MAXINTEGER = rawget(math, "maxinteger") -- nil before Lua 5.3
 local MININTEGER = rawget(math, "mininteger")

@@ -2,7 +2,7 @@ local cjson = require "cjson"
 local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local load = rawget(_G, "loadstring") or load
+local load = h.load
 local jit = rawget(_G, "jit")
 local MAXINTEGER = rawget(math, "maxinteger") -- nil before Lua 5.3
 local MININTEGER = rawget(math, "mininteger")
@@ -37,11 +37,8 @@ local function assert_captured(expected, fields)
 end
 
 local function assert_refused(expected, event, kind)
-  local message, err = h.bodies.refused(event, kind)
-  assert.equal(expected, message)
-  assert.equal("ValidationError", err.name)
-  assert.equal(expected, err.message)
-  assert.equal(expected, tostring(err))
+  h.assert_error("ValidationError", expected, nil,
+    h.bodies.refused(event, kind))
 end
 
 local function timestamp_of(seconds)

@@ -2,13 +2,8 @@ local h = require "spec.helper"
 
 local x = h.exchange()
 
-local function ask(name, options)
-  local all = h.merge({ future = true }, options)
-  return assert(x.client.events.capture({ name = name or "a.b" }, all))
-end
-
 local function forget(...)
-  ask(...)
+  x:ask(...)
   h.collect()
 end
 
@@ -16,16 +11,9 @@ local function weakly(value)
   return setmetatable({ value }, { __mode = "v" })
 end
 
-local function assert_error(name, ...)
-  local result, message, err = ...
-  assert.is_nil(result)
-  assert.equal(name, err.name)
-  assert.equal(message, err.message)
-end
-
 describe("a future that is collected unasked", function()
   it("is gone, and its request is sent all the same", function()
-    local weak = weakly(ask())
+    local weak = weakly(x:ask())
     h.collect()
     assert.is_nil(weak[1])
     assert.equal(1, x.client:stats().pending)
@@ -45,7 +33,7 @@ describe("a future that is collected unasked", function()
   it("does not keep others from being asked", function()
     local kept = {}
     for i = 1, 30 do
-      local future = ask("n" .. i)
+      local future = x:ask("n" .. i)
       if i % 3 == 0 then
         kept[#kept + 1] = future
       end
@@ -67,11 +55,11 @@ describe("a future that is collected unasked", function()
           heard[#heard + 1] = { err = err, event = event, json = json }
         end,
       }
-      local kept = ask "kept"
+      local kept = x:ask "kept"
       forget "forgotten"
       x:settle(function() return 422, nil, '{"error":"no"}' end)
       assert.equal(1, x.client:poll())
-      assert_error("UnprocessableEntityError", kept:get())
+      h.assert_failure("UnprocessableEntityError", kept:get())
       assert.equal(0, x.client:poll())
       assert.equal(1, #heard)
       assert.equal("UnprocessableEntityError", heard[1].err.name)
@@ -84,10 +72,9 @@ describe("a future that is collected unasked", function()
   it("leaves it to on_error when it has failed before, too", function()
     local heard = {}
     x:use {
-      log_level = "off",
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
-    local future = ask()
+    local future = x:ask()
     x:settle(function() return 422 end)
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())
@@ -101,12 +88,11 @@ describe("a future that is collected unasked", function()
   it("tells nobody of a failure that was asked for", function()
     local heard = {}
     x:use {
-      log_level = "off",
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
-    local future = ask()
+    local future = x:ask()
     x:settle(function() return 422 end)
-    assert_error("UnprocessableEntityError", future:get(0))
+    h.assert_failure("UnprocessableEntityError", future:get(0))
     future = nil
     h.collect()
     assert.equal(0, x.client:poll())
@@ -123,14 +109,14 @@ describe("a future that is collected unasked", function()
   -- nobody has asked, but whether it is done.
   local function let_one_time_out(heard)
     x:use {
-      log_level = "off", max_in_flight = 1,
+      max_in_flight = 1,
       on_error = function(err, event)
         heard[#heard + 1] = err.name .. " " .. event.name
       end,
     }
     x:capture "in the way"
     x:serve_requests(1, function() return "hold" end)
-    local kept = { ask("late", { timeout = 0.1, max_retries = 0 }) }
+    local kept = { x:ask("late", { timeout = 0.1, max_retries = 0 }) }
     h.wait(function() return is_done(kept) end)
     assert.equal(1, h.adds_up(x.client).rejected)
     return kept
@@ -176,7 +162,7 @@ describe("a future that is collected unasked", function()
     local heard = {}
     for _, early in ipairs { false, true } do
       local kept = let_one_time_out(heard)
-      assert_error("APITimeoutError", kept[1]:get(0))
+      h.assert_failure("APITimeoutError", kept[1]:get(0))
       if early then
         kept[1] = nil
         h.collect()
@@ -193,11 +179,11 @@ describe("a future that is collected unasked", function()
   it("lets get of another one run on_error", function()
     local heard = {}
     x:use {
-      log_level = "off", max_in_flight = 1,
+      max_in_flight = 1,
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
     forget "forgotten"
-    local kept = ask "kept"
+    local kept = x:ask "kept"
     x:settle(h.sequence { { 400 } })
     assert.same({}, heard)
     assert.is_true(kept:get().success)
@@ -218,8 +204,8 @@ describe("a future that is finalized while it is asked", function()
 
   -- A client whose callbacks finalize the future.
   local function use(options)
-    x:use(h.merge({ log_level = "off" }, options))
-    future = ask "kept"
+    x:use(options)
+    future = x:ask "kept"
   end
 
   it("by the logger returns its answer", function()
@@ -228,21 +214,20 @@ describe("a future that is finalized while it is asked", function()
     local response, http = future:get()
     assert.same({ success = true, n = 7 }, response)
     assert.equal(200, http.status)
-    assert_error("ClosedError", future:get())
+    h.assert_failure("ClosedError", future:get())
   end)
 
   it("by on_error returns its failure, which nobody else hears", function()
     x:use {
-      log_level = "off",
       on_error = function(_, event)
         heard[#heard + 1] = event.name
         finalize()
       end,
     }
     forget "forgotten"
-    future = ask "kept"
+    future = x:ask "kept"
     x:settle(function() return 422, nil, '{"error":"no"}' end)
-    assert_error("UnprocessableEntityError", future:get())
+    h.assert_failure("UnprocessableEntityError", future:get())
     x.client:poll()
     assert.same({ "forgotten" }, heard)
   end)
@@ -254,7 +239,7 @@ describe("a future that is finalized while it is asked", function()
         heard[#heard + 1] = err.name .. " " .. event.name
       end,
     }
-    assert_error("TimeoutError", future:get(0.01))
+    h.assert_failure("TimeoutError", future:get(0.01))
     x:settle(function() return 422 end)
     assert.is_true(x.client:poll() > 0)
     assert.same({ "UnprocessableEntityError kept" }, heard)
@@ -279,24 +264,24 @@ end)
 
 describe("a client with futures", function()
   it("may be closed before they are settled", function()
-    local future = ask()
-    assert_error("TimeoutError", x.client:close(0))
+    local future = x:ask()
+    h.assert_failure("TimeoutError", x.client:close(0))
     assert.is_false(future:done())
-    assert_error("TimeoutError", future:get(0.01))
+    h.assert_failure("TimeoutError", future:get(0.01))
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
     assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("may be closed, and they end with their own failures", function()
-    local future = ask("a.b", { timeout = 0.1, max_retries = 0 })
-    assert_error("TimeoutError", x.client:close(0))
+    local future = x:ask("a.b", { timeout = 0.1, max_retries = 0 })
+    h.assert_failure("TimeoutError", x.client:close(0))
     h.wait(function() return future:done() end, 10)
-    assert_error("APITimeoutError", future:get())
+    h.assert_failure("APITimeoutError", future:get())
   end)
 
   it("lives as long as they do", function()
-    local client = h.client(x.url, { log_level = "off" })
+    local client = h.client(x.url)
     local weak = weakly(client)
     local future = client.events.capture({ name = "a.b" }, { future = true })
     client = nil
@@ -312,11 +297,11 @@ describe("a client with futures", function()
   end)
 
   it("may be finalized before them: they end, and are sent", function()
-    local client = h.client(x.url, { log_level = "off" })
+    local client = h.client(x.url)
     local future = client.events.capture({ name = "a.b" }, { future = true })
     getmetatable(client).__gc(client)
-    assert_error("ClosedError", future:get())
-    assert_error("ClosedError", future:get(1))
+    h.assert_failure("ClosedError", future:get())
+    h.assert_failure("ClosedError", future:get(1))
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
     assert.equal(1, #x.requests)

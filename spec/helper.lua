@@ -94,13 +94,6 @@ function h.ask(client, event, options)
     util.merge({ future = true }, options)))
 end
 
--- Captures so many events, which must be accepted, named "n1", "n2"...
-function h.capture_many(client, count, prefix)
-  for i = 1, count do
-    assert(client.events.capture { name = (prefix or "n") .. i })
-  end
-end
-
 -- Waiting for a condition: spec/support/wait.lua.
 function h.wait(...)
   return require "spec.support.wait".until_(...)
@@ -108,31 +101,14 @@ end
 
 -- Programs: spec/support/script.lua has the options.
 
-local function program(options, env)
-  if type(options) == "string" then
-    options = { code = options }
-  end
-  return util.merge(options, { env = util.merge(options.env, env) })
-end
-
--- Starts a program, which is given as its text or as options.
-function h.start(options, env)
-  return h.script.start(program(options, env))
-end
-
--- Starts one that sends to `api`, which has a url and a key.
-function h.start_for(api, options, env)
-  return h.start(program(options, h.environment(api.url, api.key, env)))
+function h.start(options)
+  return h.script.start(options)
 end
 
 -- Runs one to its end, which must be well, with nothing on its standard
--- error; returns what it has written.
-function h.run(options, env)
-  return h.ended_well(h.start(options, env)).stdout
-end
-
-function h.run_for(api, options, env)
-  return h.ended_well(h.start_for(api, options, env)).stdout
+-- error, under these environment variables; returns what it has written.
+function h.run(code, env)
+  return h.ended_well(h.start { code = code, env = env }).stdout
 end
 
 function h.environment(...)
@@ -160,7 +136,9 @@ function h.assert_in_time(result, seconds)
   end
 end
 
-local function check_error(name, ...)
+-- That a call returns nil, a message, and an error of that name which says
+-- the same; returns the message and the error.
+function h.assert_failure(name, ...)
   local result, message, err = ...
   assert.equal(3, select("#", ...))
   assert.is_nil(result)
@@ -170,17 +148,16 @@ local function check_error(name, ...)
   return message, err
 end
 
--- That a call returns nil, the message, and an error of that name which says
--- the same; returns the error.
+-- The same of a certain message; returns the error.
 function h.assert_error(name, expected, ...)
-  local message, err = check_error(name, ...)
+  local message, err = h.assert_failure(name, ...)
   assert.equal(expected, message)
   return err
 end
 
 -- The same of a message that is like a pattern.
 function h.assert_error_like(name, pattern, ...)
-  local message, err = check_error(name, ...)
+  local message, err = h.assert_failure(name, ...)
   assert.matches(pattern, message)
   return err
 end

@@ -9,7 +9,6 @@ describe("the level", function()
   -- the lines.
   local function levels(level, options)
     local result = x:child({ env = { SEERSTACK_LOG = level }, code = ([[
-      local seerstack = require "seerstack"
       local function new(options)
         options.exit_timeout = 0
         %s

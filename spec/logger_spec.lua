@@ -140,8 +140,7 @@ describe("logger", function()
   -- a request that does not become too old.
   local function block()
     local held
-    local future = assert(x.client.events.capture({ name = "flying" },
-      { future = true }))
+    local future = x:ask("flying")
     x:serve_requests(1, function(_, peer)
       held = peer
       return "hold"
@@ -212,7 +211,7 @@ describe("logger", function()
   it("can be given false, and gets what is told otherwise", function()
     assert.is_false((pcall(listen, { logger = 5 })))
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         logger = print, log_level = "info",
       }:with_options { logger = false }
       client.events.capture { name = "a.b" }
@@ -226,7 +225,7 @@ describe("logger", function()
 
   it("is told that the base URL is plain http", function()
     local child = x:child { code = [[
-      require "seerstack".new {
+      seerstack.new {
         base_url = "http://api.example.invalid", logger = function(...)
           print((select(3, ...)).url, ...)
         end,
@@ -239,13 +238,12 @@ describe("logger", function()
 
   it("takes the place of the standard error, but for the end", function()
     local child = x:child({ code = [[
-      local socket = require "socket"
       local count = 0
       local function new(options)
         options.logger = function() count = count + 1 end
         options.log_level, options.exit_timeout = "debug", 0
         options.initial_retry_delay, options.max_retry_delay = 0.01, 0.02
-        return require "seerstack".new(options)
+        return seerstack.new(options)
       end
       local client = new { max_in_flight = 1 }
       for _, status in ipairs { 400, 401, 500 } do
@@ -275,7 +273,7 @@ describe("logger", function()
 
   it("that raises is told of once, and hears the rest", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 1, initial_retry_delay = 0.001,
         logger = function(level)
           io.stdout:write(level, " ")
@@ -295,7 +293,7 @@ describe("logger", function()
 
   it("that yields is told of, too", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         logger = function() coroutine.yield() end, log_level = "info",
       }
       coroutine.wrap(function() print(client:poll()) end)()
@@ -335,7 +333,6 @@ describe("logger", function()
   it("that nobody calls any more costs no memory", function()
     local answered = 0
     local child = x:child({ code = [[
-      local seerstack = require "seerstack"
       local function resident()
         local file = io.open "/proc/self/status"
         local text = file:read "*a"

@@ -170,8 +170,7 @@ describe("on_error", function()
   it("is told of what is too old", function()
     listen { max_age = 0.05 }
     -- Nothing else is sent while this one has no answer.
-    local future = assert(x.client.events.capture({ name = "flying" },
-      { future = true }))
+    local future = x:ask("flying")
     x:serve_requests(1, function() return "hold" end)
     x:capture "old"
     x:serve(nil, function()
@@ -211,8 +210,7 @@ describe("on_error", function()
     function()
       -- In a program of its own, where nothing else wakes the sender.
       local result = x:child({ code = [[
-        local socket = require "socket"
-        local client = require "seerstack".new {
+        local client = seerstack.new {
           overflow = "drop_oldest", max_queue_events = 2, exit_timeout = 0,
           initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
           on_error = function(_, event) print(event.name) end,
@@ -309,7 +307,7 @@ describe("who waits for an answer", function()
     listen()
     local child = x:child({ code = [[
       local heard = 0
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         log_level = "off", on_error = function() heard = heard + 1 end,
       }
       for _, status in ipairs { 400, 401, 404 } do
@@ -337,8 +335,7 @@ describe("who waits for an answer", function()
 
   it("hears of it from a future that is settled, too", function()
     listen()
-    local future = assert(x.client.events.capture({ name = "a" },
-      { future = true }))
+    local future = x:ask("a")
     x:settle(no)
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())
@@ -362,8 +359,7 @@ end)
 describe("a future that is collected unasked", function()
   -- Captures, and forgets the future when `forget` says so.
   local function forgotten(handler)
-    local future = assert(x.client.events.capture({ name = "a" },
-      { future = true, max_retries = 1 }))
+    local future = x:ask("a", { max_retries = 1 })
     assert.is_false(future:done())
     future = nil -- luacheck: ignore
     h.collect()
@@ -412,8 +408,7 @@ describe("a future that is collected unasked", function()
 
   it("leaves it even when it had failed before it was collected", function()
     listen()
-    local future = assert(x.client.events.capture({ name = "a" },
-      { future = true }))
+    local future = x:ask("a")
     x:settle(no)
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())

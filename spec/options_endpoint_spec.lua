@@ -96,19 +96,16 @@ end)
 
 describe("the environment", function()
   local function run(env, options)
-    local result = h.script.run {
+    return h.ended_well(h.start {
       env = {
         SEERSTACK_API_KEY = env.key or false,
         SEERSTACK_BASE_URL = env.url or false,
       },
       code = ([[
-        local ok, result = pcall(require "seerstack".new, %s)
+        local ok, result = pcall(seerstack.new, %s)
         io.write(ok and "made " or "refused ", tostring(result))
       ]]):format(options or "nil"),
-    }
-    assert.equal(0, result.status, result.stderr)
-    assert.equal("", result.stderr)
-    return result.stdout
+    }).stdout
   end
 
   it("supplies the key", function()

@@ -246,10 +246,8 @@ describe("the options of a request", function()
     for name, send in pairs {
       capture = client.events.capture, identify = client.users.identify,
     } do
-      local ok, message = pcall(send, event, options)
-      assert.is_false(ok)
-      assert.equal(("bad argument #2 to '%s' (%s)"):format(name, expected),
-        message)
+      h.assert_raises(("bad argument #2 to '%s' (%s)"):format(name, expected),
+        send, event, options)
     end
   end
 

@@ -1,13 +1,12 @@
 local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local assert_raises = h.assert_raises
-
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
   initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
 }
 
+local assert_error = h.assert_error_like
 local x = h.exchange()
 
 local function post(...)
@@ -15,24 +14,13 @@ local function post(...)
 end
 
 local function serve_until_done(future, handler)
-  x:serve(handler, function() return future:done() end)
-  return future:get(0)
+  return x:get(future, handler)
 end
 
 -- The only request that has come.
 local function only_request()
   assert.equal(1, #x.requests)
   return x.requests[1]
-end
-
-local function assert_error(name, pattern, ...)
-  local result, message, err = ...
-  assert.equal(3, select("#", ...))
-  assert.is_nil(result)
-  assert.matches(pattern, message)
-  assert.equal(name, err.name)
-  assert.equal(message, err.message)
-  return err
 end
 
 describe("client:post", function()
@@ -89,7 +77,7 @@ describe("client:post", function()
   end)
 
   it("mixes bodies and none on a connection", function()
-    x:use { max_in_flight = 1, log_level = "off" }
+    x:use { max_in_flight = 1 }
     for i = 1, 6 do
       post("/" .. i, i % 2 == 0 and { i = i } or nil)
     end
@@ -111,7 +99,7 @@ describe("client:post", function()
 
   it("waits for the response, and returns it", function()
     local result = x:child({ code = [[
-      local client = require "seerstack".new { max_retries = 0 }
+      local client = seerstack.new { max_retries = 0 }
       local response, http = client:post("/x?y=1", { a = 1 }, { wait = true })
       print(response.path, http.status)
       local _, message, err = client:post("/bad?y=1", nil, { wait = true })
@@ -128,7 +116,7 @@ describe("client:post", function()
   end)
 
   it("returns nil, message, err for a body that cannot be sent", function()
-    x:use { max_event_bytes = 100, log_level = "off" }
+    x:use { max_event_bytes = 100 }
     assert_error("ValidationError", "^body%.f: a function cannot be sent$",
       x.client:post("/x", { f = print }))
     assert_error("ValidationError", "^body%[2%]%.f: a function ",
@@ -143,19 +131,19 @@ describe("client:post", function()
 
   it("raises on misuse", function()
     local client = x.client
-    assert_raises("bad argument #1 to 'post' (string expected, got nil)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got nil)",
       client.post, client)
-    assert_raises("bad argument #1 to 'post' (string expected, got number)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got number)",
       client.post, client, 5, {})
-    assert_raises("bad argument #1 to 'post' (string expected, got table)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got table)",
       client.post, client, { name = "a.b" })
-    assert_raises("bad argument #2 to 'post' (table expected, got string)",
+    h.assert_raises("bad argument #2 to 'post' (table expected, got string)",
       client.post, client, "/x", "{}")
-    assert_raises("bad argument #2 to 'post' (table expected, got boolean)",
+    h.assert_raises("bad argument #2 to 'post' (table expected, got boolean)",
       client.post, client, "/x", false)
-    assert_raises("bad argument #3 to 'post' (table expected, got number)",
+    h.assert_raises("bad argument #3 to 'post' (table expected, got number)",
       client.post, client, "/x", nil, 5)
-    assert_raises("bad argument #3 to 'post' (unknown option 'wiat')",
+    h.assert_raises("bad argument #3 to 'post' (unknown option 'wiat')",
       client.post, client, "/x", nil, { wiat = true })
     assert.is_false((pcall(client.post, "/x", {})))
     assert.equal(0, client:stats().accepted)
@@ -174,7 +162,7 @@ describe("the path of a post", function()
     for _, base in ipairs { "", "/", "/v1", "/v1/", "/a%20b/c" } do
       local key = h.key()
       local client = h.client(x.url .. base, { api_key = key,
-        max_in_flight = 1, log_level = "off" })
+        max_in_flight = 1 })
       x.client = client
       local before = #x.requests
       for _, path in ipairs(paths) do
@@ -232,7 +220,7 @@ describe("the path of a post", function()
     end)
 
   it("is in the error as it was given", function()
-    x.client = h.client(x.url .. "/base", { log_level = "off" })
+    x.client = h.client(x.url .. "/base")
     for _, path in ipairs { "/x", "/x?y=1&z", "/x?" } do
       local err = assert_error("BadRequestError", "^400 no$",
         serve_until_done(post(path, {}, { future = true,
@@ -317,9 +305,7 @@ describe("a post", function()
       x:capture("a.b")
       post("/y", {})
       x:serve_while(function() return #x.requests == 1 end, nil, 0.2)
-      local stats = h.adds_up(x.client)
-      assert.equal(3, stats.pending)
-      assert.equal(0, stats.rejected)
+      h.assert_counts(x.client, { pending = 3, rejected = 0 })
     end)
   end
 
@@ -361,7 +347,6 @@ end)
 describe("seerstack.post", function()
   it("is post of the default client", function()
     local result = x:child({ code = [[
-      local seerstack = require "seerstack"
       print(seerstack.post("/queued", { 1 }))
       print((seerstack.post("/waited", nil, { wait = true })).success)
       local future = seerstack.post("/future?x", {}, { future = true })
@@ -395,7 +380,6 @@ true	true
     local result = x:child({
       env = { SEERSTACK_API_KEY = "" },
       code = [[
-        local seerstack = require "seerstack"
         for _, name in ipairs { "post", "poll" } do
           local result, message, err = seerstack[name]("/x", {})
           print(result, message == err.message, err.name)

@@ -5,7 +5,6 @@ local socket = require "socket"
 -- line at once; stay() keeps the process there until it is killed. The time to
 -- deliver grows where all is slow.
 local PREAMBLE = [[
-  local seerstack = require "seerstack"
   local options = { thread = false, %s }
   options.exit_timeout = (options.exit_timeout or 10) * ]] .. h.slow .. [[
 
@@ -16,10 +15,6 @@ local PREAMBLE = [[
         name = "a.b", data = { i = i },
       })
     end
-  end
-  local function tell(...)
-    print(...)
-    io.stdout:flush()
   end
   local function stay() while true do end end
 ]]
@@ -53,11 +48,7 @@ describe("a process without a thread", function()
   end
 
   local function run(...)
-    return h.ended_well(start(...):wait())
-  end
-
-  local function assert_received(count)
-    h.assert_received(server, count)
+    return h.ended_well(start(...))
   end
 
   local function wait_for_line(child, line)
@@ -82,7 +73,7 @@ describe("a process without a thread", function()
     assert.is_true(#h.process.tcp_sockets(child:pid()) > 0)
     wait_for_line(child, "after")
     assert.same({}, h.process.threads(child:pid()))
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   describe("delivers 900 events, once each, at its end", function()
@@ -91,7 +82,7 @@ describe("a process without a thread", function()
         .. (ending or "")):wait()
       assert.equal(status or 0, result.status)
       h.assert_in_time(result, 12)
-      assert_received(900)
+      h.assert_received(server, 900)
       return result.stderr
     end
 
@@ -126,7 +117,7 @@ describe("a process without a thread", function()
     local count = os.getenv "SANITIZER" == "valgrind" and 1500 or 5000
     run("rate_limit = false, exit_timeout = 20", ("capture(1, %d)")
       :format(count))
-    assert_received(count)
+    h.assert_received(server, count)
   end)
 
   it("delivers what is on the default client", function()
@@ -138,7 +129,7 @@ describe("a process without a thread", function()
       while seerstack.pump() > 20 do end
       assert(seerstack.stats().sender == "none")
     ]])
-    assert_received(40)
+    h.assert_received(server, 40)
   end)
 
   describe("ends in time", function()
@@ -152,7 +143,7 @@ describe("a process without a thread", function()
       assert.equal(205, lost(result))
       assert.matches("the rate limit allows no more", result.stderr)
       h.assert_in_time(result, 5)
-      assert_received(95)
+      h.assert_received(server, 95)
     end)
 
     it("when nobody listens", function()
@@ -215,7 +206,7 @@ describe("a process without a thread", function()
       wait_for_line(child, "delivered")
       assert.equal(1, #h.process.threads(child:pid()))
       h.wait(function() return server:count() == 30 end, 10)
-      assert_received(30)
+      h.assert_received(server, 30)
     end)
 
     it("also when that came first", function()
@@ -229,14 +220,13 @@ describe("a process without a thread", function()
       wait_for_line(child, "delivered")
       assert.equal(1, #h.process.threads(child:pid()))
       h.wait(function() return server:count() == 30 end, 10)
-      assert_received(30)
+      h.assert_received(server, 30)
     end)
   end)
 
   describe("that forks", function()
     it("delivers what it has queued itself, and the child its own", function()
       run("", [[
-        local native = require "seer_spec_native"
         capture(1, 20)
         local pid = native.fork()
         if pid == 0 then
@@ -247,14 +237,13 @@ describe("a process without a thread", function()
         capture(21, 40)
         assert(native.wait(pid) == 0)
       ]])
-      assert_received(60)
+      h.assert_received(server, 60)
     end)
 
     it("goes on with what is in flight, of which the child has nothing",
       function()
         server:config { delay = 0.3 }
         run("", [[
-          local native = require "seer_spec_native"
           local future = client.events.capture(
             { name = "a.b", data = { i = 1 } }, { future = true })
           capture(2, 20)
@@ -279,7 +268,7 @@ describe("a process without a thread", function()
           assert(future:get(20).success)
           assert(client:flush(20))
         ]])
-        assert_received(30)
+        h.assert_received(server, 30)
       end)
   end)
 end)

@@ -6,10 +6,6 @@ local function assert_no_thread()
   assert.same({}, h.process.threads(h.shell.own_pid()))
 end
 
-local function hold()
-  return "hold"
-end
-
 local function seconds_of(f, ...)
   local begun = socket.gettime()
   f(...)
@@ -47,7 +43,7 @@ describe("client:pump", function()
 
   -- Until all that may be in flight at a time is with the server.
   local function send_held(count)
-    x:serve(hold, function()
+    x:serve(h.hold, function()
       x.client:pump()
       return #x.requests == count
     end)
@@ -69,7 +65,7 @@ describe("client:pump", function()
 
   it("returns how many events of the client are left", function()
     local client = open()
-    local other = x:new { thread = false, log_level = "off" }
+    local other = x:new { thread = false }
     assert(other.events.capture { name = "other" })
     assert.equal(0, client:pump())
     assert.equal(1, other:pump())
@@ -84,7 +80,7 @@ describe("client:pump", function()
 
   it("sends what other clients without a thread have", function()
     local client = open()
-    local other = x:new { thread = false, log_level = "off" }
+    local other = x:new { thread = false }
     for i = 1, 5 do
       assert(other.events.capture { name = "other" .. i })
     end
@@ -167,7 +163,7 @@ describe("client:pump", function()
     send_held(3)
     x:serve_while(function()
       return x.client:pump() == 10 and #x.requests == 3
-    end, hold, 0.1)
+    end, h.hold, 0.1)
   end)
 
   it("tries again what failed, under the same key", function()
@@ -238,7 +234,7 @@ describe("client:pump", function()
   it("delivers what a collected client has left", function()
     open()
     x:capture_many(5)
-    x:use { thread = false, log_level = "off" }
+    x:use { thread = false }
     collectgarbage()
     collectgarbage()
     x:serve(nil, function()
@@ -264,10 +260,9 @@ describe("client:pump", function()
     for got, value in pairs {
       ["-0.1"] = -0.1, ["string"] = "1", ["boolean"] = true, ["table"] = {},
     } do
-      local ok, message = pcall(client.pump, client, value)
-      assert.is_false(ok)
-      assert.equal("bad argument #1 to 'pump' (a number of seconds >= 0 "
-        .. "expected, got " .. got .. ")", message)
+      h.assert_raises("bad argument #1 to 'pump' (a number of seconds >= 0 "
+        .. "expected, got " .. got .. ")",
+        client.pump, client, value)
     end
     assert.is_false((pcall(client.pump, client, 0 / 0)))
     assert.is_false((pcall(client.pump, client, math.huge)))

@@ -2,16 +2,11 @@ local h = require "spec.helper"
 local socket = require "socket"
 
 local PREAMBLE = [[
-  local seerstack = require "seerstack"
   local client = seerstack.new { %s }
   local function capture(first, last)
     for i = first, last do
       assert(client.events.capture { name = "a.b", data = { i = i } })
     end
-  end
-  local function tell(...)
-    print(...)
-    io.stdout:flush()
   end
 ]]
 
@@ -29,11 +24,7 @@ local function start(options, code, env, prefix)
 end
 
 local function run(...)
-  return h.ended_well(start(...):wait()).stdout
-end
-
-local function assert_received(count)
-  h.assert_received(server, count)
+  return h.ended_well(start(...)).stdout
 end
 
 describe("where the system refuses threads", function()
@@ -54,7 +45,7 @@ describe("where the system refuses threads", function()
 
   it("the end of the process delivers", function()
     run("", "capture(1, 20)", env())
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   it("flush delivers, and close", function()
@@ -65,7 +56,7 @@ describe("where the system refuses threads", function()
       capture(21, 40)
       assert(client:close(20))
     ]], env()))
-    assert_received(40)
+    h.assert_received(server, 40)
   end)
 
   it("pump delivers", function()
@@ -74,7 +65,7 @@ describe("where the system refuses threads", function()
       while client:pump() > 0 do end
       assert(client:stats().sender == "none")
     ]], env())
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   it("who waits for an answer gets it", function()
@@ -89,7 +80,7 @@ describe("where the system refuses threads", function()
       future = client.events.capture(event, { future = true })
       assert(future:get(20).success)
     ]], env())
-    assert_received(3)
+    h.assert_received(server, 3)
   end)
 
   it("one is asked for again after a while", function()
@@ -111,12 +102,11 @@ describe("where the system refuses threads", function()
       assert(client:flush(20))
       capture(21, 30)
     ]], named())
-    assert_received(30)
+    h.assert_received(server, 30)
   end)
 
   it("and does so once", function()
     local seconds = run("thread = false, log_level = 'error'", [[
-      local socket = require "socket"
       local begun = socket.gettime()
       capture(1, 1)
       assert(client:flush(20))
@@ -125,7 +115,7 @@ describe("where the system refuses threads", function()
       assert(other:flush(20))
       tell(socket.gettime() - begun)
     ]], named { SEER_RESOLVER_DELAY = 1 })
-    assert_received(2)
+    h.assert_received(server, 2)
     -- One second for `other`, which is a new client.
     assert.is_true(tonumber(seconds) < 2)
   end)
@@ -134,12 +124,12 @@ describe("where the system refuses threads", function()
     run("thread = false, log_level = 'error', exit_timeout = 2", [[
       capture(1, 20)
     ]], named { http_proxy = "http://proxy.test:" .. server.port })
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   it("a client that would have one delivers to a host by name", function()
     run("log_level = 'error', exit_timeout = 2", "capture(1, 20)", named())
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 end)
 
@@ -275,17 +265,17 @@ describe("a connection that the server resets", function()
     ]])
     assert.equal("delivered\nagain\n", result.stdout)
     assert.equal(0, result.status)
-    assert_received(2)
+    h.assert_received(server, 2)
   end)
 
   it("does not kill by SIGPIPE who delivers at the end", function()
     assert.equal(0, check("thread = false", "").status)
-    assert_received(2)
+    h.assert_received(server, 2)
   end)
 
   it("does not kill by SIGPIPE where there is a thread", function()
     assert.equal(0, check("thread = true", "").status)
-    assert_received(2)
+    h.assert_received(server, 2)
   end)
 
   it("leaves SIGPIPE as it was for the program's own pipes", function()

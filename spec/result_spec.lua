@@ -22,7 +22,6 @@ local NAMES = {
 -- A program that waits for the answer to one request and tells, as JSON,
 -- what it was given.
 local PROGRAM = [[
-  local seerstack = require "seerstack"
   local cjson = require "cjson".new()
   cjson.encode_invalid_numbers("null")
   local client = seerstack.new()
@@ -293,9 +292,7 @@ describe("an answer's JSON", function()
       local child = h.start {
         env = { SEERSTACK_BASE_URL = s.url, SEERSTACK_API_KEY = "sk_x" },
         code = [[
-          local cjson = require "cjson"
           cjson.decode_max_depth(1)
-          local seerstack = require "seerstack"
           local depth = cjson.decode_max_depth()
           cjson.decode = nil
           local client = seerstack.new { wait = true }

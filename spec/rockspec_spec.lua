@@ -48,7 +48,6 @@ describe("the rockspec", function()
     local server = h.start_standin()
     local result = h.script.run {
       code = [[
-        local seerstack = require "seerstack"
         assert(package.searchpath == nil
           or package.searchpath("seerstack", package.cpath) == arg[1])
         assert(seerstack.capture { name = "rock.installed" })

@@ -10,10 +10,7 @@ local x = h.exchange()
 local function ask(options, handler)
   options.log_level, options.max_retries = "off", 0
   x:use(options)
-  local future = assert(x.client.events.capture({ name = "a" },
-    { future = true }))
-  x:serve(handler, function() return future:done() end)
-  return future:get(0)
+  return x:get(x:ask("a"), handler)
 end
 
 describe("a secret of a request that has the key within it", function()
@@ -34,7 +31,7 @@ end)
 describe("an answer that breaks off within a key", function()
   -- A program that shows all it hears, and tells the rest at debug.
   local PROGRAM = [[
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       log_level = "debug", max_retries = 0, exit_timeout = 0,
       timeout = ]] .. 0.5 * h.slow .. [[, initial_retry_delay = 40,
       max_retry_delay = 40, rate_limit = false,

@@ -25,9 +25,6 @@ end)
 -- of the program; new(options) makes a client that all of them speak
 -- through, without a proxy.
 local PREAMBLE = [[
-  local native = require "seer_spec_native"
-  local seerstack = require "seerstack"
-  local socket = require "socket"
   local KEY, BASIC = os.getenv "SEERSTACK_API_KEY", os.getenv "SEER_BASIC"
   local URL, PROXY = os.getenv "SEERSTACK_BASE_URL", os.getenv "SEER_PROXY"
 

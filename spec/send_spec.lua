@@ -4,12 +4,6 @@ local h = require "spec.helper"
 
 local x = h.exchange()
 
--- From here on x.client is another one.
-local function use(options)
-  options.log_level = options.log_level or "off"
-  x:use(options)
-end
-
 local function capture(name, options)
   return assert(x.client.events.capture({ name = name }, options))
 end
@@ -71,7 +65,7 @@ describe("timeout", function()
   end)
 
   it("may be longer than the client's", function()
-    use { timeout = 0.4 }
+    x:use { timeout = 0.4 }
     capture("patient", { timeout = 20 })
     capture("hasty")
     local future = ask("waited", { timeout = 20 })
@@ -93,7 +87,7 @@ describe("timeout", function()
   end)
 
   it("of one request leaves the next one the client's", function()
-    use { timeout = 0.4 }
+    x:use { timeout = 0.4 }
     capture("patient", { timeout = 20 })
     x:settle()
     capture("hasty")
@@ -113,13 +107,13 @@ describe("max_retries", function()
 
   it("is how often a 409 to this queued event is tried again", function()
     for _, retries in ipairs { 0, 1, 4 } do
-      use { max_retries = 2 }
+      x:use { max_retries = 2 }
       local name = "n" .. retries
       capture(name, { max_retries = retries })
       assert.equal(1, x:settle(many(409)).rejected)
       assert.equal(retries + 1, #requests_of(name))
     end
-    use { max_retries = 2 }
+    x:use { max_retries = 2 }
     capture("client's")
     assert.equal(1, x:settle(many(409)).rejected)
     assert.equal(3, #requests_of "client's")
@@ -136,7 +130,7 @@ describe("max_retries", function()
 
   it("is how often a waited-for request is tried again", function()
     for _, retries in ipairs { 0, 1, 4 } do
-      use { max_retries = 2 }
+      x:use { max_retries = 2 }
       local name = "n" .. retries
       local future = ask(name, { max_retries = retries })
       assert.equal(1, x:settle(many(500)).rejected)

@@ -261,10 +261,8 @@ describe("with_options", function()
       [{ future = true }] = "unknown option 'future'",
       [{ true }] = "unknown option: a number as its name",
     } do
-      local ok, message = pcall(client.with_options, client, argument)
-      assert.is_false(ok)
-      assert.equal("bad argument #1 to 'with_options' (" .. said .. ")",
-        message)
+      h.assert_raises("bad argument #1 to 'with_options' (" .. said .. ")",
+        client.with_options, client, argument)
     end
     assert.is_false((pcall(client.with_options, client)))
   end)

@@ -51,9 +51,7 @@ local function assert_distrusts(client, server)
   assert.is_nil(err.status)
   client.events.capture { name = "never" }
   h.wait(function() return client:stats().retry_at end)
-  local stats = h.adds_up(client)
-  assert.equal(0, stats.delivered)
-  assert.equal(1, stats.pending)
+  h.assert_counts(client, { delivered = 0, pending = 1 })
   assert.equal(before, (server or api):status().requests)
   client:close(0)
   return message
@@ -61,9 +59,7 @@ end
 
 local function assert_raises(text, options)
   options.api_key = "sk_x"
-  local ok, message = pcall(seerstack.new, options)
-  assert.is_false(ok)
-  assert.matches(text, message, 1, true)
+  local message = h.assert_raises_with(text, seerstack.new, options)
   return message
 end
 
@@ -181,7 +177,7 @@ describe("SSL_CERT_FILE", function()
   local CODE = [[
     local options = { log_level = "off", exit_timeout = 0 }
     options[arg[1] or "ca_file"] = arg[2]
-    local client = require "seerstack".new(options)
+    local client = seerstack.new(options)
     local _, http, err = client.events.capture({ name = "a" },
       { wait = true, max_retries = 0 })
     print(err and err.name or http.status)
@@ -268,7 +264,7 @@ describe("verification", function()
     h.shell.write(directory .. "/.curlrc", "insecure\n")
     local result = h.script.run {
       code = [[
-        local client = require "seerstack".new { log_level = "off" }
+        local client = seerstack.new { log_level = "off" }
         local _, _, err = client.events.capture({ name = "a" },
           { wait = true, max_retries = 0 })
         print(err.name)

@@ -10,7 +10,6 @@ describe("at exit", function()
   local function run(thread)
     return h.script.run {
       code = ([[
-        local seerstack = require "seerstack"
         local client = seerstack.new { max_in_flight = 1, thread = %s }
         for _ = 1, 2 do
           client.events.capture { name = "a" }
@@ -37,8 +36,6 @@ describe("at exit, the lock", function()
   local function run(code)
     return h.script.run {
       code = [[
-        local native = require "seer_spec_native"
-        local seerstack = require "seerstack"
         local client = seerstack.new { max_in_flight = 1 }
         for i = 1, 5 do
           assert(client.events.capture { name = "a", data = { i = i } })

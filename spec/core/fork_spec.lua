@@ -8,9 +8,6 @@ local it_unsanitized = os.getenv "SANITIZER" and pending or it
 
 -- capture(who, first, last) captures events that tell who and which they are.
 local PREAMBLE = [[
-  local native = require "seer_spec_native"
-  local seerstack = require "seerstack"
-  local socket = require "socket"
   local client = seerstack.new { rate_limit = false }
   local function capture(who, first, last)
     for i = first, last do
@@ -69,7 +66,7 @@ describe("a fork", function()
   end
 
   local function run(...)
-    return h.ended_well(start(...):wait())
+    return h.ended_well(start(...))
   end
 
   -- Each received once, under a key of its own; `counts` says how many whose.

@@ -2,11 +2,8 @@ local h = require "spec.helper"
 local socket = require "socket"
 
 local PROGRAM = [[
-  local socket = require "socket"
-  local client = require "seerstack".new()
-  for i = 1, 20 do
-    assert(client.events.capture { name = "a.b", data = { i = i } })
-  end
+  local client = seerstack.new()
+  capture(client, 1, 20)
   assert(client:flush(10))
   print("flushed")
   io.stdout:flush()

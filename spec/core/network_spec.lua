@@ -29,7 +29,7 @@ end
 
 local function new(options)
   return x:new(h.merge({
-    max_retries = 0, log_level = "off", api_key = x.key,
+    max_retries = 0, api_key = x.key,
   }, options))
 end
 
@@ -287,8 +287,6 @@ describe("the environment", function()
     "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
   }
   local CODE = [[
-    local native = require "seer_spec_native"
-    local seerstack = require "seerstack"
     local function client(options)
       options.max_retries, options.log_level = 0, "off"
       options.exit_timeout = 0

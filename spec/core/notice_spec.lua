@@ -72,8 +72,7 @@ describe("a loss", function()
   it("is told in flush, close, get and where an answer is waited for",
     function()
       local function pending()
-        return assert(x.client.events.capture({ name = "future" },
-          { future = true }))
+        return x:ask("future")
       end
       local ways = {
         flush = function(client) assert.is_true(client:flush(0)) end,
@@ -104,8 +103,7 @@ describe("a loss", function()
 
   it("is told by a future that was asked before", function()
     listen()
-    local future = assert(x.client.events.capture({ name = "future" },
-      { future = true }))
+    local future = x:ask("future")
     x:settle()
     assert.is_table((future:get()))
     lose(1)
@@ -116,8 +114,7 @@ describe("a loss", function()
   it("is told nowhere else", function()
     local client = listen()
     lose(1)
-    local future = assert(client.events.capture({ name = "future" },
-      { future = true }))
+    local future = h.ask(client, "future")
     client.events.capture { name = "a" }
     client.users.identify { user_id = "u" }
     client:post("/p", {})
@@ -156,7 +153,6 @@ describe("a loss", function()
 
   it("is told by the default client's poll", function()
     local child = x:child({ code = [[
-      local seerstack = require "seerstack"
       seerstack.configure {
         log_level = "off", on_error = function(err, event)
           print(event.name, err.message)
@@ -237,7 +233,7 @@ describe("unheard losses", function()
 
   it("of an endless stream cost no memory", function()
     local child = x:child({ code = SETTLE .. RESIDENT .. [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         log_level = "off", rate_limit = false, max_event_bytes = 200000,
         on_error = function() end,
       }
@@ -262,7 +258,6 @@ describe("unheard losses", function()
 
   it("are freed with their client", function()
     local child = x:child({ code = SETTLE .. RESIDENT .. [[
-      local seerstack = require "seerstack"
       local text = ("x"):rep(100000)
       local function leave(count)
         for _ = 1, count do
@@ -294,7 +289,7 @@ describe("on_error that raises", function()
   local function run(options, final)
     return x:child({ code = SETTLE .. [[
       local count = 0
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 1, ]] .. options .. [[,
         on_error = function(err, event)
           count = count + 1
@@ -345,7 +340,6 @@ end)
 describe("the end of a process", function()
   it("is told to nobody", function()
     local child = x:child({ code = [[
-      local seerstack = require "seerstack"
       keep = seerstack.new {
         exit_timeout = 0, initial_retry_delay = 40, max_retry_delay = 40,
         on_error = print, logger = print,
@@ -364,11 +358,9 @@ end)
 describe("a fork", function()
   it("leaves what is unheard to the parent", function()
     local child = x:child({ env = h.NO_LEAKS, code = [[
-      local native = require "seer_spec_native"
-      local socket = require "socket"
       local who, heard = "parent", {}
 ]] .. SETTLE .. [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         log_level = "debug", on_error = function(_, event)
           heard[#heard + 1] = event.name
         end,

@@ -1,8 +1,6 @@
 local h = require "spec.helper"
 local socket = require "socket"
 
-local assert_received = h.assert_received
-
 -- `%d` events captured by a script; what the child is told goes into
 -- `options`, and how it ends into `ending`. Its time to deliver grows where
 -- all is slow.
@@ -10,10 +8,8 @@ local PROGRAM = [[
   local options = { %s }
   options.exit_timeout = (options.exit_timeout or 10) * ]] .. h.slow .. [[
 
-  local client = require "seerstack".new(options)
-  for i = 1, %d do
-    assert(client.events.capture { name = "a.b", data = { i = i } })
-  end
+  local client = seerstack.new(options)
+  capture(client, 1, %d)
   %s
 ]]
 
@@ -61,7 +57,7 @@ describe("at exit", function()
         "exit_timeout = 15, " .. (options or ""), ending)
       assert.equal(status or 0, result.status)
       h.assert_in_time(result, 12)
-      assert_received(server, 900)
+      h.assert_received(server, 900)
       return result.stderr
     end
 
@@ -99,41 +95,36 @@ describe("at exit", function()
   it("delivers thousands of events without a rate limit", function()
     -- memcheck has no time for more.
     local count = os.getenv "SANITIZER" == "valgrind" and 1500 or 5000
-    local result = capture(server.url, count,
-      "rate_limit = false, exit_timeout = 40")
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    assert_received(server, count)
+    h.ended_well(capture(server.url, count,
+      "rate_limit = false, exit_timeout = 40"))
+    h.assert_received(server, count)
   end)
 
   it("delivers what the default client has", function()
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       seerstack.configure { ]] .. EXIT_TIMEOUT .. [[ }
       for i = 1, 900 do
         assert(seerstack.capture { name = "a.b", data = { i = i } })
       end
     ]]):wait()
     assert.equal("", result.stderr)
-    assert_received(server, 900)
+    h.assert_received(server, 900)
   end)
 
   it("delivers what several clients have", function()
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       for i = 1, 90 do
         local client = seerstack.new { ]] .. EXIT_TIMEOUT .. [[ }
         assert(client.events.capture { name = "a.b", data = { i = i } })
       end
     ]]):wait()
     assert.equal("", result.stderr)
-    assert_received(server, 90)
+    h.assert_received(server, 90)
   end)
 
   it("delivers what is captured in a finalizer when the state closes",
     function()
       local result = start(server.url, "sk_test_standin", [[
-        local seerstack = require "seerstack"
         local client
         local function finalize()
           assert(client.events.capture { name = "a.b", data = { i = 1 } })
@@ -151,12 +142,11 @@ describe("at exit", function()
       ]]):wait()
       assert.equal("", result.stderr)
       assert.equal("1\n", result.stdout)
-      assert_received(server, 1)
+      h.assert_received(server, 1)
     end)
 
   it("refuses what a finalizer captures after the client's own", function()
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       local client
       local function finalize()
         print(client.events.capture { name = "a.b" })
@@ -172,7 +162,7 @@ describe("at exit", function()
     ]]):wait()
     assert.equal("", result.stderr)
     assert.matches("^nil\tclient is closed\t", result.stdout)
-    assert_received(server, 1)
+    h.assert_received(server, 1)
   end)
 
   describe("with a dead port", function()
@@ -214,7 +204,6 @@ describe("at exit", function()
 
     it("tells of all clients in one line", function()
       local result = start(url, "sk_test_x", [[
-        local seerstack = require "seerstack"
         for i = 1, 9 do
           local client = seerstack.new { api_key = "sk_test_" .. i }
           assert(client.events.capture { name = "a.b" })
@@ -243,7 +232,6 @@ describe("at exit", function()
   it("waits as long as the longest exit_timeout says", function()
     server:config { delay = 1.5 }
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       local client = seerstack.new { exit_timeout = 0 }
       assert(client.events.capture { name = "a.b", data = { i = 2 } })
       client = seerstack.new { ]] .. EXIT_TIMEOUT .. [[ }
@@ -252,7 +240,7 @@ describe("at exit", function()
     assert.is_true(result.seconds >= 1.5)
     h.assert_in_time(result, 8)
     assert.equal("", result.stderr)
-    assert_received(server, 2)
+    h.assert_received(server, 2)
   end)
 
   it("gives an established connection that never answers all of "
@@ -336,20 +324,18 @@ describe("at exit", function()
     it("delivers on the thread that ends the process", function()
       local result = run(1000)
       assert.equal("", result.stderr)
-      assert_received(server, 20)
+      h.assert_received(server, 20)
     end)
 
     it("flushes, whether or not one is granted meanwhile", function()
-      local result = run(2, "assert(client:flush(10))")
-      assert.equal(0, result.status, result.stderr)
-      assert.equal("", result.stderr)
-      assert_received(server, 20)
+      h.ended_well(run(2, "assert(client:flush(10))"))
+      h.assert_received(server, 20)
     end)
 
     it("delivers when one is granted at last", function()
       local result = run(1, "assert(client:stats().sender == 'none')")
       assert.equal("", result.stderr)
-      assert_received(server, 20)
+      h.assert_received(server, 20)
     end)
   end)
 

@@ -8,7 +8,7 @@ local location = h.location
 local ALL = { 301, 302, 303, 307, 308 }
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 
-local x = h.exchange { log_level = "off", max_retries = 0 }
+local x = h.exchange { max_retries = 0 }
 local other = h.each_server()
 
 -- What becomes of a waited-for event, and the requests that it took.
@@ -44,7 +44,6 @@ end
 local function target(base, to)
   x:use {
     api_key = x.key, base_url = x.url .. base, max_retries = 0,
-    log_level = "off",
   }
   local requests, response = send(h.sequence { { 307, location(to) } })
   assert.is_table(response, to)
@@ -266,9 +265,7 @@ describe("what is no redirect, or none that is followed,", function()
       assert.same({ success = true }, err.body)
       refused(status, location "file:///etc/passwd", body)
     end
-    local stats = h.adds_up(x.client)
-    assert.equal(0, stats.delivered)
-    assert.equal(12, stats.rejected)
+    h.assert_counts(x.client, { delivered = 0, rejected = 12 })
   end)
 
   it("is a 2xx or a 4xx with a Location", function()
@@ -309,7 +306,7 @@ describe("a queued event", function()
 
   local function assert_kept(answer)
     local before = #x.requests
-    x:use { log_level = "off", max_in_flight = 1 }
+    x:use { max_in_flight = 1 }
     x:capture("a.b")
     x:serve(function() return h.answer(answer) end, function()
       return #x.requests >= before + 3
@@ -351,7 +348,7 @@ describe("a queued event", function()
   it("has failed once when there is no answer where it was sent to",
     function()
       x:use {
-        log_level = "off", initial_retry_delay = 40, max_retry_delay = 40,
+        initial_retry_delay = 40, max_retry_delay = 40,
       }
       x:capture("a.b")
       x:serve(h.sequence {
@@ -364,7 +361,7 @@ describe("a queued event", function()
 
   it("is told of once", function()
     local result = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 2, initial_retry_delay = 0.01, max_retry_delay = 0.02,
       }
       for i = 1, 5 do

@@ -8,8 +8,6 @@ local x = h.exchange()
 -- and soon again; run(name) captures an event and waits for its end;
 -- try(name) waits until something has been wrong with it.
 local PREAMBLE = [[
-  local seerstack = require "seerstack"
-  local socket = require "socket"
   local function new(options)
     local all = {
       initial_retry_delay = 0.005, max_retry_delay = 0.01, max_in_flight = 1,
@@ -132,7 +130,6 @@ describe("log_level", function()
   it("decides about a missing key, too", function()
     local function errors(level)
       return h.script.run { code = [[
-        local seerstack = require "seerstack"
         print(seerstack.capture { name = "a.b" })
         print(seerstack.capture { name = "a.b" })
       ]], env = {

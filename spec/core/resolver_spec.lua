@@ -6,12 +6,9 @@ local NAMED = "http://api.test"
 
 -- 1,000 captures, timed as a whole.
 local CAPTURE = [[
-  local socket = require "socket"
-  local client = require "seerstack".new { %s }
+  local client = seerstack.new { %s }
   local begun = socket.gettime()
-  for i = 1, 1000 do
-    assert(client.events.capture { name = "a.b", data = { i = i } })
-  end
+  capture(client, 1, 1000)
   print(socket.gettime() - begun)
   io.stdout:flush()
 ]]
@@ -72,8 +69,7 @@ describe("capture", function()
 
   it("returns at once after the resolver has hung for a while", function()
     local child = start(NAMED, [[
-      local socket = require "socket"
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         exit_timeout = 0, connect_timeout = 0.5, initial_retry_delay = 0.01,
       }
       local slowest, last = 0, socket.gettime() + 3
@@ -103,7 +99,7 @@ describe("capture", function()
   it("and exit deliver when the resolver is merely slow", function()
     local server = h.server.new()
     local child = start(NAMED .. ":" .. server.port, [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       assert(client.events.capture { name = "a.b" })
     ]], 1)
     assert(server:serve {
@@ -122,7 +118,6 @@ describe("capture", function()
 
   it("and fork return at once while the resolver hangs", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 0.2") .. [[
-      local native = require "seer_spec_native"
       begun = socket.gettime()
       for i = 1, 20 do
         local pid = native.fork()

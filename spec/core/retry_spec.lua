@@ -66,7 +66,7 @@ describe("a queued event", function()
   it("is kept while nobody listens", function()
     local gone = h.server.refusing()
     local client = h.client(gone.url,
-      { max_age = 0.5, log_level = "off" })
+      { max_age = 0.5 })
     assert.is_true(client.events.capture { name = "a.b" })
     h.wait(function() return client:stats().last_error end)
     assert.equal(0, client:stats().rejected)

@@ -31,9 +31,7 @@ describe("a waited-for request", function()
     assert.is_nil(result.response)
     assert.equal(status .. " ", result.message:match "^%d+ ")
     assert.equal(status, result.err.status)
-    local stats = h.adds_up(client)
-    assert.equal(1, stats.rejected)
-    assert.equal(0, stats.pending)
+    h.assert_counts(client, { rejected = 1, pending = 0 })
   end
 
   it("is answered by a 2xx", function()
@@ -117,7 +115,7 @@ describe("a waited-for request", function()
   it("is retried when nobody listens", function()
     local gone = h.server.refusing()
     local lost = h.client(gone.url,
-      { initial_retry_delay = 0.1, log_level = "off" })
+      { initial_retry_delay = 0.1 })
     for retries = 0, 2 do
       local before = socket.gettime()
       local response, _, err = lost.events.capture({ name = "a.b" },
@@ -145,7 +143,7 @@ describe("a waited-for request", function()
   it("has the same body and Idempotency-Key in every attempt", function()
     x:child({
       code = [[
-        local client = require "seerstack".new {
+        local client = seerstack.new {
           initial_retry_delay = 0.02, max_retries = 5,
         }
         assert(client.events.capture({ name = "a.b" }, { wait = true }))
@@ -158,7 +156,7 @@ describe("a waited-for request", function()
   end)
 
   local REDIRECTED = [[
-    local client = require "seerstack".new()
+    local client = seerstack.new()
     local response, message, err = client.events.capture(
       { name = "a.b" }, { wait = true })
     print(response and "response" or message, err and err.name)

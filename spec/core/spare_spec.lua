@@ -76,8 +76,7 @@ end)
 -- what is kept of it, then what is left after as many seconds as are given.
 local PROGRAM = [[
   local heap = require "seer_spec_native".heap
-  local socket = require "socket"
-  local client = require "seerstack".new { rate_limit = false }
+  local client = seerstack.new { rate_limit = false }
   local event = { name = "a.b", data = { text = ("x"):rep(200) } }
   local function held()
     collectgarbage()

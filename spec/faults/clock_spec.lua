@@ -8,8 +8,6 @@ local DAY = 86400
 local HANG = 40 -- seconds
 
 local CODE = [[
-local seerstack = require "seerstack"
-local native = require "seer_spec_native"
 local function new(options)
   options.log_level, options.exit_timeout = "off", 0
   options.rate_limit = false
@@ -58,10 +56,7 @@ local function run(code, handler, look)
     end
     return child:done()
   end, HANG + 10)
-  local result = child:wait()
-  assert.equal("", result.stderr)
-  assert.equal(0, result.status)
-  return result.stdout
+  return h.ended_well(child).stdout
 end
 
 -- The offsets one after the other, one for each request.

@@ -162,7 +162,7 @@ describe("a network that comes and goes once a second", function()
   it("loses nothing, and holds no capture", function()
     local net = h.faulty.new()
     local listener = net:listen(h.faults.serve)
-    local client = h.client(listener.url, { log_level = "off" })
+    local client = h.client(listener.url)
     local begun, number, there = socket.gettime(), 0, true
     net:serve(function()
       local second = math.floor(socket.gettime() - begun)

@@ -17,7 +17,7 @@ local LINES = {
 }
 
 local CODE = [[
-local client = require "seerstack".new {
+local client = seerstack.new {
   log_level = "off", initial_retry_delay = 0.05, max_retry_delay = 0.2,
   exit_timeout = 0, rate_limit = false, %s
 }

@@ -131,7 +131,6 @@ describe("a .netrc", function()
       local elsewhere = "http://localhost:" .. other.port .. "/there"
       local child = require "spec.support.script".start {
         directory = home, code = [[
-          local seerstack = require "seerstack"
           for _, proxy in ipairs { false, os.getenv "http_proxy" } do
             local client = seerstack.new {
               proxy = proxy, log_level = "off", max_retries = 0,
@@ -161,9 +160,7 @@ describe("a .netrc", function()
         end }
         return child:done()
       end, 30)
-      local result = child:wait()
-      assert.equal("", result.stderr)
-      assert.equal(0, result.status)
+      h.ended_well(child)
       assert.equal(1, #other.requests)
       assert.equal(5, #x.requests)
       for _, requests in ipairs { x.requests, other.requests } do

@@ -188,7 +188,7 @@ describe("a connection over which a request has timed out", function()
         listener.unanswered = (listener.unanswered or 0) + 1
       end
     end, "https", "localhost")
-    patient = h.client(listener.url, { log_level = "off",
+    patient = h.client(listener.url, {
       ca_file = directory .. "/cert.pem", http_version = "2", timeout = 600 })
     brief = patient:with_options { timeout = 0.3 }
   end)

@@ -146,11 +146,11 @@ local function grace(line)
 end
 
 local function run(status, lines, wrong)
-  local x = h.open { log_level = "off" }
+  local x = h.open()
   local cases, answered = {}, {}
   for i, line in ipairs(lines) do
     cases[i] = h.client(x.url .. "/" .. i, {
-      log_level = "off", initial_retry_delay = INITIAL,
+      initial_retry_delay = INITIAL,
       max_retry_delay = INITIAL,
     })
     assert(cases[i].events.capture { name = "a.b" }, line)

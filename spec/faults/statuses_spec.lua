@@ -55,7 +55,7 @@ end
 -- Clients of a server that gives each the status in its path, until it is
 -- healed.
 local function open()
-  local x = h.open { log_level = "off" }
+  local x = h.open()
   local healed, counts = {}, {}
 
   local function handler(request)

@@ -177,7 +177,6 @@ describe("when", function()
       function()
         local yielding = true
         local client = x:new {
-          log_level = "off",
           before_send = function(event)
             if yielding then
               coroutine.yield(event)
@@ -196,10 +195,9 @@ describe("when", function()
         yielding = false
         assert.is_true(client.events.capture { name = "b" })
         x:serve(nil, function() return client:stats().pending == 0 end)
-        local stats = h.adds_up(client)
-        assert.equal(2, stats.accepted)
-        assert.equal(1, stats.delivered)
-        assert.equal(1, stats.dropped_by.before_send)
+        h.assert_counts(client, {
+          accepted = 2, delivered = 1, before_send = 1,
+        })
       end)
 
     it("yield in logger and on_error, nothing is resumed in the wrong place",

@@ -208,7 +208,6 @@ describe("the scripted server", function()
     it("serves 5,000 requests on 16 connections", function()
       local program = h.start {
         code = [[
-          local socket = require "socket"
           local port, text = tonumber(arg[1]), arg[2]
           local clients = {}
           for i = 1, 16 do

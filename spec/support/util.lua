@@ -42,9 +42,9 @@ function util.pack(...)
   return { n = select("#", ...), ... }
 end
 
--- A table of so many levels, with `bottom` in the last.
-function util.nest(levels, bottom)
-  local nested = bottom or {}
+-- A table of so many levels.
+function util.nest(levels)
+  local nested = { bottom = true }
   for _ = 2, levels do
     nested = { d = nested }
   end

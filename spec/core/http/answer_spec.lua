@@ -102,7 +102,7 @@ describe("a hostile server", function()
       end
     end
     -- Who waited for an attempt's timeout would not be done in time.
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       timeout = 600, initial_retry_delay = 0.005, max_retry_delay = 0.01,
       rate_limit = false, max_in_flight = 4,
     }
@@ -186,8 +186,7 @@ describe("a hostile server", function()
 
   it("that never ends an answer does not keep a waiter", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new { exit_timeout = 0 }
-      local socket = require "socket"
+      local client = seerstack.new { exit_timeout = 0 }
       local slow = require "spec.support.util".slow
       local timeout, begun, err = 0.3 * slow
       repeat -- until the machine lets the status come in time

@@ -1,8 +1,6 @@
 local cjson = require "cjson"
 local h = require "spec.helper"
 
-local head_of = h.head_of
-
 local x = h.exchange()
 
 local UUID = "^Idempotency%-Key: " .. ("%x"):rep(8) .. "%-" .. ("%x"):rep(4)
@@ -10,7 +8,7 @@ local UUID = "^Idempotency%-Key: " .. ("%x"):rep(8) .. "%-" .. ("%x"):rep(4)
   .. ("%x"):rep(12) .. "$"
 
 local function assert_head(request, path)
-  local first, lines = head_of(request)
+  local first, lines = h.head_of(request)
   assert.equal("POST " .. path .. " HTTP/1.1", first)
   assert.matches(UUID, lines[6])
   lines[6] = "Idempotency-Key"
@@ -49,7 +47,7 @@ describe("a request", function()
 
   it("has the same head when a waiter sends it", function()
     x:child({ code = [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       assert(client.events.capture({ name = "a.b" }, { wait = true }))
     ]] }, h.ok)
     assert_head(x.requests[1], "/capture")
@@ -85,7 +83,7 @@ describe("a request", function()
       "machine 127.0.0.1 login someone password netrc-secret\n"
       .. "default login someone password netrc-secret\n")
     local result = x:child({ env = { HOME = home }, code = [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       assert(client.events.capture({ name = "a.b" }, { wait = true }))
     ]] }, h.ok)
     h.shell.remove(home)
@@ -98,7 +96,7 @@ describe("TLS", function()
   local api = h.standin()
 
   local CODE = [[
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       initial_retry_delay = 0.01, exit_timeout = 0,
     }
     client.events.capture { name = "a.b" }

@@ -1,7 +1,5 @@
 local h = require "spec.helper"
 
-local head_of = h.head_of
-
 local x = h.exchange()
 
 describe("a proxy", function()
@@ -10,7 +8,7 @@ describe("a proxy", function()
     "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
   }
   local CODE = [[
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       initial_retry_delay = 0.05, exit_timeout = 0,
     }
     local response, message = client.events.capture({ name = "a.b" },
@@ -83,7 +81,7 @@ describe("a proxy", function()
         assert.equal(before + 1, #x.requests)
         local request = x.requests[before + 1]
         assert.equal("CONNECT api.example.invalid:443 HTTP/1.1",
-          (head_of(request)))
+          (h.head_of(request)))
         assert.is_nil(request.head:find(x.key, 1, true))
         assert.is_nil(request.headers["idempotency-key"])
       end

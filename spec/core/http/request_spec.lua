@@ -159,9 +159,7 @@ describe("a redirect to the same origin", function()
     assert.equal("yes", http.headers["x-last"])
     assert.is_nil(http.headers["x-hop"])
     assert.is_nil(http.headers.location)
-    local stats = h.adds_up(x.client)
-    assert.equal(1, stats.accepted)
-    assert.equal(1, stats.delivered)
+    h.assert_counts(x.client, { accepted = 1, delivered = 1 })
   end)
 
   it("gives the last answer's error, with the path that was asked for",
@@ -212,7 +210,7 @@ describe("a redirect to the same origin", function()
 
   it("is followed by who waits as by who has a future", function()
     local code = [[
-      local client = require "seerstack".new { max_retries = 0 }
+      local client = seerstack.new { max_retries = 0 }
       local options = { wait = %s, future = %s }
       local result, http, err = client.events.capture({ name = "a" }, options)
       if options.future then

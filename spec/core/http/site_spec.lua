@@ -8,7 +8,7 @@ describe("what libcurl says of a proxy", function()
         no_proxy = false, NO_PROXY = false,
       }),
       code = [[
-        local client = require "seerstack".new {}
+        local client = seerstack.new {}
         print(client.events.capture({ name = "a" },
           { wait = true, max_retries = 0 }))
         client.events.capture { name = "b" }
@@ -30,8 +30,6 @@ describe("an authority that was given for one key", function()
         SEERSTACK_BASE_URL = api.tls_url, SSL_CERT_FILE = api.ca_file,
       },
       code = [[
-        local seerstack = require "seerstack"
-        local native = require "seer_spec_native"
         local function deliver(key)
           local client = seerstack.new { api_key = key }
           local _, http, err = client.events.capture({ name = "a" },

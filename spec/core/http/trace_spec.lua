@@ -142,8 +142,7 @@ describe("a request", function()
     new()
     local future
     one(function()
-      future = assert(x.client.events.capture({ name = "a.b" },
-        { future = true }))
+      future = x:ask()
     end)
     assert.equal(200, (select(2, future:get())).status)
   end)
@@ -285,7 +284,7 @@ end)
 describe("on the standard error", function()
   it("each message is a line of its own", function()
     local child = x:child({ env = { SEERSTACK_LOG = "debug" }, code = [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       client.events.capture { name = "a.b", data = { t = "x\ny" } }
       client:flush(10)
     ]] }, function() return 400, { ["X-One"] = "1" }, "no\nnever\r\n" end)
