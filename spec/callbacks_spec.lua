@@ -257,11 +257,8 @@ describe("before_send", function()
   it("that returns an event that cannot be sent has it refused", function()
     filter(function() return { name = "a.b", data = { f = print } } end)
     for _, options in ipairs { {}, { wait = true }, { future = true } } do
-      local result, message, err = x.client.events.capture({ name = "a.b" },
-        options)
-      assert.is_nil(result)
-      assert.equal("data.f: a function cannot be sent", message)
-      assert.equal("ValidationError", err.name)
+      h.assert_error("ValidationError", "data.f: a function cannot be sent",
+        x.client.events.capture({ name = "a.b" }, options))
     end
     assert_counts(0, 0)
   end)
@@ -361,10 +358,8 @@ describe("before_send that fails", function()
       setmetatable({}, { __tostring = function() return {} end }),
     } do
       filter(function() error(value) end)
-      local result, message, err = send "capture"
-      assert.is_nil(result)
-      assert.matches("^before_send failed: ", message)
-      assert.equal("DroppedError", err.name)
+      h.assert_error_like("DroppedError", "^before_send failed: ",
+        send "capture")
       assert_counts(1, 1)
     end
     filter(function() error() end)

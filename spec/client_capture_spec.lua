@@ -216,10 +216,8 @@ describe("client.users.identify", function()
 
   it("returns nil, message, err without user_id", function()
     local client = new()
-    local result, message, err = client.users.identify { name = "A" }
-    assert.is_nil(result)
-    assert.matches("^user_id", message)
-    assert.equal("ValidationError", err.name)
+    h.assert_error_like("ValidationError", "^user_id",
+      client.users.identify { name = "A" })
     assert.equal(0, client:stats().accepted)
     client:close()
   end)

@@ -33,13 +33,9 @@ describe("wait", function()
 
   it("ends with an error that says what happened", function()
     local client = new { api_key = "sk_test_wrong" }
-    local response, message, err = client.events.capture({ name = "a.b" },
-      { wait = true })
-    assert.is_nil(response)
-    assert.equal("401 Missing or invalid API key", message)
-    assert.equal("AuthenticationError", err.name)
-    assert.equal(message, err.message)
-    assert.equal(message, tostring(err))
+    local err = h.assert_error("AuthenticationError",
+      "401 Missing or invalid API key",
+      client.events.capture({ name = "a.b" }, { wait = true }))
     assert.equal(401, err.status)
     assert.equal("/capture", err.path)
     assert.same({ error = "Missing or invalid API key" }, err.body)
@@ -53,11 +49,9 @@ describe("wait", function()
     local client = seerstack.new {
       api_key = "sk_test_silent", base_url = silent.url, exit_timeout = 0,
     }
-    local response, message, err = client.events.capture({ name = "a.b" },
-      { wait = true, timeout = 0.1, max_retries = 0 })
-    assert.is_nil(response)
-    assert.equal("APITimeoutError", err.name)
-    assert.equal(message, err.message)
+    local message, err = h.assert_failure("APITimeoutError",
+      client.events.capture({ name = "a.b" },
+        { wait = true, timeout = 0.1, max_retries = 0 }))
     assert.not_equal("", message)
     assert.is_nil(err.status)
     assert.is_nil(err.headers)
@@ -86,10 +80,9 @@ describe("wait", function()
     local client = seerstack.new {
       api_key = "sk_test_gone", base_url = gone.url, exit_timeout = 0,
     }
-    local response, message, err = client.events.capture({ name = "a.b" },
-      { wait = true, max_retries = 0 })
-    assert.is_nil(response)
-    assert.equal("APIConnectionError", err.name)
+    local message, err = h.assert_failure("APIConnectionError",
+      client.events.capture({ name = "a.b" },
+        { wait = true, max_retries = 0 }))
     assert.not_equal("", message)
     assert.is_nil(err.status)
   end)

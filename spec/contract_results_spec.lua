@@ -140,10 +140,8 @@ describe("Other paths:", function()
       "", "p", "//other.example/p", "http://other.example/p", "/a b", "/a#b",
       "/a\\b", "/a\r\nX: y",
     } do
-      local result, message, err = x.client:post(path, {})
-      assert.is_nil(result)
-      assert.matches("^path: ", message)
-      assert.equal("ValidationError", err.name)
+      h.assert_error_like("ValidationError", "^path: ",
+        x.client:post(path, {}))
     end
     assert.equal(0, x.client:stats().accepted)
   end)

@@ -159,13 +159,9 @@ describe("an error's name", function()
   for status, name in pairs(NAMES) do
     it("is " .. name .. " for " .. status, function()
       api:config { fail_status = status, fail_count = 1 }
-      local response, message, err = client.events.capture({ name = "a.b" },
-        { wait = true, max_retries = 0 })
-      assert.is_nil(response)
-      assert.equal(status .. " Failure asked for", message)
-      assert.equal(name, err.name)
-      assert.equal(message, err.message)
-      assert.equal(message, tostring(err))
+      local err = h.assert_error(name, status .. " Failure asked for",
+        client.events.capture({ name = "a.b" },
+          { wait = true, max_retries = 0 }))
       assert.equal(status, err.status)
       assert.same({ error = "Failure asked for" }, err.body)
       assert.equal("application/json", err.headers["content-type"])

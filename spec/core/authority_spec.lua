@@ -43,10 +43,7 @@ end
 -- Neither a waited-for request nor a queued event arrives.
 local function assert_distrusts(client, server)
   local before = (server or api):status().requests
-  local response, message, err = deliver(client)
-  assert.is_nil(response)
-  assert.equal("APIConnectionError", err.name)
-  assert.equal(message, err.message)
+  local message, err = h.assert_failure("APIConnectionError", deliver(client))
   assert.not_equal("", message)
   assert.is_nil(err.status)
   client.events.capture { name = "never" }

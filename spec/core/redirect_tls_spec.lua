@@ -114,13 +114,9 @@ describe("a redirect from https to http", function()
       } do
         api:reset()
         redirect(status, to)
-        local response, message, err =
-          waiting(api.tls_url).events.capture(EVENT)
-        assert.is_nil(response)
-        assert.equal(status .. " redirect from https to http refused",
-          message)
-        assert.equal("APIStatusError", err.name)
-        assert.equal(message, err.message)
+        local err = h.assert_error("APIStatusError",
+          status .. " redirect from https to http refused",
+          waiting(api.tls_url).events.capture(EVENT))
         assert.equal(status, err.status)
         assert.equal(to, err.headers.location)
         assert.same({ error = "Failure asked for" }, err.body)

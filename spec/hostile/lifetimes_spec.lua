@@ -256,9 +256,8 @@ describe("when", function()
           end,
           logger = raise, on_error = raise, log_level = "off",
         }
-        local ok, message, err = client.events.capture { name = "bad" }
-        assert.is_nil(ok)
-        assert.equal("DroppedError", err.name)
+        local message = h.assert_failure("DroppedError",
+          client.events.capture { name = "bad" })
         assert.is_true(message:find("before_send failed", 1, true) == 1)
         assert.is_true(#message <= 400)
         assert.is_true(client.events.capture { name = "good" })

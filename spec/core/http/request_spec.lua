@@ -165,12 +165,10 @@ describe("a redirect to the same origin", function()
   it("gives the last answer's error, with the path that was asked for",
     function()
       local future = x.client.events.capture(EVENT, h.merge(OF_REQUEST))
-      local response, message, err = settle(future, {
-        { 307, location "/other" }, { 422, nil, '{"error":"no"}' },
-      })
-      assert.is_nil(response)
-      assert.equal("422 no", message)
-      assert.equal("UnprocessableEntityError", err.name)
+      local err = h.assert_error("UnprocessableEntityError", "422 no",
+        settle(future, {
+          { 307, location "/other" }, { 422, nil, '{"error":"no"}' },
+        }))
       assert.equal("/capture", err.path)
       assert.equal(1, h.adds_up(x.client).rejected)
     end)
