@@ -1,29 +1,15 @@
 local cjson = require "cjson"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 local MISSING = "the environment variable SEERSTACK_API_KEY is missing or "
   .. "empty; the option 'api_key' may be given instead"
 
-local api
-
-setup(function()
-  api = standin.start()
-end)
-
-teardown(function()
-  api:stop()
-end)
-
-before_each(function()
-  api:reset()
-end)
+local api = h.standin()
 
 -- Runs a program with `env` as its environment and returns its output, and
 -- what it wrote to the standard error.
 local function run(code, env)
-  local result = script.run {
+  local result = h.script.run {
     code = 'local seerstack = require "seerstack"\n' .. code,
     env = {
       SEERSTACK_API_KEY = env.key or false,
@@ -223,7 +209,7 @@ describe("configure", function()
 
   it("reads ca_file at once: the file may then be gone", function()
     local copy = os.tmpname()
-    shell.write(copy, shell.read(api.ca_file))
+    h.shell.write(copy, h.shell.read(api.ca_file))
     local output = run(([[
       local path = %q
       seerstack.configure { ca_file = path, base_url = %q }

@@ -1,8 +1,8 @@
-local bodies = require "spec.support.bodies"
 local cjson = require "cjson"
+local h = require "spec.helper"
 
-local assert_written = bodies.assert_written
-local load = rawget(_G, "loadstring") or load
+local assert_written = h.bodies.assert_written
+local load = h.load
 local jit = rawget(_G, "jit")
 local MAXINTEGER = rawget(math, "maxinteger") -- nil before Lua 5.3
 local MININTEGER = rawget(math, "mininteger")
@@ -21,15 +21,15 @@ describe("a number", function()
   it("that is minus zero keeps its sign", function()
     local minus = 0 / -1
     assert_written { minus, "-0.0", -0.0, "-0.0", -minus, "0" }
-    assert.equal(-math.huge, 1 / require "cjson".decode(bodies.value(minus)))
+    assert.equal(-math.huge, 1 / require "cjson".decode(h.bodies.value(minus)))
   end)
 
   it("that is minus zero is the key 0", function()
     local minus = 0 / -1
     assert_written { { [minus] = 1 }, '{"0":1}' }
     assert.equal('data: the keys 0 and "0" collide',
-      bodies.problem { [minus] = 1, ["0"] = 2 })
-    assert.matches('"%-0.0":2', bodies.value { [0] = 1, ["-0.0"] = 2 })
+      h.bodies.problem { [minus] = 1, ["0"] = 2 })
+    assert.matches('"%-0.0":2', h.bodies.value { [0] = 1, ["-0.0"] = 2 })
   end)
 
   it("has the fewest digits that read back", function()
@@ -54,7 +54,7 @@ describe("a number", function()
       numbers[#numbers + 1] = 10 ^ e
       numbers[#numbers + 1] = -(1 / 3) * 10 ^ e
     end
-    for i, text in ipairs(bodies.values(numbers)) do
+    for i, text in ipairs(h.bodies.values(numbers)) do
       assert.equal(numbers[i], tonumber(text))
       assert.equal(numbers[i], cjson.decode("[" .. text .. "]")[1])
     end
@@ -110,7 +110,7 @@ if jit then
 
     it("that refers to an int64_t is what that holds", function()
       local holder = ffi.new("int64_t[1]", 77)
-      assert.equal("77", bodies.value(ffi.cast("int64_t &", holder)))
+      assert.equal("77", h.bodies.value(ffi.cast("int64_t &", holder)))
     end)
 
     it("that is a NULL pointer is null", function()
@@ -133,7 +133,7 @@ if jit then
         literal "1i", ffi.cast("int64_t *", ffi.new "int64_t[1]"),
       } do
         assert.equal("data.v: a cdata cannot be sent",
-          bodies.problem { v = value })
+          h.bodies.problem { v = value })
       end
     end)
 
@@ -147,13 +147,13 @@ if jit then
         end,
       })
       assert.equal("data.v: a cdata cannot be sent",
-        bodies.problem { v = new(1) })
+        h.bodies.problem { v = new(1) })
       assert.equal(0, calls)
     end)
 
     it("cannot be a key", function()
       assert.equal("data: a cdata cannot be a key",
-        bodies.problem { [literal "1LL"] = true })
+        h.bodies.problem { [literal "1LL"] = true })
     end)
   end)
 end

@@ -1,11 +1,11 @@
 -- Options that change while they are read: a finalizer runs at any time. Each
 -- is read once, so it is as it was before, or as it is after and wrong.
 
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 describe("options", function()
   it("may be changed by a finalizer while they are read", function()
-    local result = script.run { code = [[
+    local result = h.script.run { code = [[
       local seerstack = require "seerstack"
       local function with_finalizer(f)
         if not newproxy then

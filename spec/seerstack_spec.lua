@@ -1,12 +1,5 @@
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-
-local function run(code)
-  local result = script.run { code = code }
-  assert.equal(0, result.status, result.stderr)
-  assert.equal("", result.stderr)
-  return result.stdout
-end
 
 describe("the module", function()
   it("has its functions and values, and nothing else", function()
@@ -33,7 +26,7 @@ describe("the module", function()
   end)
 
   it("sets no global", function()
-    assert.equal("", run [[
+    assert.equal("", h.run [[
       local before = {}
       for name in pairs(_G) do before[name] = true end
       require "seerstack"
@@ -44,7 +37,7 @@ describe("the module", function()
   end)
 
   it("loads lua-cjson and changes none of its settings", function()
-    assert.equal("true\n", run [[
+    assert.equal("true\n", h.run [[
       local cjson = require "cjson"
       local function settings()
         local text = {}
@@ -66,7 +59,7 @@ describe("the module", function()
 
   it("needs no global require", function()
     for _, before in ipairs { "", "require 'cjson'" } do
-      assert.equal("table\ttable\n", run(before .. [[
+      assert.equal("table\ttable\n", h.run(before .. [[
 
         local load = require
         require = function() error("disabled", 0) end
@@ -80,7 +73,7 @@ describe("the module", function()
   end)
 
   it("says where it has looked for lua-cjson", function()
-    local output = run [[
+    local output = h.run [[
       local path = package.cpath
       package.cpath, package.path = path:match "[^;]*seer[^;]*"
         or path:match "[^;]+", "/none/?.lua"
@@ -100,13 +93,13 @@ describe("the module", function()
     } do
       assert.equal("false\tseerstack: the module 'cjson' is not lua-cjson 2.0 "
         .. "or newer: '" .. member .. "' is missing\n",
-        run("package.loaded.cjson = " .. what
+        h.run("package.loaded.cjson = " .. what
           .. "\nprint(pcall(require, 'seerstack'))"))
     end
   end)
 
   it("raises, naming it, when lua-cjson cannot be loaded", function()
-    local output = run [[
+    local output = h.run [[
       package.loaded.cjson = nil
       package.preload.cjson = function() error("no cjson here") end
       print(pcall(require, "seerstack"))
@@ -115,7 +108,7 @@ describe("the module", function()
   end)
 
   it("may be loaded anew: clients of both are clients", function()
-    assert.equal("true\ttrue\ttrue\ttrue\n", run [[
+    assert.equal("true\ttrue\ttrue\ttrue\n", h.run [[
       local first = require "seerstack"
       local options = { api_key = "sk_x", base_url = "http://127.0.0.1:1" }
       local old = first.new(options)

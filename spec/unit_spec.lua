@@ -1,4 +1,4 @@
-local shell = require "dev.shell"
+local h = require "spec.helper"
 
 -- The program that `make test-unit` runs, from the same build as the module:
 -- with a sanitizer, if that has one.
@@ -15,7 +15,7 @@ end
 describe("in the core", function()
   for title in run "--list":gmatch "[^\n]+" do
     it(title, function()
-      local output = run(shell.quote(title))
+      local output = run(h.shell.quote(title))
       assert.equal("1 passed, 0 failed\n", output)
     end)
   end

@@ -1,10 +1,7 @@
 -- What the value of each option may be, wherever the option can be given.
 
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local rows = require "spec.support.rows"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
 
 -- It stands in wrong values, and in no message about them.
 local SECRET = "s3cr3t0123456789abcdef"
@@ -13,13 +10,13 @@ local PEM = "-----BEGIN CERTIFICATE-----\n" .. SECRET
   .. "\n-----END CERTIFICATE-----\n"
 local CERTIFICATES = os.tmpname()
 
-setup(function() shell.write(CERTIFICATES, PEM) end)
+setup(function() h.shell.write(CERTIFICATES, PEM) end)
 
 teardown(function() os.remove(CERTIFICATES) end)
 
 -- Nothing listens there, and nothing is sent.
 local function new(options)
-  return seerstack.new(merged({
+  return seerstack.new(h.merge({
     api_key = "sk_test_values", base_url = "http://127.0.0.1:1",
     exit_timeout = 0,
   }, options))
@@ -203,7 +200,7 @@ end
 -- wrong values: a new option without any fails.
 local function for_each_misuse(array, cases, f)
   local seen = {}
-  for _, row in ipairs(rows.of(array)) do
+  for _, row in ipairs(h.rows.of(array)) do
     local name = row.name
     if not seen[name] then
       seen[name] = true
@@ -268,10 +265,8 @@ describe("with_options", function()
       [{ future = true }] = "unknown option 'future'",
       [{ true }] = "unknown option: a number as its name",
     } do
-      local ok, message = pcall(client.with_options, client, argument)
-      assert.is_false(ok)
-      assert.equal("bad argument #1 to 'with_options' (" .. said .. ")",
-        message)
+      h.assert_raises("bad argument #1 to 'with_options' (" .. said .. ")",
+        client.with_options, client, argument)
     end
     assert.is_false((pcall(client.with_options, client)))
   end)
@@ -401,7 +396,7 @@ end)
 
 describe("without options", function()
   it("a client sends, and adds nothing to what it sends", function()
-    local x = exchange.open()
+    local x = h.open()
     assert.is_true(x.client.events.capture { name = "a", timestamp = "t" })
     x:settle()
     assert.is_true(x.client.users.identify { user_id = "u" })

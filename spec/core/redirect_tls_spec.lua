@@ -1,15 +1,13 @@
 -- Redirects of waited-for requests between http and https.
 
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local tunnel = require "spec.support.tunnel"
+local h = require "spec.helper"
 
-local location = exchange.location
+local location = h.location
 
 local EVENT = { name = "a.b" }
 
-local api, impostor = fixture.standin(), fixture.standin()
-local x, other = fixture.exchange(), fixture.server()
+local api, impostor = h.standin(), h.standin()
+local x, other = h.exchange(), h.each_server()
 
 before_each(function()
   api:config { key = x.key }
@@ -36,7 +34,7 @@ end
 local function start_at_http(status, to, lead)
   x.client = waiting(lead and "http://localhost:" .. lead.port or x.url)
   local future = x.client.events.capture(EVENT, { future = true })
-  return x:get(future, exchange.sequence { { status, location(to) } },
+  return x:get(future, h.sequence { { status, location(to) } },
     lead and function() lead:step() end)
 end
 
@@ -52,7 +50,7 @@ describe("a redirect from http to https", function()
   end)
 
   it("goes without the key though host and port are the same", function()
-    local both = tunnel.new { plain = x.server.port, tls = api.tls_port }
+    local both = h.tunnel.new { plain = x.server.port, tls = api.tls_port }
     local _, _, err = start_at_http(307,
       "https://localhost:" .. both.port .. "/capture", both)
     both:close()
@@ -116,13 +114,9 @@ describe("a redirect from https to http", function()
       } do
         api:reset()
         redirect(status, to)
-        local response, message, err =
-          waiting(api.tls_url).events.capture(EVENT)
-        assert.is_nil(response)
-        assert.equal(status .. " redirect from https to http refused",
-          message)
-        assert.equal("APIStatusError", err.name)
-        assert.equal(message, err.message)
+        local err = h.assert_error("APIStatusError",
+          status .. " redirect from https to http refused",
+          waiting(api.tls_url).events.capture(EVENT))
         assert.equal(status, err.status)
         assert.equal(to, err.headers.location)
         assert.same({ error = "Failure asked for" }, err.body)
@@ -144,7 +138,7 @@ describe("a redirect from https to http", function()
       assert.is_nil((other:accept(0)))
       api:config { fail_status = false }
       assert.is_true(client:flush(10))
-      assert.equal(1, exchange.adds_up(client).delivered)
+      assert.equal(1, h.adds_up(client).delivered)
       assert.equal(1, api:count())
     end)
 end)

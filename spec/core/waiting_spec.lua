@@ -1,26 +1,21 @@
 -- What happens to threads and processes in the middle of a wait, or of the
 -- sender's work: nobody else may come to wait for it.
 
-local expect = require "spec.support.expect"
-local fixture = require "spec.support.fixture"
-local no_leaks = require "spec.support.no_leaks"
-local merged = require "spec.support.merged"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 -- Sanitizers do not survive that a thread of theirs is torn out of the middle.
 local it_unsanitized = os.getenv "SANITIZER" and pending or it
 
 describe("a wait", function()
-  local api = fixture.own_standin { delay = 8 }
+  local api = h.own_standin { delay = 8 }
 
   local function run(code, env)
-    return script.run {
+    return h.script.run {
       code = [[
         local native = require "seer_spec_native"
         local seerstack = require "seerstack"
       ]] .. code,
-      env = script.environment(api.url, api.key, merged(no_leaks, env)),
+      env = h.environment(api.url, api.key, h.merge(h.NO_LEAKS, env)),
       timeout = 20,
     }
   end
@@ -35,7 +30,7 @@ describe("a wait", function()
           client:flush(30)
         ]]):format(thread))
         assert.equal(7, result.status)
-        expect.in_time(result, 6)
+        h.assert_in_time(result, 6)
       end)
   end
 
@@ -53,7 +48,7 @@ describe("a wait", function()
     ]]
     assert.matches("not delivered before exit", result.stderr)
     assert.equal(0, result.status)
-    expect.in_time(result, 6)
+    h.assert_in_time(result, 6)
   end)
 
   it_unsanitized("without a thread survives a cancellation in a step",
@@ -73,7 +68,7 @@ describe("a wait", function()
         assert(client:stats().pending == 1)
       ]]
       assert.equal(0, result.status, result.stderr)
-      expect.in_time(result, 8)
+      h.assert_in_time(result, 8)
     end)
 
   it_unsanitized("keeps no child waiting that was made without handlers",
@@ -94,23 +89,23 @@ describe("a wait", function()
         end
       ]]
       assert.equal(0, result.status)
-      expect.in_time(result, 5)
+      h.assert_in_time(result, 5)
     end)
 end)
 
 describe("the sender", function()
-  local api = fixture.own_standin()
+  local api = h.own_standin()
 
   local function run(library, env, ending)
-    return script.run {
+    return h.script.run {
       code = [[
         local client = require "seerstack".new { max_retries = 0 }
         client.events.capture { name = "a" }
         ]] .. (ending or 'require "socket".sleep(15)') .. [[
 
       ]],
-      env = script.environment(api.url, api.key, merged(no_leaks, env,
-        { LD_PRELOAD = preload(library) })),
+      env = h.environment(api.url, api.key, h.merge(h.NO_LEAKS, env,
+        { LD_PRELOAD = h.preload(library) })),
       timeout = 20,
     }
   end
@@ -119,18 +114,18 @@ describe("the sender", function()
     function()
       local result = run("crash", { SEER_CRASH = "fork" })
       assert.equal(11, result.signal)
-      expect.in_time(result, 6)
+      h.assert_in_time(result, 6)
     end)
 
   it_unsanitized("that crashes ends the process, whose handler exits",
     function()
       local result = run("crash", { SEER_CRASH = "exit" })
       assert.equal(9, result.status)
-      expect.in_time(result, 6)
+      h.assert_in_time(result, 6)
     end)
 
   it_unsanitized("lets a sandbox answer the calls that it traps", function()
-    expect.ended_well(run("forbidden", nil, "assert(client:flush(15))"))
+    h.ended_well(run("forbidden", nil, "assert(client:flush(15))"))
     assert.equal(1, api:count())
   end)
 end)

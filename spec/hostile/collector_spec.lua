@@ -1,11 +1,10 @@
 -- The collector at every moment at which it can run, and what finalizers do
 -- then.
 
-local fixture = require "spec.support.fixture"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 describe("the collector", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   -- All that the module does, in one program.
   local SCENARIO = [=[
@@ -104,9 +103,9 @@ describe("the collector", function()
   ]=]
 
   local function run(code)
-    local result = script.run {
+    local result = h.script.run {
       code = code,
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
       timeout = 300,
     }
     assert.equal("", (result.stderr:gsub("seerstack: [^\n]*\n", "")))

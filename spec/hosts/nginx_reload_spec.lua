@@ -1,11 +1,12 @@
 -- examples/nginx under load: when nginx has stopped, what was captured has
 -- arrived, to the last event.
 
-local fixture = require "spec.support.fixture"
-local count = require "spec.support.nginx_count"
+local h = require "spec.helper"
+
+local count = h.nginx_count
 
 describe("nginx under load", function()
-  local api = fixture.own_standin({ keep = false }, count.clean_up)
+  local api = h.own_standin({ keep = false }, count.clean_up)
   local load
 
   -- A queue that can be delivered in time on a slow machine, too.
