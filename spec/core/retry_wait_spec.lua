@@ -195,6 +195,14 @@ describe("a waited-for request", function()
       assert.equal(status .. " redirect to what is no http or https URL\t"
         .. "APIStatusError\n", printed)
       assert.is_nil(second)
+      printed, _, second = redirect(status, "/" .. ("x"):rep(5000))
+      assert.equal(status .. " redirect to a URL too long\tAPIStatusError\n",
+        printed)
+      assert.is_nil(second)
+      printed, _, second = redirect(status, "http://user@127.0.0.1/x")
+      assert.equal(status .. " redirect to a URL with user information\t"
+        .. "APIStatusError\n", printed)
+      assert.is_nil(second)
     end
   end)
 end)

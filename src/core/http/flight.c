@@ -53,8 +53,10 @@ static bool board(seer_flight *f, int port) {
   f->port = port;
   f->reused = opened != NULL && opened->used;
   f->stale = f->reused && is_doubtful(opened, f->site);
-  if (opened != NULL)
+  if (opened != NULL) {
+    f->alive_at = opened->alive_at;
     opened->used = true;
+  }
   return !f->stale;
 }
 

@@ -31,15 +31,16 @@ typedef struct seer_flight {
   int64_t began, deadline;
   uint64_t timeouts; /* of the site, when it took off */
   long connect_timeout;
-  int port;       /* our end's, of the connection */
-  bool reused;    /* the connection has carried a request before */
-  bool stale;     /* it was not to carry this one */
-  bool fresh;     /* none that has been used is to be taken */
-  bool hurried;   /* its deadline was brought forward */
-  bool exhausted; /* no descriptor was left for a socket */
-  bool thorough;  /* all of the answer will be read */
-  bool connected; /* counted in site->connected */
-  bool got;       /* its handle was used for a GET */
+  int port;         /* our end's, of the connection */
+  int64_t alive_at; /* when that had last answered, by seer_clock_boot */
+  bool reused;      /* the connection has carried a request before */
+  bool stale;       /* it was not to carry this one */
+  bool fresh;       /* none that has been used is to be taken */
+  bool hurried;     /* its deadline was brought forward */
+  bool exhausted;   /* no descriptor was left for a socket */
+  bool thorough;    /* all of the answer will be read */
+  bool connected;   /* counted in site->connected */
+  bool got;         /* its handle was used for a GET */
   char error[CURL_ERROR_SIZE];
   seer_handles *handles;
   struct seer_flight *next; /* among the idle, or those in the air */

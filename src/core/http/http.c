@@ -17,8 +17,9 @@
 struct seer_http {
   CURLM *multi;
   seer_flight *idle, *flying;
-  int64_t performed; /* when transfers were last moved on */
-  long count, most;  /* of those that fly */
+  int64_t performed;   /* when transfers were last moved on */
+  int64_t hurry_began; /* by seer_clock_boot; 0: there is none */
+  long count, most;    /* of those that fly */
   seer_handles handles;
   struct seer_http *next; /* among the abandoned */
 };
@@ -102,8 +103,11 @@ void seer_http_perform(seer_http *http) {
 
 void seer_http_hurry(seer_http *http) {
   int64_t patience = seer_clock_now() + PATIENCE;
+  if (http->hurry_began == 0)
+    http->hurry_began = seer_clock_boot();
   for (seer_flight *f = http->flying; f != NULL; f = f->next) {
-    if (!f->reused || f->hurried || f->incoming.status != 0)
+    if (!f->reused || f->hurried || f->incoming.status != 0 ||
+        f->alive_at >= http->hurry_began)
       continue;
     f->hurried = true;
     if (f->deadline > patience)

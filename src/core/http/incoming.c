@@ -87,21 +87,29 @@ static bool has_name(const seer_header *header, const char *name) {
   return i == header->name_length && name[i] == '\0';
 }
 
-char *seer_incoming_find(const seer_incoming *in, const char *name,
-                         char *value, size_t size) {
+static bool find(const seer_incoming *in, const char *name,
+                 seer_header *header) {
   const char *line = in->headers.data;
   const char *end = line != NULL ? line + in->headers.length : NULL;
+  while ((line = seer_header_read(header, line, end)) != NULL)
+    if (has_name(header, name))
+      return true;
+  return false;
+}
+
+bool seer_incoming_has(const seer_incoming *in, const char *name) {
   seer_header header;
-  while ((line = seer_header_read(&header, line, end)) != NULL) {
-    if (!has_name(&header, name))
-      continue;
-    if (header.value_length >= size)
-      return NULL;
-    memcpy(value, header.value, header.value_length);
-    value[header.value_length] = '\0';
-    return value;
-  }
-  return NULL;
+  return find(in, name, &header);
+}
+
+char *seer_incoming_find(const seer_incoming *in, const char *name,
+                         char *value, size_t size) {
+  seer_header header;
+  if (!find(in, name, &header) || header.value_length >= size)
+    return NULL;
+  memcpy(value, header.value, header.value_length);
+  value[header.value_length] = '\0';
+  return value;
 }
 
 void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {

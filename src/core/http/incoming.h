@@ -34,6 +34,9 @@ void seer_incoming_reset(seer_incoming *in, bool whole_body);
 bool seer_incoming_header(seer_incoming *in, const char *line, size_t length);
 bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length);
 
+/* Whether there is a header with this name, in lower case. */
+bool seer_incoming_has(const seer_incoming *in, const char *name);
+
 /* Copies a header's value, trimmed, into `value`; NULL if there is none or
    it is longer than `size` - 1. The name is in lower case. */
 char *seer_incoming_find(const seer_incoming *in, const char *name,

@@ -249,11 +249,14 @@ static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
                            const char *location, bool *leaves) {
   const char *current = seer_outgoing_url(out);
   int before, after;
-  if (from == NULL || to == NULL || current == NULL ||
-      curl_url_set(from, CURLUPART_URL, current, 0) != CURLUE_OK ||
-      curl_url_set(to, CURLUPART_URL, current, 0) != CURLUE_OK ||
-      curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER) !=
-          CURLUE_OK)
+  CURLUcode code = CURLUE_OUT_OF_MEMORY;
+  if (from != NULL && to != NULL && current != NULL &&
+      curl_url_set(from, CURLUPART_URL, current, 0) == CURLUE_OK &&
+      curl_url_set(to, CURLUPART_URL, current, 0) == CURLUE_OK)
+    code = curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER);
+  if (code == CURLUE_USER_NOT_ALLOWED)
+    return "redirect to a URL with user information";
+  if (code != CURLUE_OK)
     return "redirect to what is no http or https URL";
   before = is_secure(from);
   after = is_secure(to);
@@ -273,8 +276,10 @@ static const char *find_next(seer_outgoing *out, const seer_incoming *in,
   char location[4096];
   CURLU *from, *to;
   const char *refusal;
-  if (!seer_incoming_find(in, "location", location, sizeof location) ||
-      location[0] == '\0' || location[0] == '#')
+  if (!seer_incoming_find(in, "location", location, sizeof location))
+    return seer_incoming_has(in, "location") ? "redirect to a URL too long"
+                                             : "redirect without a location";
+  if (location[0] == '\0' || location[0] == '#')
     return "redirect without a location";
   if (out->redirects >= SEER_OUTGOING_REDIRECTS)
     return "too many redirects";
