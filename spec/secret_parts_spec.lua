@@ -152,3 +152,64 @@ describe("a good answer", function()
     assert.same({ a = "***", b = "hus" }, answer)
   end)
 end)
+
+describe("what a server says", function()
+  local SAYS = "bad\\nseerstack: error: forged \27[31m \194\155x"
+
+  it("is told without control characters, cut between characters", function()
+    local told = {}
+    local y = exchange.open {
+      logger = function(_, text) told[#told + 1] = text end,
+    }
+    y:capture "a"
+    y:settle(function()
+      return 400, nil, "no\nseerstack: error: forged \27[31m \194\155x"
+        .. ("\195\164"):rep(300)
+    end)
+    y.client:poll()
+    told[#told + 1] = y.client:stats().last_error
+    y:close()
+    assert.is_true(#told >= 2)
+    for _, text in ipairs(told) do
+      assert.is_nil(text:find "[%c\127]", text)
+      assert.is_nil(text:find("\194\155", 1, true), text)
+      assert.is_nil(text:gsub("\195\164", ""):find "[\128-\255]", text)
+    end
+  end)
+
+  it("is an error's message without control characters", function()
+    local _, message = ask({ api_key = x.key }, function()
+      return 400, nil, '{"error":"' .. SAYS .. '"}'
+    end)
+    assert.is_nil(message:find "%c", message)
+  end)
+end)
+
+describe("a short key", function()
+  it("is not among what was captured", function()
+    local client = require "seerstack".new { api_key = "abc",
+      test_mode = true }
+    client.events.capture { name = "a" }
+    assert.equal("Bearer ***",
+      client:captured()[1].headers.authorization)
+  end)
+end)
+
+describe("a cookie that a server sets", function()
+  it("is not logged, folded or with a space before the colon", function()
+    local told = {}
+    local y = exchange.open { log_level = "debug",
+      logger = function(_, text) told[#told + 1] = text end,
+    }
+    y:capture "a"
+    y:settle(function()
+      return "raw", "HTTP/1.1 200 OK\r\nSet-Cookie:\r\n one=crumble1\r\n"
+        .. "Set-Cookie : two=crumble2\r\nContent-Length: 2\r\n\r\n{}"
+    end)
+    y.client:poll()
+    y:close()
+    local text = table.concat(told, "\n")
+    assert.matches("Set%-Cookie: %*%*%*", text)
+    assert.is_nil(text:find("crumble", 1, true), text)
+  end)
+end)

@@ -222,17 +222,31 @@ static bool begins_object(const seer_outcome *outcome) {
   return i < outcome->body_length && outcome->body[i] == '{';
 }
 
+/* Pushes what a server says, which is not to forge a line of a log. */
+static void push_clean(lua_State *L, const char *text, size_t length) {
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  for (size_t i = 0; i < length; i++)
+    luaL_addchar(&buffer, seer_is_control(text[i]) ? ' ' : text[i]);
+  luaL_pushresult(&buffer);
+}
+
 /* Pushes the "error" of the decoded body at `body`, if it has that string,
    else the beginning of its text. */
 static void push_reason(lua_State *L, int body, const seer_outcome *outcome) {
+  size_t length;
   if (lua_istable(L, body)) {
     lua_getfield(L, body, "error");
-    if (lua_type(L, -1) == LUA_TSTRING)
+    if (lua_type(L, -1) == LUA_TSTRING) {
+      const char *text = lua_tolstring(L, -1, &length);
+      push_clean(L, text, length);
+      lua_remove(L, -2);
       return;
+    }
     lua_pop(L, 1);
   }
-  lua_pushlstring(L, outcome->body,
-                  seer_cut(outcome->body, outcome->body_length, TEXT_LIMIT));
+  push_clean(L, outcome->body,
+             seer_cut(outcome->body, outcome->body_length, TEXT_LIMIT));
 }
 
 /* Why there was no answer: what libcurl says, or what is known anyway. */

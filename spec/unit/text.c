@@ -222,6 +222,45 @@ static void knows_secret_lines(void) {
   }
 }
 
+static void masks_escapes(void) {
+  static const char secret[] = "k/e'y &<";
+  static const char *const forms[] = {"k/e'y &<",
+                                      "k\\/e'y \\u0026\\u003C",
+                                      "k%2fe%27y+%26%3c",
+                                      "k%2Fe'y%20%26%3C",
+                                      "k/e&#39;y &amp;&lt;",
+                                      "k&#x2F;e&#039;y &#38;&LT;"};
+  for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    char text[60];
+    size_t length = (size_t)snprintf(text, sizeof text, "<%s>", forms[i]);
+    CHECK(seer_mask(secret, text, length, false) == 5 &&
+          strcmp(text, "<***>") == 0);
+    length = (size_t)snprintf(text, sizeof text, "<%s", forms[i]);
+    CHECK(seer_mask(secret, text, length - 1, true) == 4 &&
+          strcmp(text, "<***") == 0);
+  }
+}
+
+static void parts_secrets(void) {
+  static const char *const parts[] = {"bob", "r", "abc==", "d"};
+  const char *rest = seer_block_secret(
+      "Authorization: Digest user=\"bob\", a=r,  n=\"\"; abc==, d");
+  size_t count = 0, length;
+  while (rest != NULL && (rest = seer_block_part(rest, &length)) != NULL) {
+    CHECK(count < 4 && strlen(parts[count]) == length &&
+          memcmp(rest, parts[count], length) == 0);
+    rest += length;
+    count++;
+  }
+  CHECK(count == 4);
+}
+
+static void masks_controls(void) {
+  char text[] = "a\r\n\x1B[1m\x7F \xC2\x9B \x9B \xC3\x9B \xE2\x82\x9B";
+  seer_mask_controls(text, sizeof text - 1);
+  CHECK(strcmp(text, "a   [1m       \xC3\x9B \xE2\x82\x9B") == 0);
+}
+
 static void reads_headers(void) {
   static const char text[] = "A:b\r\n\r\nno name\r\n:none\r\n"
                              "C \t:  d: e \r\nF:\nG: h";
@@ -275,5 +314,8 @@ const unit_test unit_text[] = {
     {"headers are read field by field",                              reads_headers          },
     {"a header line that is continued is one field",                 unfolds_headers        },
     {"texts are cut between characters",                             cuts_between_characters},
+    {"secrets are masked as URLs and HTML have them",                masks_escapes          },
+    {"a secret header's parts are secrets",                          parts_secrets          },
+    {"control characters are masked, other text is not",             masks_controls         },
     {NULL,                                                           NULL                   }
 };

@@ -19,6 +19,28 @@ describe("what libcurl says of a proxy", function()
     assert.truthy(text:find("proxy", 1, true), text)
     assert.is_nil(text:find("hunter2", 1, true), text)
   end)
+
+  it("is told without the login, however the URL is written", function()
+    for _, proxy in ipairs {
+      "http:/bob:hunter2@127.0.0.1:99999", "bob:hunter2@127.0.0.1:99999",
+      "http:///bob:hunter2@127.0.0.1:99999", "ftp://bob:hunter2@127.0.0.1",
+      "socks9:/bob:hunter2@127.0.0.1", "http:/bob:hunter2@no.invalid",
+    } do
+      local result = script.run {
+        env = script.environment("http://example.invalid", "sk_test_proxied", {
+          http_proxy = proxy, no_proxy = false, NO_PROXY = false,
+        }),
+        code = [[
+          local client = require "seerstack".new { exit_timeout = 0 }
+          print(client.events.capture({ name = "a" },
+            { wait = true, max_retries = 0 }))
+        ]],
+      }
+      local text = result.stdout .. result.stderr
+      assert.matches("nil", text)
+      assert.is_nil(text:find("hunter2", 1, true), text)
+    end
+  end)
 end)
 
 describe("an authority that was given for one key", function()

@@ -92,11 +92,31 @@ bool seer_block_is_secret(const char *name, size_t length) {
 
 const char *seer_block_secret(const char *line) {
   size_t name = name_length(SEER_BLOCK_HEADERS, line);
-  const char *value, *space;
+  const char *value;
+  size_t scheme;
   if (line[name] != ':' || !seer_block_is_secret(line, name))
     return NULL;
   value = line + name + 1;
   value += strspn(value, " \t");
-  space = is_among(line, name, logins) ? strrchr(value, ' ') : NULL;
-  return space != NULL ? space + 1 : value;
+  scheme = is_among(line, name, logins) ? strcspn(value, " \t") : 0;
+  if (scheme > 0 && value[scheme] != '\0')
+    value += scheme + strspn(value + scheme, " \t");
+  return value;
+}
+
+const char *seer_block_part(const char *secret, size_t *length) {
+  static const char around[] = " \t,;\"";
+  const char *equals;
+  for (;; secret += *length) {
+    secret += strspn(secret, around);
+    *length = strcspn(secret, around);
+    if (*length == 0 || secret[*length] != '"' || secret[*length - 1] != '=')
+      break; /* else it is the name of what is quoted */
+  }
+  equals = memchr(secret, '=', *length);
+  if (equals == NULL || equals + strspn(equals, "=") == secret + *length)
+    return *length > 0 ? secret : NULL;
+  equals++;
+  *length -= (size_t)(equals - secret);
+  return equals;
 }

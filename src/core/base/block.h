@@ -45,6 +45,11 @@ bool seer_block_is_secret(const char *name, size_t length);
    rest of the line. NULL if the line is another. */
 const char *seer_block_secret(const char *line);
 
+/* The first part of a secret or of what is left of it, which may be a secret
+   of its own: a cookie's value, or a parameter's. NULL when
+   there is none; the next is to be found behind it. */
+const char *seer_block_part(const char *secret, size_t *length);
+
 #pragma GCC visibility pop
 
 #endif

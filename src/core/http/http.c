@@ -1,10 +1,12 @@
 #include "core/http/http.h"
 
+#include "core/base/ascii.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 #include "core/http/flight.h"
 #include "core/http/trace.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +14,7 @@
 #error "libcurl 7.87 or newer is needed"
 #endif
 
+#define LONGEST 600   /* bytes of a message before it is cut */
 #define PATIENCE 1000 /* ms for a connection to show that it is alive */
 
 struct seer_http {
@@ -36,7 +39,7 @@ static seer_flight *take_flight(seer_http *http) {
   return f;
 }
 
-static void reset_flight(seer_flight *f, const seer_sending *sending) {
+static bool reset_flight(seer_flight *f, const seer_sending *sending) {
   memset(&f->transfer, 0, sizeof f->transfer);
   f->transfer.event = sending->event;
   f->site = sending->site;
@@ -44,8 +47,8 @@ static void reset_flight(seer_flight *f, const seer_sending *sending) {
   f->deadline = seer_clock_after(f->began, sending->timeout);
   f->thorough = sending->thorough;
   f->fresh = f->hurried = false;
-  seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
   seer_incoming_reset(&f->incoming, sending->thorough);
+  return seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
 }
 
 /* libcurl would keep connections by the number of transfers that are left, and
@@ -86,9 +89,8 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   if (sending->threadless && !sending->site->resolved &&
       sending->site->flying == 0)
     seer_site_look_up(sending->site);
-  reset_flight(f, sending);
   f->connect_timeout = (long)sending->connect_timeout;
-  if (launch(http, f))
+  if (reset_flight(f, sending) && launch(http, f))
     return &f->transfer;
   seer_http_recycle(http, &f->transfer);
   return NULL;
@@ -158,6 +160,24 @@ static const char *why_none(const seer_flight *f, CURLcode code) {
                           : curl_easy_strerror(code);
 }
 
+/* Sets the message. It is masked before it is cut, and ends with a whole
+   character. */
+static void say(seer_flight *f, const char *format, ...) {
+  char *message = f->transfer.message, text[LONGEST];
+  size_t length;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  length = strlen(text);
+  length = seer_outgoing_mask(&f->outgoing, text, length,
+                              length == sizeof text - 1);
+  seer_mask_controls(text, length);
+  length = seer_cut(text, length, sizeof f->transfer.message - 1);
+  memcpy(message, text, length);
+  message[length] = '\0';
+}
+
 static void conclude_failure(seer_flight *f, CURLcode code) {
   seer_transfer *t = &f->transfer;
   t->answer.status = 0; /* that of a redirect does not count */
@@ -169,19 +189,20 @@ static void conclude_failure(seer_flight *f, CURLcode code) {
     f->site->resolved = false; /* the address may be another by now */
   t->answer.should_retry = -1;
   t->answer.retry_after = SEER_NO_RETRY_AFTER;
-  int length =
-      snprintf(t->message, sizeof t->message, "%s", why_none(f, code));
-  seer_outgoing_mask(&f->outgoing, t->message, strlen(t->message),
-                     length >= (int)sizeof t->message);
+  say(f, "%s", why_none(f, code));
 }
 
-static void describe(seer_transfer *t) {
-  if (t->body_length > 0)
-    snprintf(t->message, sizeof t->message, "%d %.*s", t->answer.status,
-             (int)t->body_length, t->body);
+static void describe(seer_flight *f, const char *refusal) {
+  seer_transfer *t = &f->transfer;
+  int status = t->answer.status;
+  if (refusal != NULL)
+    t->answer.failure = SEER_FAILURE_REDIRECT;
+  if (refusal != NULL)
+    say(f, "%d %s", status, refusal);
+  else if (t->body_length > 0)
+    say(f, "%d %.*s", status, (int)t->body_length, t->body);
   else
-    snprintf(t->message, sizeof t->message, "%d status code (no body)",
-             t->answer.status);
+    say(f, "%d status code (no body)", status);
 }
 
 /* The headers are for somebody who reads it all, the body and the message
@@ -204,11 +225,7 @@ static void conclude_answer(seer_flight *f, const char *refusal) {
     t->body_length = seer_outgoing_mask(&f->outgoing, body->data, body->length,
                                         f->incoming.cut);
   }
-  describe(t);
-  if (refusal == NULL)
-    return;
-  t->answer.failure = SEER_FAILURE_REDIRECT;
-  snprintf(t->message, sizeof t->message, "%d %s", t->answer.status, refusal);
+  describe(f, refusal);
 }
 
 static seer_transfer *finish(seer_flight *f, CURLcode code) {

@@ -26,6 +26,7 @@ void seer_outgoing_clear(seer_outgoing *out) {
   free_urls(out);
   seer_buffer_clear(&out->lines);
   seer_buffer_clear(&out->path);
+  seer_secrets_clear(&out->secrets);
   free(out->nodes);
 }
 
@@ -40,7 +41,18 @@ static void write_key(seer_outgoing *out) {
     seer_id_text(out->event->id, value);
 }
 
-void seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
+/* The request's own secrets, with those of its site. */
+static bool find_secrets(seer_outgoing *out) {
+  const seer_special *special = seer_event_special(out->event);
+  seer_secrets_clear(&out->secrets);
+  if (special == NULL || special->headers == NULL)
+    return true;
+  return seer_site_add_secrets(&out->secrets, special->headers) &&
+         (out->secrets.count == 0 ||
+          seer_secrets_copy(&out->secrets, &out->site->secrets));
+}
+
+bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
                          const seer_event *event) {
   free_urls(out);
   out->site = site;
@@ -48,6 +60,7 @@ void seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
   out->foreign = out->get = false;
   out->redirects = 0;
   write_key(out);
+  return find_secrets(out);
 }
 
 /*
@@ -147,28 +160,22 @@ struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   return out->list;
 }
 
-/* Masks the request's own secrets that are longer than `most` bytes. */
-static size_t mask_own(const seer_outgoing *out, char *text, size_t length,
-                       bool cut, size_t most) {
-  const seer_special *special = seer_event_special(out->event);
-  const char *line = special != NULL ? special->headers : NULL;
-  for (; line != NULL && *line != '\0'; line = seer_block_next(line)) {
-    const char *secret = seer_block_secret(line);
-    if (secret != NULL && strlen(secret) > most)
-      length = seer_mask(secret, text, length, cut);
-  }
-  return length;
-}
-
-/* A secret may be a part of another one: the longer comes first. Those of the
-   site are in that order. */
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
                           bool cut) {
-  for (char *const *secret = out->site->secrets; *secret != NULL; secret++) {
-    length = mask_own(out, text, length, cut, strlen(*secret));
-    length = seer_mask(*secret, text, length, cut);
+  return seer_secrets_mask(out->secrets.count > 0 ? &out->secrets
+                                                  : &out->site->secrets,
+                           text, length, cut);
+}
+
+/* A header as it would go out; its secret is not shown, however short. */
+static void show_header(seer_buffer *out, const char *line) {
+  const char *secret = seer_block_secret(line);
+  if (secret == NULL || *secret == '\0') {
+    seer_buffer_append(out, line, strlen(line) + 1);
+  } else {
+    seer_buffer_append(out, line, (size_t)(secret - line));
+    seer_buffer_append(out, "***", sizeof "***");
   }
-  return mask_own(out, text, length, cut, SEER_SITE_LEAST_SECRET - 1);
 }
 
 void seer_outgoing_preview(const seer_site *site, const seer_event *event,
@@ -176,16 +183,17 @@ void seer_outgoing_preview(const seer_site *site, const seer_event *event,
   seer_outgoing request;
   const struct curl_slist *header;
   const char *url;
+  bool known;
   seer_outgoing_init(&request);
-  seer_outgoing_reset(&request, site, event);
+  known = seer_outgoing_reset(&request, site, event);
   url = seer_outgoing_url(&request);
   header = seer_outgoing_headers(&request);
-  if (url == NULL || header == NULL)
+  if (!known || url == NULL || header == NULL)
     out->error = SEER_BUFFER_NOMEM;
   else
     seer_buffer_append(out, url, strlen(url) + 1);
   for (; header != NULL; header = header->next)
-    seer_buffer_append(out, header->data, strlen(header->data) + 1);
+    show_header(out, header->data);
   seer_buffer_byte(out, '\0');
   if (!out->error)
     out->length = seer_outgoing_mask(&request, out->data, out->length, false);

@@ -33,12 +33,15 @@ typedef struct seer_outgoing {
   struct curl_slist *nodes; /* the part of it that is this request's own */
   size_t room;              /* nodes there is memory for */
   seer_buffer lines;        /* that these point into */
+  seer_secrets secrets;     /* if it has some; the site's are among them */
   seer_buffer path;         /* the URL, if it is this request's own */
 } seer_outgoing;
 
 void seer_outgoing_init(seer_outgoing *out);
 void seer_outgoing_clear(seer_outgoing *out);
-void seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
+
+/* False without memory to know its secrets: then it must not be used. */
+bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
                          const seer_event *event);
 
 /* Where it goes; NULL without memory. */

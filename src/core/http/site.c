@@ -35,25 +35,8 @@ static char *copy_block(const char *block) {
 ** Secrets.
 */
 
-/* The longest comes first: what is left of a secret that has another within
-   it would not be found any more. There is room: no block has a name twice,
-   so a site has two forms of its key, six of a login and four secret headers
-   at most. */
 static bool add_secret(seer_site *site, const char *secret) {
-  char *next;
-  if (strlen(secret) < SEER_SITE_LEAST_SECRET)
-    return true;
-  next = copy(secret);
-  if (next == NULL)
-    return false;
-  for (char **place = site->secrets; next != NULL; place++) {
-    char *here = *place;
-    if (here != NULL && strlen(here) >= strlen(next))
-      continue;
-    *place = next;
-    next = here;
-  }
-  return true;
+  return seer_secrets_add(&site->secrets, secret, strlen(secret));
 }
 
 static char *base64(const char *text) {
@@ -97,7 +80,7 @@ static bool add_login(seer_site *site, const char *user,
   added = add_coded(site, login) && add_secret(site, secret);
   if (password == NULL)
     login[strlen(user)] = '\0';
-  if (password != NULL || strlen(user) >= (size_t)2 * SEER_SITE_LEAST_SECRET)
+  if (password != NULL || strlen(user) >= (size_t)2 * SEER_SECRET_LEAST)
     added = added && add_secret(site, login);
   free(login);
   return added;
@@ -133,37 +116,31 @@ static bool add_proxy_secrets(seer_site *site) {
   return added;
 }
 
-static bool add_header_secrets(seer_site *site) {
-  const char *line = site->given_headers;
-  for (; *line != '\0'; line = seer_block_next(line)) {
-    const char *secret = seer_block_secret(line);
-    if (secret != NULL && !add_secret(site, secret))
+bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
+  for (; *block != '\0'; block = seer_block_next(block)) {
+    const char *secret = seer_block_secret(block);
+    size_t length = secret != NULL ? strlen(secret) : 0;
+    if (secret != NULL && !seer_secrets_add(secrets, secret, length))
       return false;
+    while (secret != NULL &&
+           (secret = seer_block_part(secret, &length)) != NULL) {
+      if (!seer_secrets_add(secrets, secret, length))
+        return false;
+      secret += length;
+    }
   }
   return true;
 }
 
-/* The key, and as it stands in a query. */
-static bool add_key(seer_site *site) {
-  char *escaped = curl_easy_escape(NULL, site->api_key, 0);
-  bool added =
-      escaped != NULL && add_secret(site, site->api_key) &&
-      (strcmp(escaped, site->api_key) == 0 || add_secret(site, escaped));
-  curl_free(escaped);
-  return added;
-}
-
 static bool add_secrets(seer_site *site) {
-  return (*site->api_key == '\0' || add_key(site)) &&
+  return add_secret(site, site->api_key) &&
          (*site->proxy == '\0' || add_proxy_secrets(site)) &&
-         add_header_secrets(site);
+         seer_site_add_secrets(&site->secrets, site->given_headers);
 }
 
 size_t seer_site_mask(const seer_site *site, char *text, size_t length,
                       bool cut) {
-  for (char *const *secret = site->secrets; *secret != NULL; secret++)
-    length = seer_mask(*secret, text, length, cut);
-  return length;
+  return seer_secrets_mask(&site->secrets, text, length, cut);
 }
 
 /*
@@ -373,8 +350,7 @@ void seer_site_free(seer_site *site) {
     return;
   curl_slist_free_all(site->list);
   curl_slist_free_all(site->addresses);
-  for (int i = 0; i < SEER_SITE_SECRETS; i++)
-    free(site->secrets[i]);
+  seer_secrets_clear(&site->secrets);
   for (int i = 0; i < SEER_ROWS; i++)
     free(site->urls[i]);
   free(site->base_url);

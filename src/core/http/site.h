@@ -11,6 +11,7 @@
 
 #include "core/base/buffer.h"
 #include "core/base/kinds.h"
+#include "core/base/mask.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,9 +20,6 @@
 struct curl_slist;
 
 #pragma GCC visibility push(hidden)
-
-#define SEER_SITE_SECRETS 13     /* at most, with a NULL after the last */
-#define SEER_SITE_LEAST_SECRET 4 /* bytes: a shorter one stands anywhere */
 
 typedef struct seer_site seer_site;
 
@@ -39,13 +37,13 @@ struct seer_site {
   struct curl_slist *addresses; /* of the host, as libcurl takes them */
   struct curl_slist *list;      /* of `headers` */
   char *api_key;
-  char *proxy;                      /* "": none */
-  char *no_proxy;                   /* "": none */
-  char *ca_file;                    /* NULL: libcurl's own */
-  char *ca_blob;                    /* NULL: none */
-  long http_version;                /* as libcurl names it */
-  int http_given;                   /* as it was given */
-  char *secrets[SEER_SITE_SECRETS]; /* to be masked; NULL after the last */
+  char *proxy;          /* "": none */
+  char *no_proxy;       /* "": none */
+  char *ca_file;        /* NULL: libcurl's own */
+  char *ca_blob;        /* NULL: none */
+  long http_version;    /* as libcurl names it */
+  int http_given;       /* as it was given */
+  seer_secrets secrets; /* to be masked */
   int connected;        /* transfers whose connection is established */
   int64_t connected_at; /* when one was last, or began to be */
   int flying;           /* transfers; this and the rest are the thread's */
@@ -100,6 +98,9 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options);
    with a zero. */
 size_t seer_site_mask(const seer_site *site, char *text, size_t length,
                       bool cut);
+
+/* Adds what is secret in a block of headers; false without memory. */
+bool seer_site_add_secrets(seer_secrets *secrets, const char *block);
 
 /* Whether a transfer of the site has been connected since `time`, or is
    still. With the lock held. */

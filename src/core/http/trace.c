@@ -1,7 +1,9 @@
 #include "core/http/trace.h"
 
+#include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/header.h"
+#include "core/base/mask.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -52,10 +54,15 @@ static void append_body(seer_buffer *out, const char *body, size_t length) {
   append(out, body, length);
 }
 
-/* The last byte of `text` is for the zero. */
+/* The last byte of `text` is for the zero. What was cut ends with a whole
+   character. */
 static void finish(const seer_outgoing *out, seer_buffer *line, char *text) {
-  text[line->length] = '\0';
-  seer_outgoing_mask(out, text, line->length, line->length == line->ceiling);
+  bool cut = line->length == line->ceiling;
+  size_t length = seer_outgoing_mask(out, text, line->length, cut);
+  if (cut && length == line->length)
+    length = seer_cut(text, length, length - 1);
+  seer_mask_controls(text, length);
+  text[length] = '\0';
 }
 
 static const char *url_of(seer_outgoing *out) {
