@@ -396,7 +396,10 @@ describe("a fork", function()
         ]=]
         native.thread(clients:format("native.lock()", "native.unlock()"))
         native.thread(clients:format("", ""))
-        for i = 1, 300 do
+        -- As many as a busy machine makes, for the host's lock is unfair.
+        local last, i = socket.gettime() + 10, 0
+        while i < 10 or i < 300 and socket.gettime() < last do
+          i = i + 1
           local future = client.events.capture({ name = "f" },
             { future = true })
           local pid = native.fork()
