@@ -1,17 +1,16 @@
 -- Events that cannot be sent, by programs that do not look at the result.
 
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 local function told_by(code)
-  local result = script.run {
+  local result = h.script.run {
     code = [[
       local client = require "seerstack".new {
         api_key = "sk_test_invalid", base_url = "http://127.0.0.1:1",
         exit_timeout = 0,
       }
     ]] .. code,
-    env = script.environment(false, false),
+    env = h.environment(false, false),
   }
   assert.equal(0, result.status)
   return result.stderr, result.stdout
@@ -43,7 +42,7 @@ seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
   end)
 
   it("is told the logger, and not who waits or wants no warning", function()
-    local x = exchange.open()
+    local x = h.open()
     local heard = {}
     local function logger(level, message)
       heard[#heard + 1] = level .. " " .. message
@@ -67,7 +66,7 @@ seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
   end)
 
   it("does not show the key in its name", function()
-    local x = exchange.open()
+    local x = h.open()
     local heard
     local client = x:new {
       api_key = "sk_test_in_name", logger = function(_, message)
@@ -86,7 +85,7 @@ describe("a field that may be meant as another", function()
   local NAME = "name: a non-empty string is required"
 
   local function problem(event, method)
-    local x = exchange.open()
+    local x = h.open()
     local space = method == "identify" and x.client.users or x.client.events
     local _, message = space[method or "capture"](event, { future = true })
     x:close()
@@ -146,7 +145,7 @@ seerstack: warn: identify: did you mean attributes by "traits"?; the event ]]
   end)
 
   it("is told nobody who wants no warnings", function()
-    local x = exchange.open()
+    local x = h.open()
     local heard = 0
     for _, level in ipairs { "error", "warn" } do
       local client = x:new {

@@ -158,7 +158,7 @@ describe("what a server says", function()
 
   it("is told without control characters, cut between characters", function()
     local told = {}
-    local y = exchange.open {
+    local y = h.open {
       logger = function(_, text) told[#told + 1] = text end,
     }
     y:capture "a"
@@ -198,7 +198,7 @@ end)
 describe("a cookie that a server sets", function()
   it("is not logged, folded or with a space before the colon", function()
     local told = {}
-    local y = exchange.open { log_level = "debug",
+    local y = h.open { log_level = "debug",
       logger = function(_, text) told[#told + 1] = text end,
     }
     y:capture "a"

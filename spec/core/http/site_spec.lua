@@ -26,8 +26,8 @@ describe("what libcurl says of a proxy", function()
       "http:///bob:hunter2@127.0.0.1:99999", "ftp://bob:hunter2@127.0.0.1",
       "socks9:/bob:hunter2@127.0.0.1", "http:/bob:hunter2@no.invalid",
     } do
-      local result = script.run {
-        env = script.environment("http://example.invalid", "sk_test_proxied", {
+      local result = h.script.run {
+        env = h.environment("http://example.invalid", "sk_test_proxied", {
           http_proxy = proxy, no_proxy = false, NO_PROXY = false,
         }),
         code = [[
