@@ -26,7 +26,7 @@ describe("what libcurl says of a proxy", function()
       "http:///bob:hunter2@127.0.0.1:99999", "ftp://bob:hunter2@127.0.0.1",
       "socks9:/bob:hunter2@127.0.0.1", "http:/bob:hunter2@no.invalid",
     } do
-      local result = h.h.script.run {
+      local result = h.script.run {
         env = h.environment("http://example.invalid", "sk_test_proxied", {
           http_proxy = proxy, no_proxy = false, NO_PROXY = false,
         }),
