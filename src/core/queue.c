@@ -436,6 +436,7 @@ void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
   seer_queue_forget_notices(queue, dead);
   queue->forks++;
   queue->accepted = queue->delivered = queue->rejected = queue->refused = 0;
+  queue->doubtful = 0;
   memset(queue->dropped_by, 0, sizeof queue->dropped_by);
   memset(queue->drops_told, 0, sizeof queue->drops_told);
   queue->last_error[0] = '\0';
