@@ -266,7 +266,7 @@ seerstack.null = nil
 ---@field status? integer
 ---The answer's, if there was one; see `seerstack.Http`.
 ---@field headers? table<string, string>
----The answer's: decoded if it is JSON, else as it came, cut at 64 KiB.
+---The answer's: decoded if it is JSON, else as it came, cut at 1 MiB.
 ---@field body? any
 ---`"/capture"`, `"/identify"` or a post's, of a request that was made.
 ---@field path? string
@@ -299,6 +299,9 @@ seerstack.null = nil
 ---Notices for `logger` and `on_error` that were lost, because more than 64
 ---for one of them were unheard, or events of more than `max_event_bytes`.
 ---@field missed integer
+---Of those delivered: answered with a 2xx, but with HTML or `success: false`,
+---as a captive portal does or what a wrong `base_url` leads to.
+---@field doubtful integer
 ---Calls that returned `QueueFullError`; not a part of `accepted`.
 ---@field refused integer
 ---@field invalid integer events that could not be sent, as their message says

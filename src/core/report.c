@@ -11,11 +11,12 @@
 #include <string.h>
 
 #define TEXT_LENGTH 600
+#define KEPT "events are kept and sent later"
 
-static seer_level level_of(seer_verdict verdict) {
+static seer_level level_of(seer_verdict verdict, bool doubtful) {
   switch (verdict) {
   case SEER_DELIVERED:
-    return SEER_INFO;
+    return doubtful ? SEER_WARN : SEER_INFO;
   case SEER_REJECTED:
     return SEER_ERROR;
   default:
@@ -23,10 +24,11 @@ static seer_level level_of(seer_verdict verdict) {
   }
 }
 
-static seer_trouble_kind kind_of(const seer_answer *answer,
+static seer_trouble_kind kind_of(const seer_transfer *transfer,
                                  seer_verdict verdict) {
+  const seer_answer *answer = &transfer->answer;
   if (verdict == SEER_DELIVERED)
-    return SEER_TROUBLE_OVER;
+    return transfer->doubtful ? SEER_TROUBLE_DOUBTFUL : SEER_TROUBLE_OVER;
   if (answer->status == 0)
     return SEER_TROUBLE_UNREACHABLE;
   if (answer->status == 429)
@@ -39,16 +41,24 @@ static seer_trouble_kind kind_of(const seer_answer *answer,
 static void write_text(char *text, size_t size, const seer_report *report,
                        const seer_transfer *transfer) {
   static const char *const whats[SEER_TROUBLES] = {
-      "no answer from",  "trouble at",        "refused by",
-      "rate limited by", "event rejected by", "delivering again to"};
+      "no answer from",     "trouble at",        "refused by",
+      "rate limited by",    "event rejected by", "doubtful answer from",
+      "delivering again to"};
+  static const char *const ends[SEER_TROUBLES] = {
+      KEPT,
+      KEPT,
+      KEPT,
+      KEPT,
+      "the event is lost",
+      "by its status the event is delivered, but is this the API?"};
   const char *what = whats[report->kind];
   const char *url = transfer->endpoint->base_url;
   if (report->level == SEER_INFO)
     snprintf(text, size, "%s %s", what, url);
   else
     snprintf(text, size, "%s %s: %s; %s", what, url, transfer->message,
-             report->level == SEER_ERROR ? "the event is lost"
-                                         : "events are kept and sent later");
+             report->level == SEER_ERROR ? ends[SEER_TROUBLE_REJECTED]
+                                         : ends[report->kind]);
 }
 
 /* Somebody who waits hears of trouble without this, but a future may have
@@ -69,8 +79,8 @@ seer_report seer_report_prepare(const seer_transfer *transfer,
   char text[TEXT_LENGTH];
   seer_report report;
   memset(&report, 0, sizeof report);
-  report.level = level_of(verdict);
-  report.kind = kind_of(&transfer->answer, verdict);
+  report.level = level_of(verdict, transfer->doubtful);
+  report.kind = kind_of(transfer, verdict);
   report.wanted = may_be_unheard(transfer->event->request) &&
                   settings->log_level >= (int64_t)report.level;
   if (!report.wanted || !settings->has_logger)

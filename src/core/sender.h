@@ -20,12 +20,13 @@
 typedef struct seer_stats {
   int64_t accepted, delivered, rejected, dropped, pending;
   int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
-  int64_t refused;                /* not accepted: the queue was full */
-  int64_t invalid;                /* could not be sent at all */
-  int64_t missed;                 /* notices for the callbacks */
-  int64_t retry_in;               /* ms until the next try; -1: not held */
-  char last_error[200];           /* "": none yet */
-  const char *sender;             /* "none", "running", "stopped" */
+  int64_t doubtful;     /* delivered, but the answer is not the API's */
+  int64_t refused;      /* not accepted: the queue was full */
+  int64_t invalid;      /* could not be sent at all */
+  int64_t missed;       /* notices for the callbacks */
+  int64_t retry_in;     /* ms until the next try; -1: not held */
+  char last_error[200]; /* "": none yet */
+  const char *sender;   /* "none", "running", "stopped" */
 } seer_stats;
 
 /* An empty queue that sends in the way of `site`, which is one of the

@@ -149,6 +149,7 @@ static int64_t learn(const seer_transfer *transfer,
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
   seer_report_decide(report, transfer, attempt,
                      level > 0 && endpoint->level == 0, now);
+  queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
   return due;

@@ -220,3 +220,67 @@ describe("a hostile server", function()
     assert.equal(100, h.adds_up(x.client).delivered)
   end)
 end)
+
+describe("a good status", function()
+  local GZIPPED = "\31\139\8\0\0\0\0\0\2\3"
+
+  local function deliver(bodies, options)
+    local told = {}
+    local own = h.open(h.merge({
+      logger = function(level, text)
+        told[#told + 1] = level .. " " .. text
+      end,
+      log_level = "warn", max_in_flight = 1,
+    }, options))
+    own:capture_many(#bodies)
+    local number = 0
+    local stats = own:settle(function()
+      number = number + 1
+      return 200, nil, bodies[number]
+    end)
+    own.client:poll()
+    own:close()
+    return stats, told
+  end
+
+  it("is doubted and told once when the body is not the API's", function()
+    local stats, told = deliver {
+      "<!doctype html><title>Sign in to WLAN</title>", '\n <p>', '{"a":1}', "",
+      '{ "success" : false }', '{"success":true,"x":"<"}',
+    }
+    assert.same({ 6, 3, 0 }, { stats.delivered, stats.doubtful,
+      stats.rejected })
+    assert.equal(1, #told)
+    assert.matches("^warn doubtful answer from http.*: 200 <!doctype html>"
+      .. "<title>Sign in", told[1])
+  end)
+
+  it("counts whatever the length of its JSON", function()
+    local long = ('{"success":true,"x":"%s"}'):format(("y"):rep(200000))
+    local own = h.open()
+    local future = own.client.events.capture({ name = "a" }, { future = true })
+    own:serve(function() return 200, nil, long end,
+      function() return future:done() end)
+    local response, message = future:get()
+    own:close()
+    assert.is_nil(message and message.name)
+    assert.equal(200000, #response.x)
+  end)
+
+  it("or a bad one may come with a compressed reason", function()
+    local reason = '{"error":"said in gzip"}'
+    -- One stored block: its length, and that inverted.
+    local body = GZIPPED .. "\1" .. string.char(#reason, 0, 255 - #reason, 255)
+      .. reason .. "\145\15\211\2" .. string.char(#reason, 0, 0, 0)
+    local own = h.open()
+    local future = own.client.events.capture({ name = "a" }, { future = true,
+      max_retries = 0 })
+    own:serve(function()
+      return 400, { ["Content-Encoding"] = "gzip" }, body
+    end, function() return future:done() end)
+    local _, message = future:get()
+    assert.is_nil(own.requests[1].headers["accept-encoding"])
+    own:close()
+    assert.equal("400 said in gzip", message)
+  end)
+end)

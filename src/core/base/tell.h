@@ -42,6 +42,7 @@ typedef enum seer_trouble_kind {
   SEER_TROUBLE_REFUSED,     /* 401, 404...: key, URL or plan is wrong */
   SEER_TROUBLE_LIMITED,     /* 429 */
   SEER_TROUBLE_REJECTED,    /* an event is at fault, and lost */
+  SEER_TROUBLE_DOUBTFUL,    /* delivered, by an answer that is not the API's */
   SEER_TROUBLE_OVER,        /* none: events are delivered again */
   SEER_TROUBLES
 } seer_trouble_kind;

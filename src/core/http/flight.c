@@ -98,6 +98,7 @@ static void disconnected(seer_flight *f, bool answered) {
 static bool set_permanent(seer_handles *handles, seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+         SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
          SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(ERRORBUFFER, f->error) &&

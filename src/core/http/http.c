@@ -212,7 +212,9 @@ static void conclude_answer(seer_flight *f, const char *refusal) {
   seer_transfer *t = &f->transfer;
   seer_buffer *headers = &f->incoming.headers, *body = &f->incoming.body;
   seer_incoming_judge(&f->incoming, &t->answer);
-  if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE)
+  t->doubtful = t->answer.failure == SEER_FAILURE_NONE &&
+                seer_incoming_is_doubtful(&f->incoming);
+  if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE && !t->doubtful)
     return;
   if (f->thorough && headers->length > 0) {
     t->headers = headers->data;

@@ -4,7 +4,8 @@
 #include "core/base/clock.h"
 #include "core/base/header.h"
 
-#define BODY_START 512          /* of an answer that nobody waits for */
+#define BODY_START 512          /* of an answer that nobody waits for... */
+#define ENDURED 65536u          /* ...of which more is read */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
 
 void seer_incoming_init(seer_incoming *in) {
@@ -77,7 +78,7 @@ bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length) {
   in->body_bytes += length;
   in->cut = in->cut || length > room;
   seer_buffer_append(&in->body, bytes, length < room ? length : room);
-  return in->body_bytes <= SEER_INCOMING_BODY;
+  return in->body_bytes <= (in->whole_body ? SEER_INCOMING_BODY : ENDURED);
 }
 
 static bool has_name(const seer_header *header, const char *name) {
@@ -110,6 +111,22 @@ char *seer_incoming_find(const seer_incoming *in, const char *name,
   memcpy(value, header.value, header.value_length);
   value[header.value_length] = '\0';
   return value;
+}
+
+bool seer_incoming_is_doubtful(const seer_incoming *in) {
+  static const char key[] = "\"success\"";
+  const char *at = in->body.data;
+  const char *end = at != NULL ? at + in->body.length : NULL;
+  while (at < end && seer_is_blank(*at))
+    at++;
+  if (at < end && *at == '<')
+    return true;
+  at = at < end ? memmem(at, (size_t)(end - at), key, sizeof key - 1) : NULL;
+  if (at == NULL)
+    return false;
+  for (at += sizeof key - 1; at < end && (seer_is_blank(*at) || *at == ':');)
+    at++;
+  return end - at >= 5 && memcmp(at, "false", 5) == 0;
 }
 
 void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {

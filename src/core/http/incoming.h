@@ -12,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define SEER_INCOMING_BODY 65536    /* kept, if somebody reads all of it */
+#define SEER_INCOMING_BODY 1048576  /* kept, if somebody reads all of it */
 #define SEER_INCOMING_HEADERS 16384 /* kept of any answer */
 
 typedef struct seer_incoming {
@@ -41,6 +41,10 @@ bool seer_incoming_has(const seer_incoming *in, const char *name);
    it is longer than `size` - 1. The name is in lower case. */
 char *seer_incoming_find(const seer_incoming *in, const char *name,
                          char *value, size_t size);
+
+/* Whether the body says that whoever gave a good status is not the API, or
+   has not done what was asked: HTML, or "success": false. */
+bool seer_incoming_is_doubtful(const seer_incoming *in);
 
 /* What the headers say about trying again. */
 void seer_incoming_judge(const seer_incoming *in, seer_answer *answer);

@@ -13,11 +13,12 @@
 #include <string.h>
 #include <strings.h>
 
-/* Expect is named for libcurl not to send it. */
+/* Expect is named for libcurl not to send it; nor is Accept-Encoding, but what
+   comes compressed is read. */
 const char seer_site_own_headers[] =
     "Accept: application/json\0"
     "Content-Type: application/json\0"
-    "User-Agent: Seerstack/Lua " SEER_VERSION "\0Expect:\0";
+    "User-Agent: Seerstack/Lua " SEER_VERSION "\0Expect:\0Accept-Encoding:\0";
 
 static char *copy(const char *text) {
   return strdup(text != NULL ? text : "");

@@ -17,6 +17,7 @@ typedef struct seer_transfer {
 
   seer_answer answer; /* these are valid when it has finished */
   int sent;           /* times that the request went over the wire */
+  bool doubtful;      /* a good status, but not the API's good answer */
   bool redirected;    /* seer_http_follow can go on */
   char *headers;      /* if thorough; owned by the transfer; or NULL */
   size_t headers_length;
