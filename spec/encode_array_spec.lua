@@ -68,7 +68,7 @@ describe("the marks of lua-cjson", function()
       local empty_array_mt = { __name = "empty_array_mt" }
       local empty_array = {}
       if debug.upvalueid then
-        empty_array = debug.upvalueid(function() return cjson end, 1)
+        empty_array = debug.upvalueid(function() return array_mt end, 1)
       end
       cjson.array_mt, cjson.empty_array_mt = array_mt, empty_array_mt
       cjson.empty_array = empty_array
