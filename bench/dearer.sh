@@ -15,7 +15,7 @@ dearer() { # size
   turns=$((figure / 20 / 6 + 1))
   rm -rf "$copy"
   mkdir -p "$copy"
-  cp -r Makefile src dev bench spec "$copy"
+  cp -r Makefile src dev checks bench spec "$copy"
   sed -i "/^static int capture(lua_State \*L) {/a\\
   for (volatile int turn = 0; turn < $turns; turn++)\\
     ;" "$copy/src/client.c"

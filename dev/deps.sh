@@ -1,11 +1,11 @@
 #!/bin/bash
-# Installs the Debian packages that are missing for a purpose: quickstart, for
-# the module and the stand-in; test, for all specs besides, the default; or one
-# of the cases below. Both for each Lua of LUAS. Calls no package manager when
-# all are there.
-#   LUAS="5.4 luajit" dev/deps.sh [PURPOSE]
+# shellcheck disable=SC2086
+# Installs the Debian packages that are missing, for each Lua of LUAS: those of
+# the module and the stand-in (quickstart), or else of all specs besides, and
+# of the cases below that are named. Calls no package manager when all are
+# there.
+#   LUAS="5.4 luajit" dev/deps.sh [PURPOSE...]
 set -eu
-purpose=${1:-test}
 
 # Of names that a | separates the first will do that is installed, or else that
 # the system offers. LuaJIT is the one that nginx's Lua module gets along with:
@@ -20,23 +20,32 @@ lua_packages() { # lua
 
 packages="gcc libc6-dev make pkg-config libcurl4-openssl-dev ca-certificates
   lua-cjson lua-socket nginx libnginx-mod-http-lua openssl"
-[ "$purpose" = quickstart ] ||
-  packages="$packages lua5.4 lua-sec lua-busted luarocks curl locales"
-case "$purpose" in
-lint) packages="$packages clang-format lua-check" ;;
-fuzz) packages="$packages clang-14|clang libclang-rt-14-dev|libclang-rt-dev" ;;
-hosts)
-  packages="$packages love xvfb xauth haproxy lighttpd
-    lighttpd-modules-lua apache2 neovim wrk"
-  ;;
-instructions) packages="$packages valgrind" ;;
-bench) packages="$packages valgrind nghttp2-client wrk lua-curl" ;;
-analyze) packages="$packages clang-tidy" ;;
-valgrind) packages="$packages valgrind libc6-dbg" ;;
-esac
+[ "$*" = quickstart ] ||
+  packages+=" lua5.4 lua-sec lua-busted luarocks curl locales"
+for purpose; do
+  case $purpose in
+  lint) packages+=" clang-format lua-check" ;;
+  fuzz) packages+=" clang-14|clang libclang-rt-14-dev|libclang-rt-dev" ;;
+  hosts)
+    packages+=" love xvfb xauth haproxy lighttpd lighttpd-modules-lua apache2
+      neovim wrk"
+    ;;
+  instructions) packages+=" valgrind" ;;
+  bench) packages+=" valgrind nghttp2-client wrk lua-curl" ;;
+  analyze) packages+=" clang-tidy" ;;
+  valgrind) packages+=" valgrind libc6-dbg" ;;
+  esac
+done
+
+# shellcheck disable=SC2046
+packages=$(printf '%s\n' $packages $(for lua in ${LUAS:-5.4}; do
+  lua_packages "$lua"
+done) | sort -u)
+there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' \
+  ${packages//|/ } 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
 
 installed() { # package
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+  case "$there" in *" $1 "*) ;; *) return 1 ;; esac
 }
 
 offered() { # package
@@ -44,9 +53,9 @@ offered() { # package
 }
 
 first() { # condition, names; fails if none meets it
-  local condition=$1 name
-  for name in $(echo "$2" | tr '|' ' '); do
-    if "$condition" "$name"; then
+  local name
+  for name in ${2//|/ }; do
+    if "$1" "$name"; then
       echo "$name"
       return
     fi
@@ -54,21 +63,13 @@ first() { # condition, names; fails if none meets it
   return 1
 }
 
-missing_of() { # names...
-  local names
-  for names; do
-    first installed "$names" >/dev/null || echo "$names"
-  done | sort -u
-}
-
-# shellcheck disable=SC2046,SC2086
-missing=$(missing_of $packages $(for lua in ${LUAS:-5.4}; do
-  lua_packages "$lua"
-done))
+missing=
+for names in $packages; do
+  first installed "$names" >/dev/null || missing+=" $names"
+done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-  # shellcheck disable=SC2086
   echo "There is no apt-get here. Needed is what these packages of" \
     "Debian contain:" $missing >&2
   exit 0
@@ -81,7 +82,7 @@ $as_root apt-get -qq update
 wanted=
 for names in $missing; do
   if name=$(first offered "$names"); then
-    wanted="$wanted $name"
+    wanted+=" $name"
   else
     echo "This system has no package $names." >&2
   fi
@@ -91,6 +92,5 @@ done
 # RUNLEVEL=1 keeps invoke-rc.d from starting nginx. Nothing is removed to make
 # room: what is in the way is named instead.
 echo "Installing:$wanted"
-# shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
   apt-get -qq install -y --no-install-recommends --no-remove $wanted >/dev/null

@@ -15,6 +15,7 @@ local seerstack = {}
 seerstack._VERSION = ""
 
 ---JSON's `null`, where nil would leave a field out. It equals `cjson.null`.
+---A NULL pointer of LuaJIT's, such as Tarantool's `box.NULL`, is null as well.
 ---@type lightuserdata
 seerstack.null = nil
 
@@ -80,6 +81,9 @@ seerstack.null = nil
 ---that the process waits at its end for what is undelivered; 0: do not wait.
 ---Default: `10`, or 4 in a process of nginx.
 ---@field exit_timeout? number
+---Seconds that the process waits at its end until any connection is
+---established, > 0; `exit_timeout` holds, too. Default: `2`.
+---@field exit_connect_timeout? number
 ---Requests a minute that the key is good for, 1 to 10^9, of which 95 % are
 ---used; `false`: no limit. Several processes have to divide it.
 ---Default: `1000`.
@@ -113,12 +117,14 @@ seerstack.null = nil
 ---`with_options` they are merged over the client's, of which `false` removes
 ---one. Default: `{}`.
 ---@field query? seerstack.Fields
----Merged under the `data` of each capture, whose own keys win. Default: none.
+---Merged under the `data` of each capture, whose own keys win. Its keys and
+---values are copied; of tables within, only `configure` makes copies. `{}`
+---takes back that of the first client in `with_options`. Default: none.
 ---@field default_data? table<string, any>
 ---Merged under the `attributes` of each identify. Default: none.
 ---@field default_attributes? table<string, any>
----Called inside `capture`, `identify` and `post`. When it raises or returns
----neither a table nor nil, the event is dropped and the call returns
+---Called inside `capture`, `identify`, and `post` with a body. When it raises
+---or returns neither a table nor nil, the event is dropped and the call returns
 ---`nil, message, err` with a `DroppedError`. `false`: none. Default: none.
 ---@field before_send? seerstack.BeforeSend|false
 ---Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
@@ -133,29 +139,34 @@ seerstack.null = nil
 ---also when that has an unknown value.
 ---@field log_level? "off"|seerstack.Level
 ---The proxy, such as `"http://user:password@host:3128"`: http (also without a
----scheme), https, socks4, socks4a, socks5 or socks5h; `false`: none. When
+---scheme, but for hosts called `ftp.x` and the like, of which libcurl guesses
+---others), https, socks4, socks4a, socks5 or socks5h; `false`: none. When
 ---given, neither the variables of the environment that name proxies count, nor
 ---`NO_PROXY`. Default: what they say.
 ---@field proxy? string|false
 ---A PEM file of the certificate authorities to trust, instead of the
----system's; raises if it cannot be read. Not together with `ca_blob`. Default:
----the environment variable `SSL_CERT_FILE`, else libcurl's.
+---system's; read at once, raises if it cannot be. Not together with `ca_blob`.
+---Default: the environment variable `SSL_CERT_FILE`, whose file is opened at
+---each connection, else libcurl's.
 ---@field ca_file? string
----The same as PEM text. Default: none.
+---The same as PEM text. Raises without `-----BEGIN CERTIFICATE-----`; what
+---else is wrong comes up as an `APIConnectionError`. Default: none.
 ---@field ca_blob? string
 ---`"2"` is over TLS only: plain http stays 1.1. Raises where libcurl has no
 ---HTTP/2. Default: `"1.1"`, from libcurl 8 on `"2"`.
 ---@field http_version? "1.1"|"2"
 ---`false` accepts and discards events: they are counted in
 ---`dropped_by.disabled`, and not looked at beyond being tables. A waited-for
----call gets `{}` and `{ headers = {} }`. Default: `true`.
+---call gets `{}` and `{ status = 204, headers = {} }`. A key or base URL in
+---the environment has to be right all the same. Default: `true`.
 ---@field enabled? boolean
 ---`true` opens no socket: events are checked and encoded, count as delivered,
 ---and are returned by `client:captured()`. A waited-for call gets
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
 ---Whether a thread may be started for this client; without one, `pump` sends,
----and whoever waits does. The host is then looked up when the client is made.
+---and whoever waits does. The host is then looked up when the client is made,
+---and again after it could not be reached.
 ---Default: `true`.
 ---@field thread? boolean
 
@@ -178,8 +189,9 @@ seerstack.null = nil
 ---@field query? seerstack.Fields
 ---1 to 255 bytes without control characters. Default: a random one.
 ---@field idempotency_key? string
----Merged over the event: `data` and `attributes` key by key, other fields are
----replaced. Default: none.
+---Merged over the event: `data` of a capture and `attributes` of an identify
+---key by key; other fields are replaced, and all of a `post`, whose body must
+---be an object or nil then. Default: none.
 ---@field extra_body? table<string, any>
 
 ---For a call that returns the answer.
@@ -200,7 +212,8 @@ seerstack.null = nil
 ---Named values: not an array.
 ---@field data? table<string, any>
 ---When it happened: an ISO 8601 string, sent as it is, or seconds since 1970
----UTC from 0 to 253402300799, fractions allowed. Default: now.
+---UTC from 0 to 253402300799, fractions allowed; no `int64_t` of LuaJIT's.
+---Default: now.
 ---@field timestamp? string|number
 ---@field [string] any
 
@@ -284,13 +297,14 @@ seerstack.null = nil
 ---@field pending integer
 ---@field dropped_by seerstack.Drops
 ---Notices for `logger` and `on_error` that were lost, because more than 64
----for one of them were unheard.
+---for one of them were unheard, or events of more than `max_event_bytes`.
 ---@field missed integer
 ---Of those delivered: answered with a 2xx, but with HTML or `success: false`,
 ---as a captive portal does or what a wrong `base_url` leads to.
 ---@field doubtful integer
 ---Calls that returned `QueueFullError`; not a part of `accepted`.
 ---@field refused integer
+---@field invalid integer events that could not be sent, as their message says
 ---The process's background thread; "none" before the first event, with
 ---`thread = false`, and where the system grants no thread.
 ---@field sender "none"|"running"|"stopped"
@@ -454,8 +468,9 @@ function Client:stats() end
 ---@return seerstack.Client
 function seerstack.new(options) end
 
----Sets the options of the default client; raises after its first use, and
----when an option is wrong. Called again, it replaces what it was told.
+---Sets the options of the default client; raises after its first use, until
+---it is closed, and when an option is wrong. Called again, it replaces what it
+---was told; after `close`, the next use makes a new client from it.
 ---@param options seerstack.Options
 function seerstack.configure(options) end
 

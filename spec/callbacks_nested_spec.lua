@@ -1,18 +1,9 @@
 -- What callbacks may do with the client that has called them, and with
 -- others.
 
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local function no()
   return 400, nil, "no"
@@ -20,8 +11,8 @@ end
 
 -- Gives the exchange a client with a callback.
 local function new(name, callback, options)
-  local all = merged({ [name] = callback, log_level = "off" }, options)
-  x.client = x:new(all)
+  local all = h.merge({ [name] = callback, log_level = "off" }, options)
+  x:use(all)
   return x.client
 end
 
@@ -47,16 +38,12 @@ local function assert_refused(path, results)
   assert.equal(path, results[3].path)
 end
 
-local function pack(...)
-  return { n = select("#", ...), ... }
-end
-
 -- Sends with a client in each of the ways there are; returns the results and
 -- the paths.
 local function send_all(client)
   local results, paths = {}, {}
   local function add(path, ...)
-    results[#results + 1], paths[#paths + 1] = pack(...), path
+    results[#results + 1], paths[#paths + 1] = h.pack(...), path
   end
   for _, options in ipairs { {}, { wait = true }, { future = true } } do
     add("/capture", client.events.capture({ name = "in.capture" }, options))
@@ -87,16 +74,14 @@ describe("inside before_send", function()
     end
     x:settle()
     assert.equal(3, #x.requests)
-    local stats = exchange.adds_up(x.client)
-    assert.equal(3, stats.accepted)
-    assert.equal(3, stats.delivered)
+    h.assert_counts(x.client, { accepted = 3, delivered = 3 })
   end)
 
   it("it cannot do so from another coroutine either", function()
     local result
     filter(function(event)
       coroutine.wrap(function()
-        result = pack(x.client.events.capture { name = "in" })
+        result = h.pack(x.client.events.capture { name = "in" })
       end)()
       return event
     end)
@@ -118,9 +103,9 @@ describe("inside before_send", function()
         x.client.events.capture { name = "a.b" }
         x:capture "again"
         x:settle()
-        local stats = exchange.adds_up(x.client)
-        assert.equal(2, stats.accepted)
-        assert.equal(i == 1 and 2 or 1, stats.delivered)
+        h.assert_counts(x.client, {
+          accepted = 2, delivered = i == 1 and 2 or 1,
+        })
       end
     end)
 
@@ -141,8 +126,8 @@ describe("inside before_send", function()
     x:serve(nil, function() return other:stats().pending == 0 end)
     assert.equal(4, #x.requests)
     assert.equal(3, count)
-    assert.equal(3, exchange.adds_up(other).delivered)
-    assert.equal(1, exchange.adds_up(x.client).delivered)
+    assert.equal(3, h.adds_up(other).delivered)
+    assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("two clients that send with each other come to an end", function()
@@ -169,7 +154,7 @@ describe("inside before_send", function()
     local flushed, polled, stats, name
     filter(function(event)
       if event.name == "last" then
-        flushed, polled = pack(x.client:flush(5)), pack(x.client:poll())
+        flushed, polled = h.pack(x.client:flush(5)), h.pack(x.client:poll())
         stats, name = x.client:stats(), tostring(x.client)
       end
       return event
@@ -190,7 +175,7 @@ describe("inside before_send", function()
       for _, options in ipairs { {}, { wait = true }, { future = true } } do
         local closed
         filter(function()
-          closed = pack(x.client:close(5))
+          closed = h.pack(x.client:close(5))
           return result or nil
         end)
         local nothing, message, err = x.client.events.capture(
@@ -199,7 +184,7 @@ describe("inside before_send", function()
         assert.is_nil(nothing)
         assert.equal("client is closed", message)
         assert.equal("ClosedError", err.name)
-        assert.equal(0, exchange.adds_up(x.client).accepted)
+        assert.equal(0, h.adds_up(x.client).accepted)
       end
     end
     assert.equal(0, #x.requests)
@@ -211,7 +196,7 @@ describe("inside before_send", function()
       filtered = event.name == "last" and x.client:poll() or filtered
       return event
     end, { on_error = function()
-      result = pack(x.client.events.capture { name = "in" })
+      result = h.pack(x.client.events.capture { name = "in" })
     end })
     x:capture "a.b"
     x:settle(no)
@@ -222,7 +207,6 @@ describe("inside before_send", function()
 
   it("the default client cannot be sent with, if it is the one", function()
     local child = x:child { code = [[
-      local seerstack = require "seerstack"
       seerstack.configure { before_send = function(event)
         for _, send in ipairs { seerstack.capture, seerstack.identify } do
           print(select(3, send { name = "in", user_id = "u" }).name)
@@ -247,15 +231,12 @@ describe("inside on_error", function()
       assert(x.client.events.capture(event))
     end)
     assert.equal(3, x.client:poll())
-    assert.equal(2, x:settle(exchange.sequence { { 400 } }).delivered)
+    assert.equal(2, x:settle(h.sequence { { 400 } }).delivered)
     assert.equal(1, x.client:poll())
     x:settle()
     assert.equal(0, x.client:poll())
     assert.equal(4, times)
-    local stats = exchange.adds_up(x.client)
-    assert.equal(7, stats.accepted)
-    assert.equal(3, stats.delivered)
-    assert.equal(4, stats.rejected)
+    h.assert_counts(x.client, { accepted = 7, delivered = 3, rejected = 4 })
   end)
 
   it("an event that displaces the next does not keep poll for ever",
@@ -274,7 +255,7 @@ describe("inside on_error", function()
       local made = x.client:poll()
       assert.equal(made, calls)
       assert.is_true(made >= 2)
-      assert.equal(2, exchange.adds_up(x.client).pending)
+      assert.equal(2, h.adds_up(x.client).pending)
     end)
 
   it("poll, flush, close and get make no further calls", function()
@@ -283,14 +264,13 @@ describe("inside on_error", function()
     lose(2, function()
       depth = depth + 1
       deepest = math.max(depth, deepest)
-      nested[#nested + 1] = pack(x.client:poll())
-      nested[#nested + 1] = pack(x.client:flush(0))
-      nested[#nested + 1] = pack(select(3, future:get(0)).name)
-      nested[#nested + 1] = pack(x.client:close(0))
+      nested[#nested + 1] = h.pack(x.client:poll())
+      nested[#nested + 1] = h.pack(x.client:flush(0))
+      nested[#nested + 1] = h.pack(select(3, future:get(0)).name)
+      nested[#nested + 1] = h.pack(x.client:close(0))
       depth = depth - 1
     end)
-    future = assert(x.client.events.capture({ name = "f" },
-      { future = true }))
+    future = x:ask("f")
     assert.equal(2, x.client:poll())
     assert.equal(1, deepest)
     assert.equal(8, #nested)
@@ -306,8 +286,8 @@ describe("inside on_error", function()
     local calls = 0
     lose(3, function()
       calls = calls + 1
-      closed = closed or pack(x.client:close(5))
-      after = pack(x.client.events.capture { name = "late" })
+      closed = closed or h.pack(x.client:close(5))
+      after = h.pack(x.client.events.capture { name = "late" })
     end)
     assert.equal(3, x.client:poll())
     assert.equal(3, calls)
@@ -318,7 +298,7 @@ describe("inside on_error", function()
   it("a call may wait for its answer", function()
     local child = x:child({ code = [[
       local client
-      client = require "seerstack".new {
+      client = seerstack.new {
         log_level = "off", on_error = function(err, event)
           print("lost", event.name, err.status)
           local response, http = client.events.capture(
@@ -330,8 +310,8 @@ describe("inside on_error", function()
       client.events.capture { name = "b" }
       print(client:flush(10), client:poll())
     ]] }, function(request)
-      if exchange.body_of(request).name == "again" then
-        return exchange.ok()
+      if h.body_of(request).name == "again" then
+        return h.ok()
       end
       return 400
     end)
@@ -343,7 +323,7 @@ describe("inside on_error", function()
 
   it("other clients make their own calls", function()
     local heard = 0
-    local other = x:new { log_level = "off", on_error = function()
+    local other = x:new { on_error = function()
       heard = heard + 1
     end }
     other.events.capture { name = "other" }
@@ -363,7 +343,7 @@ describe("a client whose finalizer is called inside", function()
       local function describe(result, message, err)
         print(tostring(result), type(err) == "table" and err.name or err)
       end
-      client = require "seerstack".new { ]] .. name .. [[ = function(...)
+      client = seerstack.new { ]] .. name .. [[ = function(...)
         getmetatable(client).__gc(client)
         ]] .. code .. [[
       end, exit_timeout = 0, ]] .. (options or "") .. [[ }

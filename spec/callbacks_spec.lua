@@ -1,22 +1,11 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- Gives the exchange a client that filters.
 local function filter(before_send, options)
-  local all = merged({ before_send = before_send, log_level = "off" }, options)
-  x.client = x:new(all)
-  return x.client
+  return x:use(h.merge({ before_send = before_send }, options))
 end
 
 local PATHS = {
@@ -58,11 +47,10 @@ end
 -- So many events were accepted and dropped by before_send, all others
 -- delivered.
 local function assert_counts(accepted, dropped)
-  local stats = exchange.adds_up(x.client)
-  assert.equal(accepted, stats.accepted)
-  assert.equal(dropped, stats.dropped_by.before_send)
-  assert.equal(dropped, stats.dropped)
-  assert.equal(accepted - dropped, stats.delivered)
+  h.assert_counts(x.client, {
+    accepted = accepted, before_send = dropped, dropped = dropped,
+    delivered = accepted - dropped,
+  })
 end
 
 -- The one body that is sent when this event is captured.
@@ -71,7 +59,7 @@ local function body_of(event, options)
   assert.is_true(x.client.events.capture(event, options))
   x:settle()
   assert.equal(before + 1, #x.requests)
-  return exchange.body_of(x.requests[before + 1])
+  return h.body_of(x.requests[before + 1])
 end
 
 describe("before_send", function()
@@ -187,7 +175,7 @@ describe("before_send", function()
       return event
     end)
     send "capture"
-    x:settle(exchange.sequence { { 500 }, { 500 } })
+    x:settle(h.sequence { { 500 }, { 500 } })
     assert.equal(3, #x.requests)
     assert.equal(1, calls)
   end)
@@ -206,7 +194,7 @@ describe("before_send", function()
     local function fail() error "called" end
     filter(fail, { enabled = false })
     assert.is_true(send "capture")
-    assert.equal(1, exchange.adds_up(x.client).dropped_by.disabled)
+    assert.equal(1, h.adds_up(x.client).dropped_by.disabled)
     filter(fail)
     local _, _, err = x.client:post("no/path", { x = 1 })
     assert.equal("ValidationError", err.name)
@@ -269,11 +257,8 @@ describe("before_send", function()
   it("that returns an event that cannot be sent has it refused", function()
     filter(function() return { name = "a.b", data = { f = print } } end)
     for _, options in ipairs { {}, { wait = true }, { future = true } } do
-      local result, message, err = x.client.events.capture({ name = "a.b" },
-        options)
-      assert.is_nil(result)
-      assert.equal("data.f: a function cannot be sent", message)
-      assert.equal("ValidationError", err.name)
+      h.assert_error("ValidationError", "data.f: a function cannot be sent",
+        x.client.events.capture({ name = "a.b" }, options))
     end
     assert_counts(0, 0)
   end)
@@ -373,10 +358,8 @@ describe("before_send that fails", function()
       setmetatable({}, { __tostring = function() return {} end }),
     } do
       filter(function() error(value) end)
-      local result, message, err = send "capture"
-      assert.is_nil(result)
-      assert.matches("^before_send failed: ", message)
-      assert.equal("DroppedError", err.name)
+      h.assert_error_like("DroppedError", "^before_send failed: ",
+        send "capture")
       assert_counts(1, 1)
     end
     filter(function() error() end)
@@ -391,7 +374,7 @@ describe("before_send that fails", function()
   end)
 
   it("does not reveal the key in its message", function()
-    local client = x:new { api_key = "key+hush", log_level = "off" }
+    local client = x:new { api_key = "key+hush" }
     for length = 0, 450 do
       x.client = client:with_options { before_send = function()
         error(("x"):rep(length) .. "key+hush" .. ".", 0)

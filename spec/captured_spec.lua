@@ -1,8 +1,7 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local load = rawget(_G, "loadstring") or load
+local load = h.load
 
 -- Integers that no double is, where the Lua has any, and how it spells them.
 local SUFFIX = rawget(_G, "jit") and "LL" or ""
@@ -11,19 +10,11 @@ if rawget(_G, "jit") or rawget(math, "type") then
   LONG_INTEGERS = { "9223372036854775807", "-9007199254740993" }
 end
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- A client of the server, which must get nothing of it.
 local function new(options)
-  return seerstack.new(merged({
+  return seerstack.new(h.merge({
     base_url = x.url, api_key = x.key, test_mode = true,
   }, options))
 end
@@ -165,7 +156,7 @@ describe("client:captured", function()
         assert.equal("n" .. count - kept + i, requests[i].body.name)
       end
     end
-    assert.equal(110, exchange.adds_up(client).delivered)
+    assert.equal(110, h.adds_up(client).delivered)
   end)
 
   it("has large integers to the last digit in json", function()
@@ -200,10 +191,7 @@ describe("client:captured", function()
       { name = "dropped" }, { future = true })).name)
     assert.is_true(client.events.capture { name = "kept" })
     assert.equal("/capture", captured().body.name)
-    local stats = exchange.adds_up(client)
-    assert.equal(3, stats.accepted)
-    assert.equal(1, stats.delivered)
-    assert.equal(2, stats.dropped_by.before_send)
+    h.assert_counts(client, { accepted = 3, delivered = 1, before_send = 2 })
   end)
 
   it("returns an empty list of a real client", function()

@@ -1,22 +1,12 @@
 local cjson = require "cjson"
-local clients = require "spec.support.clients"
-local collect = require "spec.support.collect"
-local expect = require "spec.support.expect"
+local h = require "spec.helper"
 
-local new, with_silent_server = clients.new, clients.with_silent_server
-local assert_failure, assert_raises = expect.failure, expect.raises
-local assert_adds_up = clients.assert_adds_up
+local new, with_silent_server = h.clients.new, h.clients.with_silent_server
+local assert_failure, assert_raises = h.assert_error, h.assert_raises
+local assert_adds_up = h.clients.assert_adds_up
 local newproxy = rawget(_G, "newproxy")
 
-local api
-
-setup(function()
-  api = clients.start()
-end)
-
-teardown(clients.stop)
-
-before_each(clients.reset)
+local api = h.clients.standin()
 
 describe("client.events.capture", function()
   it("returns true and sends the event to /capture", function()
@@ -103,9 +93,7 @@ describe("client.events.capture", function()
       assert.is_nil((client.events.capture { name = "" }))
       assert.is_false((pcall(client.events.capture, 5)))
       assert.is_true(client.events.capture { name = "c.d" })
-      local stats = client:stats()
-      assert.equal(2, stats.accepted)
-      assert.equal(2, stats.pending)
+      h.assert_counts(client, { accepted = 2, pending = 2 })
     end)
     assert.equal(2, client:stats().delivered)
   end)
@@ -143,10 +131,9 @@ describe("client.events.capture", function()
       for i = 1, 10 do
         assert.is_true(client.events.capture { name = "n" .. i })
       end
-      local stats = client:stats()
-      assert.equal(10, stats.accepted)
-      assert.equal(3, stats.pending)
-      assert.equal(7, stats.dropped_by.displaced)
+      local stats = h.assert_counts(client, {
+        accepted = 10, pending = 3, displaced = 7,
+      })
       assert_adds_up(stats)
     end)
     assert.equal(3, client:stats().delivered)
@@ -174,7 +161,7 @@ describe("client.events.capture", function()
       end
       assert.is_true(client.events.capture { name = "outer", data = data })
     end
-    collect()
+    h.collect()
     assert.is_true(client:flush(20))
     local count = { collected = 0, outer = 0 }
     for _, event in ipairs(api:events()) do
@@ -229,10 +216,8 @@ describe("client.users.identify", function()
 
   it("returns nil, message, err without user_id", function()
     local client = new()
-    local result, message, err = client.users.identify { name = "A" }
-    assert.is_nil(result)
-    assert.matches("^user_id", message)
-    assert.equal("ValidationError", err.name)
+    h.assert_error_like("ValidationError", "^user_id",
+      client.users.identify { name = "A" })
     assert.equal(0, client:stats().accepted)
     client:close()
   end)

@@ -1,23 +1,10 @@
-local clients = require "spec.support.clients"
-local collect = require "spec.support.collect"
-local expect = require "spec.support.expect"
-local garbage = require "spec.support.garbage"
-local script = require "spec.support.script"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local new, assert_failure = clients.new, expect.failure
-local load = rawget(_G, "loadstring") or load
+local new, assert_failure = h.clients.new, h.assert_error
+local load = h.load
 local CLOSE_VARIABLE = load("local x <close> = nil") ~= nil
 
-local api
-
-setup(function()
-  api = clients.start()
-end)
-
-teardown(clients.stop)
-
-before_each(clients.reset)
+local api = h.clients.standin()
 
 describe("a client", function()
   it("shows its URL, and not its key", function()
@@ -54,8 +41,8 @@ describe("a client", function()
   end)
 
   it("makes no garbage when it accepts an event", function()
-    assert.equal(0, garbage([[
-      local client = require "seerstack".new {
+    assert.equal(0, h.garbage([[
+      local client = seerstack.new {
         rate_limit = false, exit_timeout = 0, log_level = "off",
       }
       local event = { name = "a.b", user_id = "u", data = { x = 1.5 } }
@@ -65,12 +52,12 @@ describe("a client", function()
           and client.events:capture(event, options)
           and client.users.identify(event)
       end
-    ]], script.environment(api.url, "sk_test_standin")))
+    ]], h.environment(api.url, "sk_test_standin")))
   end)
 
   it("is kept alive by its namespaces", function()
     local events = new().events
-    collect()
+    h.collect()
     assert.is_true(events.capture { name = "a.b" })
     assert.same({ success = true },
       (events:capture({ name = "a.b" }, { wait = true })))
@@ -86,21 +73,20 @@ describe("a client", function()
         client.events.capture { name = "a.b" }
       end
     end
-    collect()
+    h.collect()
     assert.is_nil(next(watched))
-    wait.until_(function()
+    h.wait(function()
       return api:count() == 10
     end)
   end)
 
   it("does not wait when it is collected", function()
-    local result = script.run {
+    local result = h.script.run {
       env = { SEERSTACK_BASE_URL = api.url, SEERSTACK_API_KEY = "sk_x" },
       code = [[
-        local socket = require "socket"
         local listener = assert(socket.bind("127.0.0.1", 0))
         local _, port = listener:getsockname()
-        local client = require "seerstack".new {
+        local client = seerstack.new {
           base_url = "http://127.0.0.1:" .. port, exit_timeout = 5,
         }
         client.events.capture { name = "a.b" }
@@ -109,7 +95,7 @@ describe("a client", function()
         collectgarbage()
         collectgarbage()
         print(socket.gettime() - before
-          < require "spec.support.slow")
+          < require "spec.support.util".slow)
         listener:close()
       ]],
     }
@@ -154,7 +140,7 @@ describe("a client", function()
   end
 
   it("may be used by a finalizer while the state ends", function()
-    local result = script.run {
+    local result = h.script.run {
       env = { SEERSTACK_BASE_URL = api.url,
         SEERSTACK_API_KEY = "sk_test_standin" },
       code = [[
@@ -169,7 +155,7 @@ describe("a client", function()
         else
           keep = setmetatable({}, { __gc = last_words })
         end
-        client = require "seerstack".new()
+        client = seerstack.new()
         keep_client = client
       ]],
     }
@@ -181,7 +167,7 @@ describe("a client", function()
     for _ = 1, 100 do
       assert.is_false((pcall(new, { base_url = "ftp://example.com" })))
     end
-    collect()
+    h.collect()
   end)
 
   if CLOSE_VARIABLE then
@@ -207,9 +193,7 @@ describe("a client", function()
         error("the error", 0)
       ]])
       local client = new()
-      local ok, message = pcall(run, client)
-      assert.is_false(ok)
-      assert.equal("the error", message)
+      h.assert_raises("the error", run, client)
       assert.equal(1, api:count())
       assert_failure("ClosedError", "client is closed",
         client.events.capture { name = "a.b" })

@@ -1,20 +1,9 @@
-local clients = require "spec.support.clients"
-local expect = require "spec.support.expect"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local new, with_silent_server = clients.new, clients.with_silent_server
-local assert_failure, assert_raises = expect.failure, expect.raises
-local assert_adds_up = clients.assert_adds_up
+local new, with_silent_server = h.clients.new, h.clients.with_silent_server
+local assert_adds_up = h.clients.assert_adds_up
 
-local api
-
-setup(function()
-  api = clients.start()
-end)
-
-teardown(clients.stop)
-
-before_each(clients.reset)
+local api = h.clients.standin()
 
 describe("client:flush", function()
   it("returns true when all is settled", function()
@@ -33,11 +22,11 @@ describe("client:flush", function()
   it("returns nil, message, err when the time is up", function()
     with_silent_server({}, function(client)
       client.events.capture { name = "a.b" }
-      assert_failure("TimeoutError",
+      h.assert_error("TimeoutError",
         "timed out after 0.02 s: 1 event is not delivered yet",
         client:flush(0.02))
       client.events.capture { name = "a.b" }
-      assert_failure("TimeoutError",
+      h.assert_error("TimeoutError",
         "timed out after 0 s: 2 events are not delivered yet",
         client:flush(0))
     end)
@@ -46,10 +35,10 @@ describe("client:flush", function()
   it("waits exit_timeout when no time is given", function()
     with_silent_server({ exit_timeout = 0.03 }, function(client)
       client.events.capture { name = "a.b" }
-      assert_failure("TimeoutError",
+      h.assert_error("TimeoutError",
         "timed out after 0.03 s: 1 event is not delivered yet",
         client:flush())
-      assert_failure("TimeoutError",
+      h.assert_error("TimeoutError",
         "timed out after 0.03 s: 1 event is not delivered yet",
         client:flush(nil))
     end)
@@ -60,7 +49,7 @@ describe("client:flush", function()
     for value, got in pairs {
       [-1] = "-1", [{}] = "table", [false] = "boolean", ["5"] = "string",
     } do
-      assert_raises("bad argument #1 to 'flush' (a number of seconds >= 0 "
+      h.assert_raises("bad argument #1 to 'flush' (a number of seconds >= 0 "
         .. "expected, got " .. got .. ")", client.flush, client, value)
     end
     assert.is_false((pcall(client.flush, client, 0 / 0)))
@@ -85,9 +74,9 @@ describe("client:close", function()
     local client = new()
     client:close()
     for _, options in ipairs { {}, { wait = true } } do
-      assert_failure("ClosedError", "client is closed",
+      h.assert_error("ClosedError", "client is closed",
         client.events.capture({ name = "a.b" }, options))
-      assert_failure("ClosedError", "client is closed",
+      h.assert_error("ClosedError", "client is closed",
         client.users:identify({ user_id = "u" }, options))
     end
     assert.equal(0, client:stats().accepted)
@@ -109,10 +98,10 @@ describe("client:close", function()
     function()
       local client = with_silent_server({}, function(client)
         client.events.capture { name = "a.b" }
-        assert_failure("TimeoutError",
+        h.assert_error("TimeoutError",
           "timed out after 0.02 s: 1 event is not delivered yet",
           client:close(0.02))
-        assert_failure("ClosedError", "client is closed",
+        h.assert_error("ClosedError", "client is closed",
           client.events.capture { name = "a.b" })
         assert.is_true(client:close())
       end)
@@ -121,7 +110,7 @@ describe("client:close", function()
 
   it("raises when its argument is no time, and is not closed", function()
     local client = new()
-    assert_raises("bad argument #1 to 'close' (a number of seconds >= 0 "
+    h.assert_raises("bad argument #1 to 'close' (a number of seconds >= 0 "
       .. "expected, got -1)", client.close, client, -1)
     assert.is_true(client.events.capture { name = "a.b" })
     assert.is_true(client:close(10))
@@ -139,7 +128,7 @@ describe("client:stats", function()
       dropped_by = {
         expired = 0, displaced = 0, exit = 0, disabled = 0, before_send = 0,
       },
-      missed = 0, refused = 0,
+      missed = 0, refused = 0, invalid = 0, doubtful = 0,
     }, stats)
     client:close()
   end)
@@ -148,9 +137,7 @@ describe("client:stats", function()
     local client = new()
     client.events.capture { name = "a.b" }
     assert.is_true(client:flush(10))
-    local stats = client:stats()
-    assert.equal(1, stats.accepted)
-    assert.equal(1, stats.delivered)
+    local stats = h.assert_counts(client, { accepted = 1, delivered = 1 })
     assert.equal("running", stats.sender)
     assert.equal("1", tostring(stats.delivered))
     assert.equal("0", tostring(stats.dropped_by.exit))
@@ -163,7 +150,7 @@ describe("client:stats", function()
     }
     local before, stats = os.time()
     client.events.capture { name = "a.b" }
-    wait.until_(function()
+    h.wait(function()
       stats = client:stats()
       return stats.retry_at
     end)
@@ -185,6 +172,23 @@ describe("client:stats", function()
     assert.is_false((pcall(client.stats)))
     assert.is_false((pcall(client.stats, {})))
     assert.is_false((pcall(client.stats, io.stdout)))
+    client:close()
+  end)
+end)
+
+describe("a client's method", function()
+  local METHODS = { "flush", "close", "poll", "pump", "stats", "post",
+    "captured", "with_options" }
+  local EXPECTED = "a client expected, got %s: methods are called with a "
+    .. "colon, as in client:flush()"
+
+  it("called with a dot says that a colon is missing", function()
+    local client = new()
+    for _, method in ipairs(METHODS) do
+      h.assert_raises(EXPECTED:format "nothing", client[method])
+      h.assert_raises(EXPECTED:format "number", client[method], 5)
+      h.assert_raises(EXPECTED:format "table", client[method], {})
+    end
     client:close()
   end)
 end)

@@ -1,19 +1,9 @@
-local clients = require "spec.support.clients"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local server = require "spec.support.server"
-local wait = require "spec.support.wait"
 
-local new, assert_adds_up = clients.new, clients.assert_adds_up
+local new, assert_adds_up = h.clients.new, h.clients.assert_adds_up
 
-local api
-
-setup(function()
-  api = clients.start()
-end)
-
-teardown(clients.stop)
-
-before_each(clients.reset)
+local api = h.clients.standin()
 
 describe("wait", function()
   it("gives the response instead of true", function()
@@ -43,13 +33,9 @@ describe("wait", function()
 
   it("ends with an error that says what happened", function()
     local client = new { api_key = "sk_test_wrong" }
-    local response, message, err = client.events.capture({ name = "a.b" },
-      { wait = true })
-    assert.is_nil(response)
-    assert.equal("401 Missing or invalid API key", message)
-    assert.equal("AuthenticationError", err.name)
-    assert.equal(message, err.message)
-    assert.equal(message, tostring(err))
+    local err = h.assert_error("AuthenticationError",
+      "401 Missing or invalid API key",
+      client.events.capture({ name = "a.b" }, { wait = true }))
     assert.equal(401, err.status)
     assert.equal("/capture", err.path)
     assert.same({ error = "Missing or invalid API key" }, err.body)
@@ -59,15 +45,13 @@ describe("wait", function()
   end)
 
   it("takes the timeout and the retries of the request", function()
-    local silent = server.new()
+    local silent = h.server.new()
     local client = seerstack.new {
       api_key = "sk_test_silent", base_url = silent.url, exit_timeout = 0,
     }
-    local response, message, err = client.events.capture({ name = "a.b" },
-      { wait = true, timeout = 0.1, max_retries = 0 })
-    assert.is_nil(response)
-    assert.equal("APITimeoutError", err.name)
-    assert.equal(message, err.message)
+    local message, err = h.assert_failure("APITimeoutError",
+      client.events.capture({ name = "a.b" },
+        { wait = true, timeout = 0.1, max_retries = 0 }))
     assert.not_equal("", message)
     assert.is_nil(err.status)
     assert.is_nil(err.headers)
@@ -92,14 +76,13 @@ describe("wait", function()
   end)
 
   it("ends with APIConnectionError when nobody listens", function()
-    local gone = server.refusing()
+    local gone = h.server.refusing()
     local client = seerstack.new {
       api_key = "sk_test_gone", base_url = gone.url, exit_timeout = 0,
     }
-    local response, message, err = client.events.capture({ name = "a.b" },
-      { wait = true, max_retries = 0 })
-    assert.is_nil(response)
-    assert.equal("APIConnectionError", err.name)
+    local message, err = h.assert_failure("APIConnectionError",
+      client.events.capture({ name = "a.b" },
+        { wait = true, max_retries = 0 }))
     assert.not_equal("", message)
     assert.is_nil(err.status)
   end)
@@ -128,7 +111,7 @@ describe("wait", function()
       }
       api:config { key = "sk_test_slow", delay = 1 }
       client.events.capture { name = "a" }
-      wait.until_(function() return api:status().requests == 1 end)
+      h.wait(function() return api:status().requests == 1 end)
       local result, message, err = client.events.capture({ name = "b" },
         { wait = true, timeout = 0.1, max_retries = 0 })
       api:config { key = "sk_test_standin" }
@@ -136,9 +119,7 @@ describe("wait", function()
       assert.equal("APITimeoutError", err.name)
       assert.equal("timed out", message)
       assert.is_true(client:flush(10))
-      local stats = client:stats()
-      assert.equal(1, stats.delivered)
-      assert.equal(1, stats.rejected)
+      local stats = h.assert_counts(client, { delivered = 1, rejected = 1 })
       assert_adds_up(stats)
       client:close()
     end)

@@ -2,23 +2,13 @@
 -- description, on a real socket: from the row "Errors" on. The others are in
 -- contract_spec.lua.
 
-local calls = require "spec.support.calls"
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local function each_call(f)
-  return calls.each(x, f)
+  return h.calls.each(x, f)
 end
 
 describe("Errors:", function()
@@ -114,7 +104,7 @@ describe("Redirects:", function()
     end)
 
   it("are refused from https to http", function()
-    local api = standin.start { key = x.key }
+    local api = h.start_standin { key = x.key }
     api:config { fail_status = 307, fail_headers = { Location = x.url } }
     local client = x:new {
       api_key = x.key, base_url = api.tls_url, ca_file = api.ca_file,
@@ -133,7 +123,7 @@ describe("Other paths:", function()
     local seen = {}
     assert.is_true(x.client:post("/queued?a=1", { 1, { b = 2 } }))
     assert.is_true(x.client:post("/none"))
-    local stats = x:settle(exchange.sequence { { 503 }, { 503 } })
+    local stats = x:settle(h.sequence { { 503 }, { 503 } })
     assert.equal(4, #x.requests)
     assert.equal(2, stats.delivered)
     for _, request in ipairs(x.requests) do
@@ -150,10 +140,8 @@ describe("Other paths:", function()
       "", "p", "//other.example/p", "http://other.example/p", "/a b", "/a#b",
       "/a\\b", "/a\r\nX: y",
     } do
-      local result, message, err = x.client:post(path, {})
-      assert.is_nil(result)
-      assert.matches("^path: ", message)
-      assert.equal("ValidationError", err.name)
+      h.assert_error_like("ValidationError", "^path: ",
+        x.client:post(path, {}))
     end
     assert.equal(0, x.client:stats().accepted)
   end)
@@ -165,12 +153,12 @@ describe("Unknown fields:", function()
     local event = { name = "a.b", plan = more.plan, deep = more.deep }
     x.client.events.capture(event)
     x:settle()
-    event.timestamp = exchange.body_of(x.requests[1]).timestamp
-    assert.same(event, exchange.body_of(x.requests[1]))
+    event.timestamp = h.body_of(x.requests[1]).timestamp
+    assert.same(event, h.body_of(x.requests[1]))
     x.client.users.identify { user_id = "u", plan = "pro", deep = more.deep }
     x:settle()
     more.user_id = "u"
-    assert.same(more, exchange.body_of(x.requests[2]))
+    assert.same(more, h.body_of(x.requests[2]))
   end)
 end)
 

@@ -2,20 +2,10 @@
 -- description, on a real socket. From the row "Errors" on it goes on in
 -- contract_results_spec.lua.
 
-local calls = require "spec.support.calls"
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 local function new(options)
   options.log_level, options.api_key = "off", x.key
@@ -23,7 +13,7 @@ local function new(options)
 end
 
 local function each_call(f)
-  return calls.each(x, f)
+  return h.calls.each(x, f)
 end
 
 describe("Environment:", function()
@@ -57,12 +47,12 @@ describe("Environment:", function()
       }
       for level, expected in pairs(told) do
         local result = run({ SEERSTACK_LOG = level }, [[
-          local client = require "seerstack".new {
+          local client = seerstack.new {
             initial_retry_delay = 0.01, max_retry_delay = 0.02,
           }
           client.events.capture { name = "a.b" }
           assert(client:flush(10))
-        ]], exchange.sequence { { 401 }, { 422 } })
+        ]], h.sequence { { 401 }, { 422 } })
         local seen, levels = {}, {}
         for line in result.stderr:gmatch "[^\n]+" do
           local name = line:match "^seerstack: (%a+): "
@@ -82,7 +72,7 @@ describe("Missing key:", function()
   it("raises at construction, blank ones too, and says what to do",
     function()
       for _, key in ipairs { false, "", " \t\n" } do
-        local result = script.run {
+        local result = h.script.run {
           env = { SEERSTACK_API_KEY = key },
           code = 'print(select(2, pcall(require "seerstack".new)))',
         }
@@ -174,13 +164,10 @@ describe("Timeout:", function()
   local SHORT = { timeout = 2, max_retries = 0 }
 
   it("is that of an attempt", function()
-    local function hold()
-      return "hold"
-    end
-    calls.together(x, { 0 }, { timeout = 0.4, max_retries = 2 },
+    h.calls.together(x, { 0 }, { timeout = 0.4, max_retries = 2 },
       function(futures)
-        calls.serve(x, futures, hold)
-        x:serve_requests(9, hold)
+        h.calls.serve(x, futures, h.hold)
+        x:serve_requests(9, h.hold)
       end, function(_, response, message, err)
         assert.is_nil(response)
         assert.equal("APITimeoutError", err.name)
@@ -191,8 +178,8 @@ describe("Timeout:", function()
   end)
 
   it("counts while a body stalls", function()
-    calls.together(x, { 200, 400, 500 }, SHORT, function(futures)
-      calls.serve(x, futures, function(request)
+    h.calls.together(x, { 200, 400, 500 }, SHORT, function(futures)
+      h.calls.serve(x, futures, function(request)
         return "raw", "HTTP/1.1 " .. request.headers["x-status"]
           .. " X\r\nContent-Length: 100\r\n\r\n{"
       end)
@@ -205,7 +192,7 @@ describe("Timeout:", function()
 
   it("counts while headers trickle", function()
     local peers = {}
-    calls.together(x, { 0, 200, 422 }, SHORT, function(futures)
+    h.calls.together(x, { 0, 200, 422 }, SHORT, function(futures)
       x:serve(function(request, peer)
         local status = request.headers["x-status"]
         local known = status ~= "0"
@@ -239,7 +226,7 @@ end)
 
 describe("Retries:", function()
   local function attempts(send, answer, options, client)
-    return #send(function() return exchange.answer(answer) end, options,
+    return #send(function() return h.answer(answer) end, options,
       client)
   end
 
@@ -322,7 +309,7 @@ describe("Delay:", function()
     local client = new(options or {})
     local future = client.events.capture({ name = "a.b" },
       { future = true, max_retries = #list })
-    calls.serve(x, { future }, answers)
+    h.calls.serve(x, { future }, answers)
     assert.is_table((future:get(0)))
     for i = before + 2, #x.requests do
       found[#found + 1] = x.requests[i].time - x.requests[i - 1].time
@@ -363,7 +350,7 @@ describe("Delay:", function()
       api_key = x.key, base_url = x.url, log_level = "off", exit_timeout = 0,
     }
     local future = client.events.capture({ name = "a" }, { future = true })
-    calls.serve(x, { future }, { { 500 }, { 500 } })
+    h.calls.serve(x, { future }, { { 500 }, { 500 } })
     assert.is_table((future:get(0)))
     local one, two, three = x.requests[1], x.requests[2], x.requests[3]
     assert.is_true(two.time - one.time >= 0.37)

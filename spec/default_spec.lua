@@ -1,29 +1,15 @@
 local cjson = require "cjson"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 local MISSING = "the environment variable SEERSTACK_API_KEY is missing or "
   .. "empty; the option 'api_key' may be given instead"
 
-local api
-
-setup(function()
-  api = standin.start()
-end)
-
-teardown(function()
-  api:stop()
-end)
-
-before_each(function()
-  api:reset()
-end)
+local api = h.standin()
 
 -- Runs a program with `env` as its environment and returns its output, and
 -- what it wrote to the standard error.
 local function run(code, env)
-  local result = script.run {
+  local result = h.script.run {
     code = 'local seerstack = require "seerstack"\n' .. code,
     env = {
       SEERSTACK_API_KEY = env.key or false,
@@ -223,7 +209,7 @@ describe("configure", function()
 
   it("reads ca_file at once: the file may then be gone", function()
     local copy = os.tmpname()
-    shell.write(copy, shell.read(api.ca_file))
+    h.shell.write(copy, h.shell.read(api.ca_file))
     local output = run(([[
       local path = %q
       seerstack.configure { ca_file = path, base_url = %q }
@@ -305,10 +291,56 @@ describe("configure", function()
       ]])
     assert.equal("false configure: the default client exists already\n",
       run_well [[
-        seerstack.close()
+        seerstack.flush()
         local ok, message = pcall(seerstack.configure, {})
         print(tostring(ok) .. " " .. message)
       ]])
+  end)
+
+  it("works again after close, as between two specs", function()
+    assert.equal("a 1\nb 1\nc 1\n", run_well [[
+      for _, name in ipairs { "a", "b", "c" } do
+        seerstack.configure { test_mode = true }
+        assert(seerstack.capture { name = name })
+        local requests = seerstack.default():captured()
+        print(requests[1].body.name .. " " .. #requests)
+        assert(seerstack.close())
+      end
+    ]])
+  end)
+
+  it("after close starts a new client; the old one stays closed", function()
+    local output = run_well [[
+      local old = seerstack.default()
+      seerstack.capture { name = "old" }
+      assert(seerstack.close(10))
+      seerstack.configure { wait = false }
+      local _, message = old.events.capture { name = "late" }
+      print(message:match "closed", seerstack.capture { name = "new" })
+      assert(seerstack.flush(10))
+      print(old:stats().delivered, seerstack.stats().delivered)
+    ]]
+    assert.equal("closed\ttrue\n1\t1\n", output)
+    assert.equal(2, api:count())
+  end)
+
+  it("does not lose what the closed client has not sent yet", function()
+    run_well [[
+      for i = 1, 20 do seerstack.capture { name = "a.b" } end
+      seerstack.close(0)
+      seerstack.configure {}
+      collectgarbage()
+      collectgarbage()
+    ]]
+    assert.equal(20, api:count())
+  end)
+
+  it("leaves the closed client where the options are wrong", function()
+    assert.equal("client is closed\n", run_well [[
+      seerstack.close()
+      assert(not pcall(seerstack.configure, { timeout = -1 }))
+      print((select(2, seerstack.capture { name = "a.b" })))
+    ]])
   end)
 end)
 

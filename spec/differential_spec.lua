@@ -3,8 +3,8 @@
 -- numbers with more; the second half asks for every bit. A failure names its
 -- seed: SEER_SEED=<seed> repeats it.
 
-local bodies = require "spec.support.bodies"
 local cjson = require "cjson"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local SEED = tonumber(os.getenv "SEER_SEED" or os.time() % 1000000)
@@ -132,7 +132,7 @@ describe("the encoder and lua-cjson", function()
     local events = random_events(function()
       return random_table(3, short_number)
     end)
-    for i, body in ipairs(bodies.of(events, nil, LARGE)) do
+    for i, body in ipairs(h.bodies.of(events, nil, LARGE)) do
       assert_alike(cjson.decode(cjson.encode(events[i].data)),
         cjson.decode(body).data, "event " .. i)
     end
@@ -141,7 +141,7 @@ describe("the encoder and lua-cjson", function()
   it("write strings that decode alike where lua-cjson needs no repair",
     function()
       local events = random_events(random_string)
-      for i, body in ipairs(bodies.of(events, nil, LARGE)) do
+      for i, body in ipairs(h.bodies.of(events, nil, LARGE)) do
         assert_alike(events[i].data, cjson.decode(body).data, "event " .. i)
       end
     end)
@@ -176,7 +176,7 @@ describe("the encoder", function()
 
   it("writes numbers that read back as the same, to the last bit", function()
     local events = random_events(long_number)
-    for i, body in ipairs(bodies.of(events, nil, LARGE)) do
+    for i, body in ipairs(h.bodies.of(events, nil, LARGE)) do
       local count = 0
       for case, text in body:gmatch '"(case%d+)":([^,}]+)' do
         assert_read_back(events[i].data[case], text, case)
@@ -192,7 +192,7 @@ describe("the encoder", function()
     local function anything()
       return random_bytes(random(12), 120, 255)
     end
-    for _, body in ipairs(bodies.of(random_events(anything), nil, LARGE)) do
+    for _, body in ipairs(h.bodies.of(random_events(anything), nil, LARGE)) do
       local rest = body:gsub("[\194-\223][\128-\191]", "")
         :gsub("\224[\160-\191][\128-\191]", "")
         :gsub("\237[\128-\159][\128-\191]", "")

@@ -1,22 +1,15 @@
-local bodies = require "spec.support.bodies"
-local expect = require "spec.support.expect"
-local script = require "spec.support.script"
-local seconds = require "spec.support.seconds"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local assert_written = bodies.assert_written
-
-local function run(code, env)
-  return expect.ended_well(script.run { code = code, env = env }).stdout
-end
+local assert_written = h.bodies.assert_written
 
 describe("seerstack.array", function()
   it("returns its argument, which is an array from then on", function()
     local list = {}
     assert.equal(list, seerstack.array(list))
-    assert.equal("[]", bodies.value(list))
+    assert.equal("[]", h.bodies.value(list))
     list[1] = "a"
-    assert.equal('["a"]', bodies.value(list))
+    assert.equal('["a"]', h.bodies.value(list))
     assert.equal(list, seerstack.array(list))
   end)
 
@@ -37,16 +30,16 @@ describe("seerstack.array", function()
         "data.list[1.1805916207174113e+21]",
     } do
       assert.equal(path .. ": not an index of an array",
-        bodies.problem { list = array { 1, [key] = 1 } })
+        h.bodies.problem { list = array { 1, [key] = 1 } })
     end
   end)
 
   it("ends at max_event_bytes with one enormous index", function()
     local list = seerstack.array {}
     list[2 ^ 52] = 1
-    assert.is_true(seconds(function()
+    assert.is_true(h.seconds(function()
       assert.equal("event too large: more than 1048576 bytes "
-        .. "(max_event_bytes)", bodies.problem { list = list })
+        .. "(max_event_bytes)", h.bodies.problem { list = list })
     end) < 1)
   end)
 
@@ -70,8 +63,7 @@ describe("the marks of lua-cjson", function()
   -- Debian's lua-cjson has none: they are put there before the first
   -- require, as OpenResty's has them.
   local function values(code)
-    return run([[
-      local cjson = require "cjson"
+    return h.run([[
       local array_mt = { __name = "array_mt" }
       local empty_array_mt = { __name = "empty_array_mt" }
       local empty_array = {}
@@ -81,7 +73,6 @@ describe("the marks of lua-cjson", function()
       cjson.array_mt, cjson.empty_array_mt = array_mt, empty_array_mt
       cjson.empty_array = empty_array
       local bodies = require "spec.support.bodies"
-      local seerstack = require "seerstack"
     ]] .. code)
   end
 

@@ -1,10 +1,5 @@
-local bodies = require "spec.support.bodies"
-local expect = require "spec.support.expect"
-local garbage = require "spec.support.garbage"
-local script = require "spec.support.script"
-local seconds = require "spec.support.seconds"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
 
 local upvalueid = rawget(debug, "upvalueid")
 
@@ -20,59 +15,55 @@ local function nested(levels)
   return outermost
 end
 
-local function run(code, env)
-  return expect.ended_well(script.run { code = code, env = env }).stdout
-end
-
 describe("a value that JSON has not", function()
   it("is refused, by its path and its type", function()
     assert.equal("data.callback: a function cannot be sent",
-      bodies.problem { callback = print })
+      h.bodies.problem { callback = print })
     assert.equal("data.items[3].callback: a function cannot be sent",
-      bodies.problem { items = { 1, {}, { callback = print } } })
+      h.bodies.problem { items = { 1, {}, { callback = print } } })
     assert.equal("data[1].x: a thread cannot be sent",
-      bodies.problem { { x = coroutine.create(function() end) } })
+      h.bodies.problem { { x = coroutine.create(function() end) } })
     assert.equal("data.file: a userdata cannot be sent",
-      bodies.problem { file = io.stdout })
+      h.bodies.problem { file = io.stdout })
   end)
 
   if upvalueid then
     it("is refused also when it is a light userdata", function()
-      local light = upvalueid(function() return bodies end, 1)
+      local light = upvalueid(function() return h end, 1)
       assert.equal("data.light: a userdata cannot be sent",
-        bodies.problem { light = light })
+        h.bodies.problem { light = light })
     end)
   end
 
   it("has its path shown in a way that can be printed", function()
     assert.equal('data["two words"]["\\u0000\\n' .. INVALID
       .. '"][1]: a function cannot be sent',
-      bodies.problem { ["two words"] = { ["\0\n\255"] = { print } } })
+      h.bodies.problem { ["two words"] = { ["\0\n\255"] = { print } } })
     assert.equal('data[""]["1st"].end: a function cannot be sent',
-      bodies.problem { [""] = { ["1st"] = { ["end"] = print } } })
+      h.bodies.problem { [""] = { ["1st"] = { ["end"] = print } } })
     assert.equal("data[-1][1.5]: a function cannot be sent",
-      bodies.problem { [-1] = { [1.5] = print } })
+      h.bodies.problem { [-1] = { [1.5] = print } })
   end)
 
   it("has long names in its path cut, between characters", function()
     local name = ("\195\188"):rep(30)
     assert.equal('data["' .. name:sub(1, 40) .. '"...]: a function cannot '
-      .. "be sent", bodies.problem { [name] = print })
+      .. "be sent", h.bodies.problem { [name] = print })
     name = "x" .. name
     assert.equal('data["' .. name:sub(1, 39) .. '"...]: a function cannot '
-      .. "be sent", bodies.problem { [name] = print })
+      .. "be sent", h.bodies.problem { [name] = print })
   end)
 
   it("has the middle of a long path left out", function()
     assert.equal("data.a.b.c.d.e: a function cannot be sent",
-      bodies.problem { a = { b = { c = { d = { e = print } } } } })
+      h.bodies.problem { a = { b = { c = { d = { e = print } } } } })
     assert.equal("data.a.b.c ... .e.f: a function cannot be sent",
-      bodies.problem { a = { b = { c = { d = { e = { f = print } } } } } })
+      h.bodies.problem { a = { b = { c = { d = { e = { f = print } } } } } })
   end)
 
   it("is refused in an array that began well", function()
     assert.equal("data.list[4]: a function cannot be sent",
-      bodies.problem { list = { 1, 2, 3, print } })
+      h.bodies.problem { list = { 1, 2, 3, print } })
   end)
 end)
 
@@ -83,12 +74,12 @@ describe("depth and size", function()
   it("may be 100 levels of tables, data being the first", function()
     local event = { name = "x", timestamp = "t", data = nested(100) }
     assert.equal('{"name":"x","timestamp":"t","data":'
-      .. ('{"a":'):rep(99) .. "{}" .. ("}"):rep(100), bodies.one(event))
+      .. ('{"a":'):rep(99) .. "{}" .. ("}"):rep(100), h.bodies.one(event))
   end)
 
   it("may not be 101 levels", function()
     assert.equal("data.a.a.a ... .a.a: more than 100 levels of tables",
-      bodies.problem(nested(101)))
+      h.bodies.problem(nested(101)))
   end)
 
   it("ends every cycle", function()
@@ -96,10 +87,10 @@ describe("depth and size", function()
     object.a = object
     list[1] = list
     assert.equal("data.a.a.a ... .a.a: more than 100 levels of tables",
-      bodies.problem(object))
+      h.bodies.problem(object))
     assert.equal(
       "data.l[1][1] ... [1][1]: more than 100 levels of tables",
-      bodies.problem { l = list })
+      h.bodies.problem { l = list })
   end)
 
   it("ends tables that are shared exponentially, and soon", function()
@@ -117,9 +108,9 @@ describe("depth and size", function()
       end
       bombs[i] = bomb
     end
-    assert.is_true(seconds(function()
+    assert.is_true(h.seconds(function()
       for _, bomb in ipairs(bombs) do
-        assert.equal(TOO_LARGE, bodies.problem { bomb = bomb })
+        assert.equal(TOO_LARGE, h.bodies.problem { bomb = bomb })
       end
     end) < (os.getenv "SANITIZER" == "valgrind" and 100 or 3))
   end)
@@ -130,20 +121,20 @@ describe("depth and size", function()
       list[i], object[i] = i, i
     end
     list[1], object[1], object.x = list, object, 1
-    assert.is_true(seconds(function()
-      assert.equal(TOO_LARGE, bodies.problem { list = list })
-      assert.equal(TOO_LARGE, bodies.problem { object = object })
+    assert.is_true(h.seconds(function()
+      assert.equal(TOO_LARGE, h.bodies.problem { list = list })
+      assert.equal(TOO_LARGE, h.bodies.problem { object = object })
     end) < 3)
   end)
 
   it("may be exactly max_event_bytes", function()
     local event = { name = "x", timestamp = "t", data = { s = "" } }
-    local least = #bodies.one(event)
+    local least = #h.bodies.one(event)
     event.data.s = ("y"):rep(1000 - least)
     assert.equal(1000,
-      #bodies.one(event, "capture", { max_event_bytes = 1000 }))
+      #h.bodies.one(event, "capture", { max_event_bytes = 1000 }))
     local message, err =
-      bodies.refused(event, "capture", { max_event_bytes = 999 })
+      h.bodies.refused(event, "capture", { max_event_bytes = 999 })
     assert.equal("event too large: more than 999 bytes (max_event_bytes)",
       message)
     assert.equal("ValidationError", err.name)
@@ -154,16 +145,16 @@ describe("depth and size", function()
       name = "some.name", user_id = "user_1", timestamp = "t",
       data = { a = { 1, 2.5, "x" } }, extra = { true },
     }
-    local length = #bodies.one(event)
+    local length = #h.bodies.one(event)
     for limit = 1, length - 1 do
       assert.equal("event too large: more than " .. limit
         .. " bytes (max_event_bytes)",
-        (bodies.refused(event, "capture", { max_event_bytes = limit })))
+        (h.bodies.refused(event, "capture", { max_event_bytes = limit })))
     end
   end)
 
   it("may be reached by an event after one that was refused", function()
-    bodies.during(function(send)
+    h.bodies.during(function(send)
       assert.is_nil((send { name = "x", data = { print } }))
       assert.is_nil((send { name = "x", data = { s = ("x"):rep(2000000) } }))
       assert.is_true(send { name = "x", data = { s = ("x"):rep(900000) } })
@@ -173,12 +164,12 @@ end)
 
 describe("the encoder", function()
   it("is not disturbed by a locale with another decimal point", function()
-    local directory = shell.temporary_directory "locale"
+    local directory = h.shell.temporary_directory "locale"
     for _, name in ipairs { "de_DE", "ps_AF" } do
-      assert.equal(0, shell.run("localedef -i " .. name .. " -f UTF-8 "
-        .. shell.quote(directory .. "/" .. name .. ".UTF-8")))
+      assert.equal(0, h.shell.run("localedef -i " .. name .. " -f UTF-8 "
+        .. h.shell.quote(directory .. "/" .. name .. ".UTF-8")))
     end
-    local output = run([[
+    local output = h.run([[
       local bodies = require "spec.support.bodies"
       local values = {
         0.5, 19.99, 0.1 + 0.2, 1e-7, 1.7976931348623157e308,
@@ -197,7 +188,7 @@ describe("the encoder", function()
       end
       print(expected)
     ]], { LOCPATH = directory })
-    shell.remove(directory)
+    h.shell.remove(directory)
     assert.equal(([[
 data: the keys 0.3333333333333333 and "0.3333333333333333" collide
 data: the keys 2.5 and "2.5" collide
@@ -209,8 +200,7 @@ true
   end)
 
   it("makes no garbage", function()
-    assert.equal(0, garbage([[
-      local seerstack = require "seerstack"
+    assert.equal(0, h.garbage([[
       local client = seerstack.new {
         base_url = "http://127.0.0.1:1", api_key = "sk_x",
         log_level = "off", exit_timeout = 0,
@@ -233,7 +223,7 @@ true
   it("needs no more of the Lua stack than it asks for", function()
     local function deep(levels)
       if levels == 0 then
-        return bodies.value(nested(99))
+        return h.bodies.value(nested(99))
       end
       return (deep(levels - 1))
     end

@@ -1,8 +1,8 @@
-local bodies = require "spec.support.bodies"
 local cjson = require "cjson"
+local h = require "spec.helper"
 
-local assert_written = bodies.assert_written
-local load = rawget(_G, "loadstring") or load
+local assert_written = h.bodies.assert_written
+local load = h.load
 local jit = rawget(_G, "jit")
 local MAXINTEGER = rawget(math, "maxinteger") -- nil before Lua 5.3
 local MININTEGER = rawget(math, "mininteger")
@@ -18,8 +18,18 @@ describe("a number", function()
     }
   end)
 
-  it("that is minus zero is 0", function()
-    assert_written { -0.0, "0", 0 / -1, "0" }
+  it("that is minus zero keeps its sign", function()
+    local minus = 0 / -1
+    assert_written { minus, "-0.0", -0.0, "-0.0", -minus, "0" }
+    assert.equal(-math.huge, 1 / require "cjson".decode(h.bodies.value(minus)))
+  end)
+
+  it("that is minus zero is the key 0", function()
+    local minus = 0 / -1
+    assert_written { { [minus] = 1 }, '{"0":1}' }
+    assert.equal('data: the keys 0 and "0" collide',
+      h.bodies.problem { [minus] = 1, ["0"] = 2 })
+    assert.matches('"%-0.0":2', h.bodies.value { [0] = 1, ["-0.0"] = 2 })
   end)
 
   it("has the fewest digits that read back", function()
@@ -44,7 +54,7 @@ describe("a number", function()
       numbers[#numbers + 1] = 10 ^ e
       numbers[#numbers + 1] = -(1 / 3) * 10 ^ e
     end
-    for i, text in ipairs(bodies.values(numbers)) do
+    for i, text in ipairs(h.bodies.values(numbers)) do
       assert.equal(numbers[i], tonumber(text))
       assert.equal(numbers[i], cjson.decode("[" .. text .. "]")[1])
     end
@@ -100,19 +110,30 @@ if jit then
 
     it("that refers to an int64_t is what that holds", function()
       local holder = ffi.new("int64_t[1]", 77)
-      assert.equal("77", bodies.value(ffi.cast("int64_t &", holder)))
+      assert.equal("77", h.bodies.value(ffi.cast("int64_t &", holder)))
+    end)
+
+    it("that is a NULL pointer is null", function()
+      ffi.cdef "typedef struct { int64_t x; } encode_spec_pointed;"
+      ffi.metatype("encode_spec_pointed", { __tostring = error })
+      assert_written {
+        ffi.new "void *", "null", ffi.cast("void *", 0), "null",
+        ffi.new "const char *", "null", ffi.new "void (*)(int)", "null",
+        ffi.new "encode_spec_pointed *", "null",
+      }
     end)
 
     it("of any other type is refused", function()
       ffi.cdef "typedef struct { int64_t x; } encode_spec_plain;"
       for _, value in ipairs {
         ffi.new "encode_spec_plain", ffi.new("int32_t", 1),
-        ffi.new("double", 1), ffi.new "int64_t[1]", ffi.cast("void *", 0),
+        ffi.new("double", 1), ffi.new "int64_t[1]", ffi.cast("void *", 1),
         ffi.typeof "int64_t", ffi.typeof "encode_spec_plain",
+        ffi.new "int32_t", ffi.typeof "void *", ffi.new "void *[1]",
         literal "1i", ffi.cast("int64_t *", ffi.new "int64_t[1]"),
       } do
         assert.equal("data.v: a cdata cannot be sent",
-          bodies.problem { v = value })
+          h.bodies.problem { v = value })
       end
     end)
 
@@ -126,13 +147,13 @@ if jit then
         end,
       })
       assert.equal("data.v: a cdata cannot be sent",
-        bodies.problem { v = new(1) })
+        h.bodies.problem { v = new(1) })
       assert.equal(0, calls)
     end)
 
     it("cannot be a key", function()
       assert.equal("data: a cdata cannot be a key",
-        bodies.problem { [literal "1LL"] = true })
+        h.bodies.problem { [literal "1LL"] = true })
     end)
   end)
 end

@@ -1,8 +1,8 @@
-local bodies = require "spec.support.bodies"
 local cjson = require "cjson"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local assert_written = bodies.assert_written
+local assert_written = h.bodies.assert_written
 local MAXINTEGER = rawget(math, "maxinteger") -- nil before Lua 5.3
 local MININTEGER = rawget(math, "mininteger")
 
@@ -29,7 +29,7 @@ describe("a string", function()
         expected[#expected + 1] = '"' .. before .. escaped .. after .. '"'
       end
     end
-    assert.same(expected, bodies.values(values))
+    assert.same(expected, h.bodies.values(values))
   end)
 
   it("of valid UTF-8 is sent as it is", function()
@@ -39,7 +39,7 @@ describe("a string", function()
       "\226\128\168 \226\128\169", "Gr\195\188\195\159e, \230\188\162\229"
         .. "\173\151 \240\159\152\128 and ASCII that goes on",
     } do
-      assert.equal('"' .. text .. '"', bodies.value(text))
+      assert.equal('"' .. text .. '"', h.bodies.value(text))
     end
   end)
 
@@ -66,7 +66,7 @@ describe("a string", function()
       values[#values + 1] = string.char(byte)
       values[#values + 1] = "text \226\130" .. string.char(byte) .. " text"
     end
-    for _, text in ipairs(bodies.values(values)) do
+    for _, text in ipairs(h.bodies.values(values)) do
       local rest = text:gsub("[\194-\223][\128-\191]", "")
         :gsub("[\224-\239][\128-\191][\128-\191]", "")
       assert.is_nil(rest:find "[\128-\255]")
@@ -133,7 +133,7 @@ describe("a table", function()
       for k, v in pairs(value) do
         expected[tostring(k)] = v
       end
-      local text = bodies.value(value)
+      local text = h.bodies.value(value)
       assert.equal("{", text:sub(1, 1))
       assert.same(expected, cjson.decode(text))
     end
@@ -144,7 +144,7 @@ describe("a table", function()
     for i = 2, 100 do
       value[i] = i
     end
-    local decoded = cjson.decode(bodies.value(value))
+    local decoded = cjson.decode(h.bodies.value(value))
     local count = 0
     for k, v in pairs(decoded) do
       assert.equal(tonumber(k), v)
@@ -172,23 +172,23 @@ describe("a table", function()
   it("may occur twice", function()
     local address = { city = "Arlington" }
     assert.equal('[{"city":"Arlington"},{"city":"Arlington"}]',
-      bodies.value { address, address })
+      h.bodies.value { address, address })
   end)
 end)
 
 describe("a key", function()
   it("may be a number or a string, but not both with one text", function()
     assert.equal('data: the keys 1 and "1" collide',
-      bodies.problem { [1] = 1, ["1"] = 2 })
+      h.bodies.problem { [1] = 1, ["1"] = 2 })
     assert.equal('data.a: the keys -7 and "-7" collide',
-      bodies.problem { a = { [-7] = 1, ["-7"] = 2 } })
+      h.bodies.problem { a = { [-7] = 1, ["-7"] = 2 } })
     assert.equal('data[2]: the keys 1.5 and "1.5" collide',
-      bodies.problem { 1, { [1.5] = 1, ["1.5"] = 2 } })
+      h.bodies.problem { 1, { [1.5] = 1, ["1.5"] = 2 } })
     assert.equal('data: the keys 1e+300 and "1e+300" collide',
-      bodies.problem { [1e300] = 1, ["1e+300"] = 2 })
+      h.bodies.problem { [1e300] = 1, ["1e+300"] = 2 })
     assert.equal('data: the keys 0.30000000000000004 and '
       .. '"0.30000000000000004" collide',
-      bodies.problem { [0.1 + 0.2] = 1, ["0.30000000000000004"] = 2 })
+      h.bodies.problem { [0.1 + 0.2] = 1, ["0.30000000000000004"] = 2 })
   end)
 
   it("collides with no other text of the same number", function()
@@ -203,7 +203,7 @@ describe("a key", function()
     for _, letter in pairs(value) do
       expected[#expected + 1] = letter
     end
-    for letter in bodies.value(value):gmatch ':"(%l)"' do
+    for letter in h.bodies.value(value):gmatch ':"(%l)"' do
       found[#found + 1] = letter
     end
     table.sort(expected)
@@ -214,31 +214,55 @@ describe("a key", function()
   if MAXINTEGER then
     it("collides as an integer of 64 bits too", function()
       assert.equal('data: the keys 9223372036854775807 and '
-        .. '"9223372036854775807" collide', bodies.problem {
+        .. '"9223372036854775807" collide', h.bodies.problem {
           [MAXINTEGER] = 1, ["9223372036854775807"] = 2,
         })
       assert.equal('data: the keys -9223372036854775808 and '
-        .. '"-9223372036854775808" collide', bodies.problem {
+        .. '"-9223372036854775808" collide', h.bodies.problem {
           [MININTEGER] = 1, ["-9223372036854775808"] = 2,
         })
     end)
   end
 
+  it("may be no UTF-8, unless it is then the same as another", function()
+    local function problem(path)
+      return path .. ': collides with another key, for what is not UTF-8 is '
+        .. "replaced"
+    end
+    assert.equal(problem('data["a' .. INVALID .. '"]'),
+      h.bodies.problem { ["a\255"] = 1, ["a\254"] = 2 })
+    assert.equal(problem('data.b[2]["' .. INVALID .. '"]'),
+      h.bodies.problem { b = { 1, { ["\255"] = {}, x = 1, ["\192"] = 2 } } })
+    assert.equal(problem('data["' .. INVALID .. '"]'),
+      h.bodies.problem { [INVALID] = 1, ["\255"] = 2, y = { ["\255"] = 1 } })
+    assert.equal(problem('["' .. INVALID .. '\\n"]'), (h.bodies.refused {
+      name = "x", ["\255\n"] = 1, ["\254\n"] = 2,
+    }))
+    assert.equal('{"' .. INVALID .. '":{"' .. INVALID .. '":1}}',
+      h.bodies.value { ["\255"] = { ["\254"] = 1 } })
+    local many = {}
+    for i = 128, 191 do -- each alone replaced by one
+      many[string.char(i):rep(i)] = { ["\255" .. i] = i }
+    end
+    local _, count = h.bodies.value(many):gsub(INVALID .. "%d", "")
+    assert.equal(64, count)
+  end)
+
   it("cannot be infinite", function()
     assert.equal("data.x: inf cannot be a key",
-      bodies.problem { x = { [1 / 0] = 1 } })
+      h.bodies.problem { x = { [1 / 0] = 1 } })
     assert.equal("data: -inf cannot be a key",
-      bodies.problem { [-1 / 0] = 1 })
+      h.bodies.problem { [-1 / 0] = 1 })
   end)
 
   it("cannot be of another type", function()
     assert.equal("data: a boolean cannot be a key",
-      bodies.problem { [true] = 1 })
+      h.bodies.problem { [true] = 1 })
     assert.equal("data.list[1]: a table cannot be a key",
-      bodies.problem { list = { { [{}] = 1 } } })
+      h.bodies.problem { list = { { [{}] = 1 } } })
     assert.equal("data: a function cannot be a key",
-      bodies.problem { [print] = 1 })
+      h.bodies.problem { [print] = 1 })
     assert.equal("data: a userdata cannot be a key",
-      bodies.problem { [seerstack.null] = 1 })
+      h.bodies.problem { [seerstack.null] = 1 })
   end)
 end)

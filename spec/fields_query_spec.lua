@@ -1,9 +1,8 @@
 -- The query parameters that a client, with_options and a request add and
 -- remove, and how numbers are spelled in these and in headers.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local views = require "spec.support.views"
 
 local EVENT = { name = "a" }
 
@@ -53,7 +52,7 @@ local function parse(query)
   return found
 end
 
-for where, view in pairs(views.all) do
+for where, view in pairs(h.views.all) do
   describe("the query, " .. where .. ",", function()
     local function query(of_client, of_request)
       local requests = view({ query = of_client }, function(client)
@@ -61,7 +60,7 @@ for where, view in pairs(views.all) do
       end)
       assert.equal(1, #requests)
       assert.equal("/capture", requests[1].path)
-      assert.same(views.headers(), requests[1].headers)
+      assert.same(h.views.headers(), requests[1].headers)
       return requests[1].query
     end
 
@@ -161,9 +160,9 @@ for where, view in pairs(views.all) do
             assert(client.events.capture({ name = "b" },
               { headers = { m = number }, query = { m = number } }))
           end)
-        assert.same(views.headers { n = text }, requests.a.headers)
+        assert.same(h.views.headers { n = text }, requests.a.headers)
         assert.equal("n=" .. text, requests.a.query)
-        assert.same(views.headers { n = text, m = text },
+        assert.same(h.views.headers { n = text, m = text },
           requests.b.headers)
         assert.same({ n = text, m = text }, parse(requests.b.query))
       end
@@ -218,10 +217,10 @@ end
 
 describe("the query of a client whose base URL has a path", function()
   it("goes behind both paths", function()
-    local x = exchange.open()
+    local x = h.open()
     for _, base in ipairs { "/p", "/p/" } do
       local before = #x.requests
-      x.client = x:new {
+      x:use {
         base_url = x.url .. base, query = { a = 1 }, max_in_flight = 1,
       }
       assert(x.client.events.capture(EVENT))

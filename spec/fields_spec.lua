@@ -1,10 +1,8 @@
 -- The headers that a client, with_options and a request add, replace and
 -- remove. The query is in fields_query_spec.lua.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local standin = require "dev.standin"
-local views = require "spec.support.views"
 
 local EVENT, USER = { name = "a" }, { user_id = "u" }
 
@@ -21,11 +19,11 @@ end
 local function assert_headers(count, expected, requests)
   assert.equal(count, #requests)
   for _, request in ipairs(requests) do
-    assert.same(views.headers(expected), request.headers)
+    assert.same(h.views.headers(expected), request.headers)
   end
 end
 
-for where, view in pairs(views.all) do
+for where, view in pairs(h.views.all) do
   describe("headers, " .. where .. ",", function()
     -- The headers of one event, with options of a client and of its request.
     local function headers(of_client, of_request)
@@ -56,7 +54,7 @@ for where, view in pairs(views.all) do
         send_all(client, { headers = { ["X-Id"] = "1" } })
         assert(client.events.capture { name = "other" })
       end)
-      assert.same(views.headers { ["x-a"] = "a" }, requests.other.headers)
+      assert.same(h.views.headers { ["x-a"] = "a" }, requests.other.headers)
       table.remove(requests)
       assert_headers(4, { ["x-a"] = "a", ["x-id"] = "1" }, requests)
     end)
@@ -76,10 +74,10 @@ for where, view in pairs(views.all) do
           return other
         end)
         assert.equal(2, #requests)
-        assert.same(views.headers {
+        assert.same(h.views.headers {
           ["x-a"] = "a", ["x-b"] = "b", ["x-c"] = "c",
         }, requests.first.headers)
-        assert.same(views.headers {
+        assert.same(h.views.headers {
           ["x-a"] = "A", ["x-c"] = "c", ["x-d"] = "d",
         }, requests.second.headers)
       end)
@@ -143,17 +141,17 @@ for where, view in pairs(views.all) do
     end)
 
     it("that are false remove an earlier layer's, or nothing", function()
-      assert.same(views.headers { b = "2" },
+      assert.same(h.views.headers { b = "2" },
         headers({ a = 1, b = 2, c = false }, { A = false, d = false }))
     end)
 
     it("that were removed may come back", function()
-      assert.same(views.headers { accept = "a/b", a = "1" },
+      assert.same(h.views.headers { accept = "a/b", a = "1" },
         headers({ Accept = false, a = false }, { ACCEPT = "a/b", a = 1 }))
     end)
 
     it("may be empty, which is not the same as removed", function()
-      assert.same(views.headers {
+      assert.same(h.views.headers {
         a = "", b = "", c = "", accept = "", ["content-type"] = "",
         ["user-agent"] = "",
       }, headers({ a = "", b = " \t ", Accept = "", ["User-Agent"] = " " },
@@ -161,7 +159,7 @@ for where, view in pairs(views.all) do
     end)
 
     it("lose the blanks around their values, and no other byte", function()
-      assert.same(views.headers {
+      assert.same(h.views.headers {
         a = "x  y", b = "x\ty", c = "caf\195\169 \128\255", d = "a: b; c, d",
         e = ";", f = ":", g = "%41?&",
       }, headers {
@@ -172,7 +170,7 @@ for where, view in pairs(views.all) do
 
     it("may have a name of any characters that a name has", function()
       local name = "aZ09!#$%&'*+-.^_`|~"
-      assert.same(views.headers { [name:lower()] = "x" },
+      assert.same(h.views.headers { [name:lower()] = "x" },
         headers { [name] = "x" })
     end)
 
@@ -182,8 +180,8 @@ for where, view in pairs(views.all) do
         given["X-" .. i] = ("v"):rep(i * 10)
         expected["x-" .. i] = given["X-" .. i]
       end
-      assert.same(views.headers(expected), headers(given))
-      assert.same(views.headers(expected), headers(nil, given))
+      assert.same(h.views.headers(expected), headers(given))
+      assert.same(h.views.headers(expected), headers(nil, given))
     end)
 
     it("are read when they are given, by raw access", function()
@@ -205,7 +203,7 @@ end
 describe("the order of headers", function()
   -- The names in the order in which they are sent.
   local function order(of_client, of_request)
-    local x = exchange.open { headers = of_client }
+    local x = h.open { headers = of_client }
     assert(x.client.events.capture(EVENT, { headers = of_request }))
     x:settle()
     local names = {}
@@ -234,15 +232,7 @@ describe("the order of headers", function()
 end)
 
 describe("clients with one key", function()
-  local x
-
-  before_each(function()
-    x = exchange.open()
-  end)
-
-  after_each(function()
-    x:close()
-  end)
+  local x = h.exchange()
 
   local function sent_by(client)
     local before = #x.requests
@@ -396,7 +386,7 @@ end)
 
 describe("neither Expect nor Transfer-Encoding", function()
   it("is ever sent", function()
-    local x = exchange.open { max_event_bytes = 4000000 }
+    local x = h.open { max_event_bytes = 4000000 }
     for _, headers in ipairs {
       {}, { ["X-Id"] = "1" }, { ["Content-Type"] = false },
       { Accept = false, ["User-Agent"] = "" }, { TE = "trailers" },
@@ -421,7 +411,7 @@ end)
 
 describe("headers over HTTP/2", function()
   it("are added, replaced and removed as well", function()
-    local api = standin.start()
+    local api = h.start_standin()
     local client = seerstack.new {
       api_key = api.key, base_url = api.tls_url, ca_file = api.ca_file,
       http_version = "2", headers = { ["X-Id"] = "1", Accept = false },

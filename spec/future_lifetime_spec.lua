@@ -1,43 +1,20 @@
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
-
-local function ask(name, options)
-  local all = merged({ future = true }, options)
-  return assert(x.client.events.capture({ name = name or "a.b" }, all))
-end
+local x = h.exchange()
 
 local function forget(...)
-  ask(...)
-  collect()
+  x:ask(...)
+  h.collect()
 end
 
 local function weakly(value)
   return setmetatable({ value }, { __mode = "v" })
 end
 
-local function assert_error(name, ...)
-  local result, message, err = ...
-  assert.is_nil(result)
-  assert.equal(name, err.name)
-  assert.equal(message, err.message)
-end
-
 describe("a future that is collected unasked", function()
   it("is gone, and its request is sent all the same", function()
-    local weak = weakly(ask())
-    collect()
+    local weak = weakly(x:ask())
+    h.collect()
     assert.is_nil(weak[1])
     assert.equal(1, x.client:stats().pending)
     local stats = x:settle()
@@ -56,12 +33,12 @@ describe("a future that is collected unasked", function()
   it("does not keep others from being asked", function()
     local kept = {}
     for i = 1, 30 do
-      local future = ask("n" .. i)
+      local future = x:ask("n" .. i)
       if i % 3 == 0 then
         kept[#kept + 1] = future
       end
     end
-    collect()
+    h.collect()
     assert.equal(30, x:settle().delivered)
     assert.equal(30, #x.requests)
     for _, future in ipairs(kept) do
@@ -72,38 +49,37 @@ describe("a future that is collected unasked", function()
   it("leaves its failure to on_error, and one that is kept does not",
     function()
       local heard = {}
-      x.client = x:new {
+      x:use {
         log_level = "off",
         on_error = function(err, event, json)
           heard[#heard + 1] = { err = err, event = event, json = json }
         end,
       }
-      local kept = ask "kept"
+      local kept = x:ask "kept"
       forget "forgotten"
       x:settle(function() return 422, nil, '{"error":"no"}' end)
       assert.equal(1, x.client:poll())
-      assert_error("UnprocessableEntityError", kept:get())
+      h.assert_failure("UnprocessableEntityError", kept:get())
       assert.equal(0, x.client:poll())
       assert.equal(1, #heard)
       assert.equal("UnprocessableEntityError", heard[1].err.name)
       assert.equal("422 no", heard[1].err.message)
       assert.equal("forgotten", heard[1].event.name)
       assert.matches('"name":"forgotten"', heard[1].json, 1, true)
-      assert.equal(2, exchange.adds_up(x.client).rejected)
+      assert.equal(2, h.adds_up(x.client).rejected)
     end)
 
   it("leaves it to on_error when it has failed before, too", function()
     local heard = {}
-    x.client = x:new {
-      log_level = "off",
+    x:use {
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
-    local future = ask()
+    local future = x:ask()
     x:settle(function() return 422 end)
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())
     future = nil
-    collect()
+    h.collect()
     x.client:poll()
     assert.same({ "UnprocessableEntityError" }, heard)
     assert.is_nil(future)
@@ -111,15 +87,14 @@ describe("a future that is collected unasked", function()
 
   it("tells nobody of a failure that was asked for", function()
     local heard = {}
-    x.client = x:new {
-      log_level = "off",
+    x:use {
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
-    local future = ask()
+    local future = x:ask()
     x:settle(function() return 422 end)
-    assert_error("UnprocessableEntityError", future:get(0))
+    h.assert_failure("UnprocessableEntityError", future:get(0))
     future = nil
-    collect()
+    h.collect()
     assert.equal(0, x.client:poll())
     assert.same({}, heard)
     assert.is_nil(future)
@@ -133,23 +108,23 @@ describe("a future that is collected unasked", function()
   -- The time of a future is up while another request has the only place:
   -- nobody has asked, but whether it is done.
   local function let_one_time_out(heard)
-    x.client = x:new {
-      log_level = "off", max_in_flight = 1,
+    x:use {
+      max_in_flight = 1,
       on_error = function(err, event)
         heard[#heard + 1] = err.name .. " " .. event.name
       end,
     }
     x:capture "in the way"
     x:serve_requests(1, function() return "hold" end)
-    local kept = { ask("late", { timeout = 0.1, max_retries = 0 }) }
-    wait.until_(function() return is_done(kept) end)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    local kept = { x:ask("late", { timeout = 0.1, max_retries = 0 }) }
+    h.wait(function() return is_done(kept) end)
+    assert.equal(1, h.adds_up(x.client).rejected)
     return kept
   end
 
   local function let_the_other_go()
     local peer = x.server.connections[1]
-    peer:respond(exchange.ok())
+    peer:respond(h.ok())
     peer.busy = false
     x:settle()
     x:capture "after"
@@ -164,53 +139,52 @@ describe("a future that is collected unasked", function()
     assert.is_true(is_done(kept))
     assert.equal(0, x.client:poll())
     kept[1] = nil
-    collect()
+    h.collect()
     assert.equal(1, x.client:poll())
     assert.same({ "APITimeoutError late" }, heard)
-    collect()
+    h.collect()
     assert.equal(0, x.client:poll())
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   it("leaves it also when it goes before its request", function()
     local heard = {}
     let_one_time_out(heard)[1] = nil
-    collect()
+    h.collect()
     let_the_other_go()
-    wait.until_(function() return x.client:poll() == 1 end)
+    h.wait(function() return x.client:poll() == 1 end)
     assert.same({ "APITimeoutError late" }, heard)
     assert.equal(0, x.client:poll())
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   it("tells nobody that the time was up when that was asked for", function()
     local heard = {}
     for _, early in ipairs { false, true } do
       local kept = let_one_time_out(heard)
-      assert_error("APITimeoutError", kept[1]:get(0))
+      h.assert_failure("APITimeoutError", kept[1]:get(0))
       if early then
         kept[1] = nil
-        collect()
+        h.collect()
       end
       let_the_other_go()
       kept[1] = nil
-      collect()
+      h.collect()
       assert.equal(0, x.client:poll())
       assert.same({}, heard)
-      x:close()
-      x = exchange.open { log_level = "off" }
+      x:reopen()
     end
   end)
 
   it("lets get of another one run on_error", function()
     local heard = {}
-    x.client = x:new {
-      log_level = "off", max_in_flight = 1,
+    x:use {
+      max_in_flight = 1,
       on_error = function(err) heard[#heard + 1] = err.name end,
     }
     forget "forgotten"
-    local kept = ask "kept"
-    x:settle(exchange.sequence { { 400 } })
+    local kept = x:ask "kept"
+    x:settle(h.sequence { { 400 } })
     assert.same({}, heard)
     assert.is_true(kept:get().success)
     assert.same({ "BadRequestError" }, heard)
@@ -230,8 +204,8 @@ describe("a future that is finalized while it is asked", function()
 
   -- A client whose callbacks finalize the future.
   local function use(options)
-    x.client = x:new(merged({ log_level = "off" }, options))
-    future = ask "kept"
+    x:use(options)
+    future = x:ask "kept"
   end
 
   it("by the logger returns its answer", function()
@@ -240,21 +214,20 @@ describe("a future that is finalized while it is asked", function()
     local response, http = future:get()
     assert.same({ success = true, n = 7 }, response)
     assert.equal(200, http.status)
-    assert_error("ClosedError", future:get())
+    h.assert_failure("ClosedError", future:get())
   end)
 
   it("by on_error returns its failure, which nobody else hears", function()
-    x.client = x:new {
-      log_level = "off",
+    x:use {
       on_error = function(_, event)
         heard[#heard + 1] = event.name
         finalize()
       end,
     }
     forget "forgotten"
-    future = ask "kept"
+    future = x:ask "kept"
     x:settle(function() return 422, nil, '{"error":"no"}' end)
-    assert_error("UnprocessableEntityError", future:get())
+    h.assert_failure("UnprocessableEntityError", future:get())
     x.client:poll()
     assert.same({ "forgotten" }, heard)
   end)
@@ -266,7 +239,7 @@ describe("a future that is finalized while it is asked", function()
         heard[#heard + 1] = err.name .. " " .. event.name
       end,
     }
-    assert_error("TimeoutError", future:get(0.01))
+    h.assert_failure("TimeoutError", future:get(0.01))
     x:settle(function() return 422 end)
     assert.is_true(x.client:poll() > 0)
     assert.same({ "UnprocessableEntityError kept" }, heard)
@@ -291,44 +264,44 @@ end)
 
 describe("a client with futures", function()
   it("may be closed before they are settled", function()
-    local future = ask()
-    assert_error("TimeoutError", x.client:close(0))
+    local future = x:ask()
+    h.assert_failure("TimeoutError", x.client:close(0))
     assert.is_false(future:done())
-    assert_error("TimeoutError", future:get(0.01))
+    h.assert_failure("TimeoutError", future:get(0.01))
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
-    assert.equal(1, exchange.adds_up(x.client).delivered)
+    assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("may be closed, and they end with their own failures", function()
-    local future = ask("a.b", { timeout = 0.1, max_retries = 0 })
-    assert_error("TimeoutError", x.client:close(0))
-    wait.until_(function() return future:done() end, 10)
-    assert_error("APITimeoutError", future:get())
+    local future = x:ask("a.b", { timeout = 0.1, max_retries = 0 })
+    h.assert_failure("TimeoutError", x.client:close(0))
+    h.wait(function() return future:done() end, 10)
+    h.assert_failure("APITimeoutError", future:get())
   end)
 
   it("lives as long as they do", function()
-    local client = exchange.client(x.url, { log_level = "off" })
+    local client = h.client(x.url)
     local weak = weakly(client)
     local future = client.events.capture({ name = "a.b" }, { future = true })
     client = nil
-    collect()
+    h.collect()
     assert.not_nil(weak[1])
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
     future = nil
-    collect()
-    collect()
+    h.collect()
+    h.collect()
     assert.is_nil(weak[1])
     assert.is_nil(client or future)
   end)
 
   it("may be finalized before them: they end, and are sent", function()
-    local client = exchange.client(x.url, { log_level = "off" })
+    local client = h.client(x.url)
     local future = client.events.capture({ name = "a.b" }, { future = true })
     getmetatable(client).__gc(client)
-    assert_error("ClosedError", future:get())
-    assert_error("ClosedError", future:get(1))
+    h.assert_failure("ClosedError", future:get())
+    h.assert_failure("ClosedError", future:get(1))
     x:serve(nil, function() return future:done() end)
     assert.is_true(future:get().success)
     assert.equal(1, #x.requests)

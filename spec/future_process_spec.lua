@@ -1,19 +1,9 @@
 -- Futures when a state is closed, after a fork, where there are no threads,
 -- and at the end of the process.
 
-local exchange = require "spec.support.exchange"
-local no_leaks = require "spec.support.no_leaks"
-local preload = require "spec.support.preload"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 describe("a program with futures", function()
   local PREAMBLE = [[
@@ -37,7 +27,7 @@ describe("a program with futures", function()
       held[#held + 1] = peer
       if #held == count then
         for _, waiting in ipairs(held) do
-          waiting:respond(exchange.ok())
+          waiting:respond(h.ok())
         end
       end
     end
@@ -117,7 +107,7 @@ describe("a program with futures", function()
     it("stands finalizers that use them while the state is closed: '"
       .. ending .. "'", function()
         local output = run(FINALIZERS .. ending, function()
-          return "delay", 1, exchange.ok()
+          return "delay", 1, h.ok()
         end)
         if not closes then
           assert.equal("", output)
@@ -146,7 +136,7 @@ describe("a program with futures", function()
         ask "forgotten"
       ]=])
       assert(ask("last"):get().success)
-    ]], function() return "delay", 0.2, exchange.ok() end)
+    ]], function() return "delay", 0.2, h.ok() end)
     local count = {}
     for _, name in ipairs(x:names()) do
       count[name] = (count[name] or 0) + 1
@@ -180,7 +170,7 @@ describe("a program with futures", function()
     local function handler()
       local held, released
       return function(request, peer)
-        local name = exchange.body_of(request).name
+        local name = h.body_of(request).name
         local body = ('{"success":true,"name":"%s"}'):format(name)
         if name == "pending" and not released then
           held = { peer = peer, body = body }
@@ -202,7 +192,7 @@ describe("a program with futures", function()
     end
 
     local function run_forking(code)
-      return run(FORK .. code, handler(), no_leaks)
+      return run(FORK .. code, handler(), h.NO_LEAKS)
     end
 
     it("has ClosedError for them in the child, and the answer in the parent",
@@ -265,7 +255,7 @@ true
         end
         assert(native.wait(child) == 0)
         tell("parent", poll())
-      ]], function() return 422 end, no_leaks)
+      ]], function() return 422 end, h.NO_LEAKS)
       assert.equal("child false\nparent true\n", output)
     end)
 
@@ -292,8 +282,8 @@ true
     local function run_refused(code, handler)
       return run(code .. [[
         assert(client:stats().sender == "none")
-      ]], handler or exchange.ok, {
-        LD_PRELOAD = preload "threads", SEER_THREADS_REFUSED = 1000,
+      ]], handler or h.ok, {
+        LD_PRELOAD = h.preload "threads", SEER_THREADS_REFUSED = 1000,
       })
     end
 

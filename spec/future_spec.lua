@@ -1,34 +1,11 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local server = require "spec.support.server"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 local PENDING = "seerstack.future (pending)"
 local DONE = "seerstack.future (done)"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
-
--- From here on x.client is another one.
-local function use(options)
-  options.log_level = options.log_level or "off"
-  x.client = x:new(options)
-end
-
--- The future of an event of x.client, with these options besides.
-local function ask(name, options)
-  local all = merged({ future = true }, options)
-  return assert(x.client.events.capture({ name = name or "a.b" }, all))
-end
+local assert_error = h.assert_error_like
+local x = h.exchange()
 
 local function serve_until_done(future, handler)
   x:serve(handler, function() return future:done() end)
@@ -37,18 +14,7 @@ end
 
 local function echo(request)
   return 200, nil, ('{"success":true,"name":"%s"}')
-    :format(exchange.body_of(request).name)
-end
-
-local function assert_error(name, message, ...)
-  local result, text, err = ...
-  assert.equal(3, select("#", ...))
-  assert.is_nil(result)
-  assert.matches(message, text)
-  assert.equal(name, err.name)
-  assert.equal(text, err.message)
-  assert.equal(text, tostring(err))
-  return err
+    :format(h.body_of(request).name)
 end
 
 local function assert_answer(body, ...)
@@ -61,7 +27,7 @@ end
 
 describe("a future", function()
   it("is returned at once, and is done when there is an answer", function()
-    local future = ask()
+    local future = x:ask()
     assert.equal("userdata", type(future))
     assert.is_false(future:done())
     assert.equal(PENDING, tostring(future))
@@ -70,11 +36,11 @@ describe("a future", function()
     assert.is_true(future:done())
     assert.equal(DONE, tostring(future))
     assert.equal(1, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).delivered)
+    assert.equal(1, h.adds_up(x.client).delivered)
   end)
 
   it("gives what the waited-for call would give", function()
-    local future = serve_until_done(ask(), function()
+    local future = serve_until_done(x:ask(), function()
       return 200, { ["X-Some"] = "thing" }, '{"success":true,"id":7}'
     end)
     local http = assert_answer({ success = true, id = 7 }, future:get())
@@ -82,7 +48,7 @@ describe("a future", function()
   end)
 
   it("gives the same any number of times, whatever becomes of it", function()
-    local future = serve_until_done(ask(), echo)
+    local future = serve_until_done(x:ask(), echo)
     for _ = 1, 3 do
       local response, http = future:get()
       assert.same({ success = true, name = "a.b" }, response)
@@ -90,17 +56,17 @@ describe("a future", function()
       response.success, http.status = false, 0
       assert_answer({ success = true, name = "a.b" }, future:get(0))
     end
-    future = serve_until_done(ask(), function() return 400 end)
+    future = serve_until_done(x:ask(), function() return 400 end)
     for _ = 1, 3 do
       local err = assert_error("BadRequestError", "^400 ", future:get())
       err.name = "changed"
       assert_error("BadRequestError", "^400 ", future:get(5))
     end
-    assert.equal(2, exchange.adds_up(x.client).accepted)
+    assert.equal(2, h.adds_up(x.client).accepted)
   end)
 
   it("never waits in done", function()
-    local future = ask()
+    local future = x:ask()
     local deadline = socket.gettime() + 10
     for _ = 1, 1000 do
       assert.is_false(future:done())
@@ -110,7 +76,7 @@ describe("a future", function()
   end)
 
   it("gives up get when its time is over, and can be asked again", function()
-    local future = ask()
+    local future = x:ask()
     assert_error("TimeoutError",
       "^timed out after 0.05 s: there is no answer yet$", future:get(0.05))
     assert_error("TimeoutError", "^timed out after 0 s: ", future:get(0))
@@ -119,7 +85,7 @@ describe("a future", function()
     serve_until_done(future, echo)
     assert_answer({ success = true, name = "a.b" }, future:get(0))
     assert.equal(1, #x.requests)
-    assert.equal(0, exchange.adds_up(x.client).rejected)
+    assert.equal(0, h.adds_up(x.client).rejected)
   end)
 
   it("is of identify and post as well", function()
@@ -136,40 +102,35 @@ describe("a future", function()
   end)
 
   it("overrules the client's wait, and cannot be given with wait", function()
-    use { wait = true }
-    serve_until_done(ask())
+    x:use { wait = true }
+    serve_until_done(x:ask())
     local ok, message = pcall(x.client.events.capture, { name = "a.b" },
       { wait = true, future = true })
     assert.is_false(ok)
     assert.equal("bad argument #2 to 'capture' (option 'future': cannot be "
       .. "given together with 'wait')", message)
     assert.equal(1, x.client:stats().accepted)
-    use {}
+    x:use {}
     assert.is_true(x.client.events.capture({ name = "a.b" },
       { future = false, wait = false }))
     x:settle()
   end)
 
   it("raises on misuse", function()
-    local future = ask()
+    local future = x:ask()
     for value, got in pairs { [-1] = "-1", ["1"] = "string",
       [future] = "userdata", [true] = "boolean" } do
-      local ok, message = pcall(future.get, future, value)
-      assert.is_false(ok)
-      assert.equal("bad argument #1 to 'get' (a number of seconds >= 0 "
-        .. "expected, got " .. got .. ")", message)
+      h.assert_raises("bad argument #1 to 'get' (a number of seconds >= 0 "
+        .. "expected, got " .. got .. ")",
+        future.get, future, value)
     end
     assert.is_false((pcall(future.get, future, 0 / 0)))
     for _, method in ipairs { "get", "done" } do
       for _, self in ipairs { false, 5, {}, io.stdout, x.client } do
-        local ok, message = pcall(future[method], self)
-        assert.is_false(ok)
-        assert.matches("seerstack.future expected", message, 1, true)
+        h.assert_raises_with("seerstack.future expected", future[method], self)
       end
-      local ok, message = pcall(future[method])
-      assert.is_false(ok)
-      assert.matches("seerstack.future expected, got no value", message, 1,
-        true)
+      h.assert_raises_with("seerstack.future expected, got no value",
+        future[method])
     end
     assert.is_nil(future.unknown)
     assert_answer({ success = true }, serve_until_done(future):get())
@@ -183,6 +144,8 @@ describe("instead of a future, nil, message, err are returned at once",
       assert_error(name, message, x.client.events.capture(...))
       if name == "QueueFullError" then
         stats.refused = stats.refused + 1
+      elseif name == "ValidationError" then
+        stats.invalid = stats.invalid + 1
       end
       assert.same(stats, x.client:stats())
     end
@@ -197,8 +160,8 @@ describe("instead of a future, nil, message, err are returned at once",
     end)
 
     it("when the queue is full", function()
-      use { max_queue_events = 1 }
-      local future = ask()
+      x:use { max_queue_events = 1 }
+      local future = x:ask()
       assert_refused("QueueFullError", "^queue full: ", { name = "b" },
         { future = true })
       serve_until_done(future)
@@ -214,18 +177,16 @@ describe("instead of a future, nil, message, err are returned at once",
 describe("a future that fails", function()
   local function assert_failed(future, name, message, requests)
     local before = #x.requests
-    wait.until_(function() return future:done() end, 10)
+    h.wait(function() return future:done() end, 10)
     local err = assert_error(name, message, future:get())
     assert.equal("/capture", err.path)
-    local stats = exchange.adds_up(x.client)
-    assert.equal(1, stats.rejected)
-    assert.equal(0, stats.pending)
+    h.assert_counts(x.client, { rejected = 1, pending = 0 })
     assert.equal(requests or before, #x.requests)
     return err
   end
 
   it("gives the error of the answer", function()
-    local future = serve_until_done(ask(), function()
+    local future = serve_until_done(x:ask(), function()
       return 401, { ["X-Some"] = "thing" }, '{"error":"no such key"}'
     end)
     local err = assert_failed(future, "AuthenticationError",
@@ -236,18 +197,18 @@ describe("a future that fails", function()
   end)
 
   it("gives the last error after max_retries", function()
-    local future = serve_until_done(ask(), exchange.sequence {
+    local future = serve_until_done(x:ask(), h.sequence {
       { "close" }, { 503 }, { 500, nil, "last" },
     })
     local err = assert_failed(future, "InternalServerError", "^500 last$", 3)
     assert.equal(500, err.status)
-    use { max_retries = 0 }
-    assert_failed(serve_until_done(ask(), function() return 500 end),
+    x:use { max_retries = 0 }
+    assert_failed(serve_until_done(x:ask(), function() return 500 end),
       "InternalServerError", "^500", 4)
   end)
 
   it("gives APITimeoutError, so that a loop on done ends", function()
-    local future = ask("a.b", { timeout = 0.3, max_retries = 1 })
+    local future = x:ask("a.b", { timeout = 0.3, max_retries = 1 })
     local err = assert_failed(future, "APITimeoutError", ".")
     assert.is_nil(err.status)
     x:serve_requests(2)
@@ -257,62 +218,52 @@ describe("a future that fails", function()
 
   it("gives APITimeoutError when it could not begin, and is not sent",
     function()
-      use { max_in_flight = 1 }
-      local first, held = ask "first", nil
+      x:use { max_in_flight = 1 }
+      local first, held = x:ask "first", nil
       x:serve_requests(1, function(_, peer) held = peer end)
-      local second = ask("second", { timeout = 0.1 })
-      wait.until_(function() return second:done() end, 10)
+      local second = x:ask("second", { timeout = 0.1 })
+      h.wait(function() return second:done() end, 10)
       assert_error("APITimeoutError", "timed out", second:get())
       assert.is_false(first:done())
-      held:respond(exchange.ok())
+      held:respond(h.ok())
       serve_until_done(first)
-      serve_until_done(ask "third")
+      serve_until_done(x:ask "third")
       assert.same({ "first", "third" }, x:names())
-      local stats = exchange.adds_up(x.client)
-      assert.equal(2, stats.delivered)
-      assert.equal(1, stats.rejected)
+      h.assert_counts(x.client, { delivered = 2, rejected = 1 })
     end)
 
   it("gives APIConnectionError when nobody listens", function()
-    local gone = server.refusing()
-    x.client = exchange.client(gone.url, { log_level = "off" })
-    assert_failed(ask(), "APIConnectionError", ".", 0)
+    local gone = h.server.refusing()
+    x.client = h.client(gone.url)
+    assert_failed(x:ask(), "APIConnectionError", ".", 0)
   end)
 
   it("gives RateLimitError at once when it would be held too long", function()
-    use { rate_limit = 1 }
-    serve_until_done(ask())
-    local future = ask("b", { timeout = 30 })
-    wait.until_(function() return future:done() end, 10)
+    x:use { rate_limit = 1 }
+    serve_until_done(x:ask())
+    local future = x:ask("b", { timeout = 30 })
+    h.wait(function() return future:done() end, 10)
     local err = assert_error("RateLimitError", "^rate limit: ", future:get())
     assert.is_nil(err.status)
     assert.equal(1, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 end)
 
 describe("get", function()
-  local api, client
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
+  local api = h.standin()
+  local client
 
   before_each(function()
     api:reset()
     api:config { delay = 0.3, fail_status = false }
-    client = exchange.client(api.url, {
-      api_key = api.key, log_level = "off", max_retries = 0,
+    client = h.client(api.url, {
+      api_key = api.key, max_retries = 0,
     })
   end)
 
   it("waits for the answer", function()
-    local future = assert(client.events.capture({ name = "a.b" },
-      { future = true }))
+    local future = h.ask(client)
     assert_error("TimeoutError", "^timed out after 0 s: ", future:get(0))
     local http = assert_answer({ success = true }, future:get())
     assert.equal("application/json", http.headers["content-type"])
@@ -324,23 +275,20 @@ describe("get", function()
     function()
       local deadline = socket.gettime() + 60
       api:config { fail_status = 404 }
-      local future = assert(client.events.capture({ name = "a.b" },
-        { future = true }))
+      local future = h.ask(client)
       assert_error("NotFoundError", "^404 Failure asked for$",
         future:get(100000))
       assert.is_true(socket.gettime() < deadline)
     end)
 
   it("is not needed for flush and close, which wait for futures", function()
-    local future = assert(client.events.capture({ name = "a.b" },
-      { future = true }))
+    local future = h.ask(client)
     assert_error("TimeoutError",
       "^timed out after 0.001 s: 1 event is not delivered yet$",
       client:flush(0.001))
     assert.is_true(client:flush(10))
     assert.is_true(future:done())
-    local other = assert(client.events.capture({ name = "c.d" },
-      { future = true }))
+    local other = h.ask(client, "c.d")
     assert.is_true(client:close(10))
     assert.is_true(other:done())
     assert_answer({ success = true }, other:get(0))
@@ -351,10 +299,10 @@ end)
 
 describe("many futures", function()
   it("each get their own answer, max_in_flight at a time", function()
-    use { max_in_flight = 4 }
+    x:use { max_in_flight = 4 }
     local futures, most = {}, 0
     for i = 1, 200 do
-      futures[i] = ask("n" .. i)
+      futures[i] = x:ask("n" .. i)
     end
     x:settle(function(request)
       local busy = 0
@@ -370,26 +318,21 @@ describe("many futures", function()
       assert.is_true(futures[i]:done())
       assert_answer({ success = true, name = "n" .. i }, futures[i]:get())
     end
-    assert.equal(200, exchange.adds_up(x.client).delivered)
+    assert.equal(200, h.adds_up(x.client).delivered)
   end)
 end)
 
 describe("an identify with a future", function()
-  local function identify(user, name, options)
-    return assert(x.client.users.identify({ user_id = user, name = name },
-      options))
-  end
-
   -- A handler that answers all but the requests about some names, which it
   -- keeps for answer_held to answer.
   local function hold(held, names)
     return function(request, peer)
-      local name = exchange.body_of(request).name
+      local name = h.body_of(request).name
       if names[name] then
         held[name] = peer
         return
       end
-      return exchange.ok()
+      return h.ok()
     end
   end
 
@@ -399,35 +342,35 @@ describe("an identify with a future", function()
     local function sent(...)
       assert.same({ ... }, x:names())
     end
-    identify("u", "first")
+    x:identify("u", "first")
     x:serve_requests(1, handler)
-    local second = identify("u", "second", { future = true })
-    identify("u", "third")
-    local other = identify("v", "other", { future = true })
+    local second = x:identify("u", "second", { future = true })
+    x:identify("u", "third")
+    local other = x:identify("v", "other", { future = true })
     serve_until_done(other, handler)
     assert.is_false(second:done())
     sent("first", "other")
-    held.first:respond(exchange.ok())
+    held.first:respond(h.ok())
     x:serve_requests(3, handler)
-    serve_until_done(ask "between", handler)
+    serve_until_done(x:ask "between", handler)
     sent("first", "other", "second", "between")
-    held.second:respond(exchange.ok())
+    held.second:respond(h.ok())
     x:settle(handler)
     sent("first", "other", "second", "between", "third")
     assert_answer({ success = true }, second:get(0))
   end)
 
   it("lets the next one go when it fails", function()
-    local first = identify("u", "first",
+    local first = x:identify("u", "first",
       { future = true, timeout = 0.3, max_retries = 0 })
-    local second = identify("u", "second", { future = true })
+    local second = x:identify("u", "second", { future = true })
     local early = false
     serve_until_done(second, function(request)
-      if exchange.body_of(request).name == "first" then
+      if h.body_of(request).name == "first" then
         return "hold"
       end
       early = not first:done()
-      return exchange.ok()
+      return h.ok()
     end)
     assert.is_false(early)
     assert_error("APITimeoutError", ".", first:get())

@@ -1,16 +1,16 @@
 -- What the compiler and the linker were asked for is in what they made.
 
-local shell = require "dev.shell"
+local h = require "spec.helper"
 
 local path
 for template in package.cpath:gmatch "[^;]+" do
   local found = template:gsub("%?", "seerstack")
-  path = path or shell.read(found) and found
+  path = path or h.shell.read(found) and found
 end
 
 local function ask(question)
-  return shell.output("LC_ALL=C readelf -W " .. question .. " "
-    .. shell.quote(path))
+  return h.shell.output("LC_ALL=C readelf -W " .. question .. " "
+    .. h.shell.quote(path))
 end
 
 describe("the module", function()

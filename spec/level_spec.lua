@@ -1,24 +1,14 @@
 -- The level of what is told: log_level, or the environment's SEERSTACK_LOG.
 
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 describe("the level", function()
-  local x
-
-  before_each(function()
-    x = exchange.open()
-  end)
-
-  after_each(function()
-    x:close()
-  end)
+  local x = h.exchange()
 
   -- Which levels a program's lines have that gives occasion to each, and
   -- the lines.
   local function levels(level, options)
     local result = x:child({ env = { SEERSTACK_LOG = level }, code = ([[
-      local seerstack = require "seerstack"
       local function new(options)
         options.exit_timeout = 0
         %s
@@ -80,7 +70,7 @@ describe("the level", function()
   end)
 
   it("is read when a client is made", function()
-    local result = script.run {
+    local result = h.script.run {
       env = { SEERSTACK_LOG = "junk", SEERSTACK_API_KEY = "sk_x" },
       code = 'require "seerstack"',
     }

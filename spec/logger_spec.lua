@@ -1,25 +1,17 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x, messages
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
+local messages
 
 -- Gives the exchange a client whose logger keeps its calls in `messages`.
 local function listen(options)
-  local all = merged({
+  local all = h.merge({
     api_key = x.key, max_in_flight = 1, logger = function(...)
       messages[#messages + 1] = { n = select("#", ...), ... }
     end,
   }, options)
   messages = {}
-  x.client = x:new(all)
+  x:use(all)
   return x.client
 end
 
@@ -46,7 +38,7 @@ local function because(...)
     answers[i] = { status, { ["Retry-After-Ms"] = "1" },
       status ~= 200 and "because " .. status or "{}" }
   end
-  return exchange.sequence(answers)
+  return h.sequence(answers)
 end
 
 describe("logger", function()
@@ -78,7 +70,7 @@ describe("logger", function()
   it("gets no status when there was no answer", function()
     listen()
     x:capture "a"
-    x:settle(exchange.sequence { { "reset" } })
+    x:settle(h.sequence { { "reset" } })
     x.client:poll()
     assert.equal(1, #messages)
     assert.equal("warn", messages[1][1])
@@ -129,7 +121,7 @@ describe("logger", function()
     }
     local ranks = { off = 0, error = 1, warn = 2, info = 3 }
     for level, rank in pairs(ranks) do
-      listen { log_level = level, api_key = exchange.key() }
+      listen { log_level = level, api_key = h.key() }
       x:capture "a"
       x:settle(because(401))
       x:capture "b"
@@ -148,8 +140,7 @@ describe("logger", function()
   -- a request that does not become too old.
   local function block()
     local held
-    local future = assert(x.client.events.capture({ name = "flying" },
-      { future = true }))
+    local future = x:ask("flying")
     x:serve_requests(1, function(_, peer)
       held = peer
       return "hold"
@@ -193,7 +184,7 @@ describe("logger", function()
       log_level = "off" }
     local release = block()
     x:capture_many(10)
-    assert.equal(9, exchange.adds_up(x.client).dropped_by.displaced)
+    assert.equal(9, h.adds_up(x.client).dropped_by.displaced)
     assert.same({}, hear())
     release()
   end)
@@ -220,7 +211,7 @@ describe("logger", function()
   it("can be given false, and gets what is told otherwise", function()
     assert.is_false((pcall(listen, { logger = 5 })))
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         logger = print, log_level = "info",
       }:with_options { logger = false }
       client.events.capture { name = "a.b" }
@@ -234,7 +225,7 @@ describe("logger", function()
 
   it("is told that the base URL is plain http", function()
     local child = x:child { code = [[
-      require "seerstack".new {
+      seerstack.new {
         base_url = "http://api.example.invalid", logger = function(...)
           print((select(3, ...)).url, ...)
         end,
@@ -247,13 +238,12 @@ describe("logger", function()
 
   it("takes the place of the standard error, but for the end", function()
     local child = x:child({ code = [[
-      local socket = require "socket"
       local count = 0
       local function new(options)
         options.logger = function() count = count + 1 end
         options.log_level, options.exit_timeout = "debug", 0
         options.initial_retry_delay, options.max_retry_delay = 0.01, 0.02
-        return require "seerstack".new(options)
+        return seerstack.new(options)
       end
       local client = new { max_in_flight = 1 }
       for _, status in ipairs { 400, 401, 500 } do
@@ -269,12 +259,12 @@ describe("logger", function()
       bad:poll()
       print(count > 10)
     ]] }, function(request)
-      local name = exchange.body_of(request).name
+      local name = h.body_of(request).name
       local status = tonumber(name:match "%d+") or name == "bad" and 500
       if status and #x.requests < 4 or name == "bad" then
         return status, nil, "no"
       end
-      return exchange.ok()
+      return h.ok()
     end)
     assert.equal("true\n", child.stdout)
     assert.matches("^seerstack: error: 1 event was not delivered before "
@@ -283,7 +273,7 @@ describe("logger", function()
 
   it("that raises is told of once, and hears the rest", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 1, initial_retry_delay = 0.001,
         logger = function(level)
           io.stdout:write(level, " ")
@@ -303,7 +293,7 @@ describe("logger", function()
 
   it("that yields is told of, too", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         logger = function() coroutine.yield() end, log_level = "info",
       }
       coroutine.wrap(function() print(client:poll()) end)()
@@ -343,7 +333,6 @@ describe("logger", function()
   it("that nobody calls any more costs no memory", function()
     local answered = 0
     local child = x:child({ code = [[
-      local seerstack = require "seerstack"
       local function resident()
         local file = io.open "/proc/self/status"
         local text = file:read "*a"
@@ -382,7 +371,7 @@ describe("logger", function()
         return 200, nil, '{"answered":' .. answered .. "}"
       end
       answered = answered + 1
-      return exchange.ok()
+      return h.ok()
     end)
     -- KiB; of some 3,200.
     local limit = os.getenv "SANITIZER" and 20000 or 1200

@@ -1,10 +1,14 @@
 -- The deep copy of an event that before_send gets: nothing that it does to
 -- that is seen outside, and what it leaves alone is sent as it was given.
 
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local array = seerstack.array
+
+local function assert_refused(...)
+  h.assert_error_like("ValidationError", ...)
+end
 
 -- A client whose before_send is f, and a list of what that was given.
 local function new(f, options)
@@ -20,21 +24,6 @@ end
 
 local function same(event)
   return event
-end
-
-local function assert_refused(expected, ok, message, err)
-  assert.is_nil(ok)
-  assert.matches(expected, message)
-  assert.equal("ValidationError", err.name)
-end
-
--- A table of so many levels.
-local function nest(levels)
-  local nested = { bottom = true }
-  for _ = 2, levels do
-    nested = { d = nested }
-  end
-  return nested
 end
 
 -- Changes all there is in a table, down to its last.
@@ -185,17 +174,17 @@ describe("a copy for before_send", function()
     local function fail() error "called" end
     for _, levels in ipairs { 1, 50, 99, 100 } do
       local client, seen = new(same)
-      assert(client.events.capture { name = "a", data = nest(levels) })
-      assert.same(nest(levels), seen[1].data)
-      assert(client:post("/x", nest(levels)))
+      assert(client.events.capture { name = "a", data = h.nest(levels) })
+      assert.same(h.nest(levels), seen[1].data)
+      assert(client:post("/x", h.nest(levels)))
       assert.equal(2, #client:captured())
     end
     for _, levels in ipairs { 101, 150, 5000 } do
       local client = new(fail)
       assert_refused("^data%..*more than 100 levels of tables$",
-        client.events.capture { name = "a", data = nest(levels) })
+        client.events.capture { name = "a", data = h.nest(levels) })
       assert_refused("^other%..*more than 100 levels of tables$",
-        client.users.identify { user_id = "u", other = nest(levels) })
+        client.users.identify { user_id = "u", other = h.nest(levels) })
       assert.equal(0, client:stats().accepted)
     end
   end)
@@ -252,13 +241,13 @@ describe("what lua-cjson has for arrays", function()
   end
 
   local function run_with_marks(empty_array, code)
-    local result = script.run { code = ([[
-      local cjson = require "cjson"
+    local result = h.script.run { code = ([[
       local array_mt, empty_array_mt, empty_array = {}, {}, %s
       cjson.array_mt, cjson.empty_array_mt = array_mt, empty_array_mt
       cjson.empty_array = empty_array
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         test_mode = true, default_attributes = { list = empty_array },
+        log_level = "off",
         before_send = function(event) return event end,
       }
       %s

@@ -2,12 +2,16 @@
 -- extra_body; and the deep copy that before_send gets.
 
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local array, null = seerstack.array, seerstack.null
 
 local LIST = "data: must be a table of named values, not an array"
+
+local function assert_refused(...)
+  h.assert_error_like("ValidationError", ...)
+end
 
 local function new(options)
   options.test_mode = true
@@ -31,22 +35,6 @@ local function attributes_of(client, attributes, extra)
   return body_of(client, client.users.identify(
     { user_id = "u", attributes = attributes }, { extra_body = extra }))
     .attributes
-end
-
-local function assert_refused(expected, ok, message, err)
-  assert.is_nil(ok)
-  assert.matches(expected, message)
-  assert.equal("ValidationError", err.name)
-  assert.equal(message, err.message)
-end
-
--- A table of so many levels.
-local function nest(levels)
-  local nested = { bottom = true }
-  for _ = 2, levels do
-    nested = { d = nested }
-  end
-  return nested
 end
 
 -- What differs in the two: the option, the field, and how it is looked at.
@@ -100,6 +88,20 @@ for option, case in pairs {
       client = new { [option] = given }
       given.a, given.b, given.c = nil, 3, 4
       assert.same({ a = 1, b = 2 }, named(client))
+    end)
+
+    it("has the tables within it as they are when an event is made",
+      function()
+        local within = { "given" }
+        client = new { [option] = { a = within } }
+        within[1] = "late"
+        assert.same({ a = { "late" } }, named(client))
+      end)
+
+    it("is taken back by an empty one in with_options", function()
+      client = new { [option] = { a = 1 } }
+      assert.same({}, named(client:with_options { [option] = {} }))
+      assert.same({ a = 1 }, named(client))
     end)
 
     it("may be empty, which sends an object", function()
@@ -278,13 +280,13 @@ describe("extra_body", function()
   end)
 
   it("is on the wire, too", function()
-    local x = exchange.open { default_data = { app = "web" } }
+    local x = h.open { default_data = { app = "web" } }
     assert(x.client.events.capture({ name = "a", data = { a = 1 } },
       { extra_body = { data = { b = array {} }, timestamp = "t" } }))
     x:settle()
     assert.same({
       name = "a", timestamp = "t", data = { app = "web", a = 1, b = {} },
-    }, exchange.body_of(x.requests[1]))
+    }, h.body_of(x.requests[1]))
     assert.matches('"b":%[%]', x.requests[1].body)
     x:close()
   end)
@@ -305,13 +307,13 @@ describe("what is laid under and over an event", function()
   end)
 
   it("counts in levels as the event does", function()
-    local client = new { default_data = nest(100) }
+    local client = new { default_data = h.nest(100) }
     assert(client.events.capture { name = "a" })
-    client = new { default_data = nest(101) }
+    client = new { default_data = h.nest(101) }
     assert_refused("^data%..*more than 100 levels",
       client.events.capture { name = "a" })
-    local options = { extra_body = nest(101) }
-    assert(client:post("/x", nil, { extra_body = nest(100) }))
+    local options = { extra_body = h.nest(101) }
+    assert(client:post("/x", nil, { extra_body = h.nest(100) }))
     assert_refused("more than 100 levels", client:post("/x", nil, options))
   end)
 

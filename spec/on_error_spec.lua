@@ -1,28 +1,19 @@
 local cjson = require "cjson"
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x, calls
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
+local calls
 
 -- Gives the exchange a client whose on_error keeps what it is told in
 -- `calls`.
 local function listen(options)
-  local all = merged({
+  local all = h.merge({
     log_level = "off", max_in_flight = 1, on_error = function(...)
       calls[#calls + 1] = { n = select("#", ...), ... }
     end,
   }, options)
   calls = {}
-  x.client = x:new(all)
+  x:use(all)
   return x.client
 end
 
@@ -54,7 +45,7 @@ local function assert_rejected(case)
     return case.status, case.headers or {}, case.body
   end)
   assert.equal(before + (case.requests or 1), #x.requests)
-  assert.equal(1, exchange.adds_up(x.client).rejected)
+  assert.equal(1, h.adds_up(x.client).rejected)
   local err, event, json = hear_one()
   assert.equal(case.name, err.name)
   assert.equal(case.message, err.message)
@@ -179,8 +170,7 @@ describe("on_error", function()
   it("is told of what is too old", function()
     listen { max_age = 0.05 }
     -- Nothing else is sent while this one has no answer.
-    local future = assert(x.client.events.capture({ name = "flying" },
-      { future = true }))
+    local future = x:ask("flying")
     x:serve_requests(1, function() return "hold" end)
     x:capture "old"
     x:serve(nil, function()
@@ -196,7 +186,7 @@ describe("on_error", function()
     assert.equal("old", event.name)
     assert.same(event, cjson.decode(json))
     assert.equal(1, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
     assert.is_false(future:done())
   end)
 
@@ -205,7 +195,7 @@ describe("on_error", function()
     x:capture "flying"
     x:serve_requests(1, function() return "hold" end)
     x:capture_many(3)
-    assert.equal(2, exchange.adds_up(x.client).dropped_by.displaced)
+    assert.equal(2, h.adds_up(x.client).dropped_by.displaced)
     assert.equal(2, x.client:poll())
     for i, call in ipairs(calls) do
       assert.equal("DroppedError", call[1].name)
@@ -220,8 +210,7 @@ describe("on_error", function()
     function()
       -- In a program of its own, where nothing else wakes the sender.
       local result = x:child({ code = [[
-        local socket = require "socket"
-        local client = require "seerstack".new {
+        local client = seerstack.new {
           overflow = "drop_oldest", max_queue_events = 2, exit_timeout = 0,
           initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
           on_error = function(_, event) print(event.name) end,
@@ -241,7 +230,7 @@ describe("on_error", function()
         wait_for(function() return client:stats().pending == 0 end)
         client:poll()
         print(client:stats().delivered == 2)
-      ]] }, exchange.sequence { { 500 } })
+      ]] }, h.sequence { { 500 } })
       assert.equal("displaced\ntrue\n", result.stdout)
       local names = x:names()
       table.sort(names)
@@ -257,11 +246,11 @@ describe("on_error", function()
     } do
       listen { initial_retry_delay = 40, max_retry_delay = 40 }
       x:capture "kept"
-      x:serve(function() return exchange.answer(answer) end, function()
+      x:serve(function() return h.answer(answer) end, function()
         return x.client:stats().last_error
       end)
       assert.equal(0, x.client:poll())
-      assert.equal(1, exchange.adds_up(x.client).pending)
+      assert.equal(1, h.adds_up(x.client).pending)
       x.client:close(0)
     end
     assert.same({}, calls)
@@ -270,9 +259,9 @@ describe("on_error", function()
   it("is not told of what is delivered, however odd the answer", function()
     listen()
     x:capture_many(4)
-    x:settle(exchange.sequence { { 200, {}, "[" }, { 204 },
+    x:settle(h.sequence { { 200, {}, "[" }, { 204 },
       { 200, {}, '{"success":false}' }, { 299 } })
-    assert.equal(4, exchange.adds_up(x.client).delivered)
+    assert.equal(4, h.adds_up(x.client).delivered)
     assert.equal(0, x.client:poll())
     assert.same({}, calls)
   end)
@@ -318,7 +307,7 @@ describe("who waits for an answer", function()
     listen()
     local child = x:child({ code = [[
       local heard = 0
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         log_level = "off", on_error = function() heard = heard + 1 end,
       }
       for _, status in ipairs { 400, 401, 404 } do
@@ -335,7 +324,7 @@ describe("who waits for an answer", function()
         print(client:poll(), heard)
       end
     ]] }, function(request)
-      return tonumber(exchange.body_of(request).name:match "%d+")
+      return tonumber(h.body_of(request).name:match "%d+")
     end)
     local expected = {}
     for _, status in ipairs { 400, 401, 404 } do
@@ -346,14 +335,13 @@ describe("who waits for an answer", function()
 
   it("hears of it from a future that is settled, too", function()
     listen()
-    local future = assert(x.client.events.capture({ name = "a" },
-      { future = true }))
+    local future = x:ask("a")
     x:settle(no)
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())
     assert.equal("BadRequestError", (select(3, future:get())).name)
     future = nil -- luacheck: ignore
-    collect()
+    h.collect()
     assert.equal(0, x.client:poll())
     assert.same({}, calls)
   end)
@@ -371,11 +359,10 @@ end)
 describe("a future that is collected unasked", function()
   -- Captures, and forgets the future when `forget` says so.
   local function forgotten(handler)
-    local future = assert(x.client.events.capture({ name = "a" },
-      { future = true, max_retries = 1 }))
+    local future = x:ask("a", { max_retries = 1 })
     assert.is_false(future:done())
     future = nil -- luacheck: ignore
-    collect()
+    h.collect()
     x:settle(handler)
   end
 
@@ -390,7 +377,7 @@ describe("a future that is collected unasked", function()
     assert.equal("/capture", err.path)
     assert.equal("a", event.name)
     assert.equal(json, x.requests[1].body)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   it("is tried as often as it would have been", function()
@@ -421,13 +408,12 @@ describe("a future that is collected unasked", function()
 
   it("leaves it even when it had failed before it was collected", function()
     listen()
-    local future = assert(x.client.events.capture({ name = "a" },
-      { future = true }))
+    local future = x:ask("a")
     x:settle(no)
     assert.is_true(future:done())
     assert.equal(0, x.client:poll())
     future = nil -- luacheck: ignore
-    collect()
+    h.collect()
     local err, event = hear_one()
     assert.equal("BadRequestError", err.name)
     assert.equal("a", event.name)

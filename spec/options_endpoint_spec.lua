@@ -1,10 +1,9 @@
-local making = require "spec.support.making"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local with, refusal = making.with, making.refusal
-local assert_refused = making.assert_refused
-local assert_accepted = making.assert_accepted
+local with, refusal = h.making.with, h.making.refusal
+local assert_refused = h.making.assert_refused
+local assert_accepted = h.making.assert_accepted
 
 describe("api_key", function()
   it("is refused when it is blank", function()
@@ -97,19 +96,16 @@ end)
 
 describe("the environment", function()
   local function run(env, options)
-    local result = script.run {
+    return h.ended_well(h.start {
       env = {
         SEERSTACK_API_KEY = env.key or false,
         SEERSTACK_BASE_URL = env.url or false,
       },
       code = ([[
-        local ok, result = pcall(require "seerstack".new, %s)
+        local ok, result = pcall(seerstack.new, %s)
         io.write(ok and "made " or "refused ", tostring(result))
       ]]):format(options or "nil"),
-    }
-    assert.equal(0, result.status, result.stderr)
-    assert.equal("", result.stderr)
-    return result.stdout
+    }).stdout
   end
 
   it("supplies the key", function()
@@ -179,7 +175,7 @@ end)
 
 describe("plain http", function()
   local function warnings(code)
-    local result = script.run {
+    local result = h.script.run {
       env = { SEERSTACK_API_KEY = "sk_test_secret" },
       code = 'local seerstack = require "seerstack"\n' .. code,
     }

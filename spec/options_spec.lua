@@ -1,18 +1,17 @@
-local making = require "spec.support.making"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local server = require "spec.support.server"
 
 local NAN = 0 / 0
 local LONGEST = 2147483
-local NOWHERE = making.NOWHERE
+local NOWHERE = h.making.NOWHERE
 
-local with, refusal = making.with, making.refusal
-local assert_refused = making.assert_refused
-local assert_accepted = making.assert_accepted
+local with, refusal = h.making.with, h.making.refusal
+local assert_refused = h.making.assert_refused
+local assert_accepted = h.making.assert_accepted
 
 local TIMES = {
   "timeout", "connect_timeout", "initial_retry_delay", "max_retry_delay",
-  "exit_timeout", "max_age",
+  "exit_timeout", "exit_connect_timeout", "max_age",
 }
 
 local COUNTS = {
@@ -138,7 +137,7 @@ describe("an option that is a time", function()
   end)
 
   it("is rounded up to whole milliseconds", function()
-    local silent = server.new()
+    local silent = h.server.new()
     local client = seerstack.new(with {
       base_url = silent.url, exit_timeout = 0.0301,
     })
@@ -247,10 +246,8 @@ describe("the options of a request", function()
     for name, send in pairs {
       capture = client.events.capture, identify = client.users.identify,
     } do
-      local ok, message = pcall(send, event, options)
-      assert.is_false(ok)
-      assert.equal(("bad argument #2 to '%s' (%s)"):format(name, expected),
-        message)
+      h.assert_raises(("bad argument #2 to '%s' (%s)"):format(name, expected),
+        send, event, options)
     end
   end
 

@@ -1,47 +1,26 @@
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-
-local assert_raises = expect.raises
 
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
   initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
 }
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
+local assert_error = h.assert_error_like
+local x = h.exchange()
 
 local function post(...)
   return assert(x.client:post(...))
 end
 
 local function serve_until_done(future, handler)
-  x:serve(handler, function() return future:done() end)
-  return future:get(0)
+  return x:get(future, handler)
 end
 
 -- The only request that has come.
 local function only_request()
   assert.equal(1, #x.requests)
   return x.requests[1]
-end
-
-local function assert_error(name, pattern, ...)
-  local result, message, err = ...
-  assert.equal(3, select("#", ...))
-  assert.is_nil(result)
-  assert.matches(pattern, message)
-  assert.equal(name, err.name)
-  assert.equal(message, err.message)
-  return err
 end
 
 describe("client:post", function()
@@ -98,7 +77,7 @@ describe("client:post", function()
   end)
 
   it("mixes bodies and none on a connection", function()
-    x.client = x:new { max_in_flight = 1, log_level = "off" }
+    x:use { max_in_flight = 1 }
     for i = 1, 6 do
       post("/" .. i, i % 2 == 0 and { i = i } or nil)
     end
@@ -120,7 +99,7 @@ describe("client:post", function()
 
   it("waits for the response, and returns it", function()
     local result = x:child({ code = [[
-      local client = require "seerstack".new { max_retries = 0 }
+      local client = seerstack.new { max_retries = 0 }
       local response, http = client:post("/x?y=1", { a = 1 }, { wait = true })
       print(response.path, http.status)
       local _, message, err = client:post("/bad?y=1", nil, { wait = true })
@@ -137,7 +116,7 @@ describe("client:post", function()
   end)
 
   it("returns nil, message, err for a body that cannot be sent", function()
-    x.client = x:new { max_event_bytes = 100, log_level = "off" }
+    x:use { max_event_bytes = 100 }
     assert_error("ValidationError", "^body%.f: a function cannot be sent$",
       x.client:post("/x", { f = print }))
     assert_error("ValidationError", "^body%[2%]%.f: a function ",
@@ -152,19 +131,19 @@ describe("client:post", function()
 
   it("raises on misuse", function()
     local client = x.client
-    assert_raises("bad argument #1 to 'post' (string expected, got nil)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got nil)",
       client.post, client)
-    assert_raises("bad argument #1 to 'post' (string expected, got number)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got number)",
       client.post, client, 5, {})
-    assert_raises("bad argument #1 to 'post' (string expected, got table)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got table)",
       client.post, client, { name = "a.b" })
-    assert_raises("bad argument #2 to 'post' (table expected, got string)",
+    h.assert_raises("bad argument #2 to 'post' (table expected, got string)",
       client.post, client, "/x", "{}")
-    assert_raises("bad argument #2 to 'post' (table expected, got boolean)",
+    h.assert_raises("bad argument #2 to 'post' (table expected, got boolean)",
       client.post, client, "/x", false)
-    assert_raises("bad argument #3 to 'post' (table expected, got number)",
+    h.assert_raises("bad argument #3 to 'post' (table expected, got number)",
       client.post, client, "/x", nil, 5)
-    assert_raises("bad argument #3 to 'post' (unknown option 'wiat')",
+    h.assert_raises("bad argument #3 to 'post' (unknown option 'wiat')",
       client.post, client, "/x", nil, { wiat = true })
     assert.is_false((pcall(client.post, "/x", {})))
     assert.equal(0, client:stats().accepted)
@@ -181,9 +160,9 @@ describe("the path of a post", function()
       "/x?/../y", "/" .. ("x"):rep(8000),
     }
     for _, base in ipairs { "", "/", "/v1", "/v1/", "/a%20b/c" } do
-      local key = exchange.key()
-      local client = exchange.client(x.url .. base, { api_key = key,
-        max_in_flight = 1, log_level = "off" })
+      local key = h.key()
+      local client = h.client(x.url .. base, { api_key = key,
+        max_in_flight = 1 })
       x.client = client
       local before = #x.requests
       for _, path in ipairs(paths) do
@@ -201,7 +180,7 @@ describe("the path of a post", function()
   end)
 
   it("may have a query, to which those of the options are added", function()
-    x.client = x:new {
+    x:use {
       query = { v = "1", w = "2" }, max_in_flight = 1, log_level = "off",
     }
     post "/x?page=2"
@@ -241,17 +220,15 @@ describe("the path of a post", function()
     end)
 
   it("is in the error as it was given", function()
-    x.client = exchange.client(x.url .. "/base", { log_level = "off" })
+    x.client = h.client(x.url .. "/base")
     for _, path in ipairs { "/x", "/x?y=1&z", "/x?" } do
       local err = assert_error("BadRequestError", "^400 no$",
         serve_until_done(post(path, {}, { future = true,
           query = { q = "v" } }), function() return 400, nil, "no" end))
       assert.equal(path, err.path)
     end
-    x:close()
-    x = exchange.open()
     x.server:close()
-    x.client = exchange.client(x.url, { max_retries = 0, log_level = "off" })
+    x.client = h.client(x.url, { max_retries = 0 })
     local err = assert_error("APIConnectionError", ".",
       x.client:post("/x?y", nil, { wait = true }))
     assert.equal("/x?y", err.path)
@@ -265,7 +242,7 @@ describe("a post", function()
       { 409 }, { "close" }, { 500 }, { 408 }, { 429 }, { "reset" }, { 401 },
       { 307, { Location = "/else" } },
     }
-    x:settle(exchange.sequence(answers))
+    x:settle(h.sequence(answers))
     assert.equal(9, #x.requests)
     for i, request in ipairs(x.requests) do
       assert.equal(i == 9 and "/else" or "/x?y=1", request.target)
@@ -281,16 +258,16 @@ describe("a post", function()
     assert_error("InternalServerError", "^503 ",
       serve_until_done(future, function() return 503 end))
     assert.equal(2, #x.requests)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   for _, status in ipairs { 403, 404, 405 } do
     it("is rejected by " .. status .. ", and nothing else is held up",
       function()
-        x.client = x:new(SLOW)
+        x:use(SLOW)
         post("/wrong", {})
         x:settle(function() return status end)
-        assert.equal(1, exchange.adds_up(x.client).rejected)
+        assert.equal(1, h.adds_up(x.client).rejected)
         assert.is_nil(x.client:stats().retry_at)
         post("/right", {})
         x:capture("a.b")
@@ -301,7 +278,7 @@ describe("a post", function()
     it("is retried after " .. status .. " when x-should-retry says so",
       function()
         post("/x", {})
-        assert.equal(1, x:settle(exchange.sequence {
+        assert.equal(1, x:settle(h.sequence {
           { status, { ["X-Should-Retry"] = "true" } },
         }).delivered)
         assert.equal(2, #x.requests)
@@ -309,35 +286,33 @@ describe("a post", function()
 
     it("leaves it to events that " .. status .. " pauses what is queued",
       function()
-        x.client = x:new(SLOW)
+        x:use(SLOW)
         x:capture("a.b")
         x:serve(function() return status end, function()
           return x:paused()
         end)
         post("/x", {})
         x:serve_while(function() return #x.requests == 1 end, nil, 0.2)
-        assert.equal(2, exchange.adds_up(x.client).pending)
+        assert.equal(2, h.adds_up(x.client).pending)
       end)
   end
 
   for _, status in ipairs { 401, 402, 407, 421, 423, 425, 429 } do
     it("is kept after " .. status .. ", and what is queued pauses", function()
-      x.client = x:new(SLOW)
+      x:use(SLOW)
       post("/x", {})
       x:serve(function() return status end, function() return x:paused() end)
       x:capture("a.b")
       post("/y", {})
       x:serve_while(function() return #x.requests == 1 end, nil, 0.2)
-      local stats = exchange.adds_up(x.client)
-      assert.equal(3, stats.pending)
-      assert.equal(0, stats.rejected)
+      h.assert_counts(x.client, { pending = 3, rejected = 0 })
     end)
   end
 
   for _, status in ipairs { 401, 403, 404, 405 } do
     it("ends with " .. status .. " when it is waited for, and nothing pauses",
       function()
-        x.client = x:new(SLOW)
+        x:use(SLOW)
         local future = post("/x", {}, { future = true })
         assert.equal(status, assert_error(({
           [401] = "AuthenticationError", [403] = "PermissionDeniedError",
@@ -352,7 +327,7 @@ describe("a post", function()
 
   it("that is rejected is told to on_error, with its path", function()
     local heard = {}
-    x.client = x:new {
+    x:use {
       log_level = "off", max_in_flight = 1,
       on_error = function(err, body, json)
         heard[#heard + 1] = { err.name, err.path, body or "none", json }
@@ -372,7 +347,6 @@ end)
 describe("seerstack.post", function()
   it("is post of the default client", function()
     local result = x:child({ code = [[
-      local seerstack = require "seerstack"
       print(seerstack.post("/queued", { 1 }))
       print((seerstack.post("/waited", nil, { wait = true })).success)
       local future = seerstack.post("/future?x", {}, { future = true })
@@ -381,7 +355,7 @@ describe("seerstack.post", function()
       print((select(2, pcall(seerstack.post))))
       print(seerstack.default():flush(10))
       print(seerstack.poll() == 0, seerstack.stats().delivered == 3)
-    ]] }, exchange.ok)
+    ]] }, h.ok)
     assert.equal([[
 true
 true
@@ -391,7 +365,7 @@ bad argument #1 to 'post' (string expected, got nil)
 true
 true	true
 ]], result.stdout)
-    assert.equal("", result.stderr)
+    assert.matches("^seerstack: warn: post: path: [^\n]*\n$", result.stderr)
     local bodies = {}
     for _, request in ipairs(x.requests) do
       bodies[request.target] = request.body
@@ -406,7 +380,6 @@ true	true
     local result = x:child({
       env = { SEERSTACK_API_KEY = "" },
       code = [[
-        local seerstack = require "seerstack"
         for _, name in ipairs { "post", "poll" } do
           local result, message, err = seerstack[name]("/x", {})
           print(result, message == err.message, err.name)

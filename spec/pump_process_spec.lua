@@ -1,19 +1,12 @@
-local expect = require "spec.support.expect"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 -- capture(first, last, client) captures numbered events; tell(...) prints a
 -- line at once; stay() keeps the process there until it is killed. The time to
 -- deliver grows where all is slow.
 local PREAMBLE = [[
-  local seerstack = require "seerstack"
   local options = { thread = false, %s }
-  options.exit_timeout = (options.exit_timeout or 10) * ]] .. slow .. [[
+  options.exit_timeout = (options.exit_timeout or 10) * ]] .. h.slow .. [[
 
   local client = seerstack.new(options)
   local function capture(first, last, other)
@@ -23,23 +16,12 @@ local PREAMBLE = [[
       })
     end
   end
-  local function tell(...)
-    print(...)
-    io.stdout:flush()
-  end
   local function stay() while true do end end
 ]]
 
 describe("a process without a thread", function()
-  local server, children
-
-  setup(function()
-    server = standin.start()
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
+  local server = h.standin()
+  local children
 
   before_each(function()
     server:config {
@@ -57,24 +39,20 @@ describe("a process without a thread", function()
   end)
 
   local function start(options, code, env, prefix)
-    local child = script.start {
+    local child = h.start {
       code = PREAMBLE:format(options) .. code, timeout = 25, prefix = prefix,
-      env = script.environment(server.url, "sk_test_standin", env),
+      env = h.environment(server.url, "sk_test_standin", env),
     }
     children[#children + 1] = child
     return child
   end
 
   local function run(...)
-    return expect.ended_well(start(...):wait())
-  end
-
-  local function assert_received(count)
-    expect.received(server, count)
+    return h.ended_well(start(...))
   end
 
   local function wait_for_line(child, line)
-    wait.until_(function()
+    h.wait(function()
       return ("\n" .. child:stdout()):find("\n" .. line .. "\n", 1, true)
     end, 10, 0.005, line)
   end
@@ -89,13 +67,13 @@ describe("a process without a thread", function()
       stay()
     ]])
     wait_for_line(child, "before")
-    assert.same({}, process.threads(child:pid()))
-    wait.until_(function() return server:status().requests > 0 end, 10)
-    assert.same({}, process.threads(child:pid()))
-    assert.is_true(#process.tcp_sockets(child:pid()) > 0)
+    assert.same({}, h.process.threads(child:pid()))
+    h.wait(function() return server:status().requests > 0 end, 10)
+    assert.same({}, h.process.threads(child:pid()))
+    assert.is_true(#h.process.tcp_sockets(child:pid()) > 0)
     wait_for_line(child, "after")
-    assert.same({}, process.threads(child:pid()))
-    assert_received(20)
+    assert.same({}, h.process.threads(child:pid()))
+    h.assert_received(server, 20)
   end)
 
   describe("delivers 900 events, once each, at its end", function()
@@ -103,8 +81,8 @@ describe("a process without a thread", function()
       local result = start("exit_timeout = 15", "capture(1, 900)\n"
         .. (ending or "")):wait()
       assert.equal(status or 0, result.status)
-      expect.in_time(result, 12)
-      assert_received(900)
+      h.assert_in_time(result, 12)
+      h.assert_received(server, 900)
       return result.stderr
     end
 
@@ -139,7 +117,7 @@ describe("a process without a thread", function()
     local count = os.getenv "SANITIZER" == "valgrind" and 1500 or 5000
     run("rate_limit = false, exit_timeout = 20", ("capture(1, %d)")
       :format(count))
-    assert_received(count)
+    h.assert_received(server, count)
   end)
 
   it("delivers what is on the default client", function()
@@ -151,7 +129,7 @@ describe("a process without a thread", function()
       while seerstack.pump() > 20 do end
       assert(seerstack.stats().sender == "none")
     ]])
-    assert_received(40)
+    h.assert_received(server, 40)
   end)
 
   describe("ends in time", function()
@@ -164,8 +142,8 @@ describe("a process without a thread", function()
       local result = start("rate_limit = 100", "capture(1, 300)"):wait()
       assert.equal(205, lost(result))
       assert.matches("the rate limit allows no more", result.stderr)
-      expect.in_time(result, 5)
-      assert_received(95)
+      h.assert_in_time(result, 5)
+      h.assert_received(server, 95)
     end)
 
     it("when nobody listens", function()
@@ -176,7 +154,7 @@ describe("a process without a thread", function()
         { SEERSTACK_BASE_URL = "http://127.0.0.1:" .. port }):wait()
       bound:close()
       assert.equal(50, lost(result))
-      expect.in_time(result, 2)
+      h.assert_in_time(result, 2)
     end)
 
     it("when the key is wrong", function()
@@ -184,18 +162,18 @@ describe("a process without a thread", function()
       local result = start("", "capture(1, 20)"):wait()
       assert.equal(20, lost(result))
       assert.matches("before exit: 401 ", result.stderr)
-      expect.in_time(result, 6)
+      h.assert_in_time(result, 6)
     end)
 
     it("when it is not to wait at all", function()
       server:config { delay = 10 }
       local result = start("exit_timeout = 0", "capture(1, 5)"):wait()
       assert.equal(5, lost(result))
-      expect.in_time(result, 2)
+      h.assert_in_time(result, 2)
     end)
 
     it("when the server never answers", function()
-      local silent = servers.new()
+      local silent = h.server.new()
       local child = start("exit_timeout = 1", "capture(1, 7)",
         { SEERSTACK_BASE_URL = silent.url })
       assert(silent:serve {
@@ -207,8 +185,8 @@ describe("a process without a thread", function()
       local result = child:wait()
       assert.equal(7, lost(result))
       assert.equal(7, #silent.requests)
-      assert.is_true(result.seconds >= slow)
-      expect.in_time(result, 6)
+      assert.is_true(result.seconds >= h.slow)
+      h.assert_in_time(result, 6)
     end)
   end)
 
@@ -226,9 +204,9 @@ describe("a process without a thread", function()
         stay()
       ]])
       wait_for_line(child, "delivered")
-      assert.equal(1, #process.threads(child:pid()))
-      wait.until_(function() return server:count() == 30 end, 10)
-      assert_received(30)
+      assert.equal(1, #h.process.threads(child:pid()))
+      h.wait(function() return server:count() == 30 end, 10)
+      h.assert_received(server, 30)
     end)
 
     it("also when that came first", function()
@@ -240,16 +218,15 @@ describe("a process without a thread", function()
         stay()
       ]])
       wait_for_line(child, "delivered")
-      assert.equal(1, #process.threads(child:pid()))
-      wait.until_(function() return server:count() == 30 end, 10)
-      assert_received(30)
+      assert.equal(1, #h.process.threads(child:pid()))
+      h.wait(function() return server:count() == 30 end, 10)
+      h.assert_received(server, 30)
     end)
   end)
 
   describe("that forks", function()
     it("delivers what it has queued itself, and the child its own", function()
       run("", [[
-        local native = require "seer_spec_native"
         capture(1, 20)
         local pid = native.fork()
         if pid == 0 then
@@ -260,14 +237,13 @@ describe("a process without a thread", function()
         capture(21, 40)
         assert(native.wait(pid) == 0)
       ]])
-      assert_received(60)
+      h.assert_received(server, 60)
     end)
 
     it("goes on with what is in flight, of which the child has nothing",
       function()
         server:config { delay = 0.3 }
         run("", [[
-          local native = require "seer_spec_native"
           local future = client.events.capture(
             { name = "a.b", data = { i = 1 } }, { future = true })
           capture(2, 20)
@@ -292,7 +268,7 @@ describe("a process without a thread", function()
           assert(future:get(20).success)
           assert(client:flush(20))
         ]])
-        assert_received(30)
+        h.assert_received(server, 30)
       end)
   end)
 end)

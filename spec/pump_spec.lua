@@ -1,16 +1,9 @@
-local exchange = require "spec.support.exchange"
-local process = require "spec.support.process"
-local shell = require "dev.shell"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
 
 -- Nothing in this file may start a thread: one would send for all clients.
 local function assert_no_thread()
-  assert.same({}, process.threads(shell.own_pid()))
-end
-
-local function hold()
-  return "hold"
+  assert.same({}, h.process.threads(h.shell.own_pid()))
 end
 
 local function seconds_of(f, ...)
@@ -26,7 +19,7 @@ describe("client:pump", function()
     options = options or {}
     options.thread = false
     options.log_level = options.log_level or "off"
-    x = exchange.open(options)
+    x = h.open(options)
     return x.client
   end
 
@@ -45,12 +38,12 @@ describe("client:pump", function()
     x:serve(handler, function()
       return (client or x.client):pump() == (left or 0)
     end)
-    return exchange.adds_up(x.client)
+    return h.adds_up(x.client)
   end
 
   -- Until all that may be in flight at a time is with the server.
   local function send_held(count)
-    x:serve(hold, function()
+    x:serve(h.hold, function()
       x.client:pump()
       return #x.requests == count
     end)
@@ -72,7 +65,7 @@ describe("client:pump", function()
 
   it("returns how many events of the client are left", function()
     local client = open()
-    local other = x:new { thread = false, log_level = "off" }
+    local other = x:new { thread = false }
     assert(other.events.capture { name = "other" })
     assert.equal(0, client:pump())
     assert.equal(1, other:pump())
@@ -87,7 +80,7 @@ describe("client:pump", function()
 
   it("sends what other clients without a thread have", function()
     local client = open()
-    local other = x:new { thread = false, log_level = "off" }
+    local other = x:new { thread = false }
     for i = 1, 5 do
       assert(other.events.capture { name = "other" .. i })
     end
@@ -129,7 +122,7 @@ describe("client:pump", function()
     local seconds = seconds_of(function()
       assert.equal(1, client:pump(0.3))
     end)
-    assert.is_true(seconds >= 0.29 and seconds < 5 * slow)
+    assert.is_true(seconds >= 0.29 and seconds < 5 * h.slow)
   end)
 
   it("does not wait when there is nothing to send", function()
@@ -144,7 +137,7 @@ describe("client:pump", function()
       overflow = "drop_oldest",
     }
     x:capture "a"
-    x:serve(exchange.sequence { { 503 } }, function()
+    x:serve(h.sequence { { 503 } }, function()
       client:pump()
       return client:stats().last_error ~= nil
     end)
@@ -155,7 +148,7 @@ describe("client:pump", function()
   end)
 
   it("keeps to the rate limit", function()
-    local client = open { rate_limit = 20, max_age = 2 * slow }
+    local client = open { rate_limit = 20, max_age = 2 * h.slow }
     x:capture_many(30)
     deliver(11)
     assert.equal(19, #x.requests)
@@ -170,13 +163,13 @@ describe("client:pump", function()
     send_held(3)
     x:serve_while(function()
       return x.client:pump() == 10 and #x.requests == 3
-    end, hold, 0.1)
+    end, h.hold, 0.1)
   end)
 
   it("tries again what failed, under the same key", function()
     open()
     x:capture "a"
-    deliver(0, exchange.sequence {
+    deliver(0, h.sequence {
       { 503 }, { "close" }, { 429, { ["retry-after-ms"] = 20 } },
     })
     assert.equal(4, #x.requests)
@@ -191,7 +184,7 @@ describe("client:pump", function()
     open()
     x:identify("u", "first")
     x:identify("u", "second")
-    deliver(0, exchange.sequence { { 503 } })
+    deliver(0, h.sequence { { 503 } })
     assert.same({ "first", "first", "second" }, x:names())
   end)
 
@@ -216,7 +209,7 @@ describe("client:pump", function()
     }
     x:capture "a"
     x:capture "b"
-    deliver(0, exchange.sequence { { 422 }, { 422 } })
+    deliver(0, h.sequence { { 422 }, { 422 } })
     local lost = {}
     for _, text in ipairs(told) do
       if text ~= "error" then
@@ -241,7 +234,7 @@ describe("client:pump", function()
   it("delivers what a collected client has left", function()
     open()
     x:capture_many(5)
-    x.client = x:new { thread = false, log_level = "off" }
+    x:use { thread = false }
     collectgarbage()
     collectgarbage()
     x:serve(nil, function()
@@ -267,10 +260,9 @@ describe("client:pump", function()
     for got, value in pairs {
       ["-0.1"] = -0.1, ["string"] = "1", ["boolean"] = true, ["table"] = {},
     } do
-      local ok, message = pcall(client.pump, client, value)
-      assert.is_false(ok)
-      assert.equal("bad argument #1 to 'pump' (a number of seconds >= 0 "
-        .. "expected, got " .. got .. ")", message)
+      h.assert_raises("bad argument #1 to 'pump' (a number of seconds >= 0 "
+        .. "expected, got " .. got .. ")",
+        client.pump, client, value)
     end
     assert.is_false((pcall(client.pump, client, 0 / 0)))
     assert.is_false((pcall(client.pump, client, math.huge)))

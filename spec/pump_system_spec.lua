@@ -1,44 +1,21 @@
-local expect = require "spec.support.expect"
-local merged = require "spec.support.merged"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 local PREAMBLE = [[
-  local seerstack = require "seerstack"
   local client = seerstack.new { %s }
   local function capture(first, last)
     for i = first, last do
       assert(client.events.capture { name = "a.b", data = { i = i } })
     end
   end
-  local function tell(...)
-    print(...)
-    io.stdout:flush()
-  end
 ]]
 
-local server
-
-setup(function()
-  server = standin.start()
-end)
-
-teardown(function()
-  server:stop()
-end)
-
-before_each(function()
-  server:config { delay = false }
-  server:reset()
-end)
+local server = h.standin()
 
 local function start(options, code, env, prefix)
-  return script.start {
+  return h.start {
     code = PREAMBLE:format(options) .. code, prefix = prefix,
-    env = script.environment(server.url, server.key, merged({
+    env = h.environment(server.url, server.key, h.merge({
       http_proxy = false,
       all_proxy = false,
       ALL_PROXY = false,
@@ -47,19 +24,15 @@ local function start(options, code, env, prefix)
 end
 
 local function run(...)
-  return expect.ended_well(start(...):wait()).stdout
-end
-
-local function assert_received(count)
-  expect.received(server, count)
+  return h.ended_well(start(...)).stdout
 end
 
 describe("where the system refuses threads", function()
   -- None is granted until `refused` were asked for; all names are this
   -- machine's.
   local function env(refused, more)
-    return merged({
-      LD_PRELOAD = preload "threads" .. ":" .. preload "resolver",
+    return h.merge({
+      LD_PRELOAD = h.preload "threads" .. ":" .. h.preload "resolver",
       SEER_THREADS_REFUSED = refused or 1000000,
     }, more)
   end
@@ -72,7 +45,7 @@ describe("where the system refuses threads", function()
 
   it("the end of the process delivers", function()
     run("", "capture(1, 20)", env())
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   it("flush delivers, and close", function()
@@ -83,7 +56,7 @@ describe("where the system refuses threads", function()
       capture(21, 40)
       assert(client:close(20))
     ]], env()))
-    assert_received(40)
+    h.assert_received(server, 40)
   end)
 
   it("pump delivers", function()
@@ -92,7 +65,7 @@ describe("where the system refuses threads", function()
       while client:pump() > 0 do end
       assert(client:stats().sender == "none")
     ]], env())
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   it("who waits for an answer gets it", function()
@@ -107,7 +80,7 @@ describe("where the system refuses threads", function()
       future = client.events.capture(event, { future = true })
       assert(future:get(20).success)
     ]], env())
-    assert_received(3)
+    h.assert_received(server, 3)
   end)
 
   it("one is asked for again after a while", function()
@@ -123,18 +96,61 @@ describe("where the system refuses threads", function()
     ]], env(1))
   end)
 
+  -- While the file is there, the resolver knows no name.
+  local function unknown()
+    local path = os.tmpname()
+    h.shell.write(path, "0 -2")
+    return h.merge(named(), { SEER_RESOLVER_FILE = path })
+  end
+
+  for _, thread in ipairs { "true", "false" } do
+    it("a host that was not found is looked up again, thread = " .. thread,
+      function()
+        run("thread = " .. thread .. ", log_level = 'off'", [[
+          capture(1, 1)
+          client:flush(0.2)
+          assert(client:stats().last_error)
+          os.remove(os.getenv "SEER_RESOLVER_FILE")
+          assert(client:flush(20))
+        ]], unknown())
+        h.assert_received(server, 1)
+      end)
+  end
+
+  it("a new client has what its own look-up found", function()
+    run("thread = false, log_level = 'off'", [[
+      os.remove(os.getenv "SEER_RESOLVER_FILE")
+      local fresh = seerstack.new {
+        thread = false, max_retries = 0, log_level = "off",
+      }
+      assert(fresh.events.capture({ name = "a.b", data = { i = 1 } },
+        { wait = true }))
+    ]], unknown())
+    h.assert_received(server, 1)
+  end)
+
+  it("a host that a proxy looks up is not looked up here", function()
+    for _, scheme in ipairs { "http", "socks5h" } do
+      local result = start(("thread = false, log_level = 'off', "
+        .. "proxy = '%s://127.0.0.1:9'"):format(scheme), "", h.merge(named(), {
+          SEER_RESOLVER_DELAY = 15, no_proxy = false, NO_PROXY = false,
+        })):wait()
+      assert.equal("", result.stderr)
+      h.assert_in_time(result, 8)
+    end
+  end)
+
   it("a client without a thread looks its host up when it is made", function()
     run("thread = false, log_level = 'error'", [[
       capture(1, 20)
       assert(client:flush(20))
       capture(21, 30)
     ]], named())
-    assert_received(30)
+    h.assert_received(server, 30)
   end)
 
   it("and does so once", function()
     local seconds = run("thread = false, log_level = 'error'", [[
-      local socket = require "socket"
       local begun = socket.gettime()
       capture(1, 1)
       assert(client:flush(20))
@@ -143,7 +159,7 @@ describe("where the system refuses threads", function()
       assert(other:flush(20))
       tell(socket.gettime() - begun)
     ]], named { SEER_RESOLVER_DELAY = 1 })
-    assert_received(2)
+    h.assert_received(server, 2)
     -- One second for `other`, which is a new client.
     assert.is_true(tonumber(seconds) < 2)
   end)
@@ -152,12 +168,12 @@ describe("where the system refuses threads", function()
     run("thread = false, log_level = 'error', exit_timeout = 2", [[
       capture(1, 20)
     ]], named { http_proxy = "http://proxy.test:" .. server.port })
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 
   it("a client that would have one delivers to a host by name", function()
     run("log_level = 'error', exit_timeout = 2", "capture(1, 20)", named())
-    assert_received(20)
+    h.assert_received(server, 20)
   end)
 end)
 
@@ -172,11 +188,11 @@ describe("a signal", function()
   local function terminate(code)
     server:config { delay = 30 }
     child = start("thread = false", "capture(1, 1)\n" .. code)
-    wait.until_(function() return server:status().requests > 0 end, 10)
+    h.wait(function() return server:status().requests > 0 end, 10)
     child:kill("TERM")
     local result = child:wait()
     assert.equal(15, result.signal)
-    expect.in_time(result, 15)
+    h.assert_in_time(result, 15)
   end
 
   it("reaches a program that pumps", function()
@@ -252,7 +268,7 @@ describe("a connection that the server resets", function()
   local function start_with_pipe(way, options, code)
     return start(options .. ", log_level = 'off'", code, {
       SEERSTACK_BASE_URL = way.url, SSL_CERT_FILE = server.ca_file,
-      LD_PRELOAD = preload "pipes",
+      LD_PRELOAD = h.preload "pipes",
     }, "env --default-signal=PIPE")
   end
 
@@ -293,17 +309,17 @@ describe("a connection that the server resets", function()
     ]])
     assert.equal("delivered\nagain\n", result.stdout)
     assert.equal(0, result.status)
-    assert_received(2)
+    h.assert_received(server, 2)
   end)
 
   it("does not kill by SIGPIPE who delivers at the end", function()
     assert.equal(0, check("thread = false", "").status)
-    assert_received(2)
+    h.assert_received(server, 2)
   end)
 
   it("does not kill by SIGPIPE where there is a thread", function()
     assert.equal(0, check("thread = true", "").status)
-    assert_received(2)
+    h.assert_received(server, 2)
   end)
 
   it("leaves SIGPIPE as it was for the program's own pipes", function()

@@ -1,28 +1,24 @@
 -- Lua states in several threads of a process, one of which sends for itself.
 
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 describe("a client that wants a thread", function()
   local x, directory
 
   before_each(function()
-    x = exchange.open { enabled = false }
-    directory = shell.temporary_directory "threads"
+    x = h.open { enabled = false }
+    directory = h.shell.temporary_directory "threads"
   end)
 
   after_each(function()
     x:close()
-    shell.remove(directory)
+    h.shell.remove(directory)
   end)
 
   -- The first request stays unanswered until the other client has captured.
   it("gets one when its event came while another made a step", function()
     local arrived = directory .. "/arrived"
-    local child = script.start {
+    local child = h.start {
       code = [[
         local native = require "seer_spec_native"
         local seerstack = require "seerstack"
@@ -46,18 +42,16 @@ describe("a client that wants a thread", function()
           socket.sleep(0.005)
         end
       ]],
-      env = script.environment(x.url, x.key, { ARRIVED = arrived }),
+      env = h.environment(x.url, x.key, { ARRIVED = arrived }),
     }
     x:serve(function(request)
-      if exchange.body_of(request).name == "own" then
-        shell.write(arrived, "")
-        wait.until_(function() return child:stdout() ~= "" end, 20)
+      if h.body_of(request).name == "own" then
+        h.shell.write(arrived, "")
+        h.wait(function() return child:stdout() ~= "" end, 20)
       end
-      return exchange.ok()
+      return h.ok()
     end, function() return child:done() end, 30)
-    local result = child:wait()
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
+    h.ended_well(child)
     assert.same({ "own", "other" }, x:names())
   end)
 end)
@@ -66,18 +60,19 @@ describe("a process that ends while another thread pumps", function()
   -- Only once it pumps: what the system's libraries do while they start is
   -- not ours.
   it("ends well", function()
-    local api, directory = standin.start(), shell.temporary_directory "exit"
+    local api = h.start_standin()
+    local directory = h.shell.temporary_directory "exit"
     local pumps = directory .. "/pumps"
     finally(function()
       api:stop()
-      shell.remove(directory)
+      h.shell.remove(directory)
     end)
     -- The end waits ten seconds for who is inside libcurl; memcheck takes
     -- longer for sixteen TLS handshakes in one go.
     local most = os.getenv "SANITIZER" == "valgrind" and 1 or 16
     for _ = 1, 15 do
       os.remove(pumps)
-      local result = script.run {
+      h.ended_well(h.start {
         code = [[
           require "seer_spec_native".thread [=[
             local client = require "seerstack".new {
@@ -94,18 +89,16 @@ describe("a process that ends while another thread pumps", function()
           ]=]
           local socket = require "socket"
           local deadline = socket.gettime()
-            + 20 * require "spec.support.slow"
+            + 20 * require "spec.support.util".slow
           while not io.open(os.getenv "PUMPS") do
             assert(socket.gettime() < deadline, "nothing is pumped")
           end
           socket.sleep(math.random() / 20)
           os.exit(0)
         ]],
-        env = script.environment(api.tls_url, api.key,
+        env = h.environment(api.tls_url, api.key,
           { SSL_CERT_FILE = api.ca_file, PUMPS = pumps, MOST = most }),
-      }
-      assert.equal("", result.stderr)
-      assert.equal(0, result.status)
+      })
     end
   end)
 end)

@@ -1,37 +1,19 @@
-local merged = require "spec.support.merged"
-local process = require "spec.support.process"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
-local slow = require "spec.support.slow"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 -- Nothing in this file may start a thread: one would send for all clients.
 local function assert_no_thread()
-  assert.same({}, process.threads(shell.own_pid()))
+  assert.same({}, h.process.threads(h.shell.own_pid()))
 end
 
 describe("without a thread", function()
-  local api
-
-  setup(function()
-    api = standin.start()
-  end)
-
-  teardown(function()
-    api:stop()
-  end)
-
-  before_each(function()
-    api:config { delay = false, fail_status = false, fail_count = false }
-    api:reset()
-  end)
+  local api = h.standin()
 
   after_each(assert_no_thread)
 
   local function new(options)
-    return seerstack.new(merged({
+    return seerstack.new(h.merge({
       api_key = api.key, base_url = api.url, rate_limit = false,
       initial_retry_delay = 0.02, max_retry_delay = 0.05, thread = false,
       exit_timeout = 0, log_level = "off",
@@ -49,7 +31,7 @@ describe("without a thread", function()
     capture_many(client, 500)
     local begun = socket.gettime()
     assert.equal(0, client:pump(60))
-    assert.is_true(socket.gettime() - begun < 30 * slow)
+    assert.is_true(socket.gettime() - begun < 30 * h.slow)
     assert.equal(500, api:count())
   end)
 
@@ -125,7 +107,7 @@ describe("without a thread", function()
     local client = new()
     local future = client.events.capture({ name = "f" }, { future = true })
     local polls = 0
-    wait.until_(function()
+    h.wait(function()
       polls = polls + 1
       return future:done()
     end, 10)

@@ -1,10 +1,8 @@
 -- Keeps the repository honest: what is said twice is said alike, and the
 -- sources keep to the layers that docs/internals.md describes.
 
-local exchange = require "spec.support.exchange"
-local rows = require "spec.support.rows"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
 
 local function lines_of(text)
   local lines = {}
@@ -15,12 +13,12 @@ local function lines_of(text)
 end
 
 local function find(pattern)
-  return lines_of(shell.output("find src -name " .. shell.quote(pattern)
+  return lines_of(h.shell.output("find src -name " .. h.shell.quote(pattern)
     .. " | LC_ALL=C sort"))
 end
 
 local function read(path)
-  return assert(shell.read(path), path .. " cannot be read")
+  return assert(h.shell.read(path), path .. " cannot be read")
 end
 
 local function names_of(set)
@@ -32,7 +30,7 @@ local function names_of(set)
   return names
 end
 
-local rockspec_path = shell.output("ls rockspec/*.rockspec")
+local rockspec_path = h.shell.output("ls rockspec/*.rockspec")
 
 local function load_rockspec()
   local rockspec = {}
@@ -112,7 +110,7 @@ describe("the manual", function()
   -- { name = { its defaults } }
   local function options(array)
     local found = {}
-    for _, row in ipairs(rows.of(array)) do
+    for _, row in ipairs(h.rows.of(array)) do
       found[row.name] = found[row.name] or {}
       table.insert(found[row.name], shown(row) or nil)
     end
@@ -237,7 +235,7 @@ describe("the manual", function()
   end)
 
   it("annotates every field of stats, and no others", function()
-    local x = exchange.open {
+    local x = h.open {
       initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
     }
     x:capture "a.b"
@@ -266,7 +264,7 @@ describe("the manual", function()
 
   it("annotates what a logger gets, and nothing else", function()
     local fields
-    local x = exchange.open {
+    local x = h.open {
       logger = function(_, _, given) fields = given end,
     }
     x:capture "a.b"
@@ -292,7 +290,7 @@ describe("the manual", function()
   end)
 
   it("annotates every field of an error, and no others", function()
-    local x = exchange.open()
+    local x = h.open()
     local future = x.client.events.capture({ name = "a" }, { future = true })
     x:serve(function() return 400, nil, "no" end,
       function() return future:done() end)
@@ -448,7 +446,7 @@ describe("the sources", function()
   -- What a name may begin with: the file's own, or a type of its header.
   local function prefixes_of(path)
     local prefixes = { path:match "([%w_]+)%.[ch]$" }
-    local header = shell.read((path:gsub("c$", "h"))) or ""
+    local header = h.shell.read((path:gsub("c$", "h"))) or ""
     for name in header:gmatch "\n} seer_([%w_]+);" do
       prefixes[#prefixes + 1] = name
     end
@@ -545,21 +543,21 @@ describe("the module", function()
   setup(function()
     for template in package.cpath:gmatch("[^;]+") do
       local candidate = template:gsub("%?", "seerstack")
-      path = path or shell.read(candidate) and shell.quote(candidate)
+      path = path or h.shell.read(candidate) and h.shell.quote(candidate)
     end
   end)
 
   it("exports one symbol", function()
     assert.matches("^%x+ T luaopen_seerstack$",
-      shell.output("nm -D --defined-only " .. path))
+      h.shell.output("nm -D --defined-only " .. path))
   end)
 
   it("has assertions in builds for tests alone", function()
     assert.equal(os.getenv "SANITIZER" ~= nil,
-      shell.output("nm -D " .. path):find "__assert_fail" ~= nil)
+      h.shell.output("nm -D " .. path):find "__assert_fail" ~= nil)
   end)
 
   it("stays mapped: it is linked with -z nodelete", function()
-    assert.matches("NODELETE", shell.output("readelf -d " .. path))
+    assert.matches("NODELETE", h.shell.output("readelf -d " .. path))
   end)
 end)

@@ -1,8 +1,6 @@
 local cjson = require "cjson"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local server = require "spec.support.server"
-local standin = require "dev.standin"
 
 local NAMES = {
   [400] = "BadRequestError",
@@ -24,7 +22,6 @@ local NAMES = {
 -- A program that waits for the answer to one request and tells, as JSON,
 -- what it was given.
 local PROGRAM = [[
-  local seerstack = require "seerstack"
   local cjson = require "cjson".new()
   cjson.encode_invalid_numbers("null")
   local client = seerstack.new()
@@ -46,8 +43,8 @@ local PROGRAM = [[
 
 -- What that program is given for an answer, in the form of server:serve.
 local function given(answer, method)
-  local s = server.new()
-  local child = script.start {
+  local s = h.server.new()
+  local child = h.start {
     env = { SEERSTACK_BASE_URL = s.url, SEERSTACK_API_KEY = "sk_test_x" },
     code = PROGRAM:format(method or "events.capture"),
   }
@@ -150,7 +147,7 @@ describe("an error's name", function()
   local api, client
 
   setup(function()
-    api = standin.start()
+    api = h.start_standin()
     client = seerstack.new { api_key = api.key, base_url = api.url }
   end)
 
@@ -162,13 +159,9 @@ describe("an error's name", function()
   for status, name in pairs(NAMES) do
     it("is " .. name .. " for " .. status, function()
       api:config { fail_status = status, fail_count = 1 }
-      local response, message, err = client.events.capture({ name = "a.b" },
-        { wait = true, max_retries = 0 })
-      assert.is_nil(response)
-      assert.equal(status .. " Failure asked for", message)
-      assert.equal(name, err.name)
-      assert.equal(message, err.message)
-      assert.equal(message, tostring(err))
+      local err = h.assert_error(name, status .. " Failure asked for",
+        client.events.capture({ name = "a.b" },
+          { wait = true, max_retries = 0 }))
       assert.equal(status, err.status)
       assert.same({ error = "Failure asked for" }, err.body)
       assert.equal("application/json", err.headers["content-type"])
@@ -291,13 +284,11 @@ describe("an answer's JSON", function()
 
   it("is read without regard to the host's settings of lua-cjson",
     function()
-      local s = server.new()
-      local child = script.start {
+      local s = h.server.new()
+      local child = h.start {
         env = { SEERSTACK_BASE_URL = s.url, SEERSTACK_API_KEY = "sk_x" },
         code = [[
-          local cjson = require "cjson"
           cjson.decode_max_depth(1)
-          local seerstack = require "seerstack"
           local depth = cjson.decode_max_depth()
           cjson.decode = nil
           local client = seerstack.new { wait = true }

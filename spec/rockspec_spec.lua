@@ -1,6 +1,4 @@
-local script = require "spec.support.script"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 local jit = rawget(_G, "jit")
 local version = _VERSION:match("%d%.%d")
@@ -11,7 +9,7 @@ local function variables()
     return ""
   end
   return " LUA_INTERPRETER=luajit LUA_INCDIR="
-    .. shell.output("pkg-config --variable=includedir luajit")
+    .. h.shell.output("pkg-config --variable=includedir luajit")
 end
 
 describe("the rockspec", function()
@@ -19,16 +17,16 @@ describe("the rockspec", function()
 
   -- LuaRocks puts objects beside the sources, so it gets a copy of them.
   setup(function()
-    directory = shell.temporary_directory("rockspec")
-    status = shell.run("cp -r src rockspec " .. shell.quote(directory)
-      .. " && cd " .. shell.quote(directory)
+    directory = h.shell.temporary_directory("rockspec")
+    status = h.shell.run("cp -r src rockspec " .. h.shell.quote(directory)
+      .. " && cd " .. h.shell.quote(directory)
       .. " && env -u LUA_PATH -u LUA_CPATH HOME=. luarocks --lua-version="
       .. version .. " --tree=tree make --deps-mode=none rockspec/*.rockspec"
       .. variables() .. " >log 2>&1")
   end)
 
   teardown(function()
-    shell.remove(directory)
+    h.shell.remove(directory)
   end)
 
   local function module_path()
@@ -36,21 +34,20 @@ describe("the rockspec", function()
   end
 
   it("builds and installs the module", function()
-    assert.equal(0, status, shell.read(directory .. "/log"))
-    assert.is_string(shell.read(module_path()))
+    assert.equal(0, status, h.shell.read(directory .. "/log"))
+    assert.is_string(h.shell.read(module_path()))
   end)
 
   it("builds a module that exports one symbol", function()
-    local symbols = shell.output("nm -D --defined-only "
-      .. shell.quote(module_path()))
+    local symbols = h.shell.output("nm -D --defined-only "
+      .. h.shell.quote(module_path()))
     assert.matches("^%x+ T luaopen_seerstack$", symbols)
   end)
 
   it("builds a module that delivers an event at exit", function()
-    local server = standin.start()
-    local result = script.run {
+    local server = h.start_standin()
+    local result = h.script.run {
       code = [[
-        local seerstack = require "seerstack"
         assert(package.searchpath == nil
           or package.searchpath("seerstack", package.cpath) == arg[1])
         assert(seerstack.capture { name = "rock.installed" })

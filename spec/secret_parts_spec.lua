@@ -1,28 +1,16 @@
 -- Parts of secrets: what breaks off in the middle of one is not shown, and
 -- what is too short for a secret is no reason to change an answer.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local mime = require "mime"
-local slow = require "spec.support.slow"
 
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local x = h.exchange()
 
 -- What a waited-for event gives, with a proxy where there is one.
 local function ask(options, handler)
   options.log_level, options.max_retries = "off", 0
-  x.client = x:new(options)
-  local future = assert(x.client.events.capture({ name = "a" },
-    { future = true }))
-  x:serve(handler, function() return future:done() end)
-  return future:get(0)
+  x:use(options)
+  return x:get(x:ask("a"), handler)
 end
 
 describe("a secret of a request that has the key within it", function()
@@ -43,9 +31,9 @@ end)
 describe("an answer that breaks off within a key", function()
   -- A program that shows all it hears, and tells the rest at debug.
   local PROGRAM = [[
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       log_level = "debug", max_retries = 0, exit_timeout = 0,
-      timeout = ]] .. 0.5 * slow .. [[, initial_retry_delay = 40,
+      timeout = ]] .. 0.5 * h.slow .. [[, initial_retry_delay = 40,
       max_retry_delay = 40, rate_limit = false,
     }
     local answer, message, err = client.events.capture({ name = "waited" },
@@ -170,7 +158,7 @@ describe("what a server says", function()
 
   it("is told without control characters, cut between characters", function()
     local told = {}
-    local y = exchange.open {
+    local y = h.open {
       logger = function(_, text) told[#told + 1] = text end,
     }
     y:capture "a"
@@ -210,7 +198,7 @@ end)
 describe("a cookie that a server sets", function()
   it("is not logged, folded or with a space before the colon", function()
     local told = {}
-    local y = exchange.open { log_level = "debug",
+    local y = h.open { log_level = "debug",
       logger = function(_, text) told[#told + 1] = text end,
     }
     y:capture "a"

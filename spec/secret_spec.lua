@@ -1,7 +1,7 @@
 -- A program that sees and tells all there is, at the level debug, while the
 -- server and a proxy send every secret back: none of them comes out.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local mime = require "mime"
 
 -- No secret is without "hush" but what is coded in base64.
@@ -13,7 +13,7 @@ local BASIC = mime.b64("me:hush")
 local x
 
 before_each(function()
-  x = exchange.open()
+  x = h.open()
   x.key = KEY
 end)
 
@@ -25,9 +25,6 @@ end)
 -- of the program; new(options) makes a client that all of them speak
 -- through, without a proxy.
 local PREAMBLE = [[
-  local native = require "seer_spec_native"
-  local seerstack = require "seerstack"
-  local socket = require "socket"
   local KEY, BASIC = os.getenv "SEERSTACK_API_KEY", os.getenv "SEER_BASIC"
   local URL, PROXY = os.getenv "SEERSTACK_BASE_URL", os.getenv "SEER_PROXY"
 
@@ -289,7 +286,7 @@ local function new_handler()
       return echo(request, number, "Location: " .. host .. "/moved?k="
         .. KEY .. "\r\n")
     elseif seen[id] > 3 and not name:find "forever" then
-      return exchange.ok()
+      return h.ok()
     end
     return echo(request, number)
   end

@@ -1,12 +1,5 @@
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-
-local function run(code)
-  local result = script.run { code = code }
-  assert.equal(0, result.status, result.stderr)
-  assert.equal("", result.stderr)
-  return result.stdout
-end
 
 describe("the module", function()
   it("has its functions and values, and nothing else", function()
@@ -33,7 +26,7 @@ describe("the module", function()
   end)
 
   it("sets no global", function()
-    assert.equal("", run [[
+    assert.equal("", h.run [[
       local before = {}
       for name in pairs(_G) do before[name] = true end
       require "seerstack"
@@ -44,7 +37,7 @@ describe("the module", function()
   end)
 
   it("loads lua-cjson and changes none of its settings", function()
-    assert.equal("true\n", run [[
+    assert.equal("true\n", h.run [[
       local cjson = require "cjson"
       local function settings()
         local text = {}
@@ -64,8 +57,49 @@ describe("the module", function()
     ]])
   end)
 
+  it("needs no global require", function()
+    for _, before in ipairs { "", "require 'cjson'" } do
+      assert.equal("table\ttable\n", h.run(before .. [[
+
+        local load = require
+        require = function() error("disabled", 0) end
+        local seerstack = load "seerstack"
+        local client = seerstack.new { test_mode = true }
+        assert(client.events.capture { name = "x" })
+        assert(client:captured()[1].body.name == "x")
+        print(type(seerstack), type(package.loaded.cjson))
+      ]]))
+    end
+  end)
+
+  it("says where it has looked for lua-cjson", function()
+    local output = h.run [[
+      local path = package.cpath
+      package.cpath, package.path = path:match "[^;]*seer[^;]*"
+        or path:match "[^;]+", "/none/?.lua"
+      package.loaded.cjson = nil
+      print(pcall(require, "seerstack"))
+    ]]
+    assert.matches("^false.*module 'cjson' not found:.*/none/cjson.lua",
+      output)
+  end)
+
+  it("raises, naming it, when cjson is another module", function()
+    for what, member in pairs {
+      ["7"] = "new", ["{}"] = "new", ["print"] = "new",
+      ["{ decode = print, encode = print }"] = "new",
+      ["{ new = function() end }"] = "decode_max_depth",
+      ["{ new = function() return {} end }"] = "decode_max_depth",
+    } do
+      assert.equal("false\tseerstack: the module 'cjson' is not lua-cjson 2.0 "
+        .. "or newer: '" .. member .. "' is missing\n",
+        h.run("package.loaded.cjson = " .. what
+          .. "\nprint(pcall(require, 'seerstack'))"))
+    end
+  end)
+
   it("raises, naming it, when lua-cjson cannot be loaded", function()
-    local output = run [[
+    local output = h.run [[
       package.loaded.cjson = nil
       package.preload.cjson = function() error("no cjson here") end
       print(pcall(require, "seerstack"))
@@ -74,7 +108,7 @@ describe("the module", function()
   end)
 
   it("may be loaded anew: clients of both are clients", function()
-    assert.equal("true\ttrue\ttrue\ttrue\n", run [[
+    assert.equal("true\ttrue\ttrue\ttrue\n", h.run [[
       local first = require "seerstack"
       local options = { api_key = "sk_x", base_url = "http://127.0.0.1:1" }
       local old = first.new(options)

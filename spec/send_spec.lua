@@ -1,23 +1,8 @@
 -- What a request may have of its own: timeout, max_retries, idempotency_key.
 
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
-
--- From here on x.client is another one.
-local function use(options)
-  options.log_level = options.log_level or "off"
-  x.client = x:new(options)
-end
+local x = h.exchange()
 
 local function capture(name, options)
   return assert(x.client.events.capture({ name = name }, options))
@@ -25,7 +10,7 @@ end
 
 -- The same with a future, which stands for every request that is waited for.
 local function ask(name, options)
-  local all = merged({ future = true }, options)
+  local all = h.merge({ future = true }, options)
   return capture(name, all)
 end
 
@@ -37,7 +22,7 @@ end
 local function requests_of(name)
   local found = {}
   for _, request in ipairs(x.requests) do
-    if exchange.body_of(request).name == name then
+    if h.body_of(request).name == name then
       found[#found + 1] = request
       assert.equal(found[1].body, request.body)
       assert.equal(key_of(found[1]), key_of(request))
@@ -51,12 +36,12 @@ end
 local function first_of_each(...)
   local answer, seen = { ... }, {}
   return function(request)
-    local name = exchange.body_of(request).name
+    local name = h.body_of(request).name
     if seen[name] then
-      return exchange.ok()
+      return h.ok()
     end
     seen[name] = true
-    return exchange.answer(answer)
+    return h.answer(answer)
   end
 end
 
@@ -69,27 +54,27 @@ describe("timeout", function()
     end)
     assert.is_true(#requests_of "hasty" >= 2)
     assert.equal(1, #requests_of "patient")
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
   end)
 
   it("is that of every attempt of a queued event", function()
     capture("hasty", { timeout = 0.4 })
-    local stats = x:settle(exchange.sequence { { "hold" }, { "hold" } })
+    local stats = x:settle(h.sequence { { "hold" }, { "hold" } })
     assert.equal(1, stats.delivered)
     assert.is_true(#requests_of "hasty" >= 3)
   end)
 
   it("may be longer than the client's", function()
-    use { timeout = 0.4 }
+    x:use { timeout = 0.4 }
     capture("patient", { timeout = 20 })
     capture("hasty")
     local future = ask("waited", { timeout = 20 })
-    x:settle(first_of_each("delay", 1.2, exchange.ok()))
+    x:settle(first_of_each("delay", 1.2, h.ok()))
     assert.equal(1, #requests_of "patient")
     assert.is_true(#requests_of "hasty" >= 2)
     assert.equal(1, #requests_of "waited")
     assert.is_true(future:get(0).success)
-    assert.equal(3, exchange.adds_up(x.client).delivered)
+    assert.equal(3, h.adds_up(x.client).delivered)
   end)
 
   it("ends a waited-for request", function()
@@ -98,15 +83,15 @@ describe("timeout", function()
     local response, _, err = future:get(0)
     assert.is_nil(response)
     assert.equal("APITimeoutError", err.name)
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    assert.equal(1, h.adds_up(x.client).rejected)
   end)
 
   it("of one request leaves the next one the client's", function()
-    use { timeout = 0.4 }
+    x:use { timeout = 0.4 }
     capture("patient", { timeout = 20 })
     x:settle()
     capture("hasty")
-    x:settle(first_of_each("delay", 1.2, exchange.ok()))
+    x:settle(first_of_each("delay", 1.2, h.ok()))
     assert.is_true(#requests_of "hasty" >= 2)
   end)
 end)
@@ -117,18 +102,18 @@ describe("max_retries", function()
     for i = 1, 8 do
       answers[i] = { ... }
     end
-    return exchange.sequence(answers)
+    return h.sequence(answers)
   end
 
   it("is how often a 409 to this queued event is tried again", function()
     for _, retries in ipairs { 0, 1, 4 } do
-      use { max_retries = 2 }
+      x:use { max_retries = 2 }
       local name = "n" .. retries
       capture(name, { max_retries = retries })
       assert.equal(1, x:settle(many(409)).rejected)
       assert.equal(retries + 1, #requests_of(name))
     end
-    use { max_retries = 2 }
+    x:use { max_retries = 2 }
     capture("client's")
     assert.equal(1, x:settle(many(409)).rejected)
     assert.equal(3, #requests_of "client's")
@@ -136,7 +121,7 @@ describe("max_retries", function()
 
   it("says nothing about other failures of a queued event", function()
     capture("a.b", { max_retries = 0 })
-    local stats = x:settle(exchange.sequence {
+    local stats = x:settle(h.sequence {
       { "close" }, { 500 }, { 408 }, { 429 }, { 401 }, { 503 }, { 500 },
     })
     assert.equal(1, stats.delivered)
@@ -145,7 +130,7 @@ describe("max_retries", function()
 
   it("is how often a waited-for request is tried again", function()
     for _, retries in ipairs { 0, 1, 4 } do
-      use { max_retries = 2 }
+      x:use { max_retries = 2 }
       local name = "n" .. retries
       local future = ask(name, { max_retries = retries })
       assert.equal(1, x:settle(many(500)).rejected)
@@ -206,14 +191,14 @@ describe("idempotency_key", function()
         { Location = "/other" } },
     }
     capture("queued", { idempotency_key = "mine" })
-    x:settle(exchange.sequence(failures))
+    x:settle(h.sequence(failures))
     assert.equal("mine", key_of(x.requests[1]))
     assert.equal(7, #requests_of "queued")
     ask("waited", { idempotency_key = "mine too", max_retries = 10 })
-    x:settle(exchange.sequence(failures))
+    x:settle(h.sequence(failures))
     assert.equal("mine too", key_of(requests_of("waited")[1]))
     assert.is_true(#requests_of "waited" >= 7)
-    assert.equal(2, exchange.adds_up(x.client).delivered)
+    assert.equal(2, h.adds_up(x.client).delivered)
   end)
 
   it("of one event is no other's, unless that is given it, too", function()

@@ -1,25 +1,14 @@
 -- Clients that send nothing: enabled = false, and test_mode.
 
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
-local assert_raises = expect.raises
-
-local x
-
-before_each(function()
-  x = exchange.open()
-end)
-
-after_each(function()
-  x:close()
-end)
+local assert_error = h.assert_failure
+local x = h.exchange()
 
 -- A client of the server, which must get nothing.
 local function new(options)
-  return seerstack.new(merged({ base_url = x.url, api_key = x.key }, options))
+  return seerstack.new(h.merge({ base_url = x.url, api_key = x.key }, options))
 end
 
 local function assert_nothing_came()
@@ -28,7 +17,7 @@ end
 
 -- Counts that are not named must be 0.
 local function assert_counts(expected, client)
-  local stats = exchange.adds_up(client)
+  local stats = h.adds_up(client)
   for _, name in ipairs { "accepted", "delivered", "rejected", "dropped",
     "pending", "missed" } do
     assert.equal(expected[name] or 0, stats[name], name)
@@ -40,20 +29,10 @@ local function assert_counts(expected, client)
   assert.is_nil(stats.retry_at)
 end
 
-local function assert_error(name, ...)
-  local result, message, err = ...
-  assert.equal(3, select("#", ...))
-  assert.is_nil(result)
-  assert.equal(name, err.name)
-  assert.equal(message, err.message)
-  return message
-end
-
 -- What a program without a key sees that uses clients in every way.
 local function use(options, env)
-  env = merged({ SEERSTACK_API_KEY = "" }, env)
+  env = h.merge({ SEERSTACK_API_KEY = "" }, env)
   return x:child { env = env, code = ([[
-    local seerstack = require "seerstack"
     local client = seerstack.new { %s }
     for _ = 1, 3 do
       assert(client.events.capture { name = "a.b" })
@@ -92,6 +71,26 @@ describe("a client that is switched on", function()
     assert.is_true(tonumber(sockets) > 0, result.stdout)
     assert.equal(13, #x.requests)
   end)
+end)
+
+describe("a client that sends nothing", function()
+  it("wants a right key and URL in the environment, if there are any",
+    function()
+      for _, option in ipairs { "enabled = false", "test_mode = true" } do
+        for _, env in ipairs {
+          { SEERSTACK_BASE_URL = "ftp://h", SEERSTACK_API_KEY = false },
+          { SEERSTACK_BASE_URL = false, SEERSTACK_API_KEY = "sk_\1" },
+        } do
+          local result = h.script.run {
+            code = "print((pcall(require 'seerstack'.new, {" .. option
+              .. "})))",
+            env = env,
+          }
+          assert.equal("", result.stderr)
+          assert.equal("false\n", result.stdout)
+        end
+      end
+    end)
 end)
 
 describe("enabled = false", function()
@@ -134,14 +133,14 @@ describe("enabled = false", function()
       assert.is_true(client:post("/x", event))
     end
     assert_counts({ accepted = 15, dropped = 15, disabled = 15 }, client)
-    assert_raises("bad argument #1 to 'capture' (table expected, got nil)",
+    h.assert_raises("bad argument #1 to 'capture' (table expected, got nil)",
       capture)
-    assert_raises("bad argument #2 to 'capture' (unknown option 'wiat')",
+    h.assert_raises("bad argument #2 to 'capture' (unknown option 'wiat')",
       capture, {}, { wiat = true })
-    assert_raises("bad argument #2 to 'capture' (option 'future': cannot be "
+    h.assert_raises("bad argument #2 to 'capture' (option 'future': cannot be "
       .. "given together with 'wait')", capture, {},
       { wait = true, future = true })
-    assert_raises("bad argument #1 to 'post' (string expected, got nil)",
+    h.assert_raises("bad argument #1 to 'post' (string expected, got nil)",
       client.post, client)
     assert.equal(15, client:stats().accepted)
   end)
@@ -218,9 +217,9 @@ describe("test_mode", function()
     assert_error("ValidationError", client.users.identify { name = "U" })
     assert_error("ValidationError", client:post("//evil", {}))
     assert_error("ValidationError", client:post("/x", { f = print }))
-    assert_raises("bad argument #1 to 'capture' (table expected, got nil)",
+    h.assert_raises("bad argument #1 to 'capture' (table expected, got nil)",
       client.events.capture)
-    assert_raises("bad argument #2 to 'capture' (unknown option 'wiat')",
+    h.assert_raises("bad argument #2 to 'capture' (unknown option 'wiat')",
       client.events.capture, { name = "a.b" }, { wiat = true })
     assert_counts({}, client)
     assert.same({}, client:captured())
@@ -258,7 +257,6 @@ describe("test_mode", function()
 
   it("cannot be switched off without a key", function()
     local result = x:child { env = { SEERSTACK_API_KEY = "" }, code = [[
-      local seerstack = require "seerstack"
       for _, name in ipairs { "test_mode", "enabled" } do
         local client = seerstack.new { [name] = name == "test_mode" }
         print(pcall(client.with_options, client,

@@ -1,25 +1,22 @@
 -- What the value of each option may be, wherever the option can be given.
 
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
-local rows = require "spec.support.rows"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
 
 -- It stands in wrong values, and in no message about them.
-local SECRET = "s3cr3t"
+local SECRET = "s3cr3t0123456789abcdef"
 
 local PEM = "-----BEGIN CERTIFICATE-----\n" .. SECRET
   .. "\n-----END CERTIFICATE-----\n"
 local CERTIFICATES = os.tmpname()
 
-setup(function() shell.write(CERTIFICATES, PEM) end)
+setup(function() h.shell.write(CERTIFICATES, PEM) end)
 
 teardown(function() os.remove(CERTIFICATES) end)
 
 -- Nothing listens there, and nothing is sent.
 local function new(options)
-  return seerstack.new(merged({
+  return seerstack.new(h.merge({
     api_key = "sk_test_values", base_url = "http://127.0.0.1:1",
     exit_timeout = 0,
   }, options))
@@ -105,12 +102,13 @@ local CLIENT = {
   initial_retry_delay = times "> 0",
   max_retry_delay = times "> 0",
   exit_timeout = times ">= 0",
+  exit_connect_timeout = times "> 0",
   rate_limit = counts(1, 1e9, ", or false,"),
   max_in_flight = counts(1, 1000),
   max_queue_events = counts(1, 1e7),
   max_queue_bytes = counts(1, 2 ^ 40),
   overflow = {
-    { "drop", "'reject' or 'drop_oldest' expected, got string" }, { 1 },
+    { "drop", "'reject' or 'drop_oldest' expected, got 'drop'" }, { 1 },
   },
   max_event_bytes = counts(1, 2 ^ 30),
   max_age = times "> 0",
@@ -123,7 +121,10 @@ local CLIENT = {
   on_error = CALLBACK,
   logger = CALLBACK,
   log_level = {
-    { SECRET, LEVELS .. "string" }, { "", LEVELS .. "string" }, { "warn\0" },
+    { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },
+    { "warning", LEVELS .. "'warning'" }, { ("w"):rep(16) },
+    { ("w"):rep(17), LEVELS .. "string" }, { "warn\0", LEVELS .. "string" },
+    { "warn\n", LEVELS .. "string" },
     { 2, LEVELS .. "2" }, { false, LEVELS .. "boolean" },
   },
   proxy = {
@@ -155,7 +156,7 @@ local CLIENT = {
     { SECRET .. "\0" .. PEM },
   },
   http_version = {
-    { "3", "'1.1' or '2' expected, got string" }, { "1.0" }, { "" },
+    { "3", "'1.1' or '2' expected, got '3'" }, { "1.0" }, { "" },
     { 2, "'1.1' or '2' expected, got 2" },
     { false, "'1.1' or '2' expected, got boolean" },
   },
@@ -199,7 +200,7 @@ end
 -- wrong values: a new option without any fails.
 local function for_each_misuse(array, cases, f)
   local seen = {}
-  for _, row in ipairs(rows.of(array)) do
+  for _, row in ipairs(h.rows.of(array)) do
     local name = row.name
     if not seen[name] then
       seen[name] = true
@@ -264,10 +265,8 @@ describe("with_options", function()
       [{ future = true }] = "unknown option 'future'",
       [{ true }] = "unknown option: a number as its name",
     } do
-      local ok, message = pcall(client.with_options, client, argument)
-      assert.is_false(ok)
-      assert.equal("bad argument #1 to 'with_options' (" .. said .. ")",
-        message)
+      h.assert_raises("bad argument #1 to 'with_options' (" .. said .. ")",
+        client.with_options, client, argument)
     end
     assert.is_false((pcall(client.with_options, client)))
   end)
@@ -397,7 +396,7 @@ end)
 
 describe("without options", function()
   it("a client sends, and adds nothing to what it sends", function()
-    local x = exchange.open()
+    local x = h.open()
     assert.is_true(x.client.events.capture { name = "a", timestamp = "t" })
     x:settle()
     assert.is_true(x.client.users.identify { user_id = "u" })

@@ -1,30 +1,11 @@
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
-
-local assert_raises = expect.raises
+local h = require "spec.helper"
 
 -- So slow that what comes sooner was not the sender's own next attempt.
 local SLOW = {
   initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
 }
 
-local x
-
-before_each(function()
-  x = exchange.open { log_level = "off" }
-end)
-
-after_each(function()
-  x:close()
-end)
-
--- From here on x.client is another one.
-local function use(options)
-  options.log_level = options.log_level or "off"
-  x.client = x:new(options)
-  return x.client
-end
+local x = h.exchange()
 
 local function capture(client, name, options)
   return assert(client.events.capture({ name = name }, options))
@@ -33,7 +14,7 @@ end
 local function pending(clients)
   local sum = 0
   for _, client in ipairs(clients) do
-    sum = sum + exchange.adds_up(client).pending
+    sum = sum + h.adds_up(client).pending
   end
   return sum
 end
@@ -45,7 +26,7 @@ end
 
 local function request_of(name)
   for _, request in ipairs(x.requests) do
-    if exchange.body_of(request).name == name then
+    if h.body_of(request).name == name then
       return request
     end
   end
@@ -70,7 +51,7 @@ describe("client:with_options", function()
     end)
 
   it("gives it a queue and counts of its own", function()
-    local parent = use { max_queue_events = 2 }
+    local parent = x:use { max_queue_events = 2 }
     local child = parent:with_options {}
     local wide = parent:with_options { max_queue_events = 3 }
     for i, client in ipairs { parent, child, wide } do
@@ -83,17 +64,16 @@ describe("client:with_options", function()
       assert.equal("QueueFullError", err.name)
     end
     assert.equal(7, pending { parent, child, wide })
-    settle({ parent, child, wide }, exchange.sequence { { 400 } })
+    settle({ parent, child, wide }, h.sequence { { 400 } })
     assert.equal(7, #x.requests)
     for i, client in ipairs { parent, child, wide } do
-      local stats = exchange.adds_up(client)
-      assert.equal(i == 3 and 3 or 2, stats.accepted)
+      local stats = h.assert_counts(client, { accepted = i == 3 and 3 or 2 })
       assert.equal(stats.accepted, stats.delivered + stats.rejected)
     end
   end)
 
   it("takes what is not given from the client", function()
-    local parent = use {
+    local parent = x:use {
       wait = true, max_retries = 0, timeout = 0.3, max_event_bytes = 200,
     }
     local child = parent:with_options { max_queue_events = 7 }
@@ -113,7 +93,7 @@ describe("client:with_options", function()
   it("leaves the client as it is, and the table", function()
     local headers = { ["X-A"] = "child" }
     local options = { headers = headers, default_data = { a = 2 } }
-    local parent = use { headers = { ["X-A"] = "parent" },
+    local parent = x:use { headers = { ["X-A"] = "parent" },
       default_data = { a = 1 } }
     local child = parent:with_options(options)
     assert.same({ headers = { ["X-A"] = "child" }, default_data = { a = 2 } },
@@ -123,13 +103,13 @@ describe("client:with_options", function()
     capture(child, "child")
     settle { parent, child }
     assert.equal("parent", request_of("parent").headers["x-a"])
-    assert.same({ a = 1 }, exchange.body_of(request_of "parent").data)
+    assert.same({ a = 1 }, h.body_of(request_of "parent").data)
     assert.equal("child", request_of("child").headers["x-a"])
-    assert.same({ a = 2 }, exchange.body_of(request_of "child").data)
+    assert.same({ a = 2 }, h.body_of(request_of "child").data)
   end)
 
   it("merges headers and query", function()
-    local parent = use {
+    local parent = x:use {
       headers = { ["X-A"] = "1", ["X-B"] = "2", ["X-C"] = "3" },
       query = { a = "1", b = "2", c = "3" },
     }
@@ -172,18 +152,18 @@ describe("client:with_options", function()
   it("raises for api_key, base_url, and what is no option", function()
     local client, raw = x.client, x.client.with_options
     for _, name in ipairs { "api_key", "base_url" } do
-      assert_raises("bad argument #1 to 'with_options' (option '" .. name
+      h.assert_raises("bad argument #1 to 'with_options' (option '" .. name
         .. "': cannot differ in with_options)", raw, client,
         { [name] = name == "api_key" and x.key or x.url })
     end
-    assert_raises("bad argument #1 to 'with_options' (unknown option 'x')",
+    h.assert_raises("bad argument #1 to 'with_options' (unknown option 'x')",
       raw, client, { x = 1 })
-    assert_raises("bad argument #1 to 'with_options' (option 'timeout': a "
+    h.assert_raises("bad argument #1 to 'with_options' (option 'timeout': a "
       .. "number of seconds > 0 expected, got 0)", raw, client,
       { timeout = 0 })
-    assert_raises("bad argument #1 to 'with_options' (table expected, got "
+    h.assert_raises("bad argument #1 to 'with_options' (table expected, got "
       .. "nil)", raw, client)
-    assert_raises("bad argument #1 to 'with_options' (table expected, got "
+    h.assert_raises("bad argument #1 to 'with_options' (table expected, got "
       .. "string)", raw, client, "x")
     assert.is_false((pcall(raw, {})))
     assert.is_false((pcall(raw)))
@@ -204,7 +184,7 @@ describe("callbacks", function()
 
   before_each(function()
     calls = {}
-    use { before_send = note "before_send", on_error = note "on_error",
+    x:use { before_send = note "before_send", on_error = note "on_error",
       logger = note "logger", log_level = "error", max_age = 0.05,
       rate_limit = 1 }
     -- The only slot of the pacer: whatever is queued later expires.
@@ -276,9 +256,9 @@ end)
 
 describe("a client and its client", function()
   local function assert_pacing_is_shared(url)
-    local parent = use { rate_limit = 20, base_url = url }
+    local parent = x:use { rate_limit = 20, base_url = url }
     local child = parent:with_options {}
-    local other = x:new { rate_limit = 20, log_level = "off" }
+    local other = x:new { rate_limit = 20 }
     for i = 1, 15 do
       capture(parent, "parent" .. i)
       capture(child, "child" .. i)
@@ -304,21 +284,38 @@ describe("a client and its client", function()
   end)
 
   it("each compare it with their own limit", function()
-    local parent = use { rate_limit = 4 }
+    local parent = x:use { rate_limit = 4 }
     local child = parent:with_options { rate_limit = false }
     for i = 1, 10 do
       capture(child, "child" .. i)
     end
     settle { child }
-    capture(parent, "parent")
-    x:serve_while(function() return #x.requests == 10 end, nil, 0.2)
-    assert.equal(1, pending { parent })
+    for i = 1, 5 do
+      capture(parent, "parent" .. i)
+    end
+    x:serve_requests(13)
+    x:serve_while(function() return #x.requests == 13 end, nil, 0.2)
+    assert.equal(2, pending { parent, child })
   end)
+
+  it("each compare what they have in flight with their own limit",
+    function()
+      local parent = x:use { max_in_flight = 4 }
+      local child = parent:with_options { max_in_flight = 1 }
+      capture(parent, "parent1")
+      capture(parent, "parent2")
+      x:serve_requests(2, h.hold)
+      capture(child, "child1")
+      capture(child, "child2")
+      x:serve_requests(3, h.hold)
+      x:serve_while(function() return #x.requests == 3 end, h.hold, 0.2)
+      assert.equal(2, pending { child })
+    end)
 
   for _, who in ipairs { "client", "client's client" } do
     it("share the back-off: a 401 to the " .. who .. " pauses both",
       function()
-        local parent = use(SLOW)
+        local parent = x:use(SLOW)
         local child = parent:with_options {}
         local refused, other = parent, child
         if who ~= "client" then
@@ -342,7 +339,7 @@ describe("a client and its client", function()
   end
 
   it("share connections", function()
-    local parent = use { max_in_flight = 1 }
+    local parent = x:use { max_in_flight = 1 }
     local child = parent:with_options {
       max_retries = 5, headers = { ["X-A"] = "b" }, query = { a = "b" },
     }
@@ -357,7 +354,7 @@ describe("a client and its client", function()
   end)
 
   it("close each for itself", function()
-    local parent = use {}
+    local parent = x:use {}
     local child, other = parent:with_options {}, parent:with_options {}
     assert.is_true(child:close())
     assert.is_nil((child.events.capture { name = "a.b" }))
@@ -378,20 +375,20 @@ describe("a client and its client", function()
   end)
 
   it("may each be collected while the other lives", function()
-    local parent = exchange.client(x.url, { api_key = x.key,
+    local parent = h.client(x.url, { api_key = x.key,
       headers = { ["X-A"] = "b" }, log_level = "off" })
     local child = parent:with_options {}
     local weak = setmetatable({ parent, child }, { __mode = "v" })
     capture(parent, "before")
     parent = nil
-    collect()
-    collect()
+    h.collect()
+    h.collect()
     assert.is_nil(parent or weak[1])
     local grandchild = child:with_options {}
     capture(child, "after")
     child = nil
-    collect()
-    collect()
+    h.collect()
+    h.collect()
     assert.is_nil(child or weak[2])
     capture(grandchild, "last")
     x:serve_requests(3)

@@ -1,13 +1,15 @@
 #include "client.h"
 
 #include "compat.h"
-#include "core/endpoint.h"
+#include "core/endpoints.h"
 
 seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
   memset(client, 0, sizeof(*client));
   client->settings = *settings;
-  client->marks = seer_marks_get(L);
+  client->with.marks = seer_marks_get(L);
+  client->with.stamp = &client->stamp;
+  client->with.scratch = &client->scratch;
   seer_buffer_init(&client->scratch, (size_t)settings->max_event_bytes);
   client->closed = true;
   luaL_getmetatable(L, SEER_CLIENT);
@@ -56,6 +58,6 @@ bool seer_client_hold(const seer_client *client, seer_holder *holder) {
     return false;
   holder->endpoint = client->endpoint;
   holder->site = client->site;
-  seer_endpoint_refer(holder->endpoint, holder->site);
+  seer_endpoints_refer(holder->endpoint, holder->site);
   return true;
 }

@@ -16,8 +16,8 @@
 
 #include "core/base/clock.h"
 #include "core/sender.h"
+#include "event.h"
 #include "holder.h"
-#include "marks.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -29,10 +29,13 @@ typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
   SEER_KEPT_LOGGER,
-  SEER_KEPT_CAPTURED, /* in test mode: a list of requests */
+  SEER_KEPT_CAPTURED, /* in test mode: a list of requests, see record.c */
   SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
   SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
 } seer_kept;
+
+/* Kinds of fault of an event are told apart by a hash of the field. */
+#define SEER_CLIENT_FAULTS 16
 
 typedef struct seer_client {
   const void *spaces[SEER_ROWS]; /* client.events..., to be known */
@@ -40,10 +43,13 @@ typedef struct seer_client {
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;
   seer_settings settings;
-  const seer_marks *marks;
+  seer_building with;   /* what events are built with: marks, and these */
   seer_buffer scratch;  /* for the JSON of one event */
   seer_stamp stamp;     /* for its timestamp */
   const char *building; /* frame of who uses the scratch; NULL: nobody */
+  int64_t captured;     /* in test mode: requests since they were last taken */
+  seer_trouble invalid[SEER_CLIENT_FAULTS]; /* events that cannot be sent */
+  bool hinted[SEER_ROWS]; /* that unknown fields may be mistakes is told */
   bool closed;
   bool filtering;      /* before_send is running */
   bool calling;        /* the other callbacks are running */

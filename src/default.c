@@ -5,37 +5,37 @@
 #include "core/base/tell.h"
 #include "merge.h"
 #include "methods.h"
-#include "options.h"
 #include "result.h"
 #include "send.h"
-#include "values.h"
 
-/* The registry's: nil at first, then configure's table, then the client. */
+/* The registry's: nil at first, then configure's table, then the client; once
+   that is closed, configure's table again. */
 #define DEFAULT "seerstack.default"
 
-static int fail(lua_State *L) {
+static void fail(lua_State *L, const seer_settings *settings) {
   static bool told;
-  seer_settings settings;
-  seer_options_settings(L, SEER_SEND_SELF, "configure", &settings);
-  if (settings.log_level >= SEER_WARN &&
+  if (settings->log_level >= SEER_WARN &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_tell(SEER_WARN, "nothing is sent: %s", lua_tostring(L, -1));
-  return seer_result_fail(L, "ValidationError");
+  seer_result_fail(L, "ValidationError");
 }
 
 /* Leaves the arguments at the indices from 1 on and pushes the default
    client, at the index that seer_send wants; or pushes nil, message, err and
    returns false. */
 static bool get(lua_State *L) {
+  seer_client_options options;
   lua_settop(L, SEER_SEND_SELF - 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
   if (seer_client_test(L, SEER_SEND_SELF) != NULL)
     return true;
-  if (!seer_methods_push(L, SEER_SEND_SELF, "configure")) {
-    fail(L);
+  seer_options_client(L, SEER_SEND_SELF, "configure", &options);
+  if (!seer_methods_push(L, &options)) {
+    fail(L, &options.settings);
     return false;
   }
   lua_replace(L, SEER_SEND_SELF);
+  lua_settop(L, SEER_SEND_SELF);
   lua_pushvalue(L, SEER_SEND_SELF);
   lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
   return true;
@@ -73,30 +73,36 @@ static int get_default(lua_State *L) {
   return get(L) ? 1 : 3;
 }
 
-/* Pushes a copy of the options at index 1, with all that is within: what was
-   checked stays so. A file may be gone at the first use. */
-static void push_copy(lua_State *L) {
-  if (!seer_merge_copy(L, 1))
-    seer_options_misuse(L, 1, "configure");
-  if (!seer_options_get(L, -1, "ca_file"))
-    return;
-  if (!seer_values_push_file(L, lua_tostring(L, -1)))
-    seer_options_misuse(L, 1, "configure");
-  lua_setfield(L, -3, "ca_blob"); /* copy, ca_file */
-  lua_pushnil(L);
-  lua_setfield(L, -3, "ca_file");
-  lua_pop(L, 1);
+/* table[name] = the value on the top. */
+static void set_raw(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  lua_rawset(L, table);
 }
 
+/* Keeps a copy of the options, with all that is within: what was checked
+   stays so. A file is kept as its text, for it may be gone at the first
+   use. A client that is closed gives way to the next. */
 static int configure(lua_State *L) {
-  seer_settings settings;
+  seer_client_options options;
+  const seer_client *client;
   lua_settop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
-  if (seer_client_test(L, -1) != NULL)
+  client = seer_client_test(L, -1);
+  if (client != NULL && !client->closed)
     return luaL_error(L, "configure: the default client exists already");
   seer_options_table(L, 1, "configure");
-  seer_options_settings(L, 1, "configure", &settings);
-  push_copy(L);
+  if (!seer_merge_copy(L, 1))
+    seer_options_misuse(L, 1, "configure");
+  lua_replace(L, 1);
+  seer_options_client(L, 1, "configure", &options);
+  if (options.ca_file != 0) {
+    lua_pushvalue(L, (int)options.ca_file);
+    set_raw(L, 1, "ca_blob");
+    lua_pushnil(L);
+    set_raw(L, 1, "ca_file");
+  }
+  lua_pushvalue(L, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
   return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "compat.h"
 #include "core/base/json.h"
+#include "holder.h"
 #include "number.h"
 #include "path.h"
 
@@ -19,8 +20,9 @@ typedef struct walk {
   lua_State *L;
   seer_buffer *out;
   const seer_marks *marks;
-  size_t ahead; /* keys that were looked at before their turn */
-  int depth;    /* tables around the value in turn */
+  size_t ahead;  /* keys that were looked at before their turn */
+  size_t mended; /* keys with something in them that was not UTF-8 */
+  int depth;     /* tables around the value in turn */
   char problem[PROBLEM_LENGTH];
 } walk;
 
@@ -130,7 +132,8 @@ static bool write_string_key(walk *w, int at, char before) {
       return fail_key(w, at, "the keys %s and \"%s\" collide", text);
     lua_pop(L, 1);
   }
-  seer_json_key(w->out, before, text, length);
+  if (!seer_json_key(w->out, before, text, length))
+    w->mended++;
   return true;
 }
 
@@ -140,7 +143,7 @@ static bool write_number_key(walk *w, int at, char before) {
     return fail_key(w, at, "%s cannot be a key", number > 0 ? "inf" : "-inf");
   seer_buffer_byte(w->out, before);
   seer_buffer_byte(w->out, '"');
-  seer_number_write(w->L, at + 1, w->out);
+  seer_number_name(w->L, at + 1, w->out);
   seer_json_literal(w->out, "\":");
   return true;
 }
@@ -162,17 +165,62 @@ static bool write_field(walk *w, int at, int type, char before) {
   return !w->out->error;
 }
 
+/* Adds the key behind the table at `sent`, in the form in which it is sent,
+   to that table; false if it is there already. */
+static bool is_new_key(lua_State *L, int sent, seer_buffer *scratch) {
+  size_t length;
+  const char *text = lua_tolstring(L, sent + 1, &length);
+  bool is_new;
+  seer_buffer_reset(scratch, SIZE_MAX);
+  seer_json_string(scratch, text, length);
+  if (scratch->error)
+    luaL_error(L, "not enough memory");
+  lua_pushlstring(L, scratch->data, scratch->length);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, sent);
+  is_new = lua_isnil(L, -1);
+  lua_pop(L, 1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, sent); /* sent[text] = true */
+  return is_new;
+}
+
+/* Whether the keys of the table at `at` are sent as so many: when something
+   is replaced in them, two may be the same. */
+static bool are_distinct(walk *w, int at) {
+  lua_State *L = w->L;
+  seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
+  int sent = at + 2;
+  bool distinct = true;
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (distinct && lua_next(L, at)) {
+    lua_pop(L, 1);
+    distinct = lua_type(L, sent + 1) != LUA_TSTRING ||
+               is_new_key(L, sent, &holder->scratch);
+  }
+  seer_holder_release(holder);
+  if (!distinct)
+    lua_replace(L, at + 1); /* the key is the end of the path */
+  lua_settop(L, distinct ? at : at + 1);
+  return distinct ||
+         fail(w,
+              "collides with another key, for what is not UTF-8 is replaced",
+              "");
+}
+
 /* Writes an object from the field in turn on, which is its first and has a
    key of this type. */
 static bool write_object(walk *w, int at, int type) {
   lua_State *L = w->L;
+  size_t mended = w->mended;
   if (!write_field(w, at, type, '{'))
     return false;
   while (lua_next(L, at))
     if (!write_field(w, at, lua_type(L, at + 1), ','))
       return false;
   seer_buffer_byte(w->out, '}');
-  return true;
+  return w->mended == mended || are_distinct(w, at);
 }
 
 /*
@@ -246,14 +294,18 @@ static bool write_pointer(walk *w, int at) {
   return true;
 }
 
-static bool write_boxed(walk *w, int at) {
+static bool write_cdata(walk *w, int at) {
   size_t length;
   const char *digits;
-  if (!seer_number_boxed(w->L, at))
+  if (seer_number_boxed(w->L, at)) {
+    digits = lua_tolstring(w->L, -1, &length);
+    seer_buffer_append(w->out, digits, length);
+    lua_pop(w->L, 1);
+    return true;
+  }
+  if (!seer_number_null(w->L, at))
     return fail(w, "a cdata cannot be sent", "");
-  digits = lua_tolstring(w->L, -1, &length);
-  seer_buffer_append(w->out, digits, length);
-  lua_pop(w->L, 1);
+  seer_json_literal(w->out, "null");
   return true;
 }
 
@@ -288,7 +340,7 @@ static bool write_value(walk *w, int at, int type) {
   case LUA_TLIGHTUSERDATA:
     return write_pointer(w, at);
   case SEER_TCDATA:
-    return write_boxed(w, at);
+    return write_cdata(w, at);
   default:
     return fail_type(w, at, "a %s cannot be sent");
   }
@@ -304,6 +356,7 @@ static void begin(walk *w, lua_State *L, const seer_marks *marks,
   w->out = out;
   w->marks = marks;
   w->ahead = 0;
+  w->mended = 0;
   w->depth = 0;
   w->problem[0] = '\0';
 }
@@ -364,7 +417,7 @@ static bool write_others(walk *w, int at, const seer_field *skip) {
     if (!write_field(w, at, lua_type(L, at + 1), ','))
       return false;
   }
-  return true;
+  return w->mended == 0 || are_distinct(w, at);
 }
 
 bool seer_encode(lua_State *L, int index, const seer_marks *marks,

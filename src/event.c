@@ -20,8 +20,7 @@ typedef struct value {
    message and returns false. */
 typedef struct builder {
   lua_State *L;
-  const seer_marks *marks;
-  seer_stamp *stamp;
+  seer_building *with;
   seer_buffer *out;
   const seer_field *fields;  /* of its kind */
   int event;                 /* index of the caller's table */
@@ -39,8 +38,16 @@ static bool fail(builder *b, const seer_field *f, const char *problem) {
 
 /* True if a field is absent, or NULL as JSON's null is. */
 static bool is_null(const builder *b, const value *v) {
-  return v->type == LUA_TNIL || (v->type == LUA_TLIGHTUSERDATA &&
-                                 lua_touserdata(b->L, v->at) == NULL);
+  switch (v->type) {
+  case LUA_TNIL:
+    return true;
+  case LUA_TLIGHTUSERDATA:
+    return lua_touserdata(b->L, v->at) == NULL;
+  case SEER_TCDATA:
+    return seer_number_null(b->L, v->at);
+  default:
+    return false;
+  }
 }
 
 /*
@@ -174,7 +181,7 @@ static bool write_id(builder *b, const seer_field *f, const value *v) {
 }
 
 static void write_time(builder *b, int64_t wall) {
-  const char *text = seer_clock_stamp(b->stamp, wall);
+  const char *text = seer_clock_stamp(b->with->stamp, wall);
   char *room = seer_buffer_reserve(b->out, SEER_ISO8601_LENGTH + 2);
   if (room == NULL)
     return;
@@ -238,7 +245,7 @@ static bool write_named(builder *b, const seer_field *f, const value *v) {
   }
   write_key(b, f);
   start = b->out->length;
-  if (!seer_encode(L, v->at, b->marks, b->out, name))
+  if (!seer_encode(L, v->at, b->with->marks, b->out, name))
     return false;
   if (b->out->length > start && b->out->data[start] == '[')
     return fail(b, f, "must be a table of named values, not an array");
@@ -268,7 +275,7 @@ static inline bool write_field(builder *b, const seer_field *f,
 static bool write_post(builder *b) {
   if (lua_isnil(b->L, b->event))
     return true;
-  return seer_encode(b->L, b->event, b->marks, b->out, "body");
+  return seer_encode(b->L, b->event, b->with->marks, b->out, "body");
 }
 
 /* Each field begins with a comma; that of the first is a brace's place. */
@@ -283,9 +290,11 @@ static bool write_body(builder *b, int top, seer_kind kind) {
   for (f = b->fields; f->form != SEER_FORM_NONE; f++, v++)
     if (!write_field(b, f, v))
       return false;
-  if (others &&
-      !seer_encode_others(b->L, b->event, b->marks, b->out, b->fields))
-    return false;
+  if (others) {
+    b->with->others = true;
+    if (!seer_encode_others(b->L, b->event, b->with->marks, b->out, b->fields))
+      return false;
+  }
   seer_buffer_byte(b->out, '}');
   if (b->out->error != SEER_BUFFER_OK)
     return seer_encode_check(b->L, b->out);
@@ -303,11 +312,9 @@ static seer_event *make(builder *b, seer_kind kind,
   return event;
 }
 
-static void begin(builder *b, lua_State *L, int index,
-                  const seer_building *with) {
+static void begin(builder *b, lua_State *L, int index, seer_building *with) {
   b->L = L;
-  b->marks = with->marks;
-  b->stamp = with->stamp;
+  b->with = with;
   b->out = with->scratch;
   b->event = index;
   memset(b->values, 0, sizeof b->values); /* LUA_TNIL is 0 */
@@ -317,7 +324,7 @@ static void begin(builder *b, lua_State *L, int index,
 }
 
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
-                             const seer_building *with,
+                             seer_building *with,
                              const seer_special *special) {
   builder b;
   seer_event *event = NULL;

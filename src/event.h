@@ -18,6 +18,7 @@ typedef struct seer_building {
   const seer_marks *marks;
   seer_stamp *stamp;
   seer_buffer *scratch; /* for its JSON; reset first */
+  bool others;          /* set if it has fields that are not known */
 } seer_building;
 
 /* Builds the event that the table at `index`, which is not relative to the
@@ -27,8 +28,7 @@ typedef struct seer_building {
    message, which begins with the field's name, and returns NULL.
    [-0, +(0|1)] */
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
-                             const seer_building *with,
-                             const seer_special *special);
+                             seer_building *with, const seer_special *special);
 
 #pragma GCC visibility pop
 

@@ -144,7 +144,7 @@ static void push_digits(lua_State *L, int index) {
   char memory[SEER_NUMBER_LENGTH];
   seer_buffer digits;
   seer_buffer_borrow(&digits, memory, sizeof(memory));
-  seer_number_write(L, index, &digits);
+  seer_number_name(L, index, &digits);
   lua_pushlstring(L, memory, digits.length);
 }
 
@@ -169,14 +169,6 @@ static bool push_text(lua_State *L, int index, const char *called) {
                     called, luaL_typename(L, index));
     return false;
   }
-  return true;
-}
-
-/* A tab is the one control character that a header may have. */
-static bool is_sendable(const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if (seer_is_control(text[i]) && text[i] != '\t')
-      return false;
   return true;
 }
 
@@ -205,7 +197,7 @@ static bool push_header(lua_State *L, const name *called) {
     return true;
   }
   value = lua_tolstring(L, -1, &length);
-  if (!is_sendable(value, length)) {
+  if (seer_has_control(value, length, true)) {
     lua_pushfstring(L, "'%s' has a control character", called->text);
     return false;
   }
@@ -303,11 +295,4 @@ bool seer_fields_push(lua_State *L, int index, seer_block_kind kind) {
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
   return right;
-}
-
-const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_block_kind kind) {
-  if (!lua_istable(L, index) || !seer_fields_push(L, index, kind))
-    luaL_error(L, "the options have changed while they were read");
-  return lua_tostring(L, -1);
 }

@@ -29,11 +29,6 @@
    pushes what is wrong with it and returns false. [-0, +1] */
 bool seer_fields_push(lua_State *L, int index, seer_block_kind kind);
 
-/* Pushes the block of a value that has been checked before; raises if it is
-   right no more, as a finalizer may bring about. [-0, +1] */
-const char *seer_fields_push_checked(lua_State *L, int index,
-                                     seer_block_kind kind);
-
 #pragma GCC visibility pop
 
 #endif

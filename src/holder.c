@@ -1,6 +1,7 @@
 #include "holder.h"
 
 #include "compat.h"
+#include "core/endpoints.h"
 #include "core/report.h"
 #include "core/sender.h"
 
@@ -27,7 +28,7 @@ void seer_holder_release(seer_holder *holder) {
   if (holder->event != NULL)
     seer_report_free_lost(holder->event);
   if (holder->endpoint != NULL)
-    seer_endpoint_release(holder->endpoint, holder->site);
+    seer_endpoints_release(holder->endpoint, holder->site);
   free(holder->message);
   holder->endpoint = NULL;
   holder->site = NULL;

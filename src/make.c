@@ -4,40 +4,28 @@
 #include "compat.h"
 #include "core/base/block.h"
 #include "core/base/version.h"
-#include "core/endpoint.h"
+#include "core/endpoints.h"
 #include "core/http/url.h"
 #include "core/report.h"
 #include "fields.h"
 #include "merge.h"
-#include "options.h"
-#include "values.h"
 
-static const char *const kept_options[] = {[SEER_KEPT_BEFORE_SEND] =
-                                               "before_send",
-                                           [SEER_KEPT_ON_ERROR] = "on_error",
-                                           [SEER_KEPT_LOGGER] = "logger"};
-
-/* The option that gives what is kept, or NULL. */
-static const char *option_of(int what) {
-  if (what >= SEER_KEPT_DEFAULTS)
-    return seer_kinds[what - SEER_KEPT_DEFAULTS].defaults;
-  return what < SEER_KEPT_CAPTURED ? kept_options[what] : NULL;
-}
-
-/* Pushes an option, or what the client at `from` (0: none) has instead. */
-static void push_kept(lua_State *L, int options, int from, int what) {
-  if (option_of(what) != NULL && seer_options_get(L, options, option_of(what)))
-    return;
-  if (from != 0 && what != SEER_KEPT_CAPTURED)
+/* Pushes what is to be kept: an option, what the client at `from` (0: none)
+   has, or nil. */
+static void push_kept(lua_State *L, int64_t given, int from, int what) {
+  if (given != 0)
+    lua_pushvalue(L, (int)given);
+  else if (from != 0 && what != SEER_KEPT_CAPTURED)
     seer_client_get(L, from, (seer_kept)what);
   else
     lua_pushnil(L);
 }
 
-static void set_kept(lua_State *L, int self, int options, int from) {
+/* Gives the client at `self` its callbacks, and copies of its defaults. */
+static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
   seer_client *client = lua_touserdata(L, self);
   for (int what = 0; what < SEER_KEPT; what++) {
-    push_kept(L, options, from, what);
+    push_kept(L, given[what], from, what);
     client->has[what] = lua_toboolean(L, -1);
     if (lua_istable(L, -1)) {
       lua_pushnil(L);
@@ -47,26 +35,26 @@ static void set_kept(lua_State *L, int self, int options, int from) {
     }
     seer_client_keep(L, self, (seer_kept)what);
   }
+  if (client->settings.test_mode) {
+    lua_newtable(L);
+    seer_client_keep(L, self, SEER_KEPT_CAPTURED);
+  }
+  client->settings.has_logger = client->has[SEER_KEPT_LOGGER];
+  client->settings.has_on_error = client->has[SEER_KEPT_ON_ERROR];
 }
 
-/* Pushes the string that an option is, and returns it; NULL, and nothing
-   pushed, if it is not given. */
-static const char *push_string(lua_State *L, int options, const char *name) {
-  return seer_options_get(L, options, name) ? lua_tostring(L, -1) : NULL;
+/* The string that stays at an index, or what is so otherwise. */
+static const char *given_or(lua_State *L, int64_t index, const char *other) {
+  return index != 0 ? lua_tostring(L, (int)index) : other;
 }
 
-/* Pushes a block: that of the option, laid over `under`. */
-static const char *push_block(lua_State *L, int options, const char *name,
+/* Pushes a block: that at the index `given` (0: none), laid over `under`. */
+static const char *push_block(lua_State *L, int64_t given, const char *name,
                               seer_block_kind kind, const char *under) {
-  seer_holder *holder;
-  const char *over = NULL;
+  seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
   size_t most =
       kind == SEER_BLOCK_HEADERS ? SEER_HEADERS_MOST : SEER_QUERY_MOST;
-  int top = lua_gettop(L);
-  if (seer_options_get(L, options, name))
-    over = seer_fields_push_checked(L, lua_gettop(L), kind);
-  holder = seer_holder_push(L, SIZE_MAX / 2);
-  seer_block_merge(&holder->scratch, kind, under, over);
+  seer_block_merge(&holder->scratch, kind, under, given_or(L, given, NULL));
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
   if (holder->scratch.length > most)
@@ -74,41 +62,27 @@ static const char *push_block(lua_State *L, int options, const char *name,
                name, (int)most);
   lua_pushlstring(L, holder->scratch.data, holder->scratch.length);
   seer_holder_release(holder);
-  lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
+  lua_remove(L, -2);
   return lua_tostring(L, -1);
 }
 
-/* A file is read now: later the process may be in a chroot, or of a user who
-   cannot read it. */
-static void push_authorities(lua_State *L, int options,
-                             seer_site_options *site) {
-  const char *file = push_string(L, options, "ca_file");
-  const char *blob = push_string(L, options, "ca_blob");
-  if (file != NULL) {
-    if (!seer_values_push_file(L, file))
-      luaL_error(L, "option 'ca_file': %s", lua_tostring(L, -1));
-    blob = lua_tostring(L, -1);
-  }
-  if (blob == NULL)
-    return;
-  site->ca_file = NULL;
-  site->ca_blob = blob;
-}
-
-static void set_site(lua_State *L, int options, const seer_settings *settings,
+/* Changes `site`, which has what is so otherwise, to what the options say.
+   The strings in it stay on the stack. */
+static void set_site(lua_State *L, const seer_client_options *options,
                      seer_site_options *site) {
-  site->http_version = (int)settings->http_version;
-  site->resolve = !settings->thread; /* libcurl's resolver needs one */
-  site->headers =
-      push_block(L, options, "headers", SEER_BLOCK_HEADERS, site->headers);
-  site->query = push_block(L, options, "query", SEER_BLOCK_QUERY, site->query);
-  if (seer_options_get(L, options, "proxy")) {
-    const char *proxy = lua_tostring(L, -1);
-    site->proxy = proxy != NULL ? proxy : ""; /* false: none */
+  site->http_version = (int)options->settings.http_version;
+  site->resolve = !options->settings.thread; /* libcurl's needs one */
+  site->headers = push_block(L, options->headers, "headers",
+                             SEER_BLOCK_HEADERS, site->headers);
+  site->query =
+      push_block(L, options->query, "query", SEER_BLOCK_QUERY, site->query);
+  site->proxy = given_or(L, options->proxy, site->proxy);
+  if (options->proxy != 0)
     site->no_proxy = NULL;
-  }
-  push_authorities(L, options, site);
+  if (options->ca_file != 0 || options->ca_blob != 0)
+    site->ca_file = NULL;
+  site->ca_blob = given_or(L, options->ca_file,
+                           given_or(L, options->ca_blob, site->ca_blob));
 }
 
 /*
@@ -117,12 +91,12 @@ static void set_site(lua_State *L, int options, const seer_settings *settings,
 */
 
 static bool open_queue(seer_client *client, const seer_site_options *options) {
-  seer_endpoint *endpoint = seer_endpoint_get(options, &client->site);
+  seer_endpoint *endpoint = seer_endpoints_get(options, &client->site);
   if (endpoint == NULL)
     return false;
   client->queue = seer_sender_open(&client->settings, endpoint, client->site);
   if (client->queue == NULL) {
-    seer_endpoint_release(endpoint, client->site);
+    seer_endpoints_release(endpoint, client->site);
     client->site = NULL;
     return false;
   }
@@ -159,16 +133,16 @@ static void tell_made(lua_State *L, const seer_client *client) {
   lua_pop(L, 1);
 }
 
-/* Pushes a client with these settings, and with what else the options at the
-   index `options` say, or else the client at `from` (0: none) has. */
-static void push_client(lua_State *L, const seer_settings *settings,
-                        int options, int from, seer_site_options *site) {
+/* Pushes a client with these options, or else what the client at `from` (0:
+   none) has. */
+static void push_client(lua_State *L, const seer_client_options *options,
+                        int from, seer_site_options *site) {
   int top = lua_gettop(L);
   seer_client *client;
   luaL_checkstack(L, 20, "too many options");
-  set_site(L, options, settings, site);
-  client = seer_client_push(L, settings);
-  set_kept(L, lua_gettop(L), options, from);
+  set_site(L, options, site);
+  client = seer_client_push(L, &options->settings);
+  set_kept(L, lua_gettop(L), options->kept, from);
   if (!open_queue(client, site))
     luaL_error(L, "not enough memory");
   warn_of_plain_http(client);
@@ -177,15 +151,13 @@ static void push_client(lua_State *L, const seer_settings *settings,
   lua_settop(L, top + 1);
 }
 
-bool seer_make(lua_State *L, int argument, const char *function) {
-  seer_settings settings;
+bool seer_make(lua_State *L, const seer_client_options *options) {
   seer_site_options site = {.inherited = false};
-  seer_options_settings(L, argument, function, &settings);
-  if (!seer_options_endpoint(L, argument, needs_key(&settings)))
+  if (!seer_options_endpoint(L, options, needs_key(&options->settings)))
     return false;
   site.base_url = lua_tostring(L, -2);
   site.api_key = lua_tostring(L, -1);
-  push_client(L, &settings, argument, 0, &site); /* url, key, client */
+  push_client(L, options, 0, &site); /* url, key, client */
   lua_replace(L, -3);
   lua_pop(L, 1);
   return true;
@@ -193,22 +165,21 @@ bool seer_make(lua_State *L, int argument, const char *function) {
 
 bool seer_make_with(lua_State *L, int self) {
   const seer_client *client = lua_touserdata(L, self);
-  seer_settings settings;
+  seer_client_options options;
   seer_site_options site;
   seer_holder *holder;
   if (client->site == NULL)
     return false;
   seer_options_table(L, 1, "with_options");
-  settings = client->settings;
-  seer_options_overrides(L, 1, "with_options", &settings);
+  seer_options_overrides(L, 1, "with_options", &client->settings, &options);
   holder = seer_holder_push(L, 1);
   if (!seer_client_hold(client, holder))
     return false;
   seer_site_get_options(holder->site, &site);
-  if (needs_key(&settings) && *site.api_key == '\0')
+  if (needs_key(&options.settings) && *site.api_key == '\0')
     luaL_error(L, "bad argument #1 to 'with_options' (the client has no "
                   "key)");
-  push_client(L, &settings, 1, self, &site);
+  push_client(L, &options, self, &site);
   seer_holder_release(holder);
   return true;
 }

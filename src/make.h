@@ -7,15 +7,14 @@
  * given, a client that it is made of has the say.
  */
 
-#include <lua.h>
-#include <stdbool.h>
+#include "options.h"
 
 #pragma GCC visibility push(hidden)
 
-/* Pushes a client, without methods yet, with the options at the index
-   `argument`, a table or nil; raises if they are wrong. If the environment
-   is at fault, pushes a message instead and returns false. [-0, +1] */
-bool seer_make(lua_State *L, int argument, const char *function);
+/* Pushes a client, without methods yet, with options that have been read. If
+   the environment is at fault, pushes a message instead and returns false.
+   [-0, +1] */
+bool seer_make(lua_State *L, const seer_client_options *options);
 
 /* Pushes one with the options in the table at index 1, and for the rest
    those of the client at `self`. Returns false if that one is closed. */

@@ -1,6 +1,7 @@
 #include "marks.h"
 
 #include "compat.h"
+#include "require.h"
 
 #define ARRAY_METATABLE "seerstack.array"
 
@@ -47,9 +48,7 @@ void seer_marks_open(lua_State *L) {
   make_array_metatable(L);
   marks->array = identity(L, -1);
   lua_setfield(L, -2, "array");
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "cjson");
-  lua_call(L, 1, 1); /* marks, keep, cjson */
+  seer_require(L, "cjson"); /* marks, keep, cjson */
   marks->cjson_array = keep_cjson(L, "array_mt");
   marks->cjson_if_empty = keep_cjson(L, "empty_array_mt");
   marks->cjson_empty = keep_cjson(L, "empty_array");

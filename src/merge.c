@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "encode.h"
 #include "marks.h"
+#include "number.h"
 #include "path.h"
 
 static void need_stack(lua_State *L) {
@@ -191,6 +192,8 @@ static bool is_wrong(lua_State *L, int index) {
   int type = lua_type(L, index);
   if (type == LUA_TLIGHTUSERDATA)
     return lua_touserdata(L, index) != NULL;
+  if (type == SEER_TCDATA)
+    return !seer_number_null(L, index);
   if (type == LUA_TTABLE)
     return seer_merge_is_list(L, index);
   return type != LUA_TNIL;

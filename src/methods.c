@@ -4,7 +4,6 @@
 #include "compat.h"
 #include "core/endpoint.h"
 #include "make.h"
-#include "options.h"
 #include "record.h"
 #include "result.h"
 #include "send.h"
@@ -102,7 +101,7 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 11);
+  lua_createtable(L, 0, 12);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
@@ -111,6 +110,7 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   set_drops(L, stats);
   set_count(L, "refused", stats->refused);
   set_count(L, "doubtful", stats->doubtful);
+  set_count(L, "invalid", stats->invalid);
   set_count(L, "missed", stats->missed);
   lua_pushstring(L, stats->sender);
   lua_setfield(L, -2, "sender");
@@ -142,7 +142,11 @@ int seer_methods_stats(lua_State *L, int self) {
    stays while it works: arguments from index 1 on, the client at the one
    that seer_send wants. */
 static void move_self(lua_State *L) {
-  luaL_checkudata(L, 1, SEER_CLIENT);
+  if (seer_client_test(L, 1) == NULL)
+    luaL_error(L,
+               "a client expected, got %s: methods are called with a colon, "
+               "as in client:flush()",
+               lua_gettop(L) > 0 ? luaL_typename(L, 1) : "nothing");
   lua_settop(L, SEER_SEND_SELF);
   lua_pushvalue(L, 1);
   lua_remove(L, 1);
@@ -291,16 +295,18 @@ static void add_members(lua_State *L) {
   lua_remove(L, -2);
 }
 
-bool seer_methods_push(lua_State *L, int argument, const char *function) {
-  if (!seer_make(L, argument, function))
+bool seer_methods_push(lua_State *L, const seer_client_options *options) {
+  if (!seer_make(L, options))
     return false;
   add_members(L);
   return true;
 }
 
 int seer_methods_new(lua_State *L) {
+  seer_client_options options;
   lua_settop(L, 1);
-  if (!seer_methods_push(L, 1, "new"))
+  seer_options_client(L, 1, "new", &options);
+  if (!seer_methods_push(L, &options))
     seer_options_misuse(L, 1, "new");
   return 1;
 }

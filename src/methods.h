@@ -5,8 +5,7 @@
  * A client as Lua sees it: its functions by their names, and what makes one.
  */
 
-#include <lua.h>
-#include <stdbool.h>
+#include "options.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -16,10 +15,9 @@ void seer_methods_open(lua_State *L);
 /* seerstack.new(options) */
 int seer_methods_new(lua_State *L);
 
-/* Pushes a client with the options at the index `argument`, a table or
-   nil; raises if they are wrong. If the environment is at fault, pushes a
-   message instead and returns false. [-0, +1] */
-bool seer_methods_push(lua_State *L, int argument, const char *function);
+/* Pushes a client with options that have been read. If the environment is at
+   fault, pushes a message instead and returns false. [-0, +1] */
+bool seer_methods_push(lua_State *L, const seer_client_options *options);
 
 /* Methods of the client at `self`, with their first argument at index 1.
    They return the number of results. */

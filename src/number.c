@@ -14,6 +14,13 @@ void seer_number_write(lua_State *L, int index, seer_buffer *out) {
     seer_json_number(out, lua_tonumber(L, index));
 }
 
+void seer_number_name(lua_State *L, int index, seer_buffer *out) {
+  if (lua_isinteger(L, index))
+    seer_json_integer(out, lua_tointeger(L, index));
+  else
+    seer_json_number(out, lua_tonumber(L, index) + 0.0); /* -0.0 is 0 */
+}
+
 /*
 ** Numbers from their spelling.
 */
@@ -54,7 +61,7 @@ static bool is_spelled(lua_State *L, const char *text, size_t length) {
   char memory[SEER_NUMBER_LENGTH];
   seer_buffer spelling;
   seer_buffer_borrow(&spelling, memory, sizeof(memory));
-  seer_number_write(L, -1, &spelling);
+  seer_number_name(L, -1, &spelling);
   return !spelling.error && spelling.length == length &&
          memcmp(memory, text, length) == 0;
 }
@@ -73,7 +80,7 @@ bool seer_number_spelled(lua_State *L, const char *text, size_t length) {
 }
 
 /*
-** LuaJIT's boxed integers.
+** LuaJIT's C data: boxed integers, and the NULL pointer.
 */
 
 /* Pushes a field of the ffi module; nil if that was never loaded. */
@@ -121,15 +128,22 @@ static size_t count_digits(const char *text) {
   return length;
 }
 
+/* Replaces what is on the top by its text, or by something that is no
+   string. */
+static void to_text(lua_State *L) {
+  if (luaL_getmetafield(L, -1, "__tostring")) {
+    lua_insert(L, -2);
+    lua_pcall(L, 1, 1, 0);
+  }
+}
+
 /* Replaces what is on the top by the digits of its text; pops it and
    returns false if its text is not that of a boxed integer. */
 static bool to_digits(lua_State *L) {
   size_t length = 0;
-  if (luaL_getmetafield(L, -1, "__tostring")) {
-    lua_insert(L, -2);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
-      length = count_digits(lua_tostring(L, -1));
-  }
+  to_text(L);
+  if (lua_type(L, -1) == LUA_TSTRING)
+    length = count_digits(lua_tostring(L, -1));
   if (length > 0)
     lua_pushlstring(L, lua_tostring(L, -1), length);
   lua_remove(L, length > 0 ? -2 : -1);
@@ -152,4 +166,19 @@ static bool push_digits(lua_State *L, int index, const char *type) {
 bool seer_number_boxed(lua_State *L, int index) {
   index = lua_absindex(L, index);
   return push_digits(L, index, "int64_t") || push_digits(L, index, "uint64_t");
+}
+
+/* No other C data becomes a pointer without a cast; that of pointers to void
+   has a text of LuaJIT's own. */
+bool seer_number_null(lua_State *L, int index) {
+  const char *colon;
+  bool null;
+  index = lua_absindex(L, index);
+  call_ffi(L, "new", "const volatile void *", index);
+  to_text(L);
+  colon =
+      lua_type(L, -1) == LUA_TSTRING ? strchr(lua_tostring(L, -1), ':') : NULL;
+  null = colon != NULL && strcmp(colon, ": NULL") == 0;
+  lua_pop(L, 1);
+  return null;
 }

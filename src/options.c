@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "core/base/tell.h"
 #include "core/process.h"
 #include "values.h"
@@ -9,7 +10,6 @@
 
 #define DEFAULT_URL "https://api.seerstack.com"
 #define NGINX_EXIT_TIMEOUT 4000 /* ms; its master does not wait for ever */
-#define SPACE " \t\r\n\v\f"
 
 #define LONG 2147483 /* s; their milliseconds fit in 31 bits */
 #define DAY 86400
@@ -19,62 +19,67 @@ typedef struct row {
   seer_value kind;
   double least, most; /* in the unit of the option, as is the default */
   double fallback;
-  size_t offset; /* of the int64_t that takes it */
+  size_t offset; /* of the int64_t that takes it, or its index */
 } row;
 
-#define NOWHERE SIZE_MAX /* it is checked, and fetched by its name */
-
 /* Two lines with one name are one option that sets two fields. */
-#define AT(field) offsetof(seer_settings, field)
+#define AT(field) offsetof(seer_client_options, settings.field)
+#define ON(field) offsetof(seer_client_options, field)
+#define KEPT(what) ON(kept[SEER_KEPT_##what])
+#define LAID(kind) ON(kept[SEER_KEPT_DEFAULTS + SEER_##kind])
 static const row client_options[] = {
-    {"api_key",             KEY,   0, 0,      0,      NOWHERE                },
-    {"base_url",            URL,   0, 0,      0,      NOWHERE                },
-    {"timeout",             TIME,  0, LONG,   60,     AT(timeout)            },
-    {"connect_timeout",     TIME,  0, LONG,   10,     AT(connect_timeout)    },
-    {"max_retries",         COUNT, 0, 1000,   2,      AT(max_retries)        },
-    {"initial_retry_delay", TIME,  0, LONG,   0.5,    AT(initial_retry_delay)},
-    {"max_retry_delay",     TIME,  0, LONG,   8,      AT(max_waited_delay)   },
-    {"max_retry_delay",     TIME,  0, LONG,   60,     AT(max_queued_delay)   },
-    {"exit_timeout",        GRACE, 0, LONG,   10,     AT(exit_timeout)       },
-    {"rate_limit",          RATE,  1, 1e9,    1000,   AT(rate_limit)         },
-    {"max_in_flight",       COUNT, 1, 1000,   16,     AT(max_in_flight)      },
-    {"max_queue_events",    COUNT, 1, 1e7,    10000,  AT(max_queue_events)   },
-    {"max_queue_bytes",     COUNT, 1, 0x1p40, 0x1p24, AT(max_queue_bytes)    },
-    {"overflow",            FULL,  0, 1,      0,      AT(drop_oldest)        },
-    {"max_event_bytes",     COUNT, 1, 0x1p30, 0x1p20, AT(max_event_bytes)    },
-    {"max_age",             TIME,  0, LONG,   DAY,    AT(max_age)            },
-    {"wait",                FLAG,  0, 1,      0,      AT(wait)               },
-    {"headers",             HEAD,  0, 0,      0,      NOWHERE                },
-    {"query",               QUERY, 0, 0,      0,      NOWHERE                },
-    {"default_data",        TABLE, 0, 0,      0,      NOWHERE                },
-    {"default_attributes",  TABLE, 0, 0,      0,      NOWHERE                },
-    {"before_send",         CALL,  0, 0,      0,      NOWHERE                },
-    {"on_error",            CALL,  0, 1,      0,      AT(has_on_error)       },
-    {"logger",              CALL,  0, 1,      0,      AT(has_logger)         },
-    {"log_level",           LEVEL, 0, 4,      2,      AT(log_level)          },
-    {"proxy",               PROXY, 0, 0,      0,      NOWHERE                },
-    {"ca_file",             PATH,  0, 0,      0,      NOWHERE                },
-    {"ca_blob",             PEM,   0, 0,      0,      NOWHERE                },
-    {"http_version",        HTTP,  1, 2,      0,      AT(http_version)       },
-    {"thread",              FLAG,  0, 1,      1,      AT(thread)             },
-    {"enabled",             FLAG,  0, 1,      1,      AT(enabled)            },
-    {"test_mode",           FLAG,  0, 1,      0,      AT(test_mode)          },
-    {NULL,                  KEY,   0, 0,      0,      NOWHERE                }
+    {"api_key",              KEY,   0, 0,      0,      ON(api_key)         },
+    {"base_url",             URL,   0, 0,      0,      ON(base_url)        },
+    {"timeout",              TIME,  0, LONG,   60,     AT(timeout)         },
+    {"connect_timeout",      TIME,  0, LONG,   10,     AT(connect_timeout) },
+    {"max_retries",          COUNT, 0, 1000,   2,      AT(max_retries)     },
+    {"initial_retry_delay",  TIME,  0, LONG,   0.5,    AT(initial_delay)   },
+    {"max_retry_delay",      TIME,  0, LONG,   8,      AT(max_waited_delay)},
+    {"max_retry_delay",      TIME,  0, LONG,   60,     AT(max_queued_delay)},
+    {"exit_timeout",         GRACE, 0, LONG,   10,     AT(exit_timeout)    },
+    {"exit_connect_timeout", TIME,  0, LONG,   2,      AT(exit_connecting) },
+    {"rate_limit",           RATE,  1, 1e9,    1000,   AT(rate_limit)      },
+    {"max_in_flight",        COUNT, 1, 1000,   16,     AT(max_in_flight)   },
+    {"max_queue_events",     COUNT, 1, 1e7,    10000,  AT(max_queue_events)},
+    {"max_queue_bytes",      COUNT, 1, 0x1p40, 0x1p24, AT(max_queue_bytes) },
+    {"overflow",             FULL,  0, 1,      0,      AT(drop_oldest)     },
+    {"max_event_bytes",      COUNT, 1, 0x1p30, 0x1p20, AT(max_event_bytes) },
+    {"max_age",              TIME,  0, LONG,   DAY,    AT(max_age)         },
+    {"wait",                 FLAG,  0, 1,      0,      AT(wait)            },
+    {"headers",              HEAD,  0, 0,      0,      ON(headers)         },
+    {"query",                QUERY, 0, 0,      0,      ON(query)           },
+    {"default_data",         TABLE, 0, 0,      0,      LAID(CAPTURE)       },
+    {"default_attributes",   TABLE, 0, 0,      0,      LAID(IDENTIFY)      },
+    {"before_send",          CALL,  0, 0,      0,      KEPT(BEFORE_SEND)   },
+    {"on_error",             CALL,  0, 1,      0,      KEPT(ON_ERROR)      },
+    {"logger",               CALL,  0, 1,      0,      KEPT(LOGGER)        },
+    {"log_level",            LEVEL, 0, 4,      2,      AT(log_level)       },
+    {"proxy",                PROXY, 0, 0,      0,      ON(proxy)           },
+    {"ca_file",              PATH,  0, 0,      0,      ON(ca_file)         },
+    {"ca_blob",              PEM,   0, 0,      0,      ON(ca_blob)         },
+    {"http_version",         HTTP,  1, 2,      0,      AT(http_version)    },
+    {"thread",               FLAG,  0, 1,      1,      AT(thread)          },
+    {"enabled",              FLAG,  0, 1,      1,      AT(enabled)         },
+    {"test_mode",            FLAG,  0, 1,      0,      AT(test_mode)       },
+    {NULL,                   KEY,   0, 0,      0,      0                   }
 };
+#undef LAID
+#undef KEPT
+#undef ON
 #undef AT
 
 /* Their defaults are the client's. */
 #define AT(field) offsetof(seer_request_options, field)
 static const row request_options[] = {
-    {"wait",            FLAG,  0, 1,    0, AT(wait)       },
-    {"future",          FLAG,  0, 1,    0, AT(future)     },
-    {"timeout",         TIME,  0, LONG, 0, AT(timeout)    },
-    {"max_retries",     COUNT, 0, 1000, 0, AT(max_retries)},
-    {"headers",         HEAD,  0, 0,    0, NOWHERE        },
-    {"query",           QUERY, 0, 0,    0, NOWHERE        },
-    {"idempotency_key", ID,    0, 0,    0, NOWHERE        },
-    {"extra_body",      TABLE, 0, 0,    0, NOWHERE        },
-    {NULL,              KEY,   0, 0,    0, NOWHERE        }
+    {"wait",            FLAG,  0, 1,    0, AT(wait)           },
+    {"future",          FLAG,  0, 1,    0, AT(future)         },
+    {"timeout",         TIME,  0, LONG, 0, AT(timeout)        },
+    {"max_retries",     COUNT, 0, 1000, 0, AT(max_retries)    },
+    {"headers",         HEAD,  0, 0,    0, AT(headers)        },
+    {"query",           QUERY, 0, 0,    0, AT(query)          },
+    {"idempotency_key", ID,    0, 0,    0, AT(idempotency_key)},
+    {"extra_body",      TABLE, 0, 0,    0, AT(extra_body)     },
+    {NULL,              KEY,   0, 0,    0, 0                  }
 };
 #undef AT
 
@@ -103,9 +108,7 @@ void seer_options_table(lua_State *L, int argument, const char *function) {
 */
 
 static int64_t *place_of(const row *option, void *base) {
-  if (option->offset == NOWHERE)
-    return NULL;
-  return (int64_t *)((char *)base + option->offset);
+  return (int64_t *)(void *)((char *)base + option->offset);
 }
 
 static bool is_known(const row *options, const char *name, size_t length) {
@@ -137,67 +140,54 @@ static void check_names(lua_State *L, int argument, const char *function,
   }
 }
 
-static void get_option(lua_State *L, int index, const char *name) {
+/* Pushes an option of the table at `index`, or nil. */
+static void push_option(lua_State *L, int index, const char *name) {
   lua_pushstring(L, name);
   lua_rawget(L, index);
 }
 
-bool seer_options_get(lua_State *L, int index, const char *name) {
-  if (!lua_istable(L, index))
-    return false;
-  get_option(L, lua_absindex(L, index), name);
-  if (!lua_isnil(L, -1))
-    return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-/* Whether an option of the table at `index` is given, and not false. */
-static bool is_set(lua_State *L, int index, const char *name) {
-  bool set;
-  if (!seer_options_get(L, index, name))
-    return false;
-  set = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return set;
-}
-
-/* Raises if two options are set that contradict each other. */
+/* Raises about two options that contradict each other, if both are set. */
 static void check_conflict(lua_State *L, int argument, const char *function,
-                           const char *name, const char *other) {
-  if (!is_set(L, argument, name) || !is_set(L, argument, other))
+                           const char *name, const char *other, bool both) {
+  if (!both)
     return;
   lua_pushfstring(L, "cannot be given together with '%s'", other);
   misuse_option(L, argument, function, name);
 }
 
-/* Reads a table of options into the structure at `base`. */
+/* Reads a table of options into the structure at `base`. The values stay on
+   the stack. */
 static void read_options(lua_State *L, int argument, const char *function,
                          const row *options, void *base) {
   seer_options_table(L, argument, function);
+  luaL_checkstack(L, 3 * LUA_MINSTACK, "too many options");
   check_names(L, argument, function, options);
   for (const row *o = options; o->name != NULL; o++) {
-    get_option(L, argument, o->name);
+    if (o > options && strcmp(o->name, o[-1].name) == 0)
+      lua_pushvalue(L, -1);
+    else
+      push_option(L, argument, o->name);
     if (!lua_isnil(L, -1) &&
         !seer_values_read(L, o->kind, o->least, o->most, place_of(o, base)))
       misuse_option(L, argument, function, o->name);
-    lua_pop(L, 1);
   }
 }
 
 static void read_client_options(lua_State *L, int argument,
                                 const char *function,
-                                seer_settings *settings) {
-  read_options(L, argument, function, client_options, settings);
-  check_conflict(L, argument, function, "ca_blob", "ca_file");
+                                seer_client_options *options) {
+  read_options(L, argument, function, client_options, options);
+  check_conflict(L, argument, function, "ca_blob", "ca_file",
+                 options->ca_blob != 0 && options->ca_file != 0);
 }
 
-static void set_defaults(seer_settings *settings) {
+static void set_defaults(seer_client_options *options) {
+  memset(options, 0, sizeof *options);
   for (const row *o = client_options; o->name != NULL; o++)
-    if (o->offset != NOWHERE)
-      *place_of(o, settings) = seer_values_of(o->kind, o->fallback);
+    if (o->kind < CALL)
+      *place_of(o, options) = seer_values_of(o->kind, o->fallback);
   if (seer_process_is_nginx())
-    settings->exit_timeout = NGINX_EXIT_TIMEOUT;
+    options->settings.exit_timeout = NGINX_EXIT_TIMEOUT;
 }
 
 /* Pushes an environment variable without the space around it; returns
@@ -207,9 +197,10 @@ static bool push_environment(lua_State *L, const char *name) {
   size_t length;
   if (text == NULL)
     return false;
-  text += strspn(text, SPACE);
+  while (seer_is_blank(*text))
+    text++;
   length = strlen(text);
-  while (length > 0 && strchr(SPACE, text[length - 1]) != NULL)
+  while (length > 0 && seer_is_blank(text[length - 1]))
     length--;
   if (length > 0)
     lua_pushlstring(L, text, length);
@@ -229,36 +220,48 @@ static void read_level(lua_State *L, int64_t *level) {
   lua_settop(L, top);
 }
 
-void seer_options_settings(lua_State *L, int argument, const char *function,
-                           seer_settings *settings) {
-  set_defaults(settings);
+void seer_options_client(lua_State *L, int argument, const char *function,
+                         seer_client_options *options) {
+  int64_t *level = &options->settings.log_level, fallback;
+  set_defaults(options);
+  fallback = *level;
+  *level = -1; /* not given */
   if (!lua_isnoneornil(L, argument))
-    read_client_options(L, argument, function, settings);
-  if (!is_set(L, argument, "log_level"))
-    read_level(L, &settings->log_level);
+    read_client_options(L, argument, function, options);
+  if (*level >= 0)
+    return;
+  *level = fallback;
+  read_level(L, level);
 }
 
 void seer_options_overrides(lua_State *L, int argument, const char *function,
-                            seer_settings *settings) {
+                            const seer_settings *settings,
+                            seer_client_options *options) {
   static const char *const fixed[] = {"api_key", "base_url", NULL};
-  if (lua_isnoneornil(L, argument))
-    return;
-  for (const char *const *name = fixed; *name != NULL; name++)
-    if (seer_options_get(L, argument, *name)) {
+  memset(options, 0, sizeof *options);
+  options->settings = *settings;
+  for (const char *const *name = fixed; *name != NULL; name++) {
+    push_option(L, argument, *name);
+    if (!lua_isnil(L, -1)) {
       lua_pushfstring(L, "cannot differ in %s", function);
       misuse_option(L, argument, function, *name);
     }
-  read_client_options(L, argument, function, settings);
+    lua_pop(L, 1);
+  }
+  read_client_options(L, argument, function, options);
 }
 
 void seer_options_request(lua_State *L, int argument, const char *function,
                           seer_request_options *options) {
-  if (lua_isnoneornil(L, argument))
-    return;
+  int64_t inherited = options->wait;
+  options->wait = -1; /* not given */
+  options->headers = options->query = 0;
+  options->idempotency_key = options->extra_body = 0;
   read_options(L, argument, function, request_options, options);
-  check_conflict(L, argument, function, "future", "wait");
-  if (options->future)
-    options->wait = 0;
+  check_conflict(L, argument, function, "future", "wait",
+                 options->future == 1 && options->wait == 1);
+  if (options->wait < 0)
+    options->wait = options->future ? 0 : inherited;
 }
 
 int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
@@ -278,46 +281,29 @@ int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
 
 static bool checked_environment(lua_State *L, const char *option,
                                 seer_value kind, const char *variable) {
-  if (seer_values_read(L, kind, 0, 0, NULL))
+  int64_t at;
+  if (seer_values_read(L, kind, 0, 0, &at))
     return true;
   lua_pushfstring(L, "option '%s', from the environment variable %s: %s",
                   option, variable, lua_tostring(L, -1));
   return false;
 }
 
-/* Pushes a string that has been checked before; raises if it is none any
-   more, as a finalizer may bring about. */
-static bool push_string(lua_State *L, int index, const char *name) {
-  if (!seer_options_get(L, index, name))
-    return false;
-  if (lua_type(L, -1) != LUA_TSTRING)
-    luaL_error(L, "the options have changed while they were read");
+static bool push_url(lua_State *L, int64_t given) {
+  if (given != 0)
+    lua_pushvalue(L, (int)given);
+  else if (push_environment(L, "SEERSTACK_BASE_URL"))
+    return checked_environment(L, "base_url", URL, "SEERSTACK_BASE_URL");
+  else
+    lua_pushliteral(L, DEFAULT_URL);
   return true;
 }
 
-static void drop_slashes(lua_State *L) {
-  size_t length;
-  const char *url = lua_tolstring(L, -1, &length);
-  while (length > 0 && url[length - 1] == '/')
-    length--;
-  lua_pushlstring(L, url, length);
-  lua_remove(L, -2);
-}
-
-static bool push_url(lua_State *L, int index) {
-  if (!push_string(L, index, "base_url")) {
-    if (!push_environment(L, "SEERSTACK_BASE_URL"))
-      lua_pushliteral(L, DEFAULT_URL);
-    else if (!checked_environment(L, "base_url", URL, "SEERSTACK_BASE_URL"))
-      return false;
-  }
-  drop_slashes(L);
-  return true;
-}
-
-static bool push_key(lua_State *L, int index, bool needs_key) {
-  if (push_string(L, index, "api_key"))
+static bool push_key(lua_State *L, int64_t given, bool needs_key) {
+  if (given != 0) {
+    lua_pushvalue(L, (int)given);
     return true;
+  }
   if (push_environment(L, "SEERSTACK_API_KEY"))
     return checked_environment(L, "api_key", KEY, "SEERSTACK_API_KEY");
   if (needs_key)
@@ -328,10 +314,11 @@ static bool push_key(lua_State *L, int index, bool needs_key) {
   return !needs_key;
 }
 
-bool seer_options_endpoint(lua_State *L, int index, bool needs_key) {
+bool seer_options_endpoint(lua_State *L, const seer_client_options *options,
+                           bool needs_key) {
   int top = lua_gettop(L);
-  index = lua_absindex(L, index);
-  if (push_url(L, index) && push_key(L, index, needs_key))
+  if (push_url(L, options->base_url) &&
+      push_key(L, options->api_key, needs_key))
     return true;
   lua_replace(L, top + 1); /* the message, in the place of the URL */
   lua_settop(L, top + 1);

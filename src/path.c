@@ -49,7 +49,7 @@ static void append_key(lua_State *L, int index, seer_buffer *out) {
   }
   seer_buffer_byte(out, '[');
   if (lua_type(L, index) == LUA_TNUMBER)
-    seer_number_write(L, index, out);
+    seer_number_name(L, index, out);
   else
     append_text(out, lua_typename(L, lua_type(L, index)));
   seer_buffer_byte(out, ']');

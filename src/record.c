@@ -7,37 +7,8 @@
 
 #include <string.h>
 
-/* The list of a client that has many is cut from its front, so it is a
-   queue: { first = n, last = m, [n] = ..., [m] = ... } */
-
-static int64_t get_number(lua_State *L, int list, const char *name) {
-  int64_t number;
-  lua_pushstring(L, name);
-  lua_rawget(L, list);
-  number = (int64_t)lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  return number;
-}
-
-static void set_number(lua_State *L, int list, const char *name,
-                       int64_t number) {
-  lua_pushstring(L, name);
-  seer_pushint64(L, number);
-  lua_rawset(L, list);
-}
-
-/* Pushes the client's list, which is made when there is none. */
-static void push_list(lua_State *L, int self) {
-  seer_client_get(L, self, SEER_KEPT_CAPTURED);
-  if (lua_istable(L, -1))
-    return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  set_number(L, lua_gettop(L), "first", 1);
-  set_number(L, lua_gettop(L), "last", 0);
-  lua_pushvalue(L, -1);
-  seer_client_keep(L, self, SEER_KEPT_CAPTURED);
-}
+/* The list of a client is a ring of max_queue_events at most: the request
+   that is number n since it was taken last has the index n % most + 1. */
 
 /* Adds a line to the table on the top: "Name: value", or "Name;" without a
    value. "Name:" is not sent. */
@@ -83,45 +54,33 @@ static void push_request(lua_State *L, const seer_event *event,
    take the list away. */
 void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
-  int64_t first, last;
-  int list;
+  int64_t most = client->settings.max_queue_events;
   seer_outgoing_preview(client->site, holder->event, &holder->scratch);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
   push_request(L, holder->event, &holder->scratch);
-  push_list(L, self);
-  list = lua_gettop(L);
+  seer_client_get(L, self, SEER_KEPT_CAPTURED);
   lua_insert(L, -2); /* list, request */
-  list--;
-  first = get_number(L, list, "first");
-  last = get_number(L, list, "last") + 1;
-  seer_pushint64(L, last);
-  lua_insert(L, -2);
-  lua_rawset(L, list); /* list[last] = request */
-  set_number(L, list, "last", last);
-  if (last - first >= client->settings.max_queue_events) {
-    seer_pushint64(L, first);
-    lua_pushnil(L);
-    lua_rawset(L, list);
-    set_number(L, list, "first", first + 1);
-  }
+  lua_rawseti(L, -2, (int)(client->captured++ % most + 1));
   lua_pop(L, 1);
 }
 
 void seer_record_take(lua_State *L, int self) {
-  int64_t first, last;
+  seer_client *client = lua_touserdata(L, self);
+  int64_t most = client->settings.max_queue_events, first;
   int list;
-  push_list(L, self);
-  list = lua_gettop(L);
-  first = get_number(L, list, "first");
-  last = get_number(L, list, "last");
   lua_newtable(L);
-  for (int64_t i = first; i <= last; i++) {
-    seer_pushint64(L, i - first + 1);
-    seer_rawgeti(L, list, i);
-    lua_rawset(L, -3);
+  if (!client->settings.test_mode)
+    return;
+  lua_newtable(L); /* the result, the next list */
+  seer_client_get(L, self, SEER_KEPT_CAPTURED);
+  list = lua_gettop(L);
+  first = client->captured > most ? client->captured - most : 0;
+  for (int64_t i = first; i < client->captured; i++) {
+    lua_rawgeti(L, list, (int)(i % most + 1));
+    lua_rawseti(L, list - 2, (int)(i - first + 1));
   }
-  lua_remove(L, list);
-  lua_pushnil(L);
+  client->captured = 0;
+  lua_pop(L, 1);
   seer_client_keep(L, self, SEER_KEPT_CAPTURED);
 }

@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "core/base/ascii.h"
 #include "core/base/header.h"
+#include "require.h"
 
 #include <stdio.h>
 
@@ -28,16 +29,28 @@ static void new_metatable(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* Pushes a function of the table on the top; raises if there is none: other
+   modules call themselves cjson, too. */
+static void check_member(lua_State *L, const char *name) {
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, name);
+    if (lua_isfunction(L, -1))
+      return;
+  }
+  luaL_error(L,
+             "seerstack: the module 'cjson' is not lua-cjson 2.0 or newer: "
+             "'%s' is missing",
+             name);
+}
+
 /* Makes a decoder for the registry. lua-cjson takes the decimal point from
    the locale that holds then, so one of before os.setlocale reads no
    fractions. */
 static int make_decoder(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "cjson");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "new");
+  seer_require(L, "cjson");
+  check_member(L, "new");
   lua_call(L, 0, 1); /* cjson, an instance */
-  lua_getfield(L, -1, "decode_max_depth");
+  check_member(L, "decode_max_depth");
   lua_pushinteger(L, DECODE_DEPTH);
   lua_call(L, 1, 0);
   lua_getfield(L, -1, "decode");
@@ -136,16 +149,16 @@ void seer_result_push_lower(lua_State *L, const char *text, size_t length) {
 }
 
 /* Adds a field to the table on the top. */
-static void add_header(lua_State *L, const seer_header *header) {
-  seer_result_push_lower(L, header->name, header->name_length);
+static void add_header(lua_State *L, const seer_header *field) {
+  seer_result_push_lower(L, field->name, field->name_length);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3); /* headers, name, the value so far */
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    lua_pushlstring(L, header->value, header->value_length);
+    lua_pushlstring(L, field->value, field->value_length);
   } else {
     lua_pushliteral(L, ", ");
-    lua_pushlstring(L, header->value, header->value_length);
+    lua_pushlstring(L, field->value, field->value_length);
     lua_concat(L, 3);
   }
   lua_rawset(L, -3); /* headers[name] = value */
@@ -154,10 +167,10 @@ static void add_header(lua_State *L, const seer_header *header) {
 static void push_headers(lua_State *L, const seer_outcome *outcome) {
   const char *line = outcome->headers;
   const char *end = line != NULL ? line + outcome->headers_length : NULL;
-  seer_header header;
+  seer_header field;
   lua_newtable(L);
-  while ((line = seer_header_read(&header, line, end)) != NULL)
-    add_header(L, &header);
+  while ((line = seer_header_read(&field, line, end)) != NULL)
+    add_header(L, &field);
 }
 
 /*

@@ -2,10 +2,13 @@
 
 #include "callbacks.h"
 #include "compat.h"
+#include "core/base/ascii.h"
 #include "core/base/clock.h"
+#include "core/http/http.h"
+#include "core/report.h"
 #include "event.h"
-#include "fields.h"
 #include "future.h"
+#include "hint.h"
 #include "holder.h"
 #include "marks.h"
 #include "merge.h"
@@ -16,6 +19,8 @@
 #include <stdio.h>
 
 #define PATH_MOST 8192 /* bytes */
+#define TELL_LENGTH 600
+#define SUBJECT_MOST 100
 
 /* A call on its way. The indices are of the Lua stack. */
 typedef struct call {
@@ -54,6 +59,78 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
   if (submitted == SEER_QUEUE_FULL)
     return fail_full(c->L, &c->client->settings);
   return seer_result_closed(c->L);
+}
+
+/* Writes " 'user.signup'", the event's name as far as it has one, or to
+   where a post goes. */
+static void write_subject(const call *c, char *text, size_t size) {
+  bool posts = c->kind == SEER_POST;
+  const char *name =
+      posts ? c->path : seer_hint_string(c->L, c->event, "name");
+  text[0] = '\0';
+  if (name != NULL)
+    snprintf(text, size, posts ? " to %.*s" : " '%.*s'",
+             (int)seer_cut(name, strlen(name), SUBJECT_MOST), name);
+}
+
+/* Tells of the event: of what is wrong with it, and whether it is sent. */
+static void tell(const call *c, const char *problem, const char *what) {
+  const seer_client *client = c->client;
+  char text[TELL_LENGTH], subject[SUBJECT_MOST + 8];
+  write_subject(c, subject, sizeof(subject));
+  snprintf(text, sizeof(text), "%s: %s; the event%s is %s", c->function,
+           problem, subject, what);
+  seer_site_mask(client->site, text, strlen(text),
+                 strlen(text) == sizeof(text) - 1);
+  seer_report_say(client->queue, SEER_WARN, text, 0, 0);
+}
+
+static seer_trouble *trouble_of(const call *c, const char *problem) {
+  unsigned hash = (unsigned)c->kind;
+  size_t length = strcspn(problem, ":.[");
+  for (size_t i = 0; i < length; i++)
+    hash = hash * 31 + (unsigned char)problem[i];
+  return &c->client->invalid[hash % SEER_CLIENT_FAULTS];
+}
+
+/* Adds to the message on the top which field may be meant otherwise. */
+static void add_hint(const call *c) {
+  lua_State *L = c->L;
+  char hint[SEER_HINT_LENGTH];
+  if (c->kind == SEER_POST ||
+      !seer_hint_write(L, c->event, &seer_kinds[c->kind], hint))
+    return;
+  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), hint);
+  lua_remove(L, -2);
+}
+
+/* Nobody may look at the result of a call that does not wait. */
+static int fail_invalid(const call *c) {
+  const seer_client *client = c->client;
+  const char *problem;
+  int64_t untold;
+  add_hint(c);
+  problem = lua_tostring(c->L, -1);
+  if (client->queue != NULL) {
+    seer_sender_count_invalid(client->queue);
+    if (!is_answered(c) && client->settings.log_level >= SEER_WARN &&
+        seer_trouble_now(trouble_of(c, problem), &untold))
+      tell(c, problem, "not sent");
+  }
+  return seer_result_fail(c->L, "ValidationError");
+}
+
+/* Tells once of a kind that unknown fields may be mistakes. */
+static void tell_hint(const call *c) {
+  seer_client *client = c->client;
+  char hint[SEER_HINT_LENGTH];
+  client->with.others = false;
+  if (client->queue == NULL || client->hinted[c->kind] ||
+      client->settings.log_level < SEER_WARN ||
+      !seer_hint_write(c->L, c->event, &seer_kinds[c->kind], hint))
+    return;
+  client->hinted[c->kind] = true;
+  tell(c, hint, "sent as it is");
 }
 
 /*
@@ -121,14 +198,9 @@ static bool is_relative(lua_State *L, const char *path) {
   return true;
 }
 
-/* Leaves a block on the stack, where it stays as long as it is needed. The
-   options have been checked. */
-static const char *push_block(const call *c, const char *name,
-                              seer_block_kind kind) {
-  lua_State *L = c->L;
-  if (!seer_options_get(L, c->options, name))
-    return NULL;
-  return seer_fields_push_checked(L, lua_gettop(L), kind);
+/* The string that stays at an index, or NULL. */
+static const char *string_at(const call *c, int64_t index) {
+  return index != 0 ? lua_tostring(c->L, (int)index) : NULL;
 }
 
 /* What the request has of its own; the times only where no request record
@@ -142,10 +214,9 @@ static void read_special(call *c) {
   special->path = c->kind == SEER_POST ? c->path : NULL;
   special->headers = special->query = special->key = NULL;
   if (c->has_options) {
-    special->headers = push_block(c, "headers", SEER_BLOCK_HEADERS);
-    special->query = push_block(c, "query", SEER_BLOCK_QUERY);
-    if (seer_options_get(c->L, c->options, "idempotency_key"))
-      special->key = lua_tostring(c->L, -1);
+    special->headers = string_at(c, c->chosen.headers);
+    special->query = string_at(c, c->chosen.query);
+    special->key = string_at(c, c->chosen.idempotency_key);
   }
   c->is_special = timed || special->path != NULL || special->headers != NULL ||
                   special->query != NULL || special->key != NULL;
@@ -160,7 +231,7 @@ static bool is_array(const call *c) {
   lua_State *L = c->L;
   return lua_istable(L, c->event) &&
          (lua_rawlen(L, c->event) > 0 ||
-          seer_marks_has(c->client->marks, L, c->event));
+          seer_marks_has(c->client->with.marks, L, c->event));
 }
 
 static void merge(const call *c, int defaults, int extra) {
@@ -177,8 +248,7 @@ static bool lay_over(call *c) {
   seer_kept kept = (seer_kept)(SEER_KEPT_DEFAULTS + c->kind);
   lua_State *L = c->L;
   bool has_defaults = c->kind != SEER_POST && c->client->has[kept];
-  bool has_extra =
-      c->has_options && seer_options_get(L, c->options, "extra_body");
+  bool has_extra = c->has_options && c->chosen.extra_body != 0;
   if (!has_defaults && !has_extra)
     return true;
   if (has_extra && c->kind == SEER_POST && is_array(c)) {
@@ -186,7 +256,9 @@ static bool lay_over(call *c) {
                        "for it");
     return false;
   }
-  if (!has_extra)
+  if (has_extra)
+    lua_pushvalue(L, (int)c->chosen.extra_body);
+  else
     lua_pushnil(L);
   if (has_defaults)
     seer_client_get(L, c->self, kept);
@@ -249,6 +321,17 @@ static int discard(const call *c) {
 ** raise.
 */
 
+static seer_event *build_within(const call *c, const seer_special *special) {
+  size_t ceiling = (size_t)c->client->settings.max_event_bytes;
+  seer_holder *holder = seer_holder_push(c->L, ceiling);
+  seer_building with = c->client->with;
+  seer_event *event;
+  with.scratch = &holder->scratch;
+  event = seer_event_build(c->L, c->event, c->kind, &with, special);
+  seer_holder_release(holder);
+  return event;
+}
+
 /* While an event is built, the collector may run a finalizer that captures
    another with the same client: that one gets a scratch of its own. Its frame
    lies below that of the first on the stack; if it does not, the first was
@@ -257,21 +340,15 @@ static seer_event *build(const call *c) {
   lua_State *L = c->L;
   seer_client *client = c->client;
   const seer_special *special = c->is_special ? &c->special : NULL;
-  size_t ceiling = (size_t)client->settings.max_event_bytes;
   const char *frame = __builtin_frame_address(0);
-  seer_holder *holder;
   seer_event *event;
-  seer_building with = {client->marks, &client->stamp, &client->scratch};
-  if (client->building != NULL && frame < client->building) {
-    holder = seer_holder_push(L, ceiling);
-    with.scratch = &holder->scratch;
-    event = seer_event_build(L, c->event, c->kind, &with, special);
-    seer_holder_release(holder);
-    return event;
-  }
+  if (client->building != NULL && frame < client->building)
+    return build_within(c, special);
   client->building = frame;
-  event = seer_event_build(L, c->event, c->kind, &with, special);
+  event = seer_event_build(L, c->event, c->kind, &client->with, special);
   client->building = NULL;
+  if (client->with.others && event != NULL)
+    tell_hint(c);
   return event;
 }
 
@@ -285,7 +362,7 @@ static int send_queued(const call *c) {
   seer_submitted submitted;
   seer_event *event = build(c);
   if (event == NULL)
-    return seer_result_fail(c->L, "ValidationError");
+    return fail_invalid(c);
   submitted = submit(c, event);
   if (submitted != SEER_ACCEPTED) {
     seer_event_free(event);
@@ -334,7 +411,7 @@ static int send_answered(const call *c) {
   }
   event = build(c);
   if (event == NULL)
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(c);
   submitted = submit_request(c, event, request);
   if (submitted != SEER_ACCEPTED)
     return fail_submitted(c, submitted);
@@ -349,7 +426,7 @@ static int keep_record(const call *c) {
   seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
   holder->event = build(c);
   if (holder->event == NULL)
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(c);
   holder->event->id = seer_id_new();
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
@@ -381,7 +458,7 @@ static int filter_and_send(const call *c) {
     seer_filtered filtered =
         seer_callbacks_filter(L, c->self, c->event, c->path);
     if (filtered == SEER_FILTERED_INVALID)
-      return seer_result_fail(L, "ValidationError");
+      return fail_invalid(c);
     if (filtered != SEER_FILTERED_SEND)
       return drop(c, filtered);
   }
@@ -405,16 +482,17 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
         L, "before_send cannot send with the client that has called it",
         c.path);
   if (kind == SEER_POST && !is_relative(L, c.path)) {
-    lua_pushliteral(L, "path: must have at most 8192 bytes, begin with one "
+    lua_pushliteral(L, "path: must have at most 8192 bytes, be ASCII "
+                       "(percent-encode the rest), begin with one "
                        "\"/\", have no space, "
                        "control character, \"#\", \"\\\" or segment \"..\"");
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(&c);
   }
   if (!client->settings.enabled)
     return discard(&c);
   if (c.has_options || kind == SEER_POST)
     read_special(&c);
   if (!lay_over(&c))
-    return seer_result_fail(L, "ValidationError");
+    return fail_invalid(&c);
   return filter_and_send(&c);
 }

@@ -16,6 +16,7 @@
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
 #define ID_LENGTH 255
+#define WORD_MOST 16     /* bytes; keys are longer */
 #define STRING_MOST 8192 /* bytes; servers take no more of a header either */
 #define CHUNK 16384
 #define LARGEST_FILE (16u << 20)
@@ -107,7 +108,27 @@ static bool is_text(lua_State *L, const char *text) {
   return equal;
 }
 
-/* Pushes "'warn', 'info' or 'debug' expected, got string". */
+/* Whether a string can be shown: a word such as stands for a number. */
+static bool is_word(const char *text, size_t length) {
+  return length <= WORD_MOST &&
+         strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                      "0123456789._-/ ") == length;
+}
+
+/* Pushes "<expected> expected, got '<the word>'", or what is said of other
+   values. */
+static bool unexpected_name(lua_State *L, const char *expected) {
+  size_t length = 0;
+  const char *text = NULL;
+  if (lua_type(L, -1) == LUA_TSTRING)
+    text = lua_tolstring(L, -1, &length);
+  if (text == NULL || !is_word(text, length))
+    return unexpected(L, expected);
+  lua_pushfstring(L, "%s expected, got '%s'", expected, text);
+  return false;
+}
+
+/* Pushes "'warn', 'info' or 'debug' expected, got 'loud'". */
 static bool no_name(lua_State *L, const char *const *names, int count) {
   char expected[EXPECTED_LENGTH];
   size_t length = 0;
@@ -116,7 +137,7 @@ static bool no_name(lua_State *L, const char *const *names, int count) {
     length += (size_t)snprintf(expected + length, sizeof(expected) - length,
                                "%s'%s'", before, names[i]);
   }
-  return unexpected(L, expected);
+  return unexpected_name(L, expected);
 }
 
 static bool read_name(lua_State *L, const char *const *names, double least,
@@ -148,12 +169,9 @@ static bool read_version(lua_State *L, double least, double most,
 ** Functions and tables.
 */
 
-static bool read_call(lua_State *L, int64_t *place) {
-  if (!is_false(L) && lua_type(L, -1) != LUA_TFUNCTION)
-    return unexpected(L, "a function or false");
-  if (place != NULL)
-    *place = !is_false(L);
-  return true;
+static bool check_call(lua_State *L) {
+  return is_false(L) || lua_type(L, -1) == LUA_TFUNCTION ||
+         unexpected(L, "a function or false");
 }
 
 static bool check_table(lua_State *L) {
@@ -169,13 +187,11 @@ static bool check_named(lua_State *L) {
   return false;
 }
 
-static bool check_fields(lua_State *L, seer_block_kind kind, int most) {
-  size_t length;
+static bool read_fields(lua_State *L, seer_block_kind kind, int most) {
   if (!check_table(L) || !seer_fields_push(L, -1, kind))
     return false;
-  length = lua_rawlen(L, -1);
-  lua_pop(L, 1);
-  if (length <= (size_t)most)
+  lua_replace(L, -2);
+  if (lua_rawlen(L, -1) <= (size_t)most)
     return true;
   lua_pushfstring(L, "more than %d bytes", most);
   return false;
@@ -202,7 +218,7 @@ static const char *fault_of_key(const char *key, size_t length) {
   if (is_blank(key, length))
     return "the key is blank; when the option is left out, the environment "
            "variable SEERSTACK_API_KEY is used";
-  if (seer_has_control(key, length))
+  if (seer_has_control(key, length, false))
     return "the key has a control character";
   if (!is_ascii(key, length))
     return "the key has a character that is not ASCII";
@@ -210,14 +226,15 @@ static const char *fault_of_key(const char *key, size_t length) {
 }
 
 static const char *fault_of_url(const char *url, size_t length) {
-  return seer_has_control(url, length) ? "the URL has a control character"
-                                       : seer_url_check_base(url);
+  return seer_has_control(url, length, false)
+             ? "the URL has a control character"
+             : seer_url_check_base(url);
 }
 
 static const char *fault_of_proxy(const char *proxy, size_t length) {
   if (is_blank(proxy, length))
     return "the URL is blank; false means that there is no proxy";
-  if (seer_has_control(proxy, length))
+  if (seer_has_control(proxy, length, false))
     return "the URL has a control character";
   return seer_url_check_proxy(proxy);
 }
@@ -233,8 +250,9 @@ static const char *fault_of_id(const char *id, size_t length) {
     return "a string of 1 to 255 bytes expected";
   if (is_blank(id, length))
     return "the string is blank";
-  return seer_has_control(id, length) ? "the string has a control character"
-                                      : NULL;
+  return seer_has_control(id, length, false)
+             ? "the string has a control character"
+             : NULL;
 }
 
 /* Without Lua, for nothing to raise while the file is open; 0 or errno. */
@@ -258,7 +276,8 @@ static int read_file(const char *path, seer_buffer *out) {
   return error;
 }
 
-bool seer_values_push_file(lua_State *L, const char *path) {
+/* Pushes the content of a file; or what is wrong, and returns false. */
+static bool push_file(lua_State *L, const char *path) {
   seer_holder *holder = seer_holder_push(L, LARGEST_FILE);
   int error = read_file(path, &holder->scratch);
   if (error != 0)
@@ -270,18 +289,30 @@ bool seer_values_push_file(lua_State *L, const char *path) {
   return error == 0;
 }
 
-static bool check_path(lua_State *L, const char *path, size_t length) {
-  bool found;
-  if (seer_has_control(path, length))
+/* The file is read now: later it may be gone, or the process be in a chroot,
+   or of a user who cannot read it. */
+static bool read_path(lua_State *L, const char *path, size_t length) {
+  if (seer_has_control(path, length, false))
     return judge(L, "the path has a control character");
-  if (!seer_values_push_file(L, path))
+  if (!push_file(L, path))
     return false;
-  found = strstr(lua_tostring(L, -1), PEM_MARK) != NULL;
-  lua_pop(L, 1);
-  return judge(L, found ? NULL : "there is no certificate in the file");
+  lua_replace(L, -2);
+  return judge(L, strstr(lua_tostring(L, -1), PEM_MARK) != NULL
+                      ? NULL
+                      : "there is no certificate in the file");
 }
 
-static bool check_string(lua_State *L, seer_value kind) {
+static bool read_url(lua_State *L, const char *url, size_t length) {
+  if (!judge(L, fault_of_url(url, length)))
+    return false;
+  while (length > 0 && url[length - 1] == '/')
+    length--;
+  lua_pushlstring(L, url, length);
+  lua_replace(L, -2);
+  return true;
+}
+
+static bool read_text(lua_State *L, seer_value kind) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
   if (length > STRING_MOST && kind != PEM && kind != ID)
@@ -290,7 +321,7 @@ static bool check_string(lua_State *L, seer_value kind) {
   case KEY:
     return judge(L, fault_of_key(text, length));
   case URL:
-    return judge(L, fault_of_url(text, length));
+    return read_url(L, text, length);
   case PROXY:
     return judge(L, fault_of_proxy(text, length));
   case PEM:
@@ -298,19 +329,37 @@ static bool check_string(lua_State *L, seer_value kind) {
   case ID:
     return judge(L, fault_of_id(text, length));
   default:
-    return check_path(L, text, length);
+    return read_path(L, text, length);
   }
 }
 
 static bool read_string(lua_State *L, seer_value kind) {
-  if (kind == PROXY && is_false(L))
+  if (kind == PROXY && is_false(L)) {
+    lua_pushliteral(L, "");
+    lua_replace(L, -2);
     return true;
+  }
   if (lua_type(L, -1) == LUA_TSTRING)
-    return check_string(L, kind);
+    return read_text(L, kind);
   lua_pushfstring(L, "%s expected, got %s",
                   kind == PROXY ? "a string or false" : "string",
                   luaL_typename(L, -1));
   return false;
+}
+
+static bool read_other(lua_State *L, seer_value kind) {
+  switch (kind) {
+  case CALL:
+    return check_call(L);
+  case TABLE:
+    return check_named(L);
+  case HEAD:
+    return read_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
+  case QUERY:
+    return read_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
+  default:
+    return read_string(L, kind);
+  }
 }
 
 bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
@@ -332,15 +381,10 @@ bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
     return read_version(L, least, most, place);
   case LEVEL:
     return read_name(L, seer_level_names, least, most, place);
-  case CALL:
-    return read_call(L, place);
-  case TABLE:
-    return check_named(L);
-  case HEAD:
-    return check_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
-  case QUERY:
-    return check_fields(L, SEER_BLOCK_QUERY, SEER_QUERY_MOST);
   default:
-    return read_string(L, kind);
+    if (!read_other(L, kind))
+      return false;
+    *place = lua_gettop(L);
+    return true;
   }
 }

@@ -5,9 +5,9 @@
  * What the value of an option may be: a reader for each kind.
  *
  * Readers look at the value on the top of the stack. Most store a number;
- * of strings, tables and callbacks only the form is checked, and whoever
- * wants them fetches them. A message says what was expected, but nothing of
- * a string: it may be a secret.
+ * others leave what they have read in its place. A message says what was
+ * expected, but nothing of a string: it may be a secret. A short word where
+ * one of a few is expected is shown.
  */
 
 #include <lua.h>
@@ -27,29 +27,24 @@ typedef enum seer_value {
   FULL,  /* "reject" is 0, "drop_oldest" is 1 */
   HTTP,  /* its version: "1.1" is 1, "2" is 2 */
   LEVEL, /* the name of a seer_level */
-  CALL,  /* a function, or false for none; stored as 1 or 0, if at all */
-  TABLE, /* a table, no array; this and what follows is not stored */
-  HEAD,  /* a table of headers, see fields.h */
-  QUERY, /* a table of query parameters */
+  CALL,  /* a function, or false for none; of this and the rest... */
+  TABLE, /* ...the index is stored; a table, no array */
+  HEAD,  /* a table of headers; becomes a block, see fields.h */
+  QUERY, /* a table of query parameters; becomes a block */
   KEY,   /* a string that an HTTP header can carry */
-  URL,   /* a string that can be a base URL */
-  PROXY, /* a string that can be the URL of a proxy, or false */
-  PATH,  /* a string that is the path of a file with a certificate */
+  URL,   /* a string that can be a base URL; loses slashes at its end */
+  PROXY, /* that of a proxy, or false, which becomes "" */
+  PATH,  /* the path of a file with a certificate; becomes its text */
   PEM,   /* a string with a certificate */
   ID     /* a string that can be an Idempotency-Key */
 } seer_value;
 
 /* Reads the value on the top of the stack. `least` and `most` are the range
    of numbers, in the unit of the option, and of what is stored for a name.
-   Stores what is right in `*place`, which may be NULL if the kind stores
-   nothing, or nothing is wanted of a CALL. Pushes what is wrong, leaves
-   `*place` as it is and returns false. [-0, +(0|1)] */
+   Stores what is right in `*place`. Pushes what is wrong, leaves `*place` as
+   it is and returns false. [-0, +(0|1)] */
 bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
                       int64_t *place);
-
-/* Pushes the content of a file; or what is wrong, and returns false.
-   [-0, +1] */
-bool seer_values_push_file(lua_State *L, const char *path);
 
 /* What is stored for a number, in the unit of the option. */
 int64_t seer_values_of(seer_value kind, double number);

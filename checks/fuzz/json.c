@@ -61,8 +61,21 @@ static void push_spelling(lua_State *L, int at) {
   char memory[SEER_NUMBER_LENGTH];
   seer_buffer out;
   seer_buffer_borrow(&out, memory, sizeof memory);
-  seer_number_write(L, at, &out);
+  seer_number_name(L, at, &out);
   lua_pushlstring(L, memory, out.length);
+}
+
+/* Whether two such keys may be sent as the same. */
+static bool may_be_mended(lua_State *L) {
+  size_t length;
+  const char *text;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    return false;
+  text = lua_tolstring(L, -1, &length);
+  for (size_t i = 0; i < length; i++)
+    if ((unsigned char)text[i] >= 0x80)
+      return true;
+  return false;
 }
 
 /* The key on the top, of the table at `at`. */
@@ -92,6 +105,8 @@ static judgement judge_table(lua_State *L, int at, int depth, int *budget) {
     lua_pushvalue(L, -2);
     if (!array && is_faulty_key(L, at))
       one = FAULTY;
+    else if (!array && one == FINE && may_be_mended(L))
+      one = UNKNOWN;
     lua_pop(L, 1);
     all = one > all ? one : all;
     if (all == UNKNOWN) {

@@ -3,12 +3,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,14 +49,6 @@ RETURNS(KIND_THREADS, pthread_attr_setdetachstate, EINVAL,
         (pthread_attr_t * a, int state), (a, state))
 RETURNS(KIND_THREADS, pthread_mutex_init, ENOMEM,
         (pthread_mutex_t * lock, const pthread_mutexattr_t *a), (lock, a))
-RETURNS(KIND_THREADS, pthread_cond_init, ENOMEM,
-        (pthread_cond_t *restrict condition,
-         const pthread_condattr_t *restrict a),
-        (condition, a))
-RETURNS(KIND_THREADS, pthread_condattr_init, ENOMEM, (pthread_condattr_t * a),
-        (a))
-RETURNS(KIND_THREADS, pthread_condattr_setclock, EINVAL,
-        (pthread_condattr_t * a, clockid_t clock), (a, clock))
 
 /*
 ** The network.
@@ -215,20 +210,31 @@ EXPORTED int clock_gettime(clockid_t id, struct timespec *time) {
   return result;
 }
 
-EXPORTED int pthread_cond_timedwait(pthread_cond_t *restrict condition,
-                                    pthread_mutex_t *restrict lock,
-                                    const struct timespec *restrict time) {
-  struct timespec sooner = *time;
-  NEXT(pthread_cond_timedwait);
-  if (torture_speed > 1) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t began =
-        beginning((__typeof__(clock_gettime) *)torture_next("clock_gettime"));
-    int64_t after = to_nanoseconds(time) - began;
-    sooner = to_timespec(began + (after + torture_speed - 1) / torture_speed);
+static struct timespec earlier(const struct timespec *time) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  int64_t began =
+      beginning((__typeof__(clock_gettime) *)torture_next("clock_gettime"));
+  int64_t after = to_nanoseconds(time) - began;
+  return to_timespec(began + (after + torture_speed - 1) / torture_speed);
+}
+
+/* Of the system's calls only the wait until some time is another. */
+EXPORTED long syscall(long number, ...) {
+  long a[6];
+  struct timespec sooner;
+  va_list arguments;
+  NEXT(syscall);
+  va_start(arguments, number);
+  for (int i = 0; i < 6; i++)
+    a[i] = va_arg(arguments, long);
+  va_end(arguments);
+  if (number == SYS_futex && a[1] == FUTEX_WAIT_BITSET_PRIVATE && a[3] != 0 &&
+      torture_speed > 1) {
+    sooner = earlier((const struct timespec *)a[3]);
+    a[3] = (long)&sooner;
   }
-  return next(condition, lock, &sooner);
+  return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout) {

@@ -45,7 +45,7 @@ extern const char *const torture_module_names[MODULES];
 /* What fails together. */
 typedef enum torture_kind {
   KIND_MEMORY,  /* malloc and its like */
-  KIND_THREADS, /* making threads, locks, conditions */
+  KIND_THREADS, /* making threads and locks */
   KIND_NETWORK, /* sockets, descriptors, polling */
   KIND_FILES,   /* opening files */
   KIND_RANDOM,  /* random numbers */

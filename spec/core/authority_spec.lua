@@ -1,27 +1,22 @@
 -- Whom a client believes that it is who it says: ca_file, ca_blob,
 -- SSL_CERT_FILE, and what no option can turn off.
 
-local certificate = require "spec.support.certificate"
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 -- `api` is the server; the certificate of `stranger` does not vouch for it.
 local api, stranger, directory
 
 setup(function()
-  api = standin.start()
-  stranger = certificate.make {}
-  directory = shell.temporary_directory("authority")
+  api = h.start_standin()
+  stranger = h.certificate.make {}
+  directory = h.shell.temporary_directory("authority")
 end)
 
 teardown(function()
   api:stop()
-  shell.remove(stranger)
-  shell.remove(directory)
+  h.shell.remove(stranger)
+  h.shell.remove(directory)
 end)
 
 before_each(function()
@@ -31,7 +26,7 @@ end)
 local function new(options, url)
   options.api_key = api.key
   options.log_level = "off"
-  return (exchange.client(url or api.tls_url, options))
+  return (h.client(url or api.tls_url, options))
 end
 
 local function deliver(client)
@@ -48,17 +43,12 @@ end
 -- Neither a waited-for request nor a queued event arrives.
 local function assert_distrusts(client, server)
   local before = (server or api):status().requests
-  local response, message, err = deliver(client)
-  assert.is_nil(response)
-  assert.equal("APIConnectionError", err.name)
-  assert.equal(message, err.message)
+  local message, err = h.assert_failure("APIConnectionError", deliver(client))
   assert.not_equal("", message)
   assert.is_nil(err.status)
   client.events.capture { name = "never" }
-  wait.until_(function() return client:stats().retry_at end)
-  local stats = exchange.adds_up(client)
-  assert.equal(0, stats.delivered)
-  assert.equal(1, stats.pending)
+  h.wait(function() return client:stats().retry_at end)
+  h.assert_counts(client, { delivered = 0, pending = 1 })
   assert.equal(before, (server or api):status().requests)
   client:close(0)
   return message
@@ -66,9 +56,7 @@ end
 
 local function assert_raises(text, options)
   options.api_key = "sk_x"
-  local ok, message = pcall(seerstack.new, options)
-  assert.is_false(ok)
-  assert.matches(text, message, 1, true)
+  local message = h.assert_raises_with(text, seerstack.new, options)
   return message
 end
 
@@ -83,8 +71,8 @@ describe("ca_file", function()
 
   it("may hold several", function()
     local path = directory .. "/both.pem"
-    shell.write(path, shell.read(stranger .. "/cert.pem")
-      .. shell.read(api.ca_file))
+    h.shell.write(path, h.shell.read(stranger .. "/cert.pem")
+      .. h.shell.read(api.ca_file))
     assert_trusts(new { ca_file = path })
   end)
 
@@ -94,13 +82,13 @@ describe("ca_file", function()
 
   it("raises when it holds none", function()
     local path = directory .. "/none.pem"
-    shell.write(path, "no certificate\n")
+    h.shell.write(path, "no certificate\n")
     assert_raises("ca_file", { ca_file = path, base_url = api.tls_url })
   end)
 
   it("is read when the client is made, and may be gone then", function()
     local path = directory .. "/gone.pem"
-    shell.write(path, shell.read(api.ca_file))
+    h.shell.write(path, h.shell.read(api.ca_file))
     local client = new { ca_file = path }
     os.remove(path)
     assert_trusts(client)
@@ -133,18 +121,18 @@ end)
 
 describe("ca_blob", function()
   it("is trusted", function()
-    assert_trusts(new { ca_blob = shell.read(api.ca_file) })
+    assert_trusts(new { ca_blob = h.shell.read(api.ca_file) })
   end)
 
   it("may hold several, and text around them", function()
     assert_trusts(new {
-      ca_blob = "# ours\n" .. shell.read(stranger .. "/cert.pem")
-        .. "\n# theirs\n" .. shell.read(api.ca_file),
+      ca_blob = "# ours\n" .. h.shell.read(stranger .. "/cert.pem")
+        .. "\n# theirs\n" .. h.shell.read(api.ca_file),
     })
   end)
 
   it("is trusted alone: another one vouches for nobody here", function()
-    assert_distrusts(new { ca_blob = shell.read(stranger .. "/cert.pem") })
+    assert_distrusts(new { ca_blob = h.shell.read(stranger .. "/cert.pem") })
   end)
 
   it("that holds none lets nobody be trusted", function()
@@ -152,7 +140,7 @@ describe("ca_blob", function()
   end)
 
   it("raises together with ca_file, and when it is no PEM text", function()
-    local text = shell.read(api.ca_file)
+    local text = h.shell.read(api.ca_file)
     assert_raises("ca_blob", { ca_file = api.ca_file, ca_blob = text })
     for _, value in ipairs { 5, true, {}, "", "x", api.ca_file } do
       assert_raises("ca_blob", { ca_blob = value })
@@ -166,17 +154,17 @@ describe("two clients of one URL and key", function()
     local friend = new { ca_file = right }
     assert_trusts(friend) -- and its connection stays open
     assert_distrusts(new { ca_file = wrong })
-    assert_distrusts(new { ca_blob = shell.read(wrong) })
+    assert_distrusts(new { ca_blob = h.shell.read(wrong) })
     assert_distrusts(new {})
     assert_trusts(friend)
-    assert_trusts(new { ca_blob = shell.read(right) })
-    assert_distrusts(new { ca_blob = shell.read(wrong) })
+    assert_trusts(new { ca_blob = h.shell.read(right) })
+    assert_distrusts(new { ca_blob = h.shell.read(wrong) })
     assert_trusts(friend)
   end)
 
   it("trust their own, whoever was first", function()
-    assert_distrusts(new { ca_blob = shell.read(stranger .. "/cert.pem") })
-    assert_trusts(new { ca_blob = shell.read(api.ca_file) })
+    assert_distrusts(new { ca_blob = h.shell.read(stranger .. "/cert.pem") })
+    assert_trusts(new { ca_blob = h.shell.read(api.ca_file) })
     assert_distrusts(new { ca_file = stranger .. "/cert.pem" })
     assert_trusts(new { ca_file = api.ca_file })
   end)
@@ -186,16 +174,16 @@ describe("SSL_CERT_FILE", function()
   local CODE = [[
     local options = { log_level = "off", exit_timeout = 0 }
     options[arg[1] or "ca_file"] = arg[2]
-    local client = require "seerstack".new(options)
+    local client = seerstack.new(options)
     local _, http, err = client.events.capture({ name = "a" },
       { wait = true, max_retries = 0 })
     print(err and err.name or http.status)
   ]]
 
   local function run(file, option, value)
-    local result = script.run {
+    local result = h.script.run {
       code = CODE, args = { option, value },
-      env = script.environment(api.tls_url, api.key, {
+      env = h.environment(api.tls_url, api.key, {
         SSL_CERT_FILE = file,
       }),
     }
@@ -209,13 +197,39 @@ describe("SSL_CERT_FILE", function()
     assert.equal("APIConnectionError\n", run(false))
   end)
 
+  it("names a file that is opened when a connection is made", function()
+    local path = directory .. "/late.pem"
+    h.shell.write(path .. ".new", h.shell.read(api.ca_file))
+    local result = h.script.run {
+      code = [[
+        local client = require "seerstack".new {
+          log_level = "off", exit_timeout = 0,
+        }
+        local function try()
+          local _, http, err = client.events.capture({ name = "a" },
+            { wait = true, max_retries = 0 })
+          return err and err.name or http.status
+        end
+        local before = try()
+        assert(os.rename(arg[1], os.getenv "SSL_CERT_FILE"))
+        print(before, try())
+      ]],
+      args = { path .. ".new" },
+      env = h.environment(api.tls_url, api.key, {
+        SSL_CERT_FILE = path,
+      }),
+    }
+    assert.equal("", result.stderr)
+    assert.equal("APIConnectionError\t200\n", result.stdout)
+  end)
+
   it("is not looked at when there is one", function()
     local wrong = stranger .. "/cert.pem"
     assert.equal("200\n", run(wrong, "ca_file", api.ca_file))
-    assert.equal("200\n", run(wrong, "ca_blob", shell.read(api.ca_file)))
+    assert.equal("200\n", run(wrong, "ca_blob", h.shell.read(api.ca_file)))
     assert.equal("APIConnectionError\n", run(api.ca_file, "ca_file", wrong))
     assert.equal("APIConnectionError\n",
-      run(api.ca_file, "ca_blob", shell.read(wrong)))
+      run(api.ca_file, "ca_blob", h.shell.read(wrong)))
   end)
 end)
 
@@ -237,14 +251,14 @@ describe("verification", function()
     local what, made, host, trusted = case[1], case[2], case[3], case[4]
     it("lets a certificate " .. what .. (trusted and " pass" or " not pass"),
       function()
-        local own = certificate.make(made)
-        local server = standin.start { certificate = own, key = api.key }
+        local own = h.certificate.make(made)
+        local server = h.start_standin { certificate = own, key = api.key }
         local client = new({ ca_file = server.ca_file },
           "https://" .. host .. ":" .. server.tls_port)
         local ok, problem = pcall(
           trusted and assert_trusts or assert_distrusts, client, server)
         server:stop()
-        shell.remove(own)
+        h.shell.remove(own)
         assert.is_true(ok, problem)
       end)
   end
@@ -270,15 +284,15 @@ describe("verification", function()
   end)
 
   it("cannot be turned off from outside", function()
-    shell.write(directory .. "/.curlrc", "insecure\n")
-    local result = script.run {
+    h.shell.write(directory .. "/.curlrc", "insecure\n")
+    local result = h.script.run {
       code = [[
-        local client = require "seerstack".new { log_level = "off" }
+        local client = seerstack.new { log_level = "off" }
         local _, _, err = client.events.capture({ name = "a" },
           { wait = true, max_retries = 0 })
         print(err.name)
       ]],
-      env = script.environment(api.tls_url, api.key, {
+      env = h.environment(api.tls_url, api.key, {
         HOME = directory, CURL_HOME = directory, SSL_CERT_FILE = false,
       }),
     }

@@ -1,25 +1,10 @@
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
+local h = require "spec.helper"
 local socket = require "socket"
-local wait = require "spec.support.wait"
 
+local hold = h.hold
 local SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
-local x = fixture.exchange()
-
-local function with(options, more)
-  local all = {}
-  for _, source in ipairs { options, more } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
-local function hold()
-  return "hold"
-end
+local x = h.exchange()
 
 -- Answers the requests that the server holds.
 local function answer_held(...)
@@ -53,7 +38,7 @@ end
 -- Makes the endpoint back off while many events wait: at the fifth failure,
 -- and no request is in flight after eight.
 local function back_off()
-  x.client = x:new { max_in_flight = 4 }
+  x:use { max_in_flight = 4 }
   x:capture_many(20)
   for _ = 1, 2 do
     x:serve(hold, function() return count_held() == 4 end)
@@ -64,7 +49,7 @@ end
 describe("an endpoint", function()
   it("pauses at once when a request is refused", function()
     for _, status in ipairs { 401, 403, 404, 429 } do
-      x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+      x:use(h.merge(SLOW, { max_in_flight = 1 }))
       x:capture_many(10)
       local before = #x.requests
       serve_until_paused(function() return status end)
@@ -75,8 +60,7 @@ describe("an endpoint", function()
 
   it("tells of a refused key once, and without the key", function()
     local result = x:child({ code = [[
-      local socket = require "socket"
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 4, initial_retry_delay = 0.01,
         max_retry_delay = 0.05,
       }
@@ -89,7 +73,7 @@ describe("an endpoint", function()
         return 401, nil, '{"error":"Bad key '
           .. request.headers.authorization .. '"}'
       end
-      return exchange.ok()
+      return h.ok()
     end)
     assert.matches("^seerstack: warn: refused by " .. x.url, result.stderr, 1)
     local _, lines = result.stderr:gsub("\n", "")
@@ -100,14 +84,14 @@ describe("an endpoint", function()
 
   it("backs off after five failures in a row", function()
     for _, answer in ipairs { { 500 }, { "close" }, { 408 }, { "reset" } } do
-      x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+      x:use(h.merge(SLOW, { max_in_flight = 1 }))
       x:capture_many(10)
       local before = #x.requests
       local answers = {}
       for i = 1, 4 do
         answers[i] = answer
       end
-      x:serve(exchange.sequence(answers), function()
+      x:serve(h.sequence(answers), function()
         return #x.requests >= before + 6
       end)
       assert.is_false(x:paused())
@@ -122,7 +106,7 @@ describe("an endpoint", function()
   end)
 
   it("does not back off when there is a success between", function()
-    x.client = x:new(with(SLOW, { max_in_flight = 1 }))
+    x:use(h.merge(SLOW, { max_in_flight = 1 }))
     x:capture_many(50)
     local number = 0
     x:serve(function()
@@ -130,7 +114,7 @@ describe("an endpoint", function()
       assert.is_false(x:paused())
       return number % 5 == 0 and 200 or 500
     end, function() return #x.requests == 50 end)
-    wait.until_(function() return x.client:stats().delivered == 10 end)
+    h.wait(function() return x.client:stats().delivered == 10 end)
     assert.is_false(x:paused())
   end)
 
@@ -147,7 +131,7 @@ describe("an endpoint", function()
       last = name
       answer_held(500)
     end
-    assert.equal(20, exchange.adds_up(x.client).pending)
+    assert.equal(20, h.adds_up(x.client).pending)
   end)
 
   it("recovers with the first success, and sends side by side again",
@@ -162,7 +146,7 @@ describe("an endpoint", function()
     end)
 
   it("doubles its pauses, up to max_retry_delay", function()
-    x.client = x:new {
+    x:use {
       max_in_flight = 1, initial_retry_delay = 0.05, max_retry_delay = 0.2,
     }
     x:capture_many(10)
@@ -176,11 +160,11 @@ describe("an endpoint", function()
   end)
 
   it("sends all the others while an event fails again and again", function()
-    x.client = x:new { initial_retry_delay = 0.001, max_retry_delay = 0.002 }
+    x:use { initial_retry_delay = 0.001, max_retry_delay = 0.002 }
     local poisoned = 0
     local function handler(request)
-      if exchange.body_of(request).name ~= "poison" then
-        return exchange.ok()
+      if h.body_of(request).name ~= "poison" then
+        return h.ok()
       end
       poisoned = poisoned + 1
       return 500
@@ -192,33 +176,33 @@ describe("an endpoint", function()
     x:serve(handler, function()
       return x.client:stats().delivered == 200
     end)
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
     assert.equal(201, x:settle().delivered)
   end)
 
   it("is not held by an event that fails when it recovers", function()
-    x.client = x:new { max_in_flight = 1 }
+    x:use { max_in_flight = 1 }
     x:capture("poison")
     x:capture_many(9)
     local good = false
     local function handler(request)
-      if good and exchange.body_of(request).name ~= "poison" then
-        return exchange.ok()
+      if good and h.body_of(request).name ~= "poison" then
+        return h.ok()
       end
       return 500
     end
     x:serve_requests(5, handler)
     good = true
     x:serve(handler, function() return x.client:stats().delivered == 9 end)
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
     assert.equal(10, x:settle().delivered)
   end)
 
   it("recovers though a request from before its pause still hangs",
     function()
-      x.client = x:new { max_in_flight = 2 }
+      x:use { max_in_flight = 2 }
       x:capture_many(50)
-      x:serve(exchange.sequence {
+      x:serve(h.sequence {
         { "hold" }, { 429, { ["Retry-After"] = "0.3" } },
       }, function() return x.client:stats().delivered == 49 end)
       assert.equal(1, count_held())
@@ -227,9 +211,9 @@ describe("an endpoint", function()
     end)
 
   it("pauses as long as a 429 asks for", function()
-    x.client = x:new { max_in_flight = 1 }
+    x:use { max_in_flight = 1 }
     x:capture_many(3)
-    x:settle(exchange.sequence { { 429, { ["Retry-After"] = "0.5" } } })
+    x:settle(h.sequence { { 429, { ["Retry-After"] = "0.5" } } })
     local gap = x.requests[2].time - x.requests[1].time
     assert.is_true(gap >= 0.499, gap)
     assert.equal(4, #x.requests)
@@ -238,9 +222,9 @@ describe("an endpoint", function()
   it("pauses though requests that were in flight then succeed", function()
     for _, status in ipairs { 429, 401 } do
       local first = #x.requests
-      x.client = x:new { max_in_flight = 3 }
+      x:use { max_in_flight = 3 }
       x:capture_many(6)
-      x:settle(exchange.sequence {
+      x:settle(h.sequence {
         { status, { ["Retry-After"] = "0.6" } },
         { "delay", 0.1, 200 }, { "delay", 0.15, 200 },
       })
@@ -251,9 +235,8 @@ describe("an endpoint", function()
 
   it("backs off further though posts between are refused for their paths",
     function()
-      x.client = x:new {
+      x:use {
         max_in_flight = 1, initial_retry_delay = 0.02, max_retry_delay = 40,
-        log_level = "off",
       }
       for i = 1, 60 do
         x.client:post("/x", { i = i })
@@ -263,35 +246,35 @@ describe("an endpoint", function()
         local last = x.requests[#x.requests]
         return last and socket.gettime() > last.time + 1
       end, 60)
-      local stats = exchange.adds_up(x.client)
+      local stats = h.adds_up(x.client)
       assert.is_true(stats.rejected > 0)
       assert.is_true(stats.rejected < 30, stats.rejected .. " rejected")
       assert.is_true(#x.requests - stats.rejected < 30)
     end)
 
   it("recovers when a post is refused for its content", function()
-    x.client = x:new { max_in_flight = 4, log_level = "off" }
+    x:use { max_in_flight = 4 }
     x.client:post("/x", {})
-    x:settle(exchange.sequence { { 401 }, { 422 } })
-    assert.equal(1, exchange.adds_up(x.client).rejected)
+    x:settle(h.sequence { { 401 }, { 422 } })
+    assert.equal(1, h.adds_up(x.client).rejected)
     x:capture_many(4) -- which go side by side again
     x:serve(hold, function() return count_held() == 4 end)
   end)
 
   it("counts what fails together as one step of backing off", function()
-    x.client = x:new {
+    x:use {
       max_in_flight = 16, initial_retry_delay = 0.02, max_retry_delay = 40,
     }
     x:capture_many(16)
     x:serve(hold, function() return count_held() == 16 end)
     answer_held(401)
     -- After sixteen steps the next would be one of forty seconds.
-    assert.equal(16, x:settle(exchange.sequence { { 401 } }, 8).delivered)
+    assert.equal(16, x:settle(h.sequence { { 401 } }, 8).delivered)
   end)
 
   it("holds the queues of all its clients", function()
     local other = x:new { api_key = x.key }
-    x.client = x:new(with(SLOW, { api_key = x.key }))
+    x:use(h.merge(SLOW, { api_key = x.key }))
     x:capture("a.b")
     serve_until_paused(function() return 401 end)
     assert.is_number(other:stats().retry_at)
@@ -300,17 +283,17 @@ describe("an endpoint", function()
   end)
 
   it("does not hold another endpoint", function()
-    x.client = x:new(SLOW)
+    x:use(SLOW)
     x:capture("a.b")
     serve_until_paused(function() return 401 end)
-    x.client = x:new()
+    x:use()
     x:capture("other")
     assert.equal(1, x:settle().delivered)
   end)
 
   it("never has more than max_in_flight requests", function()
     for _, limit in ipairs { 1, 3, 20 } do
-      x.client = x:new { max_in_flight = limit }
+      x:use { max_in_flight = limit }
       x:capture_many(60)
       local most = 0
       local goal = #x.requests + 60
@@ -318,7 +301,7 @@ describe("an endpoint", function()
         x:serve(hold, function() return count_held() >= limit end)
         x:serve_while(function() return count_held() == limit end, hold, 0.01)
         most = math.max(most, count_held())
-        answer_held(exchange.ok())
+        answer_held(h.ok())
       end
       x:settle()
       assert.equal(limit, most)
@@ -343,15 +326,15 @@ describe("an endpoint", function()
 end)
 
 describe("a waited-for request", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   it("is served while queued events are backed off, and ends that",
     function()
-      local key = exchange.key()
+      local key = h.key()
       api:config { key = key, fail_status = 401 }
-      local client = exchange.client(api.url, with(SLOW, { api_key = key }))
+      local client = h.client(api.url, h.merge(SLOW, { api_key = key }))
       client.events.capture { name = "queued" }
-      wait.until_(function() return client:stats().retry_at end)
+      h.wait(function() return client:stats().retry_at end)
       client.events.capture { name = "behind" }
       local _, _, err = client.events.capture({ name = "refused" },
         { wait = true })
@@ -360,17 +343,16 @@ describe("a waited-for request", function()
       api:config { fail_status = false }
       assert.same({ success = true }, (client.events.capture(
         { name = "waited" }, { wait = true })))
-      wait.until_(function() return client:stats().delivered == 2 end)
+      h.wait(function() return client:stats().delivered == 2 end)
       assert.is_nil(client:stats().retry_at)
-      local stats = exchange.adds_up(client)
-      assert.equal(1, stats.rejected)
+      local stats = h.assert_counts(client, { rejected = 1 })
       assert.equal(1, stats.pending) -- it has a delay of its own
     end)
 
   it("does not make queued events wait when it fails", function()
-    local key = exchange.key()
+    local key = h.key()
     api:config { key = key, fail_status = 500 }
-    local client = exchange.client(api.url, with(SLOW, { api_key = key }))
+    local client = h.client(api.url, h.merge(SLOW, { api_key = key }))
     for _ = 1, 10 do
       local _, _, err = client.events.capture({ name = "waited" },
         { wait = true, max_retries = 0 })
@@ -379,12 +361,12 @@ describe("a waited-for request", function()
     assert.is_nil(client:stats().retry_at)
     api:config { fail_status = false }
     client.events.capture { name = "queued" }
-    wait.until_(function() return client:stats().delivered == 1 end)
+    h.wait(function() return client:stats().delivered == 1 end)
   end)
 
   it("goes before queued ones when there is but one place", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 1, rate_limit = false,
       }
       for i = 1, 50 do

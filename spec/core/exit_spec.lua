@@ -1,26 +1,15 @@
 -- The end of a process while the API is slow; the rest is in process_spec.
 
-local expect = require "spec.support.expect"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 describe("at exit", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-    api:config { delay = 3 }
-  end)
-
-  after_each(function() api:stop() end)
+  local api = h.own_standin { delay = 3 }
 
   -- What is in flight was connected before the exit began, and is answered
   -- more than two seconds after.
   local function run(thread)
-    return script.run {
+    return h.script.run {
       code = ([[
-        local seerstack = require "seerstack"
         local client = seerstack.new { max_in_flight = 1, thread = %s }
         for _ = 1, 2 do
           client.events.capture { name = "a" }
@@ -28,56 +17,45 @@ describe("at exit", function()
         client:pump(0.3)
         os.execute "sleep 0.3"
       ]]):format(thread),
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
     }
   end
 
   for _, thread in ipairs { "true", "false" } do
     it("a connection that has just been used counts, thread = " .. thread,
       function()
-        local result = run(thread)
-        assert.equal("", result.stderr)
-        assert.equal(0, result.status)
+        h.ended_well(run(thread))
         assert.equal(2, api:count())
       end)
   end
 end)
 
 describe("at exit, the lock", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-    api:config { delay = 0.5 }
-  end)
-
-  after_each(function() api:stop() end)
+  local api = h.own_standin { delay = 0.5 }
 
   local function run(code)
-    return script.run {
+    return h.script.run {
       code = [[
-        local native = require "seer_spec_native"
-        local seerstack = require "seerstack"
         local client = seerstack.new { max_in_flight = 1 }
         for i = 1, 5 do
           assert(client.events.capture { name = "a", data = { i = i } })
         end
       ]] .. code,
-      env = script.environment(api.url, api.key, {
-        LD_PRELOAD = preload "held_lock",
+      env = h.environment(api.url, api.key, {
+        LD_PRELOAD = h.preload "held_lock",
       }),
     }
   end
 
   it("is waited for as long as another thread holds it", function()
-    expect.ended_well(run [[
+    h.ended_well(run [[
       native.arm "other waits"
       while not native.held() do
         require "socket".sleep(0.001)
       end
       os.exit(0, false)
     ]])
-    expect.received(api, 5)
+    h.assert_received(api, 5)
   end)
 
   -- As a signal's handler does that came at this moment.
@@ -88,6 +66,6 @@ describe("at exit, the lock", function()
     ]]
     assert.equal("", result.stderr)
     assert.equal(3, result.status)
-    expect.in_time(result, 5)
+    h.assert_in_time(result, 5)
   end)
 end)

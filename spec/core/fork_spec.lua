@@ -1,14 +1,5 @@
 local cjson = require "cjson"
-local expect = require "spec.support.expect"
-local merged = require "spec.support.merged"
-local no_leaks = require "spec.support.no_leaks"
-local preload = require "spec.support.preload"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 -- The allocator of a sanitizer, unlike the system's, is broken in the child
 -- when another thread was in it. So the sender has time to go to sleep before
@@ -17,9 +8,9 @@ local it_unsanitized = os.getenv "SANITIZER" and pending or it
 
 -- capture(who, first, last) captures events that tell who and which they are.
 local PREAMBLE = [[
-  local native = require "seer_spec_native"
-  local seerstack = require "seerstack"
-  local socket = require "socket"
+  if os.getenv "SEER_HOST" then
+    native[os.getenv "SEER_HOST"]() -- whose handlers run after the module's
+  end
   local client = seerstack.new { rate_limit = false }
   local function capture(who, first, last)
     for i = first, last do
@@ -53,13 +44,13 @@ describe("a fork", function()
   local server, directory, go
 
   setup(function()
-    server = standin.start()
-    directory = shell.temporary_directory("fork")
+    server = h.start_standin()
+    directory = h.shell.temporary_directory("fork")
   end)
 
   teardown(function()
     server:stop()
-    shell.remove(directory)
+    h.shell.remove(directory)
   end)
 
   before_each(function()
@@ -70,15 +61,15 @@ describe("a fork", function()
   end)
 
   local function start(url, code, env)
-    local changes = merged({ SEER_GO = go }, no_leaks, env)
-    return script.start {
+    local changes = h.merge({ SEER_GO = go }, h.NO_LEAKS, env)
+    return h.start {
       code = PREAMBLE .. code, timeout = 60,
-      env = script.environment(url, server.key, changes),
+      env = h.environment(url, server.key, changes),
     }
   end
 
   local function run(...)
-    return expect.ended_well(start(...):wait())
+    return h.ended_well(start(...))
   end
 
   -- Each received once, under a key of its own; `counts` says how many whose.
@@ -116,9 +107,9 @@ describe("a fork", function()
   end)
 
   it("does so while the server accepts nothing yet", function()
-    local scripted, received = servers.new(), {}
+    local scripted, received = h.server.new(), {}
     local child = start(scripted.url, FAMILY)
-    wait.until_(function() return child:stdout() == "forked\n" end, 10)
+    h.wait(function() return child:stdout() == "forked\n" end, 10)
     assert(scripted:serve {
       handler = function(request)
         received[#received + 1] = request
@@ -244,7 +235,7 @@ describe("a fork", function()
         assert(native.wait(pids[i]) == 0, "a child came from within send()")
       end
       tell(count)
-    ]], { LD_PRELOAD = preload "slow_send" })
+    ]], { LD_PRELOAD = h.preload "slow_send" })
     assert_received({ parent = tonumber(result.stdout) }, server:events())
   end)
 
@@ -271,7 +262,7 @@ describe("a fork", function()
         local begun = socket.gettime()
         assert(client:flush(10))
         assert(client:close(10))
-        assert(socket.gettime() - begun < require "spec.support.slow")
+        assert(socket.gettime() - begun < require "spec.support.util".slow)
         tell("flushed")
         os.exit(0)
       end
@@ -357,12 +348,12 @@ describe("a fork", function()
       tell(string.format("%d", pid))
       assert(native.wait(pid) == 0)
     ]])
-    local pid = wait.until_(function()
+    local pid = h.wait(function()
       return child:stdout():match("(%d+)\n")
     end, 10)
-    local parents = #process.tcp_sockets(child:pid())
-    local childs = #process.tcp_sockets(pid)
-    shell.write(go, "")
+    local parents = #h.process.tcp_sockets(child:pid())
+    local childs = #h.process.tcp_sockets(pid)
+    h.shell.write(go, "")
     assert.equal("", child:wait().stderr)
     assert.equal(1, parents)
     assert.equal(0, childs)
@@ -378,7 +369,85 @@ describe("a fork", function()
       pipe:close()
     ]])
     local other, own, tcp = result.stdout:match("^(.-)=\n(.-)=\n(.*)$")
-    assert.equal(1, #process.tcp_among(own, tcp))
-    assert.equal(0, #process.tcp_among(other, tcp))
+    assert.equal(1, #h.process.tcp_among(own, tcp))
+    assert.equal(0, #h.process.tcp_among(other, tcp))
   end)
+
+  -- The host has one lock around Lua, and takes it when it forks, after our
+  -- handler. Others capture at any moment, so a child may have been made in
+  -- the middle of that.
+  it_unsanitized("beside threads that capture under a lock of the host's",
+    function()
+      local child = start(server.url, [[
+        local clients = [=[
+          local native = require "seer_spec_native"
+          local client = require "seerstack".new {
+            rate_limit = 1, overflow = "drop_oldest", max_queue_events = 20,
+            log_level = "off",
+          }
+          while true do
+            %s
+            for i = 1, 5 do
+              client.events.capture { name = "a", user_id = "u" }
+              client.users.identify { user_id = "u" .. i }
+            end
+            %s
+          end
+        ]=]
+        native.thread(clients:format("native.lock()", "native.unlock()"))
+        native.thread(clients:format("", ""))
+        -- As many as a busy machine makes, for the host's lock is unfair.
+        local last, i = socket.gettime() + 10, 0
+        while i < 10 or i < 300 and socket.gettime() < last do
+          i = i + 1
+          local future = client.events.capture({ name = "f" },
+            { future = true })
+          local pid = native.fork()
+          if pid == 0 then
+            local answer, _, err = future:get(5)
+            assert(answer or err.name == "ClosedError", tostring(err))
+            assert(client:stats().pending == 0)
+            assert(client.events.capture { name = "b" })
+            native.exit(0)
+          end
+          assert(native.wait(pid) == 0, "child " .. i)
+        end
+        tell "done"
+        native.exit(0)
+      ]], { SEER_HOST = "host" })
+      local result = child:wait()
+      assert.equal("", result.stderr)
+      assert.equal("done\n", result.stdout)
+    end)
+
+  it_unsanitized("in the middle of another thread's change leaves the child "
+    .. "nothing of it", function()
+      local result = start(server.url, [[
+        capture("parent", 1, 3)
+        local future = client.events.capture({ name = "f" },
+          { future = true })
+        native.thread [=[
+          while true do
+            require "seerstack".new { enabled = false }:stats()
+            require "socket".sleep(0.001)
+          end
+        ]=]
+        local pid = native.fork()
+        if pid == 0 then
+          local answer, _, err = future:get(5)
+          assert(answer or err.name == "ClosedError", tostring(err))
+          local stats = client:stats()
+          assert(stats.accepted == 0 and stats.pending == 0)
+          capture("child", 1, 2)
+          assert(client:flush(10))
+          assert(client:stats().delivered == 2)
+          native.exit(0)
+        end
+        assert(native.wait(pid) == 0)
+        assert(client:flush(10))
+        native.exit(0)
+      ]], { SEER_HOST = "hold", LD_PRELOAD = h.preload "held_lock" }):wait()
+      assert.equal("", result.stderr)
+      assert.equal(0, result.status)
+    end)
 end)

@@ -1,17 +1,9 @@
-local patient = require "spec.support.patient"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 local PROGRAM = [[
-  local socket = require "socket"
-  local client = require "seerstack".new()
-  for i = 1, 20 do
-    assert(client.events.capture { name = "a.b", data = { i = i } })
-  end
+  local client = seerstack.new()
+  capture(client, 1, 20)
   assert(client:flush(10))
   print("flushed")
   io.stdout:flush()
@@ -29,11 +21,11 @@ describe("after the last event", function()
   -- Starts a program that delivers 20 events, then reads lines from a pipe.
   local function start(name, url)
     local pipe = directory .. "/" .. name
-    assert(shell.run("mkfifo " .. shell.quote(pipe)) == 0)
-    local child = script.start {
+    assert(h.shell.run("mkfifo " .. h.shell.quote(pipe)) == 0)
+    local child = h.start {
       code = PROGRAM,
       args = { pipe },
-      env = script.environment(url, server.key, {
+      env = h.environment(url, server.key, {
         SSL_CERT_FILE = server.ca_file,
       }),
       timeout = 120,
@@ -44,15 +36,15 @@ describe("after the last event", function()
   -- Its process and its sender's thread, once it has delivered.
   local function sender_of(name)
     local child = programs[name].child
-    wait.until_(function() return child:stdout() == "flushed\n" end, 10)
-    local threads = process.threads(child:pid())
+    h.wait(function() return child:stdout() == "flushed\n" end, 10)
+    local threads = h.process.threads(child:pid())
     assert.equal(1, #threads)
     return child:pid(), threads[1]
   end
 
   setup(function()
-    server = standin.start()
-    directory = shell.temporary_directory("idle")
+    server = h.start_standin()
+    directory = h.shell.temporary_directory("idle")
     start("plain", server.url)
     start("tls", server.tls_url)
   end)
@@ -63,19 +55,19 @@ describe("after the last event", function()
       program.child:wait(5)
     end
     server:stop()
-    shell.remove(directory)
+    h.shell.remove(directory)
   end)
 
   local function count_connections(pid)
-    return #process.tcp_sockets(pid)
+    return #h.process.tcp_sockets(pid)
   end
 
   -- A whole second passes without a wake-up, soon after the last request.
   local function assert_asleep(pid, tid)
-    wait.until_(function()
-      local before = process.switches(pid, tid)
+    h.wait(function()
+      local before = h.process.switches(pid, tid)
       socket.sleep(1)
-      return process.switches(pid, tid) == before
+      return h.process.switches(pid, tid) == before
     end, 5, nil, "a second without a wake-up")
   end
 
@@ -88,22 +80,22 @@ describe("after the last event", function()
   end)
 
   -- They are kept for 30 s.
-  if patient then
+  if h.patient then
     it("the connections are closed, and there are no wake-ups for 10 s",
       function()
         for _, name in ipairs { "plain", "tls" } do
           local pid, tid = sender_of(name)
-          wait.until_(function() return count_connections(pid) == 0 end, 40,
+          h.wait(function() return count_connections(pid) == 0 end, 40,
             0.1)
           assert_asleep(pid, tid)
         end
         local switches = {}
         for name in pairs(programs) do
-          switches[name] = process.switches(sender_of(name))
+          switches[name] = h.process.switches(sender_of(name))
         end
         socket.sleep(10)
         for name, before in pairs(switches) do
-          assert.equal(before, process.switches(sender_of(name)))
+          assert.equal(before, h.process.switches(sender_of(name)))
           assert.equal(0, count_connections((sender_of(name))))
         end
       end)
@@ -114,11 +106,11 @@ describe("after the last event", function()
       local pid = sender_of(name)
       local count = server:count()
       assert.is_false(program.child:done())
-      shell.write(program.pipe, "again\n")
-      wait.until_(function() return program.child:done() end, 20)
+      h.shell.write(program.pipe, "again\n")
+      h.wait(function() return program.child:done() end, 20)
       assert.equal("", program.child:wait().stderr)
       assert.equal(count + 1, server:count())
-      assert.is_false(shell.alive(pid))
+      assert.is_false(h.shell.alive(pid))
     end
     programs = {}
   end)

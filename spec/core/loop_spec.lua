@@ -1,21 +1,17 @@
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 
 describe("the sender", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   -- The second event finds the sender asleep, and its alarm rings when the
   -- third has woken it already. A sender that missed this alarm would find
   -- it ringing for ever.
   it("sleeps when it has nothing to do, also after an alarm that came late",
     function()
-      local result = script.run {
+      local result = h.script.run {
         timeout = 60,
-        env = script.environment(api.url, api.key, {
-          LD_PRELOAD = preload "late_alarm", LATE_ALARM = "2",
+        env = h.environment(api.url, api.key, {
+          LD_PRELOAD = h.preload "late_alarm", LATE_ALARM = "2",
         }),
         code = [[
           local seerstack, socket = require "seerstack", require "socket"
@@ -52,15 +48,15 @@ describe("a redirect", function()
     return function(request)
       local hop = tonumber(request.path:match "/hop(%d+)$") or 0
       if hop == HOPS then
-        return exchange.ok()
+        return h.ok()
       end
       return 307, { Location = x.url .. "/hop" .. hop + 1 }, ""
     end
   end
 
   it("is a request more to the pacer", function()
-    local x = exchange.open {
-      rate_limit = 20, max_age = 2 * slow, max_in_flight = 1,
+    local x = h.open {
+      rate_limit = 20, max_age = 2 * h.slow, max_in_flight = 1,
     }
     x:capture_many(10)
     x:settle(redirecting(x), 20)

@@ -1,27 +1,22 @@
 -- Proxies: the option, and the environment. Whom TLS trusts is in
 -- authority_spec.lua, HTTP/2 in http_version_spec.lua.
 
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local mime = require "mime"
 local seerstack = require "seerstack"
-local server = require "spec.support.server"
-local standin = require "dev.standin"
-local tunnel = require "spec.support.tunnel"
 
 local ABROAD = "http://api.example.invalid/p"
 local EVENT = { name = "a.b" }
 
-local api = fixture.standin()
-local x, closing
+local api = h.standin()
+local x = h.exchange()
+local closing
 
 before_each(function()
-  x, closing = exchange.open(), {}
+  closing = {}
 end)
 
 after_each(function()
-  x:close()
   for _, open in ipairs(closing) do
     open:close()
   end
@@ -33,8 +28,8 @@ local function until_closed(open)
 end
 
 local function new(options)
-  return x:new(merged({
-    max_retries = 0, log_level = "off", api_key = x.key,
+  return x:new(h.merge({
+    max_retries = 0, api_key = x.key,
   }, options))
 end
 
@@ -42,18 +37,12 @@ end
 -- tunnel serve.
 local function send(client, lead, handler)
   local future = assert(client.events.capture(EVENT, { future = true }))
-  x:serve(handler, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, handler, lead and function() lead:step() end)
 end
 
 -- A proxy that nobody listens at.
 local function gone()
-  return server.refusing().url
+  return h.server.refusing().url
 end
 
 describe("an http proxy", function()
@@ -75,8 +64,8 @@ describe("an http proxy", function()
       "POST " .. ABROAD .. "/capture", "POST " .. ABROAD .. "/identify",
       "POST " .. ABROAD .. "/other?a=1",
     }, seen)
-    assert.equal("a.b", exchange.body_of(x.requests[1]).name)
-    assert.equal(3, exchange.adds_up(client).delivered)
+    assert.equal("a.b", h.body_of(x.requests[1]).name)
+    assert.equal(3, h.adds_up(client).delivered)
   end)
 
   it("may be named without a scheme", function()
@@ -117,7 +106,7 @@ describe("an http proxy", function()
         base_url = ABROAD, proxy = x.url:gsub("//", "//user:pass@"),
         headers = { ["X-Mine"] = "mine" },
       }
-      assert.is_table((send(client, nil, exchange.sequence {
+      assert.is_table((send(client, nil, h.sequence {
         { 307, { Location = "/q/capture" } },
         { 307, { Location = "http://other.example.invalid/r" } },
       })))
@@ -135,7 +124,7 @@ describe("an http proxy", function()
     end)
 
   it("is each client's own, though URL and key are the same", function()
-    local second = until_closed(exchange.open())
+    local second = until_closed(h.open())
     local through = new { base_url = ABROAD, proxy = x.url }
     local other = new { base_url = ABROAD, proxy = second.url }
     assert.is_table((send(through)))
@@ -195,7 +184,7 @@ describe("a tunnel through an http proxy", function()
 
   it("is asked for by CONNECT, without the key, and is used again",
     function()
-      local lead = until_closed(tunnel.new())
+      local lead = until_closed(h.tunnel.new())
       local client = through(lead, { headers = { ["X-Mine"] = "mine" } })
       for _ = 1, 3 do
         assert.is_table((send(client, lead)))
@@ -215,9 +204,9 @@ describe("a tunnel through an http proxy", function()
     end)
 
   it("does not lead to whom nobody vouches for", function()
-    local impostor = until_closed(standin.start())
+    local impostor = until_closed(h.start_standin())
     impostor.close = impostor.stop
-    local lead = until_closed(tunnel.new { port = impostor.tls_port })
+    local lead = until_closed(h.tunnel.new { port = impostor.tls_port })
     local _, message, err = send(through(lead), lead)
     assert.equal("APIConnectionError", err.name)
     assert.matches("certificate", message)
@@ -226,7 +215,7 @@ describe("a tunnel through an http proxy", function()
   end)
 
   it("that is refused leaves events queued", function()
-    local lead = until_closed(tunnel.new {
+    local lead = until_closed(h.tunnel.new {
       answer = "HTTP/1.1 407 No pass-word\r\nContent-Length: 0\r\n\r\n",
     })
     local client = through(lead)
@@ -237,11 +226,11 @@ describe("a tunnel through an http proxy", function()
     assert.is_nil(message:find("pass-word", 1, true), message)
     client.events.capture(EVENT)
     lead:serve(function() return #lead.asked >= 3 end)
-    assert.equal(1, exchange.adds_up(client).pending)
+    assert.equal(1, h.adds_up(client).pending)
     assert.equal(0, api:status().requests)
     lead.options.answer = nil
     lead:serve(function() return client:stats().pending == 0 end)
-    assert.equal(1, exchange.adds_up(client).delivered)
+    assert.equal(1, h.adds_up(client).delivered)
     assert.equal(1, api:count())
   end)
 end)
@@ -252,7 +241,7 @@ describe("a SOCKS proxy", function()
     socks5 = "127.0.0.1", socks5h = "localhost",
   } do
     it(scheme .. " leads to the server, as " .. host, function()
-      local lead = until_closed(tunnel.new())
+      local lead = until_closed(h.tunnel.new())
       local client = new {
         base_url = "http://localhost:" .. x.server.port,
         proxy = scheme .. "://" .. lead.address,
@@ -267,7 +256,7 @@ describe("a SOCKS proxy", function()
   end
 
   it("gets user and password", function()
-    local lead = until_closed(tunnel.new())
+    local lead = until_closed(h.tunnel.new())
     assert.is_table((send(new {
       proxy = "socks5://user:p%40ss@" .. lead.address,
     }, lead)))
@@ -277,7 +266,7 @@ describe("a SOCKS proxy", function()
 
   it("leads to an https server, whose certificate counts", function()
     for host, expected in pairs { localhost = 200, ["127.0.0.2"] = false } do
-      local lead = until_closed(tunnel.new())
+      local lead = until_closed(h.tunnel.new())
       local response, http, err = send(new {
         base_url = "https://" .. host .. ":" .. api.tls_port,
         api_key = api.key, ca_file = api.ca_file,
@@ -298,8 +287,6 @@ describe("the environment", function()
     "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
   }
   local CODE = [[
-    local native = require "seer_spec_native"
-    local seerstack = require "seerstack"
     local function client(options)
       options.max_retries, options.log_level = 0, "off"
       options.exit_timeout = 0

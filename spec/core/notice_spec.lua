@@ -1,13 +1,9 @@
 -- When callbacks hear of what has come up, how much of it is kept until
 -- then, and what ends it.
 
-local collect = require "spec.support.collect"
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local merged = require "spec.support.merged"
-local no_leaks = require "spec.support.no_leaks"
+local h = require "spec.helper"
 
-local x = fixture.exchange()
+local x = h.exchange()
 local calls
 
 local function no()
@@ -17,19 +13,19 @@ end
 -- Gives the exchange a client whose on_error keeps the names of the events
 -- in `calls`.
 local function listen(options)
-  local all = merged({
+  local all = h.merge({
     log_level = "off", max_in_flight = 1, on_error = function(_, event)
       calls[#calls + 1] = event.name
     end,
   }, options)
   calls = {}
-  x.client = x:new(all)
+  x:use(all)
   return x.client
 end
 
 -- Has events rejected, which nobody hears of yet.
 local function lose(count, prefix)
-  local before = exchange.adds_up(x.client).rejected
+  local before = h.adds_up(x.client).rejected
   x:capture_many(count, prefix)
   assert.equal(before + count, x:settle(no).rejected)
 end
@@ -76,8 +72,7 @@ describe("a loss", function()
   it("is told in flush, close, get and where an answer is waited for",
     function()
       local function pending()
-        return assert(x.client.events.capture({ name = "future" },
-          { future = true }))
+        return x:ask("future")
       end
       local ways = {
         flush = function(client) assert.is_true(client:flush(0)) end,
@@ -108,8 +103,7 @@ describe("a loss", function()
 
   it("is told by a future that was asked before", function()
     listen()
-    local future = assert(x.client.events.capture({ name = "future" },
-      { future = true }))
+    local future = x:ask("future")
     x:settle()
     assert.is_table((future:get()))
     lose(1)
@@ -120,8 +114,7 @@ describe("a loss", function()
   it("is told nowhere else", function()
     local client = listen()
     lose(1)
-    local future = assert(client.events.capture({ name = "future" },
-      { future = true }))
+    local future = h.ask(client, "future")
     client.events.capture { name = "a" }
     client.users.identify { user_id = "u" }
     client:post("/p", {})
@@ -132,7 +125,7 @@ describe("a loss", function()
     client:captured()
     assert.is_string(tostring(client) .. tostring(future))
     client:with_options {}:poll()
-    collect()
+    h.collect()
     assert.same({}, calls)
     assert.equal(1, client:poll())
     assert.same({ "n1" }, calls)
@@ -160,7 +153,6 @@ describe("a loss", function()
 
   it("is told by the default client's poll", function()
     local child = x:child({ code = [[
-      local seerstack = require "seerstack"
       seerstack.configure {
         log_level = "off", on_error = function(err, event)
           print(event.name, err.message)
@@ -241,7 +233,7 @@ describe("unheard losses", function()
 
   it("of an endless stream cost no memory", function()
     local child = x:child({ code = SETTLE .. RESIDENT .. [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         log_level = "off", rate_limit = false, max_event_bytes = 200000,
         on_error = function() end,
       }
@@ -266,7 +258,6 @@ describe("unheard losses", function()
 
   it("are freed with their client", function()
     local child = x:child({ code = SETTLE .. RESIDENT .. [[
-      local seerstack = require "seerstack"
       local text = ("x"):rep(100000)
       local function leave(count)
         for _ = 1, count do
@@ -298,7 +289,7 @@ describe("on_error that raises", function()
   local function run(options, final)
     return x:child({ code = SETTLE .. [[
       local count = 0
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 1, ]] .. options .. [[,
         on_error = function(err, event)
           count = count + 1
@@ -349,7 +340,6 @@ end)
 describe("the end of a process", function()
   it("is told to nobody", function()
     local child = x:child({ code = [[
-      local seerstack = require "seerstack"
       keep = seerstack.new {
         exit_timeout = 0, initial_retry_delay = 40, max_retry_delay = 40,
         on_error = print, logger = print,
@@ -367,12 +357,10 @@ end)
 
 describe("a fork", function()
   it("leaves what is unheard to the parent", function()
-    local child = x:child({ env = no_leaks, code = [[
-      local native = require "seer_spec_native"
-      local socket = require "socket"
+    local child = x:child({ env = h.NO_LEAKS, code = [[
       local who, heard = "parent", {}
 ]] .. SETTLE .. [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         log_level = "debug", on_error = function(_, event)
           heard[#heard + 1] = event.name
         end,

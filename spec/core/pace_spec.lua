@@ -1,13 +1,10 @@
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
-local server = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
 
 -- What the pacer holds is dropped after this time, so that a spec can wait
 -- for that and not for the pacer's minute.
-local MAX_AGE = slow
-local LONGER = 2 * slow -- where there is more to send before
+local MAX_AGE = h.slow
+local LONGER = 2 * h.slow -- where there is more to send before
 
 describe("the pacer", function()
   local x
@@ -27,7 +24,7 @@ describe("the pacer", function()
 
   local function open(options)
     options.max_age = options.max_age or MAX_AGE
-    x = exchange.open(options)
+    x = h.open(options)
   end
 
   -- Serves until none of the clients has anything left.
@@ -56,7 +53,7 @@ describe("the pacer", function()
       end
       settle_all(clients)
       for i, client in ipairs(clients) do
-        local stats = exchange.adds_up(client)
+        local stats = h.adds_up(client)
         assert.equal(shares[i], stats.delivered)
         assert.equal(limits[i] + 5 - shares[i], stats.dropped_by.expired)
         assert.is_nil(stats.last_error)
@@ -75,15 +72,17 @@ describe("the pacer", function()
       open { rate_limit = 20, max_age = LONGER }
       x:capture_many(30)
       assert.equal(19, sent())
-      x.client = x:new { api_key = x.key, rate_limit = 40, max_age = LONGER }
+      x:use { api_key = x.key, rate_limit = 40, max_age = LONGER }
       x:capture_many(30)
       assert.equal(38 - 19, sent())
-      x.client = x:new { api_key = x.key, rate_limit = false }
+      local unlimited = x:new { api_key = x.key, rate_limit = false }
+      x.client = unlimited
       x:capture_many(30)
       assert.equal(30, sent())
-      x.client = x:new { api_key = x.key, rate_limit = 20, max_age = 0.3 }
-      x:capture("late")
-      assert.equal(0, sent())
+      x:use { api_key = x.key, rate_limit = 20, max_age = LONGER }
+      x:capture_many(30)
+      assert.equal(19, sent())
+      assert.equal(30, unlimited:stats().delivered)
     end)
 
   it("has a log for each endpoint", function()
@@ -115,7 +114,7 @@ describe("the pacer", function()
     collectgarbage()
     collectgarbage()
     x:new() -- forgets the endpoints that nobody needs
-    x.client = x:new { api_key = x.key, rate_limit = 20, max_age = 0.3 }
+    x:use { api_key = x.key, rate_limit = 20, max_age = 0.3 }
     x:capture("late")
     assert.equal(0, sent())
   end)
@@ -131,7 +130,7 @@ describe("the pacer", function()
     x:capture("a.b")
     x:capture("late")
     local hops = { Location = "/hop" }
-    assert.equal(3, sent(exchange.sequence {
+    assert.equal(3, sent(h.sequence {
       { 307, hops }, { 308, hops }, { 200 },
     }))
   end)
@@ -139,7 +138,7 @@ describe("the pacer", function()
   it("counts what libcurl sends a second time", function()
     open { rate_limit = 4, max_in_flight = 1 }
     x:capture_many(4)
-    assert.equal(3, sent(exchange.sequence { { 200 }, { "close" } }))
+    assert.equal(3, sent(h.sequence { { 200 }, { "close" } }))
     assert.equal(2, x.client:stats().delivered)
   end)
 
@@ -155,9 +154,9 @@ describe("a waited-for request", function()
   -- the time to wait for the next one, which comes free in a minute.
   it("is held within its timeout, whatever the one before it had",
     function()
-      local x = exchange.open()
-      local child = script.start {
-        env = script.environment(x.url, x.key),
+      local x = h.open()
+      local child = h.start {
+        env = h.environment(x.url, x.key),
         code = [[
           local client = require "seerstack".new {
             max_in_flight = 1, rate_limit = 2, exit_timeout = 0,
@@ -169,13 +168,13 @@ describe("a waited-for request", function()
             io.stdout:write(err.name, "\n")
             io.stdout:flush()
           end
-          local slow = require "spec.support.slow"
+          local slow = require "spec.support.util".slow
           wait(slow)
           wait(90 * slow)
         ]],
       }
       local function late()
-        return "delay", 1.5 * slow, exchange.ok()
+        return "delay", 1.5 * h.slow, h.ok()
       end
       x:serve(late, function() return child:stdout() ~= "" end, 20)
       x:serve_while(function() return not child:done() end, late, 2)
@@ -187,30 +186,30 @@ describe("a waited-for request", function()
 
   it("fails at once when the pacer would hold it beyond its timeout",
     function()
-      local x = exchange.open { rate_limit = 20 }
+      local x = h.open { rate_limit = 20 }
       x:capture_many(19)
       x:settle()
       -- The first slot comes free a minute after its request.
-      for _, timeout in ipairs { 5, 30, slow > 1 and 40 or 59 } do
+      for _, timeout in ipairs { 5, 30, h.slow > 1 and 40 or 59 } do
         local before = socket.gettime()
         local response, message, err = x.client.events.capture(
           { name = "late" }, { wait = true, timeout = timeout })
         assert.is_nil(response)
         assert.equal("RateLimitError", err.name)
         assert.matches("^rate limit", message)
-        assert.is_true(socket.gettime() - before < 2 * slow)
+        assert.is_true(socket.gettime() - before < 2 * h.slow)
       end
       x:capture("queued")
       x:serve_while(function() return #x.requests == 19 end, nil, 0.2)
-      local stats = exchange.adds_up(x.client)
+      local stats = h.adds_up(x.client)
       assert.equal(3, stats.rejected)
       assert.equal(1, stats.pending)
       x:close()
     end)
 
   it("leaves no trace in the log when its connection is refused", function()
-    local gone = server.refusing()
-    local client = exchange.client(gone.url, { rate_limit = 2 })
+    local gone = h.server.refusing()
+    local client = h.client(gone.url, { rate_limit = 2 })
     for _ = 1, 5 do
       local _, _, err = client.events.capture({ name = "a.b" },
         { wait = true, max_retries = 1 })

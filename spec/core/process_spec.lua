@@ -1,30 +1,21 @@
-local expect = require "spec.support.expect"
-local fixture = require "spec.support.fixture"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-
-local assert_received = expect.received
 
 -- `%d` events captured by a script; what the child is told goes into
 -- `options`, and how it ends into `ending`. Its time to deliver grows where
 -- all is slow.
 local PROGRAM = [[
   local options = { %s }
-  options.exit_timeout = (options.exit_timeout or 10) * ]] .. slow .. [[
+  options.exit_timeout = (options.exit_timeout or 10) * ]] .. h.slow .. [[
 
-  local client = require "seerstack".new(options)
-  for i = 1, %d do
-    assert(client.events.capture { name = "a.b", data = { i = i } })
-  end
+  local client = seerstack.new(options)
+  capture(client, 1, %d)
   %s
 ]]
 
 local function start(url, key, code, env)
-  return script.start {
-    code = code, env = script.environment(url, key, env), timeout = 60,
+  return h.start {
+    code = code, env = h.environment(url, key, env), timeout = 60,
   }
 end
 
@@ -54,10 +45,10 @@ local function told_lost(result)
 end
 
 -- For programs that are not this one.
-local EXIT_TIMEOUT = "exit_timeout = " .. 10 * slow
+local EXIT_TIMEOUT = "exit_timeout = " .. 10 * h.slow
 
 describe("at exit", function()
-  local server = fixture.standin()
+  local server = h.standin()
 
   describe("900 events are delivered once each", function()
     -- The process ends as soon as they are, not after its exit_timeout.
@@ -65,8 +56,8 @@ describe("at exit", function()
       local result = capture(server.url, 900,
         "exit_timeout = 15, " .. (options or ""), ending)
       assert.equal(status or 0, result.status)
-      expect.in_time(result, 12)
-      assert_received(server, 900)
+      h.assert_in_time(result, 12)
+      h.assert_received(server, 900)
       return result.stderr
     end
 
@@ -104,41 +95,36 @@ describe("at exit", function()
   it("delivers thousands of events without a rate limit", function()
     -- memcheck has no time for more.
     local count = os.getenv "SANITIZER" == "valgrind" and 1500 or 5000
-    local result = capture(server.url, count,
-      "rate_limit = false, exit_timeout = 40")
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    assert_received(server, count)
+    h.ended_well(capture(server.url, count,
+      "rate_limit = false, exit_timeout = 40"))
+    h.assert_received(server, count)
   end)
 
   it("delivers what the default client has", function()
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       seerstack.configure { ]] .. EXIT_TIMEOUT .. [[ }
       for i = 1, 900 do
         assert(seerstack.capture { name = "a.b", data = { i = i } })
       end
     ]]):wait()
     assert.equal("", result.stderr)
-    assert_received(server, 900)
+    h.assert_received(server, 900)
   end)
 
   it("delivers what several clients have", function()
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       for i = 1, 90 do
         local client = seerstack.new { ]] .. EXIT_TIMEOUT .. [[ }
         assert(client.events.capture { name = "a.b", data = { i = i } })
       end
     ]]):wait()
     assert.equal("", result.stderr)
-    assert_received(server, 90)
+    h.assert_received(server, 90)
   end)
 
   it("delivers what is captured in a finalizer when the state closes",
     function()
       local result = start(server.url, "sk_test_standin", [[
-        local seerstack = require "seerstack"
         local client
         local function finalize()
           assert(client.events.capture { name = "a.b", data = { i = 1 } })
@@ -156,12 +142,11 @@ describe("at exit", function()
       ]]):wait()
       assert.equal("", result.stderr)
       assert.equal("1\n", result.stdout)
-      assert_received(server, 1)
+      h.assert_received(server, 1)
     end)
 
   it("refuses what a finalizer captures after the client's own", function()
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       local client
       local function finalize()
         print(client.events.capture { name = "a.b" })
@@ -177,7 +162,7 @@ describe("at exit", function()
     ]]):wait()
     assert.equal("", result.stderr)
     assert.matches("^nil\tclient is closed\t", result.stdout)
-    assert_received(server, 1)
+    h.assert_received(server, 1)
   end)
 
   describe("with a dead port", function()
@@ -201,7 +186,7 @@ describe("at exit", function()
       function()
         local result = capture(url, 900)
         assert.equal(0, result.status)
-        expect.in_time(result, 2)
+        h.assert_in_time(result, 2)
         assert.equal(900, told_lost(result))
       end)
 
@@ -219,13 +204,12 @@ describe("at exit", function()
 
     it("tells of all clients in one line", function()
       local result = start(url, "sk_test_x", [[
-        local seerstack = require "seerstack"
         for i = 1, 9 do
           local client = seerstack.new { api_key = "sk_test_" .. i }
           assert(client.events.capture { name = "a.b" })
         end
       ]]):wait()
-      expect.in_time(result, 2)
+      h.assert_in_time(result, 2)
       assert.equal(9, told_lost(result))
     end)
 
@@ -233,7 +217,7 @@ describe("at exit", function()
       local result = capture(url, 10, "initial_retry_delay = 60, "
         .. "max_retry_delay = 60",
         "while not client:stats().retry_at do end")
-      expect.in_time(result, 2)
+      h.assert_in_time(result, 2)
       assert.equal(10, told_lost(result))
     end)
   end)
@@ -241,28 +225,27 @@ describe("at exit", function()
   it("does not wait with exit_timeout = 0", function()
     server:config { delay = 10 }
     local result = capture(server.url, 5, "exit_timeout = 0")
-    expect.in_time(result, 2)
+    h.assert_in_time(result, 2)
     assert.equal(5, told_lost(result))
   end)
 
   it("waits as long as the longest exit_timeout says", function()
     server:config { delay = 1.5 }
     local result = start(server.url, "sk_test_standin", [[
-      local seerstack = require "seerstack"
       local client = seerstack.new { exit_timeout = 0 }
       assert(client.events.capture { name = "a.b", data = { i = 2 } })
       client = seerstack.new { ]] .. EXIT_TIMEOUT .. [[ }
       assert(client.events.capture { name = "a.b", data = { i = 1 } })
     ]]):wait()
     assert.is_true(result.seconds >= 1.5)
-    expect.in_time(result, 8)
+    h.assert_in_time(result, 8)
     assert.equal("", result.stderr)
-    assert_received(server, 2)
+    h.assert_received(server, 2)
   end)
 
   it("gives an established connection that never answers all of "
     .. "exit_timeout, then tells", function()
-      local silent = servers.new()
+      local silent = h.server.new()
       local child = start_capturing(silent.url, 7, "exit_timeout = 3")
       assert(silent:serve {
         handler = function() return "hold" end,
@@ -272,8 +255,8 @@ describe("at exit", function()
       silent:close()
       local result = child:wait()
       assert.equal(7, told_lost(result))
-      assert.is_true(result.seconds >= 3 * slow)
-      expect.in_time(result, 6)
+      assert.is_true(result.seconds >= 3 * h.slow)
+      h.assert_in_time(result, 6)
       assert.equal(7, #silent.requests)
     end)
 
@@ -292,13 +275,26 @@ describe("at exit", function()
     listener:close()
     assert.equal(7, told_lost(result))
     assert.is_true(result.seconds >= 2)
-    expect.in_time(result, 5)
+    h.assert_in_time(result, 5)
   end)
+
+  it("waits for a slow resolver as long as exit_connect_timeout says",
+    function()
+      local result = start("http://api.test:" .. server.url:match("%d+$"),
+        "sk_test_standin",
+        PROGRAM:format("exit_connect_timeout = 15, exit_timeout = 15", 3,
+          ""), {
+          LD_PRELOAD = h.preload "resolver", SEER_RESOLVER_DELAY = 4,
+          http_proxy = false, all_proxy = false, ALL_PROXY = false,
+        }):wait()
+      assert.is_nil(told_lost(result))
+      h.assert_received(server, 3)
+    end)
 
   it("ends early when the rate limit holds the rest too long", function()
     local result = capture(server.url, 300, "rate_limit = 100")
     assert.equal(205, told_lost(result))
-    expect.in_time(result, 5)
+    h.assert_in_time(result, 5)
     assert.equal(95, server:count())
   end)
 
@@ -307,12 +303,12 @@ describe("at exit", function()
     local result = capture(server.url, 20, "exit_timeout = 3")
     assert.equal(20, told_lost(result))
     assert.matches("before exit: 401 [^\n]*\n$", result.stderr)
-    expect.in_time(result, 6)
+    h.assert_in_time(result, 6)
     assert.equal(0, server:count())
   end)
 
   it("tries again what failed while there is time", function()
-    local ill, count = servers.new(), 0
+    local ill, count = h.server.new(), 0
     local child = start_capturing(ill.url, 30)
     assert(ill:serve {
       handler = function()
@@ -333,7 +329,7 @@ describe("at exit", function()
 
     local function run(refused, ending)
       return start(server.url, server.key, CAPTURE:format(ending or ""), {
-        LD_PRELOAD = preload "threads",
+        LD_PRELOAD = h.preload "threads",
         SEER_THREADS_REFUSED = refused,
       }):wait()
     end
@@ -341,20 +337,18 @@ describe("at exit", function()
     it("delivers on the thread that ends the process", function()
       local result = run(1000)
       assert.equal("", result.stderr)
-      assert_received(server, 20)
+      h.assert_received(server, 20)
     end)
 
     it("flushes, whether or not one is granted meanwhile", function()
-      local result = run(2, "assert(client:flush(10))")
-      assert.equal(0, result.status, result.stderr)
-      assert.equal("", result.stderr)
-      assert_received(server, 20)
+      h.ended_well(run(2, "assert(client:flush(10))"))
+      h.assert_received(server, 20)
     end)
 
     it("delivers when one is granted at last", function()
       local result = run(1, "assert(client:stats().sender == 'none')")
       assert.equal("", result.stderr)
-      assert_received(server, 20)
+      h.assert_received(server, 20)
     end)
   end)
 
@@ -370,7 +364,7 @@ describe("at exit", function()
   end)
 
   it("tries at once what is backing off", function()
-    local ill = servers.new()
+    local ill = h.server.new()
     local child = start_capturing(ill.url, 1,
       "initial_retry_delay = 60, max_retry_delay = 60", [[
         while not client:stats().retry_at do end
@@ -392,7 +386,7 @@ describe("at exit", function()
 
   it("waits for nothing when nothing is left", function()
     local result = capture(server.url, 5, "", "assert(client:flush(10))")
-    expect.in_time(result, 2)
+    h.assert_in_time(result, 2)
     assert.equal("", result.stderr)
   end)
 end)

@@ -1,7 +1,5 @@
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
-local slow = require "spec.support.slow"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 -- Events of the same size, of about a kilobyte.
 local PAYLOAD = { text = ("x"):rep(1000) }
@@ -11,7 +9,7 @@ local x
 -- Opens an exchange whose first `count` requests are being held by the
 -- server; they are answered by `release`.
 local function open_held(count, options)
-  x = exchange.open(options)
+  x = h.open(options)
   x:capture_many(count, "held")
   local peers = {}
   x:serve_requests(count, function(_, peer)
@@ -20,7 +18,7 @@ local function open_held(count, options)
   end)
   function x.release()
     for _, peer in ipairs(peers) do
-      peer:respond(exchange.ok())
+      peer:respond(h.ok())
       peer.busy = false
     end
   end
@@ -49,7 +47,7 @@ describe("a queue", function()
       assert_refused(x.client.events.capture { name = "more" })
       assert_refused(x.client.users.identify { user_id = "more" })
     end
-    assert.equal(5, exchange.adds_up(x.client).accepted)
+    assert.equal(5, h.adds_up(x.client).accepted)
     x.release()
     assert.equal(5, x:settle().delivered)
     assert.same({ "held1", "held2", "n1", "n2", "n3" }, sorted(x:names()))
@@ -57,14 +55,14 @@ describe("a queue", function()
 
   it("takes as many again as were settled, rejected ones included",
     function()
-      x = exchange.open { max_queue_events = 3 }
+      x = h.open { max_queue_events = 3 }
       for round = 1, 3 do
         x:capture_many(3)
         assert_refused(x.client.events.capture { name = "more" })
-        x:settle(exchange.sequence { { 400 }, { 200 }, { 422 } })
+        x:settle(h.sequence { { 400 }, { 200 }, { 422 } })
         assert.equal(3 * round, #x.requests)
       end
-      assert.equal(6, exchange.adds_up(x.client).rejected)
+      assert.equal(6, h.adds_up(x.client).rejected)
     end)
 
   it("takes events until they occupy max_queue_bytes", function()
@@ -113,12 +111,12 @@ describe("a queue", function()
     x:settle()
     assert.same(expected, x:names())
     for i = 2, 100 do
-      assert.same({ i = i - 1 }, exchange.body_of(x.requests[i]).data)
+      assert.same({ i = i - 1 }, h.body_of(x.requests[i]).data)
     end
   end)
 
   it("counts the bytes of what comes and goes without error", function()
-    x = exchange.open { max_queue_bytes = 10000 }
+    x = h.open { max_queue_bytes = 10000 }
     for round = 1, 30 do
       for size = 0, 3000, 100 * (round % 7 + 1) do
         x.client.events.capture { name = "n", data = {
@@ -126,7 +124,7 @@ describe("a queue", function()
         } }
         x.client.users.identify { user_id = size % 3, name = "U" }
       end
-      x:settle(exchange.sequence { { 400 }, { 500 }, { "close" } })
+      x:settle(h.sequence { { 400 }, { 500 }, { "close" } })
     end
     local taken = 0
     while x.client.events.capture { name = "n", data = PAYLOAD } do
@@ -142,7 +140,7 @@ describe("overflow = 'drop_oldest'", function()
       max_queue_events = 5, max_in_flight = 2, overflow = "drop_oldest",
     })
     x:capture_many(20)
-    local stats = exchange.adds_up(x.client)
+    local stats = h.adds_up(x.client)
     assert.equal(22, stats.accepted)
     assert.equal(17, stats.dropped_by.displaced)
     assert.equal(5, stats.pending)
@@ -167,9 +165,9 @@ describe("overflow = 'drop_oldest'", function()
     for _ = 1, 8 do
       x:capture("small", PAYLOAD)
     end
-    assert.equal(0, exchange.adds_up(x.client).dropped)
+    assert.equal(0, h.adds_up(x.client).dropped)
     x:capture("large", { text = ("x"):rep(5000) })
-    local displaced = exchange.adds_up(x.client).dropped_by.displaced
+    local displaced = h.adds_up(x.client).dropped_by.displaced
     assert.is_true(displaced >= 4 and displaced <= 6, displaced .. " dropped")
     x.release()
     assert.equal(10 - displaced, x:settle().delivered)
@@ -177,12 +175,12 @@ describe("overflow = 'drop_oldest'", function()
   end)
 
   it("displaces an event that waits to be sent again", function()
-    x = exchange.open {
+    x = h.open {
       max_queue_events = 1, overflow = "drop_oldest",
       initial_retry_delay = 40, max_retry_delay = 40,
     }
     x:capture("first")
-    x:serve(exchange.sequence { { 500 } }, function()
+    x:serve(h.sequence { { 500 } }, function()
       return x.client:stats().last_error
     end)
     x:capture("second")
@@ -195,13 +193,13 @@ end)
 
 describe("max_age", function()
   local function expired()
-    return exchange.adds_up(x.client).dropped_by.expired
+    return h.adds_up(x.client).dropped_by.expired
   end
 
   it("drops what waits longer than that, unsent", function()
     open_held(1, { max_age = 0.4, max_in_flight = 1 })
     x:capture_many(10)
-    wait.until_(function() return expired() == 10 end)
+    h.wait(function() return expired() == 10 end)
     assert.equal(1, x.client:stats().pending)
     x.release()
     assert.equal(1, x:settle().delivered)
@@ -211,9 +209,9 @@ describe("max_age", function()
   it("does not drop what is in flight, and drops it when it fails",
     function()
       for _, answer in ipairs { { 200 }, { 500 } } do
-        x = exchange.open { max_age = 0.4, initial_retry_delay = 0.001 }
+        x = h.open { max_age = 0.4, initial_retry_delay = 0.001 }
         x:capture("old")
-        x:settle(exchange.sequence {
+        x:settle(h.sequence {
           { "delay", 0.6, answer[1], nil, "{}" }, answer,
         })
         local delivered = answer[1] == 200
@@ -224,13 +222,13 @@ describe("max_age", function()
     end)
 
   it("drops what is to be tried again, at the latest then", function()
-    x = exchange.open {
+    x = h.open {
       max_age = 0.4, initial_retry_delay = 40, max_retry_delay = 40,
     }
     for _, status in ipairs { 500, 401 } do
       local before = expired()
       x:capture("late")
-      x:serve(exchange.sequence { { status } }, function()
+      x:serve(h.sequence { { status } }, function()
         return expired() == before + 1
       end)
     end
@@ -238,21 +236,21 @@ describe("max_age", function()
   end)
 
   it("drops what a pause holds", function()
-    x = exchange.open {
+    x = h.open {
       max_age = 0.4, initial_retry_delay = 40, max_retry_delay = 40,
       max_in_flight = 1,
     }
     x:capture_many(10)
     x:identify("u", "a")
     x:identify("u", "b")
-    x:serve(exchange.sequence { { 429 } }, function()
+    x:serve(h.sequence { { 429 } }, function()
       return expired() == 12
     end)
     assert.equal(1, #x.requests)
   end)
 
   it("drops in time though nothing else wakes the sender", function()
-    x = exchange.open()
+    x = h.open()
     for _, answer in ipairs { { "hold" }, { 429 } } do
       local child = x:child({ code = [[
         local socket = require "socket"
@@ -268,7 +266,7 @@ describe("max_age", function()
           socket.sleep(0.05)
         until client:stats().dropped >= 9 or socket.gettime() > deadline
         print(client:stats().dropped_by.expired >= 9)
-      ]] }, function() return exchange.answer(answer) end)
+      ]] }, function() return h.answer(answer) end)
       assert.equal("true\n", child.stdout)
     end
     assert.equal(2, #x.requests)
@@ -278,7 +276,7 @@ describe("max_age", function()
     open_held(1, { max_age = 0.4, max_in_flight = 1, max_queue_events = 3 })
     x:capture_many(2)
     assert_refused(x.client.events.capture { name = "more" })
-    wait.until_(function()
+    h.wait(function()
       return x.client.events.capture { name = "late" }
     end)
     assert.is_true(expired() >= 1)
@@ -298,7 +296,7 @@ describe("the counts", function()
   }
 
   local function random_answer()
-    return exchange.answer(ANSWERS[math.random(#ANSWERS)])
+    return h.answer(ANSWERS[math.random(#ANSWERS)])
   end
 
   local function random_event()
@@ -314,15 +312,15 @@ describe("the counts", function()
 
   for _, overflow in ipairs { "reject", "drop_oldest" } do
     it("add up at every step of a random run with " .. overflow, function()
-      x = exchange.open {
+      x = h.open {
         overflow = overflow, max_queue_events = 30, max_queue_bytes = 10000,
-        max_in_flight = 4, max_age = 0.15 * slow,
+        max_in_flight = 4, max_age = 0.15 * h.slow,
         initial_retry_delay = 0.005, max_retry_delay = 0.02, max_retries = 1,
       }
       math.randomseed(7)
       local accepted, refused, stats = 0, 0, nil
       local function look()
-        stats = exchange.adds_up(x.client)
+        stats = h.adds_up(x.client)
         assert.equal(accepted, stats.accepted)
         assert.is_true(stats.pending <= 30)
       end
@@ -356,14 +354,14 @@ describe("the counts", function()
   end
 
   it("are those of each client", function()
-    x = exchange.open()
+    x = h.open()
     local other = x:new { api_key = x.key }
     x:capture_many(3)
     assert(other.events.capture { name = "other" })
     x:settle()
     x:serve(nil, function() return other:stats().pending == 0 end)
-    assert.equal(3, exchange.adds_up(x.client).delivered)
-    assert.equal(1, exchange.adds_up(other).delivered)
+    assert.equal(3, h.adds_up(x.client).delivered)
+    assert.equal(1, h.adds_up(other).delivered)
   end)
 end)
 
@@ -412,14 +410,14 @@ describe("a closed client", function()
     assert.equal("client is closed", message)
     assert.equal("ClosedError", err.name)
     x.release()
-    assert.equal(4, x:settle(exchange.sequence { { 500 } }).delivered)
+    assert.equal(4, x:settle(h.sequence { { 500 } }).delivered)
     assert.equal(5, #x.requests)
   end)
 end)
 
 describe("a collected client", function()
   it("leaves its queue to the sender, which sends all of it", function()
-    x = exchange.open()
+    x = h.open()
     local delivered = {}
     for i = 1, 20 do
       local client = x:new { max_in_flight = i % 3 + 1 }
@@ -433,14 +431,14 @@ describe("a collected client", function()
     collectgarbage()
     local count, failures = 0, 0
     x:serve(function(request)
-      local name = exchange.body_of(request).name
+      local name = h.body_of(request).name
       failures = failures + 1
       if failures % 5 == 0 then
         return 500
       end
       assert(not delivered[name], name)
       delivered[name], count = true, count + 1
-      return exchange.ok()
+      return h.ok()
     end, function() return count == 250 end)
     assert.equal(250, count, cjson.encode(delivered))
   end)

@@ -1,26 +1,15 @@
 -- Which redirects are followed, and how far; of queued events, too. What
 -- goes where is in http_request_spec.lua.
 
-local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
+local h = require "spec.helper"
+
+local location = h.location
 
 local ALL = { 301, 302, 303, 307, 308 }
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 
-local x, other
-
-before_each(function()
-  x, other = exchange.open { log_level = "off", max_retries = 0 }, server.new()
-end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
+local x = h.exchange { max_retries = 0 }
+local other = h.each_server()
 
 -- What becomes of a waited-for event, and the requests that it took.
 local function send(handler, options)
@@ -39,7 +28,7 @@ end
 -- An event that is redirected thus ends with an error at once.
 local function refused(status, headers, body)
   local requests, response, message, err =
-    send(exchange.sequence { { status, headers, body } })
+    send(h.sequence { { status, headers, body } })
   local what = status .. " " .. tostring((headers or {}).Location)
   assert.is_nil(response, what)
   assert.equal(1, #requests, what)
@@ -53,11 +42,10 @@ end
 
 -- Where an event goes that is redirected thus from `base`.
 local function target(base, to)
-  x.client = x:new {
+  x:use {
     api_key = x.key, base_url = x.url .. base, max_retries = 0,
-    log_level = "off",
   }
-  local requests, response = send(exchange.sequence { { 307, location(to) } })
+  local requests, response = send(h.sequence { { 307, location(to) } })
   assert.is_table(response, to)
   assert.equal(2, #requests, to)
   return requests[2].target, requests[2]
@@ -74,7 +62,7 @@ end
 describe("redirects", function()
   for _, status in ipairs { 302, 307 } do
     it("are followed ten times: " .. status, function()
-      local requests, response = send(exchange.sequence(hops(10, status)))
+      local requests, response = send(h.sequence(hops(10, status)))
       assert.same({ success = true }, response)
       assert.equal(11, #requests)
       assert.equal("/hop10", requests[11].target)
@@ -86,7 +74,7 @@ describe("redirects", function()
 
     it("are refused the eleventh time: " .. status, function()
       local requests, response, message, err =
-        send(exchange.sequence(hops(11, status)))
+        send(h.sequence(hops(11, status)))
       assert.is_nil(response)
       assert.equal(11, #requests)
       assert.equal("/hop10", requests[11].target)
@@ -94,7 +82,7 @@ describe("redirects", function()
       assert.equal("APIStatusError", err.name)
       assert.equal(status, err.status)
       assert.equal("/hop11", err.headers.location)
-      assert.equal(1, exchange.adds_up(x.client).rejected)
+      assert.equal(1, h.adds_up(x.client).rejected)
     end)
   end
 
@@ -137,7 +125,7 @@ describe("redirects", function()
     for i, answer in ipairs(hops(10, 307)) do
       answers[11 + i] = answer
     end
-    local requests, response = send(exchange.sequence(answers),
+    local requests, response = send(h.sequence(answers),
       { max_retries = 1 })
     assert.is_table(response)
     assert.equal(22, #requests)
@@ -173,7 +161,7 @@ describe("a Location", function()
   end)
 
   it("is taken relative to the redirect before", function()
-    local requests = send(exchange.sequence {
+    local requests = send(h.sequence {
       { 307, location "/a/b/c" }, { 302, location "d" },
       { 307, location "?q=1" },
     })
@@ -188,7 +176,7 @@ describe("a Location", function()
   end)
 
   it("takes no query over", function()
-    local requests = send(exchange.sequence { { 307, location "/x" } },
+    local requests = send(h.sequence { { 307, location "/x" } },
       { query = { a = "b" } })
     assert.equal("/capture?a=b", requests[1].target)
     assert.equal("/x", requests[2].target)
@@ -277,18 +265,16 @@ describe("what is no redirect, or none that is followed,", function()
       assert.same({ success = true }, err.body)
       refused(status, location "file:///etc/passwd", body)
     end
-    local stats = exchange.adds_up(x.client)
-    assert.equal(0, stats.delivered)
-    assert.equal(12, stats.rejected)
+    h.assert_counts(x.client, { delivered = 0, rejected = 12 })
   end)
 
   it("is a 2xx or a 4xx with a Location", function()
-    local requests, response = send(exchange.sequence {
+    local requests, response = send(h.sequence {
       { 201, location "/x", '{"success":true}' },
     })
     assert.same({ success = true }, response)
     assert.equal(1, #requests)
-    local _, _, message = send(exchange.sequence {
+    local _, _, message = send(h.sequence {
       { 404, location "/x", '{"error":"no"}' },
     })
     assert.equal("404 no", message)
@@ -302,7 +288,7 @@ describe("a queued event", function()
       x.client:post("/p", { 1 }, {
         headers = { ["X-Mine"] = "mine" }, idempotency_key = "idem-1",
       })
-      local stats = x:settle(exchange.sequence {
+      local stats = x:settle(h.sequence {
         { 307, location "/a" }, { 308, location(x.url .. "/b") },
       })
       assert.equal(1, stats.delivered)
@@ -320,13 +306,13 @@ describe("a queued event", function()
 
   local function assert_kept(answer)
     local before = #x.requests
-    x.client = x:new { log_level = "off", max_in_flight = 1 }
+    x:use { max_in_flight = 1 }
     x:capture("a.b")
-    x:serve(function() return exchange.answer(answer) end, function()
+    x:serve(function() return h.answer(answer) end, function()
       return #x.requests >= before + 3
     end)
     assert.matches("^" .. answer[1] .. " ", x.client:stats().last_error)
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
     for i = before + 1, #x.requests do
       assert.equal("POST", x.requests[i].method)
       assert.equal("/capture", x.requests[i].target)
@@ -361,21 +347,21 @@ describe("a queued event", function()
 
   it("has failed once when there is no answer where it was sent to",
     function()
-      x.client = x:new {
-        log_level = "off", initial_retry_delay = 40, max_retry_delay = 40,
+      x:use {
+        initial_retry_delay = 40, max_retry_delay = 40,
       }
       x:capture("a.b")
-      x:serve(exchange.sequence {
+      x:serve(h.sequence {
         { 307, location "/gone" }, { "close" }, { "close" },
       }, function() return x.client:stats().last_error end)
       assert.is_nil(x.client:stats().last_error:match "^307")
-      assert.equal(1, exchange.adds_up(x.client).pending)
+      assert.equal(1, h.adds_up(x.client).pending)
       assert.is_false(x:paused())
     end)
 
   it("is told of once", function()
     local result = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         max_in_flight = 2, initial_retry_delay = 0.01, max_retry_delay = 0.02,
       }
       for i = 1, 5 do
@@ -387,7 +373,7 @@ describe("a queued event", function()
       if #x.requests <= 10 then
         return 307, location(other.url)
       end
-      return exchange.ok()
+      return h.ok()
     end)
     local _, lines = result.stderr:gsub("\n", "")
     assert.equal(1, lines, result.stderr)

@@ -1,42 +1,18 @@
 -- Redirects of waited-for requests between http and https.
 
-local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
-local standin = require "dev.standin"
-local tunnel = require "spec.support.tunnel"
+local h = require "spec.helper"
+
+local location = h.location
 
 local EVENT = { name = "a.b" }
 
-local api, impostor, x, other
-
-setup(function()
-  api, impostor = standin.start(), standin.start()
-end)
-
-teardown(function()
-  api:stop()
-  impostor:stop()
-end)
+local api, impostor = h.standin(), h.standin()
+local x, other = h.exchange(), h.each_server()
 
 before_each(function()
-  x, other = exchange.open(), server.new()
-  for _, started in ipairs { api, impostor } do
-    started:reset()
-    started:config {
-      key = x.key, fail_status = false, fail_count = false,
-      fail_headers = false,
-    }
-  end
+  api:config { key = x.key }
+  impostor:config { key = x.key }
 end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
 
 -- A client that trusts the stand-in, which accepts its key.
 local function waiting(url)
@@ -58,13 +34,8 @@ end
 local function start_at_http(status, to, lead)
   x.client = waiting(lead and "http://localhost:" .. lead.port or x.url)
   local future = x.client.events.capture(EVENT, { future = true })
-  x:serve(exchange.sequence { { status, location(to) } }, function()
-    if lead then
-      lead:step()
-    end
-    return future:done()
-  end)
-  return future:get(0)
+  return x:get(future, h.sequence { { status, location(to) } },
+    lead and function() lead:step() end)
 end
 
 describe("a redirect from http to https", function()
@@ -79,7 +50,7 @@ describe("a redirect from http to https", function()
   end)
 
   it("goes without the key though host and port are the same", function()
-    local both = tunnel.new { plain = x.server.port, tls = api.tls_port }
+    local both = h.tunnel.new { plain = x.server.port, tls = api.tls_port }
     local _, _, err = start_at_http(307,
       "https://localhost:" .. both.port .. "/capture", both)
     both:close()
@@ -143,13 +114,9 @@ describe("a redirect from https to http", function()
       } do
         api:reset()
         redirect(status, to)
-        local response, message, err =
-          waiting(api.tls_url).events.capture(EVENT)
-        assert.is_nil(response)
-        assert.equal(status .. " redirect from https to http refused",
-          message)
-        assert.equal("APIStatusError", err.name)
-        assert.equal(message, err.message)
+        local err = h.assert_error("APIStatusError",
+          status .. " redirect from https to http refused",
+          waiting(api.tls_url).events.capture(EVENT))
         assert.equal(status, err.status)
         assert.equal(to, err.headers.location)
         assert.same({ error = "Failure asked for" }, err.body)
@@ -171,7 +138,7 @@ describe("a redirect from https to http", function()
       assert.is_nil((other:accept(0)))
       api:config { fail_status = false }
       assert.is_true(client:flush(10))
-      assert.equal(1, exchange.adds_up(client).delivered)
+      assert.equal(1, h.adds_up(client).delivered)
       assert.equal(1, api:count())
     end)
 end)

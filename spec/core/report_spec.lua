@@ -1,19 +1,13 @@
 -- What clients without a logger write to the standard error.
 
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 
-local x = fixture.exchange()
+local x = h.exchange()
 
 -- For programs: new(options) makes a client that sends one event at a time
 -- and soon again; run(name) captures an event and waits for its end;
 -- try(name) waits until something has been wrong with it.
 local PREAMBLE = [[
-  local seerstack = require "seerstack"
-  local socket = require "socket"
   local function new(options)
     local all = {
       initial_retry_delay = 0.005, max_retry_delay = 0.01, max_in_flight = 1,
@@ -56,10 +50,10 @@ end
 local function by_name()
   local seen = {}
   return function(request)
-    local name = exchange.body_of(request).name
+    local name = h.body_of(request).name
     local status = tonumber(name:match "%d+")
     if seen[name] or not status then
-      return exchange.ok()
+      return h.ok()
     end
     seen[name] = true
     return status, nil, "because " .. status
@@ -135,8 +129,7 @@ describe("log_level", function()
 
   it("decides about a missing key, too", function()
     local function errors(level)
-      return script.run { code = [[
-        local seerstack = require "seerstack"
+      return h.script.run { code = [[
         print(seerstack.capture { name = "a.b" })
         print(seerstack.capture { name = "a.b" })
       ]], env = {
@@ -197,7 +190,7 @@ describe("trouble", function()
     local lines = lines_of('run(new(), "n")', function()
       count = count + 1
       if count > 20 then
-        return exchange.ok()
+        return h.ok()
       end
       return 401, nil, "because 401"
     end)
@@ -206,7 +199,7 @@ describe("trouble", function()
   end)
 
   it("is summed up after five minutes", function()
-    local directory = shell.temporary_directory "clock"
+    local directory = h.shell.temporary_directory "clock"
     local clock = directory .. "/clock"
     local lines = lines_of([[
       local function pass(seconds)
@@ -227,10 +220,10 @@ describe("trouble", function()
       pass(903)
       run(client, "s400")
     ]], function() return 400, nil, "because 400" end, {
-      LD_PRELOAD = preload "wall_clock", SEER_CLOCK_FILE = clock,
+      LD_PRELOAD = h.preload "wall_clock", SEER_CLOCK_FILE = clock,
       SEER_CLOCK_MONOTONIC = "1",
     })
-    shell.remove(directory)
+    h.shell.remove(directory)
     assert.same({
       REJECTED,
       REJECTED .. " (5 more since the last report)",
@@ -298,7 +291,7 @@ describe("trouble", function()
     function()
       local code = 'run(new { log_level = "info" }, "n")'
       assert.same({ MADE, REFUSED, AGAIN }, (lines_of(code,
-        exchange.sequence { { 401, nil, "because 401" } })))
+        h.sequence { { 401, nil, "because 401" } })))
       assert.same({ MADE }, (lines_of(code)))
     end)
 end)

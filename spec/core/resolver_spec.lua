@@ -1,34 +1,24 @@
-local expect = require "spec.support.expect"
-local merged = require "spec.support.merged"
-local no_leaks = require "spec.support.no_leaks"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
-local wait = require "spec.support.wait"
 
 -- A host whose address must be asked for: "localhost" would need not.
 local NAMED = "http://api.test"
 
 -- 1,000 captures, timed as a whole.
 local CAPTURE = [[
-  local socket = require "socket"
-  local client = require "seerstack".new { %s }
+  local client = seerstack.new { %s }
   local begun = socket.gettime()
-  for i = 1, 1000 do
-    assert(client.events.capture { name = "a.b", data = { i = i } })
-  end
+  capture(client, 1, 1000)
   print(socket.gettime() - begun)
   io.stdout:flush()
 ]]
 
 describe("capture", function()
   local function start(url, code, delay)
-    return script.start {
+    return h.start {
       code = code,
-      env = script.environment(url, "sk_test_x", merged(no_leaks, {
-        LD_PRELOAD = delay and preload "resolver",
+      env = h.environment(url, "sk_test_x", h.merge(h.NO_LEAKS, {
+        LD_PRELOAD = delay and h.preload "resolver",
         SEER_RESOLVER_DELAY = delay,
         http_proxy = false,
         all_proxy = false,
@@ -39,7 +29,7 @@ describe("capture", function()
   end
 
   local function seconds_of(child)
-    return tonumber(wait.until_(function()
+    return tonumber(h.wait(function()
       return child:stdout():match("^(%S+)\n")
     end, 10))
   end
@@ -53,7 +43,7 @@ describe("capture", function()
 
   -- Each answer takes 5 s, so that one wait of 1,000 would show.
   it("returns at once while the server takes 5 s to answer", function()
-    local server = servers.new()
+    local server = h.server.new()
     local child = start(server.url, CAPTURE:format("exit_timeout = 0")
       .. "assert(client:stats().pending == 1000)\n"
       .. "while client:stats().pending == 1000 do socket.sleep(0.01) end")
@@ -64,7 +54,7 @@ describe("capture", function()
     })
     server:close()
     local result = child:wait()
-    assert.is_true(seconds_of(child) < slow)
+    assert.is_true(seconds_of(child) < h.slow)
     assert.is_true(result.seconds >= 5)
     assert.is_true(#server.requests >= 16)
   end)
@@ -72,15 +62,14 @@ describe("capture", function()
   it("returns at once while the resolver hangs", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 0"), 20)
     local result = child:wait()
-    assert.is_true(seconds_of(child) < slow)
+    assert.is_true(seconds_of(child) < h.slow)
     assert_told(result, 1000)
-    expect.in_time(result, 3)
+    h.assert_in_time(result, 3)
   end)
 
   it("returns at once after the resolver has hung for a while", function()
     local child = start(NAMED, [[
-      local socket = require "socket"
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         exit_timeout = 0, connect_timeout = 0.5, initial_retry_delay = 0.01,
       }
       local slowest, last = 0, socket.gettime() + 3
@@ -95,8 +84,8 @@ describe("capture", function()
     ]], 20)
     local result = child:wait()
     assert.equal(0, result.status)
-    assert.is_true(seconds_of(child) < slow)
-    expect.in_time(result, 6)
+    assert.is_true(seconds_of(child) < h.slow)
+    h.assert_in_time(result, 6)
   end)
 
   it("and exit give a hanging resolver 2 s, then tell", function()
@@ -104,13 +93,13 @@ describe("capture", function()
     local result = child:wait()
     assert_told(result, 1000)
     assert.is_true(result.seconds >= 2)
-    expect.in_time(result, 5)
+    h.assert_in_time(result, 5)
   end)
 
   it("and exit deliver when the resolver is merely slow", function()
-    local server = servers.new()
+    local server = h.server.new()
     local child = start(NAMED .. ":" .. server.port, [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       assert(client.events.capture { name = "a.b" })
     ]], 1)
     assert(server:serve {
@@ -129,7 +118,6 @@ describe("capture", function()
 
   it("and fork return at once while the resolver hangs", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 0.2") .. [[
-      local native = require "seer_spec_native"
       begun = socket.gettime()
       for i = 1, 20 do
         local pid = native.fork()
@@ -144,9 +132,9 @@ describe("capture", function()
     local result = child:wait()
     assert.equal(0, result.status)
     local forked = tonumber(result.stdout:match("\n(%S+)\n"))
-    assert.is_true(forked < 10 * slow)
+    assert.is_true(forked < 10 * h.slow)
     assert_told(result, 1000)
-    expect.in_time(result, 15)
+    h.assert_in_time(result, 15)
   end)
 
   it("does not wait for a server that accepts no connection", function()
@@ -158,7 +146,7 @@ describe("capture", function()
     local result = child:wait()
     first:close()
     listener:close()
-    assert.is_true(seconds_of(child) < slow)
+    assert.is_true(seconds_of(child) < h.slow)
     assert_told(result, 1000)
   end)
 end)

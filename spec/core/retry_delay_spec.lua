@@ -1,10 +1,9 @@
-local exchange = require "spec.support.exchange"
-local retrying = require "spec.support.retrying"
+local h = require "spec.helper"
 local socket = require "socket"
 
-local SLOW, new, deliver = retrying.SLOW, retrying.new, retrying.deliver
+local SLOW, new, deliver = h.retrying.SLOW, h.retrying.new, h.retrying.deliver
 
-local x = retrying.each()
+local x = h.retrying.each()
 
 describe("the delay before the next attempt", function()
   -- Events, each of a client of its own, for a failure of one must not
@@ -17,12 +16,12 @@ describe("the delay before the next attempt", function()
       times[i] = {}
     end
     x:serve(function(request)
-      local i = tonumber(exchange.body_of(request).name:match "%d+")
+      local i = tonumber(h.body_of(request).name:match "%d+")
       table.insert(times[i], socket.gettime())
       if #times[i] == 1 then
         return answers[i][1], answers[i][2]
       end
-      return exchange.ok()
+      return h.ok()
     end, function()
       for i = 1, #answers do
         if #times[i] < 2 then
@@ -138,7 +137,7 @@ describe("the delay before the next attempt", function()
         ["3600"] = 3600 } do
         local client = new()
         client.events.capture { name = "a.b" }
-        x:serve(exchange.sequence { { status, { ["Retry-After"] = asked } } },
+        x:serve(h.sequence { { status, { ["Retry-After"] = asked } } },
           function() return client:stats().last_error end)
         local pause = client:stats().retry_at - socket.gettime()
         assert.is_true(pause > expected - 9 and pause <= expected + 0.01,

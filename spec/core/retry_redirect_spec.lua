@@ -1,18 +1,14 @@
-local exchange = require "spec.support.exchange"
-local retrying = require "spec.support.retrying"
-local server = require "spec.support.server"
+local h = require "spec.helper"
 
-local SLOW, new, deliver = retrying.SLOW, retrying.new, retrying.deliver
-local assert_kept = retrying.assert_kept
-local assert_same_event = retrying.assert_same_event
+local location = h.location
 
-local x = retrying.each()
+local SLOW, new, deliver = h.retrying.SLOW, h.retrying.new, h.retrying.deliver
+local assert_kept = h.retrying.assert_kept
+local assert_same_event = h.retrying.assert_same_event
+
+local x = h.retrying.each()
 
 describe("a redirect", function()
-  local function location(url)
-    return { Location = url }
-  end
-
   for _, status in ipairs { 307, 308 } do
     it(status .. " to the same origin is followed with the body", function()
       for _, to in ipairs { "/other/capture?a=1", x.url .. "/other/capture",
@@ -20,7 +16,7 @@ describe("a redirect", function()
         x.client = new(SLOW)
         local before = #x.requests
         x:capture("a.b", { n = 1 })
-        local stats = x:settle(exchange.sequence {
+        local stats = x:settle(h.sequence {
           { status, location(to) },
         })
         assert.equal(1, stats.delivered)
@@ -68,7 +64,7 @@ describe("a redirect", function()
   end
 
   it("to another origin is not followed: the key stays", function()
-    local other = server.new()
+    local other = h.server.new()
     local authority = "127.0.0.1:" .. other.port
     for _, to in ipairs {
       other.url .. "/capture", "//" .. authority .. "/capture",

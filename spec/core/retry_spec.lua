@@ -1,15 +1,12 @@
-local exchange = require "spec.support.exchange"
-local retrying = require "spec.support.retrying"
-local server = require "spec.support.server"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local REJECTED, RETRIED = retrying.REJECTED, retrying.RETRIED
-local PAUSING, SLOW = retrying.PAUSING, retrying.SLOW
-local new, deliver = retrying.new, retrying.deliver
-local assert_kept = retrying.assert_kept
-local assert_same_event = retrying.assert_same_event
+local REJECTED, RETRIED = h.retrying.REJECTED, h.retrying.RETRIED
+local PAUSING, SLOW = h.retrying.PAUSING, h.retrying.SLOW
+local new, deliver = h.retrying.new, h.retrying.deliver
+local assert_kept = h.retrying.assert_kept
+local assert_same_event = h.retrying.assert_same_event
 
-local x = retrying.each()
+local x = h.retrying.each()
 
 describe("a queued event", function()
   for _, status in ipairs { 200, 201, 202, 204, 206, 299 } do
@@ -67,14 +64,14 @@ describe("a queued event", function()
   end)
 
   it("is kept while nobody listens", function()
-    local gone = server.refusing()
-    local client = exchange.client(gone.url,
-      { max_age = 0.5, log_level = "off" })
+    local gone = h.server.refusing()
+    local client = h.client(gone.url,
+      { max_age = 0.5 })
     assert.is_true(client.events.capture { name = "a.b" })
-    wait.until_(function() return client:stats().last_error end)
+    h.wait(function() return client:stats().last_error end)
     assert.equal(0, client:stats().rejected)
-    wait.until_(function()
-      return exchange.adds_up(client).dropped_by.expired == 1
+    h.wait(function()
+      return h.adds_up(client).dropped_by.expired == 1
     end)
   end)
 
@@ -115,7 +112,7 @@ describe("a queued event", function()
     }
     x.client = new { max_retries = 20, max_retry_delay = 0.05 }
     x:capture("a.b", { list = { 1, 2 }, x = 0.1, text = "\195\164\1" })
-    x:settle(exchange.sequence(answers))
+    x:settle(h.sequence(answers))
     assert.equal(#answers + 1, #x.requests)
     assert_same_event(x.requests)
     x:capture("a.b")
@@ -127,7 +124,7 @@ describe("a queued event", function()
   it("goes behind others after a failure", function()
     x.client = new { max_in_flight = 1 }
     x:capture_many(4)
-    x:settle(exchange.sequence { { 500 } })
+    x:settle(h.sequence { { 500 } })
     assert.same({ "n1", "n2", "n3", "n4", "n1" }, x:names())
   end)
 end)
@@ -159,7 +156,7 @@ describe("x-should-retry", function()
   it("says nothing about a 2xx", function()
     assert.equal(1, deliver({ { 200, header "true" } }).delivered)
     x:capture("a.b")
-    local stats = x:settle(exchange.sequence { { 200, header "false" } })
+    local stats = x:settle(h.sequence { { 200, header "false" } })
     assert.equal(2, stats.delivered)
     assert.equal(2, #x.requests)
   end)
@@ -248,11 +245,11 @@ describe("a kept-alive connection that dies", function()
         x:capture("kept")
         x:settle()
         x:capture("died")
-        x:settle(exchange.sequence { { death } })
+        x:settle(h.sequence { { death } })
         assert.equal(first + 3, #x.requests)
         assert_same_event { x.requests[first + 2], x.requests[first + 3] }
         assert.is_nil(x.client:stats().last_error)
       end
-      assert.equal(4, exchange.adds_up(x.client).delivered)
+      assert.equal(4, h.adds_up(x.client).delivered)
     end)
 end)

@@ -1,30 +1,26 @@
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local retrying = require "spec.support.retrying"
-local server = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
 
-local REJECTED, PAUSING = retrying.REJECTED, retrying.PAUSING
-local SLOW, assert_same_event = retrying.SLOW, retrying.assert_same_event
+local REJECTED, PAUSING = h.retrying.REJECTED, h.retrying.PAUSING
+local SLOW, assert_same_event = h.retrying.SLOW, h.retrying.assert_same_event
 
-local x = retrying.each()
+local x = h.retrying.each()
 
 describe("a waited-for request", function()
-  local api = fixture.standin()
+  local api = h.standin()
   local client
 
   -- Sends one event, and returns what it was given and the number of
   -- requests that it took.
   local function send(behaviour, options)
-    local key = exchange.key()
+    local key = h.key()
     api:reset()
     api:config { key = key, fail_status = false, fail_count = false,
       fail_headers = false }
     api:config(behaviour)
     options = options or {}
     options.api_key, options.log_level = key, "off"
-    client = exchange.client(api.url, options)
+    client = h.client(api.url, options)
     local response, message, err = client.events.capture({ name = "a.b" },
       { wait = true })
     return { response = response, message = message, err = err },
@@ -35,16 +31,14 @@ describe("a waited-for request", function()
     assert.is_nil(result.response)
     assert.equal(status .. " ", result.message:match "^%d+ ")
     assert.equal(status, result.err.status)
-    local stats = exchange.adds_up(client)
-    assert.equal(1, stats.rejected)
-    assert.equal(0, stats.pending)
+    h.assert_counts(client, { rejected = 1, pending = 0 })
   end
 
   it("is answered by a 2xx", function()
     local result, requests = send {}
     assert.same({ success = true }, result.response)
     assert.equal(1, requests)
-    assert.equal(1, exchange.adds_up(client).delivered)
+    assert.equal(1, h.adds_up(client).delivered)
   end)
 
   for _, statuses in ipairs { REJECTED, PAUSING } do
@@ -104,7 +98,7 @@ describe("a waited-for request", function()
       }, SLOW)
       assert.same({ success = true }, result.response)
       assert.is_true(socket.gettime() - before >= 0.2)
-      assert.is_true(socket.gettime() - before < 8 * slow)
+      assert.is_true(socket.gettime() - before < 8 * h.slow)
     end
   end)
 
@@ -119,9 +113,9 @@ describe("a waited-for request", function()
   end)
 
   it("is retried when nobody listens", function()
-    local gone = server.refusing()
-    local lost = exchange.client(gone.url,
-      { initial_retry_delay = 0.1, log_level = "off" })
+    local gone = h.server.refusing()
+    local lost = h.client(gone.url,
+      { initial_retry_delay = 0.1 })
     for retries = 0, 2 do
       local before = socket.gettime()
       local response, _, err = lost.events.capture({ name = "a.b" },
@@ -130,11 +124,11 @@ describe("a waited-for request", function()
       assert.equal("APIConnectionError", err.name)
       assert.is_true(socket.gettime() - before >= 0.074 * retries)
     end
-    assert.equal(3, exchange.adds_up(lost).rejected)
+    assert.equal(3, h.adds_up(lost).rejected)
   end)
 
   it("is retried when there is no answer in time", function()
-    local silent = exchange.open { timeout = 0.1, max_retries = 2 }
+    local silent = h.open { timeout = 0.1, max_retries = 2 }
     local response, _, err = silent.client.events.capture({ name = "a.b" },
       { wait = true })
     assert.is_nil(response)
@@ -142,19 +136,19 @@ describe("a waited-for request", function()
     silent:serve_requests(3)
     assert_same_event(silent.requests)
     assert.equal(3, #silent.requests)
-    assert.equal(1, exchange.adds_up(silent.client).rejected)
+    assert.equal(1, h.adds_up(silent.client).rejected)
     silent:close()
   end)
 
   it("has the same body and Idempotency-Key in every attempt", function()
     x:child({
       code = [[
-        local client = require "seerstack".new {
+        local client = seerstack.new {
           initial_retry_delay = 0.02, max_retries = 5,
         }
         assert(client.events.capture({ name = "a.b" }, { wait = true }))
       ]],
-    }, exchange.sequence {
+    }, h.sequence {
       { 500 }, { "close" }, { 429 }, { "reset" }, { 409 },
     })
     assert.equal(6, #x.requests)
@@ -162,7 +156,7 @@ describe("a waited-for request", function()
   end)
 
   local REDIRECTED = [[
-    local client = require "seerstack".new()
+    local client = seerstack.new()
     local response, message, err = client.events.capture(
       { name = "a.b" }, { wait = true })
     print(response and "response" or message, err and err.name)
@@ -172,7 +166,7 @@ describe("a waited-for request", function()
   local function redirect(status, to)
     local before = #x.requests
     local result = x:child({ code = REDIRECTED },
-      exchange.sequence { { status, { Location = to } } })
+      h.sequence { { status, { Location = to } } })
     return result.stdout, x.requests[before + 1], x.requests[before + 2]
   end
 

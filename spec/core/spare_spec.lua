@@ -1,8 +1,4 @@
-local exchange = require "spec.support.exchange"
-local expect = require "spec.support.expect"
-local fixture = require "spec.support.fixture"
-local patient = require "spec.support.patient"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 -- What an event occupied is used again for those to come, of about its size.
 -- Sizes on both sides of all borders: up to a KiB every length, and more.
@@ -13,7 +9,7 @@ end
 LENGTHS[#LENGTHS + 1] = 5000
 
 describe("events in the memory of those before", function()
-  local x = fixture.exchange { max_in_flight = 4 }
+  local x = h.exchange { max_in_flight = 4 }
 
   local function text(round, length)
     return string.char(96 + round):rep(length)
@@ -23,7 +19,7 @@ describe("events in the memory of those before", function()
   local function arrived(from)
     local found = {}
     for i = from, #x.requests do
-      local body = exchange.body_of(x.requests[i])
+      local body = h.body_of(x.requests[i])
       local values = body.data or body.attributes
       local key = ("%d/%d"):format(values.round, values.length)
       assert.is_nil(found[key])
@@ -70,7 +66,7 @@ describe("events in the memory of those before", function()
       })
     end)
     for _, request in ipairs(x.requests) do
-      local round = exchange.body_of(request).data.round
+      local round = h.body_of(request).data.round
       assert.equal(("%d"):format(round), request.headers["x-round"])
     end
   end)
@@ -80,8 +76,7 @@ end)
 -- what is kept of it, then what is left after as many seconds as are given.
 local PROGRAM = [[
   local heap = require "seer_spec_native".heap
-  local socket = require "socket"
-  local client = require "seerstack".new { rate_limit = false }
+  local client = seerstack.new { rate_limit = false }
   local event = { name = "a.b", data = { text = ("x"):rep(200) } }
   local function held()
     collectgarbage()
@@ -109,12 +104,12 @@ local SLACK = 2 ^ 19
 -- under these, malloc does not count.
 if not os.getenv "SANITIZER" then
   describe("the memory of events that are settled", function()
-    local server = fixture.standin()
+    local server = h.standin()
 
     local function measure(seconds)
-      local result = expect.ended_well(script.run {
+      local result = h.ended_well(h.script.run {
         code = PROGRAM, args = { seconds }, timeout = 120,
-        env = script.environment(server.url, server.key),
+        env = h.environment(server.url, server.key),
       })
       local kept, left = result.stdout:match("^(%S+)\n(%S+)\n$")
       return tonumber(kept), tonumber(left)
@@ -125,7 +120,7 @@ if not os.getenv "SANITIZER" then
       assert.is_true(kept > 2 ^ 19 and kept < 2 ^ 20 + SLACK, kept)
     end)
 
-    if patient then
+    if h.patient then
       it("is given back after 30 s without a request", function()
         local kept, left = measure(45)
         assert.is_true(kept > 2 ^ 19, kept)

@@ -1,30 +1,24 @@
-local expect = require "spec.support.expect"
-local fixture = require "spec.support.fixture"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local shell = require "dev.shell"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 -- memcheck opens some ten states a second.
 local STATES = os.getenv "SANITIZER" == "valgrind" and 200 or 2000
 
 -- The signals that a crash raises, by number.
-local CRASH = { SEGV = 11, BUS = 7, FPE = 8, ILL = 4 }
+local CRASH = { ILL = 4, TRAP = 5, BUS = 7, FPE = 8, SEGV = 11, SYS = 31 }
 
 describe("a process", function()
-  local server = fixture.standin()
+  local server = h.standin()
 
   local function start(url, code)
-    return script.start {
+    return h.start {
       code = code,
-      env = script.environment(url, server.key),
+      env = h.environment(url, server.key),
       timeout = 120,
     }
   end
 
   local function run(code)
-    return expect.ended_well(start(server.url, code):wait())
+    return h.ended_well(start(server.url, code):wait())
   end
 
   local function assert_keys_differ(count)
@@ -110,7 +104,7 @@ describe("a process", function()
     local scripted, child
 
     before_each(function()
-      scripted = servers.new()
+      scripted = h.server.new()
     end)
 
     after_each(function()
@@ -145,8 +139,8 @@ describe("a process", function()
         io.stdout:flush()
         while true do require "socket".sleep(1) end
       ]])
-      wait.until_(function() return child:stdout() == "none\n" end, 10)
-      assert.same({}, process.threads(child:pid()))
+      h.wait(function() return child:stdout() == "none\n" end, 10)
+      assert.same({}, h.process.threads(child:pid()))
     end)
 
     it("has one thread more, whatever the number of clients and states",
@@ -165,12 +159,13 @@ describe("a process", function()
           ]])
           while true do require "socket".sleep(1) end
         ]==]
-        assert.equal(1, #process.threads(pid))
+        assert.equal(1, #h.process.threads(pid))
       end)
 
     it("lets no signal reach that thread but those of a crash", function()
       local pid = send(CAPTURE)
-      local blocked = process.status(pid, process.threads(pid)[1], "SigBlk")
+      local thread = h.process.threads(pid)[1]
+      local blocked = h.process.status(pid, thread, "SigBlk")
       -- Sixteen hexadecimal digits; signal 1 is the lowest bit.
       local function is_blocked(signal)
         local position = #blocked - math.floor((signal - 1) / 4)
@@ -184,22 +179,23 @@ describe("a process", function()
           open[#open + 1] = signal
         end
       end
-      assert.same({ CRASH.ILL, CRASH.BUS, CRASH.FPE, CRASH.SEGV }, open)
-      assert.equal(("0"):rep(16), process.status(pid, pid, "SigBlk"))
+      assert.same({ CRASH.ILL, CRASH.TRAP, CRASH.BUS, CRASH.FPE, CRASH.SEGV,
+        CRASH.SYS }, open)
+      assert.equal(("0"):rep(16), h.process.status(pid, pid, "SigBlk"))
     end)
 
     it("closes its connections and its alarm when it becomes another program",
       function()
         local pid = send(CAPTURE)
-        local connections = process.tcp_sockets(pid)
+        local connections = h.process.tcp_sockets(pid)
         assert.equal(16, #connections)
         for _, fd in ipairs(connections) do
-          assert.is_true(process.closes_on_exec(pid, fd))
+          assert.is_true(h.process.closes_on_exec(pid, fd))
         end
         local alarms = 0
-        for fd, target in pairs(process.descriptors(pid)) do
+        for fd, target in pairs(h.process.descriptors(pid)) do
           if target == "anon_inode:[eventfd]"
-              and process.closes_on_exec(pid, fd) then
+              and h.process.closes_on_exec(pid, fd) then
             alarms = alarms + 1
           end
         end
@@ -213,14 +209,14 @@ describe("a process", function()
       function()
         local pid = send(CAPTURE)
         local inherited = {}
-        for fd, target in pairs(process.descriptors(pid)) do
-          if fd > 2 and not process.closes_on_exec(pid, fd) then
+        for fd, target in pairs(h.process.descriptors(pid)) do
+          if fd > 2 and not h.process.closes_on_exec(pid, fd) then
             inherited[#inherited + 1] = target
           end
         end
         -- A pair of sockets, or an event descriptor in later versions.
         assert.is_true(#inherited <= 2)
-        local unix = shell.read("/proc/" .. pid .. "/net/unix")
+        local unix = h.shell.read("/proc/" .. pid .. "/net/unix")
         for _, target in ipairs(inherited) do
           local inode = target:match("^socket:%[(%d+)%]$")
           assert.is_true(target == "anon_inode:[eventfd]"

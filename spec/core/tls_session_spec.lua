@@ -1,11 +1,10 @@
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
+local h = require "spec.helper"
 
 describe("over TLS, a connection after another", function()
-  local api = fixture.standin { keepalive_requests = 1 }
+  local api = h.standin { keepalive_requests = 1 }
 
   it("goes on with the session of the one before", function()
-    local client = exchange.client(api.tls_url, {
+    local client = h.client(api.tls_url, {
       api_key = api.key, ca_file = api.ca_file, max_in_flight = 1,
     })
     local connections = {}

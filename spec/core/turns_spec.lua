@@ -1,6 +1,6 @@
-local exchange = require "spec.support.exchange"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
+local hold = h.hold
 local x
 
 after_each(function()
@@ -9,7 +9,7 @@ end)
 
 -- "user:name" of identifies, the name alone of captures.
 local function what(request)
-  local body = exchange.body_of(request)
+  local body = h.body_of(request)
   return (body.user_id and body.user_id .. ":" or "") .. body.name
 end
 
@@ -36,12 +36,8 @@ local function but(text, answer)
     if what(request) == text then
       return answer(request, peer)
     end
-    return exchange.ok()
+    return h.ok()
   end
-end
-
-local function hold()
-  return "hold"
 end
 
 local function fail()
@@ -52,7 +48,7 @@ local function release(text)
   for _, request in ipairs(x.requests) do
     if what(request) == text then
       local peer = x.server.connections[request.connection]
-      peer:respond(exchange.ok())
+      peer:respond(h.ok())
       peer.busy = false
       return
     end
@@ -66,7 +62,7 @@ local function order_keeper()
   local flying = 0
 
   function keeper.arrive(request)
-    local body = exchange.body_of(request)
+    local body = h.body_of(request)
     local user, number = body.user_id, tonumber(body.name)
     assert.is_nil(keeper.flying[user], "two of one user at a time")
     assert.equal((keeper.settled[user] or 0) + 1, number)
@@ -90,7 +86,7 @@ end
 
 describe("an identify", function()
   it("waits while an earlier one of its user is tried again", function()
-    x = exchange.open { max_in_flight = 8 }
+    x = h.open { max_in_flight = 8 }
     x:identify("u", "1")
     x:identify("u", "2")
     x:identify("u", "3")
@@ -102,7 +98,7 @@ describe("an identify", function()
       good = times("other:2") == 1 and times("captured") == 1
         and times("u:1") >= 4
       if good then
-        return exchange.ok()
+        return h.ok()
       end
       return 500
     end), function() return x.client:stats().pending == 0 end)
@@ -115,11 +111,11 @@ describe("an identify", function()
       end
     end
     assert.equal("u:3", list[#list])
-    assert.equal(6, exchange.adds_up(x.client).delivered)
+    assert.equal(6, h.adds_up(x.client).delivered)
   end)
 
   it("waits while an earlier one of its user is in flight", function()
-    x = exchange.open { max_in_flight = 8 }
+    x = h.open { max_in_flight = 8 }
     x:identify("u", "1")
     x:identify("u", "2")
     x:identify("other", "1")
@@ -133,7 +129,7 @@ describe("an identify", function()
   end)
 
   it("goes when the earlier one was rejected", function()
-    x = exchange.open()
+    x = h.open()
     x:identify("u", "1")
     x:identify("u", "2")
     local stats = x:settle(but("u:1", function() return 422 end))
@@ -142,14 +138,14 @@ describe("an identify", function()
   end)
 
   it("goes when the earlier one has expired", function()
-    x = exchange.open {
+    x = h.open {
       max_age = 0.5, initial_retry_delay = 40, max_retry_delay = 40,
     }
     x:identify("u", "1")
     x:serve(but("u:1", fail), function()
       return x.client:stats().last_error
     end)
-    wait.until_(function()
+    h.wait(function()
       x:identify("u", "2")
       return x.client:stats().dropped_by.expired > 0
     end, 5, 0.05)
@@ -160,7 +156,7 @@ describe("an identify", function()
   end)
 
   it("has one order for a user_id as a number and as a string", function()
-    x = exchange.open()
+    x = h.open()
     x:identify(5, "1")
     x:identify("5", "2")
     x:serve_requests(1, but("5:1", hold))
@@ -171,7 +167,7 @@ describe("an identify", function()
   end)
 
   it("is told from another by all of its user_id", function()
-    x = exchange.open { max_in_flight = 100 }
+    x = h.open { max_in_flight = 100 }
     local users = {
       "u", "U", "u ", "uu", "u\0", "u\0a", "u\0b", ("u"):rep(5000),
       ("u"):rep(4999) .. "v", "1", "11", "\195\164", "a",
@@ -184,7 +180,7 @@ describe("an identify", function()
   end)
 
   it("knows nothing of another client's", function()
-    x = exchange.open()
+    x = h.open()
     local other = x:new { api_key = x.key }
     x:identify("u", "1")
     assert(other.users.identify { user_id = "u", name = "2" })
@@ -195,7 +191,7 @@ end)
 
 describe("captures", function()
   it("of a user do not wait for an identify, nor it for them", function()
-    x = exchange.open { max_in_flight = 8 }
+    x = h.open { max_in_flight = 8 }
     local function capture(name)
       assert(x.client.events.capture { name = name, user_id = "u" })
     end
@@ -217,7 +213,7 @@ describe("thousands of identifies", function()
   } do
     it(("of %d users arrive in order per user, whatever fails")
       :format(case.users), function()
-        x = exchange.open {
+        x = h.open {
           initial_retry_delay = 0.001, max_retry_delay = 0.01,
         }
         math.randomseed(11)
@@ -238,7 +234,7 @@ describe("thousands of identifies", function()
             keeper.answer(user, settled)
           end
           if settled then
-            return exchange.ok()
+            return h.ok()
           end
           return number % 2 == 0 and "close" or 500
         end, function()
@@ -247,13 +243,13 @@ describe("thousands of identifies", function()
         assert.is_nil(problem or nil)
         assert.equal(case.events, keeper.delivered)
         assert.same(counts, keeper.settled)
-        assert.equal(case.events, exchange.adds_up(x.client).delivered)
+        assert.equal(case.events, h.adds_up(x.client).delivered)
       end)
   end
 
   it("are sent side by side for different users, one by one for one",
     function()
-      x = exchange.open { max_in_flight = 8 }
+      x = h.open { max_in_flight = 8 }
       for i = 1, 10 do
         for user = 1, 16 do
           x:identify("u" .. user, tostring(i))
@@ -269,7 +265,7 @@ describe("thousands of identifies", function()
         if #waiting == 8 then
           for _, pair in ipairs(waiting) do
             keeper.answer(pair[1], true)
-            pair[2]:respond(exchange.ok())
+            pair[2]:respond(h.ok())
             pair[2].busy = false
           end
           waiting = {}
@@ -284,13 +280,13 @@ end)
 describe("drop_oldest", function()
   local function open(options)
     options.overflow = "drop_oldest"
-    x = exchange.open(options)
+    x = h.open(options)
   end
 
   it("displaces an identify that is to be tried again: the next goes",
     function()
       -- In a process of its own, where nothing else wakes the sender.
-      x = exchange.open()
+      x = h.open()
       local child = x:child({ code = [[
         local socket = require "socket"
         local client = require "seerstack".new {
@@ -322,7 +318,7 @@ describe("drop_oldest", function()
       for i = 2, 20 do
         x:identify("u", tostring(i))
       end
-      assert.equal(17, exchange.adds_up(x.client).dropped_by.displaced)
+      assert.equal(17, h.adds_up(x.client).dropped_by.displaced)
       release("u:1")
       assert.equal(3, x:settle().delivered)
       assert.same({ "u:1", "u:19", "u:20" }, all())
@@ -337,7 +333,7 @@ describe("drop_oldest", function()
     local counts, newest, flying = {}, {}, {}
     local number = 0
     local function handler(request)
-      local body = exchange.body_of(request)
+      local body = h.body_of(request)
       local user, this = body.user_id, tonumber(body.name)
       assert.is_true(this >= (newest[user] or 1), "an earlier one came late")
       assert.is_true(flying[user] == nil or flying[user] == this)
@@ -348,7 +344,7 @@ describe("drop_oldest", function()
       end
       flying[user] = nil
       newest[user] = this + 1
-      return exchange.ok()
+      return h.ok()
     end
     for _ = 1, 100 do
       for _ = 1, math.random(0, 30) do
@@ -360,7 +356,7 @@ describe("drop_oldest", function()
         })
         -- A displaced one leaves its place to the next.
         flying = {}
-        exchange.adds_up(x.client)
+        h.adds_up(x.client)
       end
       local goal = #x.requests + math.random(0, 10)
       x:serve(handler, function()
@@ -386,20 +382,20 @@ describe("a waited-for identify", function()
 
   it("goes after the queued ones of its user, and before all others",
     function()
-      x = exchange.open()
+      x = h.open()
       local child = x:child({ code = CODE:format(10, [[
         identify("u", "1")
         identify("u", "2")
         print((assert(identify("u", "3", { wait = true }))).success)
         print(client:stats().delivered)
-      ]]) }, exchange.sequence { { 500 }, { 500 } })
+      ]]) }, h.sequence { { 500 }, { 500 } })
       assert.equal("true\n3\n", child.stdout)
       assert.same({ "u:1", "u:1", "u:1", "u:2", "u:3" }, all())
     end)
 
   it("ends in time when an earlier one does not, and is not sent then",
     function()
-      x = exchange.open()
+      x = h.open()
       local child = x:child({ code = CODE:format(10, [[
         identify("u", "1")
         local _, message, err = identify("u", "2",
@@ -409,7 +405,7 @@ describe("a waited-for identify", function()
         identify("other", "1", { wait = true })
       ]]) }, but("u:1", function()
         if times("other:1") == 1 then
-          return exchange.ok()
+          return h.ok()
         end
         return 500
       end))
@@ -420,7 +416,7 @@ describe("a waited-for identify", function()
     end)
 
   it("goes at once when the one before it is displaced", function()
-    x = exchange.open {
+    x = h.open {
       max_in_flight = 1, max_queue_events = 3, overflow = "drop_oldest",
     }
     local function handler(request)
@@ -430,7 +426,7 @@ describe("a waited-for identify", function()
       elseif number == "v:1" then
         return 503, { ["Retry-After"] = "40" }
       end
-      return exchange.ok()
+      return h.ok()
     end
     x:identify("u", "1")
     x:identify("v", "1")
@@ -448,14 +444,15 @@ describe("a waited-for identify", function()
   for _, overflow in ipairs { "reject", "drop_oldest" } do
     it("leaves its room to others when its time is up, with " .. overflow,
       function()
-        x = exchange.open()
+        x = h.open()
         local child = x:child({ code = CODE:format(10, [[
           client = client:with_options {
             max_queue_events = 3, overflow = "]] .. overflow .. [["
           }
           identify("u", "1")
           for i = 2, 3 do
-            local _, _, err = identify("u", tostring(i), { wait = true, timeout = 0.1 })
+            local _, _, err = identify("u", tostring(i),
+              { wait = true, timeout = 0.1 })
             print(err.name)
           end
           identify("v", "1")
@@ -471,11 +468,11 @@ describe("a waited-for identify", function()
   end
 
   it("is before a queued one that came later", function()
-    x = exchange.open()
+    x = h.open()
     local child = x:child({ code = CODE:format(10, [[
       assert(identify("u", "1", { wait = true, max_retries = 5 }))
       identify("u", "2")
-    ]]) }, exchange.sequence { { 500 }, { "close" } })
+    ]]) }, h.sequence { { 500 }, { "close" } })
     assert.equal("", child.stdout)
     assert.same({ "u:1", "u:1", "u:1", "u:2" }, all())
   end)

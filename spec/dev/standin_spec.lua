@@ -1,29 +1,10 @@
 local cjson = require "cjson"
+local h = require "spec.helper"
 local http = require "socket.http"
 local ltn12 = require "ltn12"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 describe("the stand-in", function()
-  local server
-
-  setup(function()
-    server = standin.start()
-  end)
-
-  teardown(function()
-    server:stop()
-  end)
-
-  before_each(function()
-    server:config {
-      rate_limit = false, rate_window = 60, delay = false, keep = true,
-      fail_status = false, fail_count = false, fail_headers = false,
-    }
-    server:reset()
-  end)
+  local server = h.standin()
 
   local function send(path, body, change)
     local chunks = {}
@@ -48,7 +29,7 @@ describe("the stand-in", function()
 
   -- Keep-alive, and one process for many requests.
   local function curl(arguments)
-    return shell.output("curl -s --cacert " .. shell.quote(server.ca_file)
+    return h.shell.output("curl -s --cacert " .. h.shell.quote(server.ca_file)
       .. " -H 'Authorization: Bearer " .. server.key
       .. "' -H 'Content-Type: application/json' " .. arguments)
   end
@@ -222,7 +203,7 @@ describe("the stand-in", function()
       assert.equal("Rate limit exceeded", answer.error)
       assert.equal("1", headers["retry-after"])
       assert.equal(3, server:count())
-      wait.until_(function()
+      h.wait(function()
         return send("/capture", '{"name":"a"}') == 200
       end)
     end)
@@ -258,7 +239,7 @@ describe("the stand-in", function()
     it("knows no other settings", function()
       assert.has_error(function() server:config { tempo = 1 } end,
         "'tempo' cannot be changed")
-      assert.has_error(function() standin.start { tempo = 1 } end,
+      assert.has_error(function() h.start_standin { tempo = 1 } end,
         "unknown option 'tempo'")
     end)
   end)
@@ -275,24 +256,24 @@ describe("the stand-in", function()
   end)
 
   it("tells nginx's log when it cannot start", function()
-    local ok, problem = pcall(standin.start, { memory = "nonsense" })
+    local ok, problem = pcall(h.start_standin, { memory = "nonsense" })
     assert.is_false(ok)
     assert.matches("nonsense", problem)
   end)
 
   it("is gone after stop, which may be repeated", function()
-    local other = standin.start { key = "sk_other", worker_processes = 2 }
+    local other = h.start_standin { key = "sk_other", worker_processes = 2 }
     assert.not_equal(server.port, other.port)
     assert.equal("sk_other", other.key)
     local pid = other.pid
     other:stop()
     other:stop()
-    assert.is_false(shell.alive(pid))
-    assert.is_nil(shell.read(other.ca_file))
+    assert.is_false(h.shell.alive(pid))
+    assert.is_nil(h.shell.read(other.ca_file))
   end)
 
   it("ends when the process that started it is killed", function()
-    local program = script.start {
+    local program = h.start {
       code = [[
         local server = require("dev.standin").start()
         print(server.pid, server.directory)
@@ -301,12 +282,12 @@ describe("the stand-in", function()
       ]],
       env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
     }
-    wait.until_(function() return program:stdout():find("\n") end)
+    h.wait(function() return program:stdout():find("\n") end)
     local pid, directory = program:stdout():match("(%d+)\t(%S+)")
     program:kill("KILL")
-    wait.until_(function() return not shell.alive(pid) end)
-    wait.until_(function()
-      return not shell.read(directory .. "/nginx.conf")
+    h.wait(function() return not h.shell.alive(pid) end)
+    h.wait(function()
+      return not h.shell.read(directory .. "/nginx.conf")
     end)
     assert.equal(9, program:wait(5).signal)
   end)
@@ -314,8 +295,8 @@ describe("the stand-in", function()
   describe("quickstart", function()
     local function quickstart(code)
       local path = os.tmpname()
-      shell.write(path, code)
-      local result = script.run {
+      h.shell.write(path, code)
+      local result = h.script.run {
         code = 'dofile "dev/quickstart.lua"',
         args = { "sh", path },
         env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },

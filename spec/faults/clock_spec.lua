@@ -1,18 +1,13 @@
 -- A wall clock that is set forward and back by a day while events are queued,
 -- tried again, paused and growing old. No delay or age may notice.
 
-local exchange = require "spec.support.exchange"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 local socket = require "socket"
 
 local DAY = 86400
 local HANG = 40 -- seconds
 
 local CODE = [[
-local seerstack = require "seerstack"
-local native = require "seer_spec_native"
 local function new(options)
   options.log_level, options.exit_timeout = "off", 0
   options.rate_limit = false
@@ -30,28 +25,28 @@ end
 local x, directory
 
 before_each(function()
-  x = exchange.open()
-  directory = shell.temporary_directory "clock"
+  x = h.open()
+  directory = h.shell.temporary_directory "clock"
 end)
 
 after_each(function()
   x:close()
-  shell.remove(directory)
+  h.shell.remove(directory)
 end)
 
 -- At once, so that nobody reads half of it.
 local function set(seconds)
-  shell.write(directory .. "/new", ("%d\n"):format(seconds))
+  h.shell.write(directory .. "/new", ("%d\n"):format(seconds))
   assert(os.rename(directory .. "/new", directory .. "/clock"))
 end
 
 -- Runs a program under that clock; the handler sets it, or look(child).
 local function run(code, handler, look)
   set(0)
-  local child = script.start {
+  local child = h.start {
     code = CODE .. code, timeout = HANG,
-    env = script.environment(x.url, x.key, {
-      LD_PRELOAD = preload "wall_clock",
+    env = h.environment(x.url, x.key, {
+      LD_PRELOAD = h.preload "wall_clock",
       SEER_CLOCK_FILE = directory .. "/clock",
     }),
   }
@@ -61,10 +56,7 @@ local function run(code, handler, look)
     end
     return child:done()
   end, HANG + 10)
-  local result = child:wait()
-  assert.equal("", result.stderr)
-  assert.equal(0, result.status)
-  return result.stdout
+  return h.ended_well(child).stdout
 end
 
 -- The offsets one after the other, one for each request.
@@ -120,7 +112,7 @@ for how, offsets in pairs(JUMPS) do
           local number = #x.requests - before
           times[number] = socket.gettime()
           if number > 1 then
-            return exchange.ok()
+            return h.ok()
           end
           return 429, {
             Date = own and http_date(math.floor(times[1])) or nil,
@@ -146,7 +138,7 @@ for how, offsets in pairs(JUMPS) do
         assert(client:flush(30))
         print(look(client).dropped_by.expired)
       ]], stepping(offsets, function(request)
-        if exchange.body_of(request).name == "old" then
+        if h.body_of(request).name == "old" then
           return 503
         end
         return "delay", 0.5, 200, nil, "{}"
@@ -182,7 +174,7 @@ for how, offsets in pairs(JUMPS) do
       local first, again, second = x.requests[1], x.requests[2], x.requests[3]
       assert.equal(first.body, again.body)
       local function day(request)
-        return exchange.body_of(request).timestamp:sub(1, 10)
+        return h.body_of(request).timestamp:sub(1, 10)
       end
       local now = socket.gettime()
       local on_day = os.date("!%Y-%m-%d", math.floor(now))

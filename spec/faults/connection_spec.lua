@@ -1,21 +1,18 @@
 -- What happens to connections on the way.
 
-local exchange = require "spec.support.exchange"
-local faults = require "spec.support.faults"
-local faulty = require "spec.support.faulty"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
 
-local answer = faults.answer
+local answer = h.faults.answer
 
 -- For faults that only the client's patience ends; and for those of which it
 -- has to see something before.
 local PATIENT = { timeout = 4 }
 local BRIEF = { timeout = 0.4, connect_timeout = 0.4 }
 
-local OK = faults.OK
+local OK = h.faults.OK
 local HEAD = OK:match "^.-\r\n\r\n"
-local read_then = faulty.read_then
+local read_then = h.faulty.read_then
 
 local function drip(bytes, seconds, size)
   return function(peer)
@@ -52,7 +49,7 @@ local function after_one(f)
   end
 end
 
-faults.describe("a connection", {
+h.faults.describe("a connection", {
   { "is refused", nil, "again", "APIConnectionError",
     state = "refuse" },
   { "is never accepted", nil, "again", "APITimeoutError", BRIEF,
@@ -108,7 +105,7 @@ faults.describe("a connection", {
   { "brings the body a byte a second", function(peer)
       peer:request()
       peer:send(HEAD .. "{")
-      peer:drip('"success":true}', slow)
+      peer:drip('"success":true}', h.slow)
     end, "delivered", "APIStatusError", PATIENT },
   { "brings the answer slowly, but in time", drip(OK, 0.01, 16), "delivered",
     "response" },
@@ -137,7 +134,7 @@ faults.describe("a connection", {
     end, "again", "APIConnectionError" },
 })
 
-faults.describe("a connection with a large request", {
+h.faults.describe("a connection with a large request", {
   { "takes the request a byte a second", early("", 1), "again",
     "APITimeoutError", { timeout = 1.5, max_event_bytes = 4e6 },
     size = SIZE },
@@ -163,9 +160,9 @@ faults.describe("a connection with a large request", {
 
 describe("a network that comes and goes once a second", function()
   it("loses nothing, and holds no capture", function()
-    local net = faulty.new()
-    local listener = net:listen(faults.serve)
-    local client = exchange.client(listener.url, { log_level = "off" })
+    local net = h.faulty.new()
+    local listener = net:listen(h.faults.serve)
+    local client = h.client(listener.url)
     local begun, number, there = socket.gettime(), 0, true
     net:serve(function()
       local second = math.floor(socket.gettime() - begun)
@@ -176,14 +173,14 @@ describe("a network that comes and goes once a second", function()
       end
       number = number + 1
       assert(client.events.capture { name = "n" .. number })
-      exchange.adds_up(client)
+      h.adds_up(client)
       return second >= 4
     end)
     net:serve(function() return client:stats().pending == 0 end)
-    local stats = exchange.adds_up(client)
+    local stats = h.adds_up(client)
     net:close()
     assert.equal(number, stats.delivered)
     assert.is_string(stats.last_error)
-    faults.check_requests(listener, number, true)
+    h.faults.check_requests(listener, number, true)
   end)
 end)

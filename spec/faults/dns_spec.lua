@@ -1,11 +1,6 @@
 -- A resolver that fails or hangs, as a library between program and system.
 
-local exchange = require "spec.support.exchange"
-local faults = require "spec.support.faults"
-local faulty = require "spec.support.faulty"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 
 -- What the file says to the resolver (seconds to wait, and what it returns
 -- then), what a waited-for request gets, and the client's options.
@@ -22,7 +17,7 @@ local LINES = {
 }
 
 local CODE = [[
-local client = require "seerstack".new {
+local client = seerstack.new {
   log_level = "off", initial_retry_delay = 0.05, max_retry_delay = 0.2,
   exit_timeout = 0, rate_limit = false, %s
 }
@@ -54,11 +49,11 @@ print(stats.delivered, stats.rejected, stats.dropped)
 ]]
 
 local function finish(line, net, listener, directory)
-  local child = script.start {
+  local child = h.start {
     code = CODE:format(line[4] or ""), timeout = 60,
-    env = script.environment("http://api.test:" .. listener.port,
-      exchange.key(), {
-        LD_PRELOAD = preload "resolver", SEER_RESOLVER_FILE = directory
+    env = h.environment("http://api.test:" .. listener.port,
+      h.key(), {
+        LD_PRELOAD = h.preload "resolver", SEER_RESOLVER_FILE = directory
           .. "/resolver", http_proxy = false, all_proxy = false,
         ALL_PROXY = false,
       }),
@@ -75,18 +70,18 @@ end
 describe("a resolver that", function()
   for _, line in ipairs(LINES) do
     it(line[1] .. " loses nothing, and holds no capture", function()
-      local net = faulty.new()
-      local directory = shell.temporary_directory "resolver"
-      local listener = net:listen(faults.serve)
-      shell.write(directory .. "/resolver", line[2])
+      local net = h.faulty.new()
+      local directory = h.shell.temporary_directory "resolver"
+      local listener = net:listen(h.faults.serve)
+      h.shell.write(directory .. "/resolver", line[2])
       local result = finish(line, net, listener, directory)
       net:close()
-      shell.remove(directory)
+      h.shell.remove(directory)
       assert.equal("", result.stderr)
       local good = line[3] == "response"
       assert.equal(("%s\nseen\n%d\t%d\t0\n"):format(line[3],
         good and 41 or 40, good and 0 or 1), result.stdout)
-      faults.check_requests(listener, good and 41 or 40, true)
+      h.faults.check_requests(listener, good and 41 or 40, true)
     end)
   end
 end)

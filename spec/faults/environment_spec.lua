@@ -1,13 +1,9 @@
 -- What the environment does to requests: proxies that fail, and .netrc.
 
-local certificate = require "spec.support.certificate"
-local exchange = require "spec.support.exchange"
-local faults = require "spec.support.faults"
-local server = require "spec.support.server"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 local ssl = require "ssl"
 
-local answer = faults.answer
+local answer = h.faults.answer
 local BRIEF = { timeout = 0.8 }
 local ABROAD = "http://api.example.invalid/p"
 local BAD = "HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n"
@@ -49,7 +45,7 @@ plain("answers garbage", answer(("\255"):rep(500)), "again",
 lines[9][4] = nil -- who waits is sent on to another proxied host
 
 -- A tunnel to a server with TLS.
-local directory = certificate.make {}
+local directory = h.certificate.make {}
 local CONTEXT = assert(ssl.newcontext {
   mode = "server", protocol = "any", options = "all",
   certificate = directory .. "/cert.pem", key = directory .. "/key.pem",
@@ -60,7 +56,7 @@ local function lead(peer)
     peer.slow = true
     peer:send "HTTP/1.1 200 Connection established\r\n\r\n"
     if peer:secure(CONTEXT) then
-      faults.serve_once(peer)
+      h.faults.serve_once(peer)
     end
   end
 end
@@ -104,7 +100,7 @@ tunnel("says 200 and resets", to_connect("HTTP/1.1 200 OK\r\n\r\n", "reset"),
 tunnel("says 200 and hangs", to_connect("HTTP/1.1 200 OK\r\n\r\n", "hold"),
   "again", "APITimeoutError", 0.8)
 tunnel("says 200 and speaks HTTP", to_connect("HTTP/1.1 200 OK\r\n\r\n"
-  .. faults.OK), "again", NONE)
+  .. h.faults.OK), "again", NONE)
 tunnel("says 200 with a body", to_connect("HTTP/1.1 200 OK\r\n"
   .. "Content-Length: 5\r\n\r\nhello"), "again", NONE)
 tunnel("begins with a folded header", to_connect(
@@ -113,7 +109,7 @@ tunnel("answers 1 MB of headers", to_connect("HTTP/1.1 200 OK\r\n"
   .. ("X-Pad: " .. ("x"):rep(990) .. "\r\n"):rep(1000)), "again", NONE)
 tunnel("answers garbage", to_connect(("\255"):rep(500)), "again", NONE)
 
-faults.describe("a proxy", lines)
+h.faults.describe("a proxy", lines)
 
 describe("a .netrc", function()
   local NETRC = "machine localhost login bob password netrc-secret\n"
@@ -123,19 +119,18 @@ describe("a .netrc", function()
   -- A redirect to another origin goes without the key: there is the place
   -- for what a .netrc says.
   it("is not read, wherever it lies, for any request", function()
-    local home = shell.temporary_directory "home"
-    shell.write(home .. "/.netrc", NETRC)
-    shell.run("chmod 600 " .. shell.quote(home .. "/.netrc"))
+    local home = h.shell.temporary_directory "home"
+    h.shell.write(home .. "/.netrc", NETRC)
+    h.shell.run("chmod 600 " .. h.shell.quote(home .. "/.netrc"))
     for _, place in ipairs {
       { HOME = home }, { HOME = "/nonexistent", NETRC = home .. "/.netrc" },
       { HOME = "." },
     } do
-      local x, other = exchange.open(), server.new()
+      local x, other = h.open(), h.server.new()
       place.http_proxy = x.url
       local elsewhere = "http://localhost:" .. other.port .. "/there"
       local child = require "spec.support.script".start {
         directory = home, code = [[
-          local seerstack = require "seerstack"
           for _, proxy in ipairs { false, os.getenv "http_proxy" } do
             local client = seerstack.new {
               proxy = proxy, log_level = "off", max_retries = 0,
@@ -146,28 +141,26 @@ describe("a .netrc", function()
           end
         ]], env = {
           SEERSTACK_BASE_URL = x.url, SEERSTACK_API_KEY = x.key,
-          LUA_PATH = package.path:gsub("%./", shell.output "pwd" .. "/"),
-          LUA_CPATH = package.cpath:gsub("build/", shell.output "pwd"
+          LUA_PATH = package.path:gsub("%./", h.shell.output "pwd" .. "/"),
+          LUA_CPATH = package.cpath:gsub("build/", h.shell.output "pwd"
             .. "/build/"),
           HOME = place.HOME, NETRC = place.NETRC,
           http_proxy = place.http_proxy,
         },
       }
       x:serve(function(request)
-        if exchange.body_of(request).name == "a"
+        if h.body_of(request).name == "a"
           and not request.target:find("there", 1, true) then
           return 307, { Location = elsewhere }
         end
-        return exchange.ok()
+        return h.ok()
       end, function()
-        other:serve { handler = exchange.ok, until_ = function()
+        other:serve { handler = h.ok, until_ = function()
           return true
         end }
         return child:done()
       end, 30)
-      local result = child:wait()
-      assert.equal("", result.stderr)
-      assert.equal(0, result.status)
+      h.ended_well(child)
       assert.equal(1, #other.requests)
       assert.equal(5, #x.requests)
       for _, requests in ipairs { x.requests, other.requests } do
@@ -178,10 +171,10 @@ describe("a .netrc", function()
       x:close()
       other:close()
     end
-    shell.remove(home)
+    h.shell.remove(home)
   end)
 end)
 
 teardown(function()
-  shell.remove(directory)
+  h.shell.remove(directory)
 end)

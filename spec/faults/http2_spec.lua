@@ -1,16 +1,10 @@
 -- HTTP/2 servers that go away, refuse streams, or speak nonsense.
 
-local certificate = require "spec.support.certificate"
-local exchange = require "spec.support.exchange"
-local faults = require "spec.support.faults"
-local faulty = require "spec.support.faulty"
-local frames = require "spec.support.frames"
-local merged = require "spec.support.merged"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 local socket = require "socket"
 local ssl = require "ssl"
 
-local directory = certificate.make {}
+local directory = h.certificate.make {}
 local CONTEXT = assert(ssl.newcontext {
   mode = "server", protocol = "any", options = "all",
   certificate = directory .. "/cert.pem", key = directory .. "/key.pem",
@@ -20,14 +14,14 @@ local CONTEXT = assert(ssl.newcontext {
 local NO_ERROR, INTERNAL, REFUSED, CANCEL, CALM = 0, 2, 7, 8, 11
 
 local function serve(peer)
-  frames.serve(peer)
+  h.frames.serve(peer)
 end
 
 -- Answers a request with f(stream), and then does one of "close", "hold".
 local function answer(f, after, settings)
   return function(peer)
-    frames.open(peer, settings)
-    local stream = frames.request(peer)
+    h.frames.open(peer, settings)
+    local stream = h.frames.request(peer)
     if stream and peer:send(f(stream)) and after == "hold" then
       peer:hold()
     end
@@ -38,9 +32,9 @@ end
 local function answer_all(f)
   return function(peer)
     if not peer.streams then
-      frames.open(peer)
+      h.frames.open(peer)
     end
-    local stream = frames.request(peer)
+    local stream = h.frames.request(peer)
     return stream and peer:send(f(stream)) and "keep" or nil
   end
 end
@@ -59,7 +53,7 @@ local function kept(f)
 end
 
 local function line(what, fault, queued, waited, options)
-  local all = merged({ ca_file = directory .. "/cert.pem", http_version = "2",
+  local all = h.merge({ ca_file = directory .. "/cert.pem", http_version = "2",
     timeout = 20 }, options)
   return { what, fault, queued, waited, all, context = CONTEXT,
     inside = true, serve = serve }
@@ -71,103 +65,104 @@ end
 
 local BRIEF = { timeout = 0.8 }
 
-faults.describe("HTTP/2 with", {
+h.faults.describe("HTTP/2 with", {
   again("a GOAWAY before the first request", function(peer)
-    frames.open(peer)
-    peer:send(frames.goaway(0, NO_ERROR))
+    h.frames.open(peer)
+    peer:send(h.frames.goaway(0, NO_ERROR))
     peer:hold()
   end),
   again("a GOAWAY instead of an answer", answer(function()
-    return frames.goaway(0, NO_ERROR)
+    return h.frames.goaway(0, NO_ERROR)
   end, "close")),
   again("a GOAWAY that takes the request, and no answer", answer(
-    function(stream) return frames.goaway(stream, NO_ERROR) end, "close")),
+    function(stream) return h.frames.goaway(stream, NO_ERROR) end, "close")),
   line("a GOAWAY before the answer", answer(function(stream)
-    return frames.goaway(stream, NO_ERROR) .. frames.ok(stream)
+    return h.frames.goaway(stream, NO_ERROR) .. h.frames.ok(stream)
   end, "hold"), "delivered", "response"),
   line("a GOAWAY with the answer", answer(function(stream)
-    return frames.ok(stream) .. frames.goaway(stream, NO_ERROR)
+    return h.frames.ok(stream) .. h.frames.goaway(stream, NO_ERROR)
   end, "hold"), "delivered", "response"),
   line("a GOAWAY with the answer, and the end", answer(function(stream)
-    return frames.ok(stream) .. frames.goaway(stream, NO_ERROR)
+    return h.frames.ok(stream) .. h.frames.goaway(stream, NO_ERROR)
   end, "close"), "delivered", "response"),
   line("a GOAWAY for ever later, and then for real", answer(function(stream)
-    return frames.goaway(2 ^ 31 - 1, NO_ERROR) .. frames.ok(stream)
-      .. frames.goaway(stream, NO_ERROR)
+    return h.frames.goaway(2 ^ 31 - 1, NO_ERROR) .. h.frames.ok(stream)
+      .. h.frames.goaway(stream, NO_ERROR)
   end, "close"), "delivered", "response"),
   again("a GOAWAY that asks for calm", answer(function()
-    return frames.goaway(0, CALM, "too_many_pings")
+    return h.frames.goaway(0, CALM, "too_many_pings")
   end, "close")),
   again("a GOAWAY with 10 KB to say", answer(function()
-    return frames.goaway(0, INTERNAL, ("x"):rep(10000))
+    return h.frames.goaway(0, INTERNAL, ("x"):rep(10000))
   end, "close")),
   again("a stream that is refused", answer_all(function(stream)
-    return frames.reset(stream, REFUSED)
+    return h.frames.reset(stream, REFUSED)
   end)),
   again("a stream that fails", answer_all(function(stream)
-    return frames.reset(stream, INTERNAL)
+    return h.frames.reset(stream, INTERNAL)
   end)),
   again("a stream that is cancelled", answer_all(function(stream)
-    return frames.reset(stream, CANCEL)
+    return h.frames.reset(stream, CANCEL)
   end)),
   -- libcurl 7 tells nothing of a head that comes together with a reset.
   again("a stream that is reset after its head", answer_all(function(stream)
-    return frames.head(stream, "200") .. frames.reset(stream, INTERNAL)
+    return h.frames.head(stream, "200") .. h.frames.reset(stream, INTERNAL)
   end)),
   again("503, and a reset", answer_all(function(stream)
-    return frames.head(stream, "503") .. frames.reset(stream, NO_ERROR)
+    return h.frames.head(stream, "503") .. h.frames.reset(stream, NO_ERROR)
   end)),
   line("103 before the answer", answer_all(function(stream)
-    return frames.head(stream, "103") .. frames.ok(stream)
+    return h.frames.head(stream, "103") .. h.frames.ok(stream)
   end), "delivered", "response"),
   line("a thousand 103 before the answer", answer_all(function(stream)
-    return frames.head(stream, "103"):rep(1000) .. frames.ok(stream)
+    return h.frames.head(stream, "103"):rep(1000) .. h.frames.ok(stream)
   end), "delivered", "response"),
   again("an end instead of an answer", answer(function() return "" end,
     "close")),
   again("silence", answer(function() return "" end, "hold"),
     "APITimeoutError", BRIEF),
   again("no room for any stream", function(peer)
-    frames.open(peer, frames.settings(3, 0))
-    frames.request(peer)
+    h.frames.open(peer, h.frames.settings(3, 0))
+    h.frames.request(peer)
     peer:hold()
   end, "APITimeoutError", BRIEF),
   again("no room for any body", function(peer)
-    frames.open(peer, frames.settings(4, 0))
-    frames.request(peer)
+    h.frames.open(peer, h.frames.settings(4, 0))
+    h.frames.request(peer)
     peer:hold()
   end, "APITimeoutError", BRIEF),
   line("a thousand pings", answer_all(function(stream)
-    return frames.ping():rep(1000) .. frames.ok(stream)
+    return h.frames.ping():rep(1000) .. h.frames.ok(stream)
   end), "delivered", "response"),
   line("a thousand empty frames of data", answer_all(function(stream)
-    return frames.head(stream, "200") .. frames.data(stream, "", 0):rep(1000)
-      .. frames.data(stream, "{}")
+    return h.frames.head(stream, "200")
+      .. h.frames.data(stream, "", 0):rep(1000)
+      .. h.frames.data(stream, "{}")
   end), "delivered", "response"),
   line("10 MB of data", answer(kept(function(stream)
-    return frames.head(stream, "200")
-      .. frames.data(stream, PIECE, 0):rep(640)
+    return h.frames.head(stream, "200")
+      .. h.frames.data(stream, PIECE, 0):rep(640)
   end), "close"), "delivered", "APIStatusError"),
   line("a frame of an unknown kind", answer_all(function(stream)
-    return frames.frame(200, 255, stream, "what?") .. frames.ok(stream)
+    return h.frames.frame(200, 255, stream, "what?") .. h.frames.ok(stream)
   end), "delivered", "response"),
   again("a head that cannot be decompressed", answer_all(function(stream)
-    return frames.frame(1, 5, stream, ("\255"):rep(20))
+    return h.frames.frame(1, 5, stream, ("\255"):rep(20))
   end)),
   again("a head without a status", answer_all(function(stream)
-    return frames.frame(1, 5, stream, "")
+    return h.frames.frame(1, 5, stream, "")
   end)),
   again("data before the head", answer_all(function(stream)
-    return frames.data(stream, "{}")
+    return h.frames.data(stream, "{}")
   end)),
   again("a frame larger than allowed", answer_all(kept(function(stream)
-    return frames.head(stream, "503") .. frames.data(stream, HUGE)
+    return h.frames.head(stream, "503") .. h.frames.data(stream, HUGE)
   end)), "InternalServerError"),
   again("a push that nobody wants", answer_all(function(stream)
-    return frames.frame(5, 4, stream, "\0\0\0\2\130\134\132")
+    return h.frames.frame(5, 4, stream, "\0\0\0\2\130\134\132")
   end)),
   again("HTTP/1.1 all the same", function(peer)
-    peer:send(faults.OK)
+    peer:send(h.faults.OK)
     peer:hold()
   end),
   again("garbage", function(peer)
@@ -181,19 +176,19 @@ describe("a connection over which a request has timed out", function()
 
   -- The first connection is silent, all others are well.
   before_each(function()
-    net = faulty.new()
+    net = h.faulty.new()
     listener = net:listen(function(peer)
       if not peer:secure(CONTEXT) then
         return
       elseif peer.number > 1 then
-        return frames.serve(peer)
+        return h.frames.serve(peer)
       end
-      frames.open(peer)
-      while frames.request(peer) do
+      h.frames.open(peer)
+      while h.frames.request(peer) do
         listener.unanswered = (listener.unanswered or 0) + 1
       end
     end, "https", "localhost")
-    patient = exchange.client(listener.url, { log_level = "off",
+    patient = h.client(listener.url, {
       ca_file = directory .. "/cert.pem", http_version = "2", timeout = 600 })
     brief = patient:with_options { timeout = 0.3 }
   end)
@@ -259,5 +254,5 @@ describe("a connection over which a request has timed out", function()
 end)
 
 teardown(function()
-  shell.remove(directory)
+  h.shell.remove(directory)
 end)

@@ -1,15 +1,15 @@
 -- What a server says that is no proper answer of the API.
 
-local faults = require "spec.support.faults"
+local h = require "spec.helper"
 
-local answer = faults.answer
+local answer = h.faults.answer
 
 -- For faults that only the client's patience ends; and for those of which it
 -- has to see something before.
 local BRIEF = { timeout = 0.4 }
 local PATIENT = { timeout = 4 }
 
-local OK = faults.OK
+local OK = h.faults.OK
 local JSON = '{"success":true}'
 local PIECE = ("x"):rep(65536)
 local CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -48,7 +48,7 @@ local function gzip(level)
   return bytes
 end
 
-faults.describe("a body", {
+h.faults.describe("a body", {
   { "of 10 GB", flood(lines "Content-Length: 10737418240", PIECE, GIGABYTES,
       MOST), "delivered", "APIStatusError" },
   { "of 10 GB in chunks", flood(CHUNKED, "10000\r\n" .. PIECE .. "\r\n",
@@ -113,7 +113,7 @@ faults.describe("a body", {
     "rejected", "BadRequestError" },
 })
 
-faults.describe("a length", {
+h.faults.describe("a length", {
   { "that is too long", answer(lines("Content-Length: 100", JSON)),
     "delivered", "response" },
   { "that is too long, and the connection stays", answer(lines(
@@ -144,7 +144,7 @@ faults.describe("a length", {
     "delivered", "response" },
 })
 
-faults.describe("chunks", {
+h.faults.describe("chunks", {
   { "of an impossible size", answer(CHUNKED .. "zz\r\n"), "delivered",
     "response" },
   { "of a negative size", answer(CHUNKED .. "-1\r\n" .. JSON), "delivered",
@@ -174,7 +174,7 @@ faults.describe("chunks", {
 local CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n"
 local NO_ANSWER = "APIConnectionError"
 
-faults.describe("a head", {
+h.faults.describe("a head", {
   { "of 1 MB", answer(lines(("X-Pad: " .. ("x"):rep(990) .. "\r\n"):rep(1000)
       .. "X: y")), "delivered", "response" },
   { "of one line of 1 MB", answer(lines("X-Pad: " .. ("x"):rep(1e6))),
@@ -251,7 +251,7 @@ faults.describe("a head", {
     "delivered", "response" },
 })
 
-faults.describe("an answer", {
+h.faults.describe("an answer", {
   { "100, and nothing else", answer(CONTINUE, "hold"), "again",
     "APITimeoutError", BRIEF },
   { "100, and the end", answer(CONTINUE), "again", NO_ANSWER },

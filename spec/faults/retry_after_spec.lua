@@ -1,7 +1,7 @@
 -- Retry-After in every shape that servers give it: how long the endpoint
 -- waits then.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 local socket = require "socket"
 
 local INITIAL = 5 -- seconds: what is computed is at most so much
@@ -146,11 +146,11 @@ local function grace(line)
 end
 
 local function run(status, lines, wrong)
-  local x = exchange.open { log_level = "off" }
+  local x = h.open()
   local cases, answered = {}, {}
   for i, line in ipairs(lines) do
-    cases[i] = exchange.client(x.url .. "/" .. i, {
-      log_level = "off", initial_retry_delay = INITIAL,
+    cases[i] = h.client(x.url .. "/" .. i, {
+      initial_retry_delay = INITIAL,
       max_retry_delay = INITIAL,
     })
     assert(cases[i].events.capture { name = "a.b" }, line)
@@ -161,7 +161,7 @@ local function run(status, lines, wrong)
     return status, headers_of(lines[i]), "{}"
   end, function()
     for _, client in ipairs(cases) do
-      local stats = exchange.adds_up(client)
+      local stats = h.adds_up(client)
       if not stats.last_error then
         return false
       end

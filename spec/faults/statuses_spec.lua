@@ -1,7 +1,7 @@
 -- Every status from 200 to 599, with and without x-should-retry, against the
 -- table of what becomes of a request.
 
-local exchange = require "spec.support.exchange"
+local h = require "spec.helper"
 
 local BATCH = 60 -- statuses at a time: select knows 1024 descriptors
 local MAX_RETRIES = 1
@@ -55,7 +55,7 @@ end
 -- Clients of a server that gives each the status in its path, until it is
 -- healed.
 local function open()
-  local x = exchange.open { log_level = "off" }
+  local x = h.open()
   local healed, counts = {}, {}
 
   local function handler(request)
@@ -78,7 +78,7 @@ local function open()
       tostring(retry))
     options.log_level = "off"
     return { id = id, status = status, retry = retry,
-      client = exchange.client(options.base_url, options) }
+      client = h.client(options.base_url, options) }
   end
 
   return x, handler, new, healed, counts
@@ -94,7 +94,7 @@ end
 local function all(cases, condition)
   return function()
     for _, case in ipairs(cases) do
-      if not condition(case, exchange.adds_up(case.client)) then
+      if not condition(case, h.adds_up(case.client)) then
         return false
       end
     end

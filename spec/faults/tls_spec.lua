@@ -1,17 +1,13 @@
 -- TLS that fails: certificates, versions, handshakes that break off, and
 -- connections that are cut or tampered with.
 
-local certificate = require "spec.support.certificate"
-local faults = require "spec.support.faults"
-local faulty = require "spec.support.faulty"
-local merged = require "spec.support.merged"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 local ssl = require "ssl"
 
 local directories = {}
 
 local function make(made)
-  directories[#directories + 1] = certificate.make(made)
+  directories[#directories + 1] = h.certificate.make(made)
   return directories[#directories]
 end
 
@@ -19,12 +15,12 @@ end
 local CA = make {} .. "/ca.pem"
 
 local function trust(directory)
-  shell.write(CA, (shell.read(CA) or "")
-    .. shell.read(directory .. "/cert.pem"))
+  h.shell.write(CA, (h.shell.read(CA) or "")
+    .. h.shell.read(directory .. "/cert.pem"))
 end
 
 local function context_of(directory, more)
-  local settings = merged({
+  local settings = h.merge({
     mode = "server", protocol = "any", certificate = directory .. "/cert.pem",
     key = directory .. "/key.pem", options = "all",
   }, more)
@@ -43,9 +39,9 @@ local OLDER = context_of(directories[1], { protocol = "tlsv1_2" })
 local STRANGER = context_of(make {})
 
 local function line(what, fault, queued, waited, options)
-  local all = merged({ ca_file = CA, timeout = 20 }, options)
+  local all = h.merge({ ca_file = CA, timeout = 20 }, options)
   return { what, fault, queued, waited, all, context = GOOD,
-    serve = faults.serve_once }
+    serve = h.faults.serve_once }
 end
 
 local function again(what, fault, options)
@@ -56,18 +52,18 @@ end
 local function with(other)
   return function(peer)
     if peer:secure(other) then
-      faults.serve_once(peer)
+      h.faults.serve_once(peer)
     end
   end
 end
 
 local function after_hello(bytes, how)
-  return faulty.read_then(100, how, bytes)
+  return h.faulty.read_then(100, how, bytes)
 end
 
 -- Servers behind the relays: one that answers well, and one whose answer has
 -- no length, so that the connection's end is that of the body.
-local behind = faulty.new()
+local behind = h.faulty.new()
 local function upstream(bytes)
   return behind:listen(function(peer)
     if peer:secure(OLDER) and peer:request() then
@@ -76,7 +72,7 @@ local function upstream(bytes)
   end).port
 end
 
-local FULL = upstream(faults.OK)
+local FULL = upstream(h.faults.OK)
 local PARTIAL = upstream('HTTP/1.1 200 OK\r\nContent-Type: '
   .. 'application/json\r\n\r\n{"succ')
 
@@ -133,7 +129,7 @@ local lines = {
   again("ciphers that encrypt nothing", with(context({}, {
     protocol = "tlsv1_2", ciphers = "eNULL:@SECLEVEL=0",
   }))),
-  again("no TLS, but HTTP", after_hello(faults.OK)),
+  again("no TLS, but HTTP", after_hello(h.faults.OK)),
   again("no TLS, but garbage", after_hello(("\255"):rep(5000))),
   again("the end before the handshake", after_hello ""),
   again("a reset before the handshake", after_hello("", "reset")),
@@ -171,11 +167,11 @@ for _, each in ipairs(lines) do
 end
 
 -- The servers behind the relays work while the others do.
-faults.describe("TLS with", lines, behind)
+h.faults.describe("TLS with", lines, behind)
 
 teardown(function()
   behind:close()
   for _, directory in ipairs(directories) do
-    shell.remove(directory)
+    h.shell.remove(directory)
   end
 end)

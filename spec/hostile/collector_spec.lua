@@ -1,11 +1,10 @@
 -- The collector at every moment at which it can run, and what finalizers do
 -- then.
 
-local fixture = require "spec.support.fixture"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 describe("the collector", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   -- All that the module does, in one program.
   local SCENARIO = [=[
@@ -104,9 +103,9 @@ describe("the collector", function()
   ]=]
 
   local function run(code)
-    local result = script.run {
+    local result = h.script.run {
       code = code,
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
       timeout = 300,
     }
     assert.equal("", (result.stderr:gsub("seerstack: [^\n]*\n", "")))
@@ -137,6 +136,49 @@ describe("the collector", function()
       assert.equal(34, api:count())
     end)
   end
+
+  it("may run a finalizer that captures, and test mode keeps both", function()
+    local result = run [=[
+      local seerstack = require "seerstack"
+      local newproxy = rawget(_G, "newproxy")
+      local function attack(n)
+        local client = seerstack.new { test_mode = true }
+        client.events.capture { name = "first" }
+        local steps, live, arm = 0, true, nil
+        local function finalize()
+          if not live then return end
+          steps = steps + 1
+          if steps == n then client.events.capture { name = "nested" } end
+          arm()
+        end
+        function arm()
+          if newproxy then
+            getmetatable(newproxy(true)).__gc = finalize
+          else
+            setmetatable({}, { __gc = finalize })
+          end
+        end
+        if _VERSION == "Lua 5.4" then
+          collectgarbage("incremental", 0, 1000, 40)
+        else
+          collectgarbage("setstepmul", 10000000)
+        end
+        collectgarbage("setpause", 0)
+        collectgarbage()
+        arm()
+        client.events.capture { name = "outer" }
+        live = false
+        collectgarbage("setpause", 200)
+        local delivered, kept = client:stats().delivered, #client:captured()
+        assert(delivered == kept, n .. ": " .. delivered .. ", " .. kept)
+        return steps >= n
+      end
+      local n = 1
+      while n < 200 and attack(n) do n = n + 1 end
+      print(n)
+    ]=]
+    assert.is_true(tonumber(result.stdout) > 1)
+  end)
 
   local DEEDS = { "finalizes", "closes", "captures", "abandons", "polls" }
   for _, deed in ipairs(DEEDS) do

@@ -1,18 +1,15 @@
 -- What would end a process badly if it caught the thread at a bad time.
 
-local fixture = require "spec.support.fixture"
-local preload = require "spec.support.preload"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 describe("a process that ends", function()
-  local scripted = fixture.server()
+  local scripted = h.each_server()
 
   -- The libraries clean up after themselves then: what OpenSSL works with is
   -- gone while somebody may still be in it.
   it("does not leave the thread within the TLS library", function()
-    local result = script.run {
+    local result = h.ended_well(h.start {
       code = [[
-        local seerstack = require "seerstack"
         local client = seerstack.new { exit_timeout = 0, log_level = "off" }
         assert(client.events.capture { name = "a.b" })
         local function is_preparing()
@@ -25,12 +22,10 @@ describe("a process that ends", function()
           require "socket".sleep(0.01)
         end
       ]],
-      env = script.environment("https://127.0.0.1:" .. scripted.port, "k", {
-        LD_PRELOAD = preload "slow_tls", SEER_SLOW_TLS = 1500,
+      env = h.environment("https://127.0.0.1:" .. scripted.port, "k", {
+        LD_PRELOAD = h.preload "slow_tls", SEER_SLOW_TLS = 1500,
       }),
-    }
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
+    })
     assert.equal("preparing\n", result.stdout)
   end)
 end)

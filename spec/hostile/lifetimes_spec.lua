@@ -1,23 +1,16 @@
 -- Clients, states, threads and coroutines that end at a bad time.
 
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 
 local FEWER = os.getenv "SANITIZER" and 5 or 1
 
 describe("when", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   local function run(code)
-    local result = script.run {
-      code = code,
-      env = script.environment(api.url, api.key),
-      timeout = 240,
-    }
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    return result.stdout
+    return h.ended_well(h.script.run {
+      code = code, env = h.environment(api.url, api.key), timeout = 240,
+    }).stdout
   end
 
   -- Each event once, by its key.
@@ -32,7 +25,7 @@ describe("when", function()
   end
 
   it("a client is collected while it sends, all is delivered", function()
-    local x = exchange.open { max_in_flight = 4 }
+    local x = h.open { max_in_flight = 4 }
     x:capture_many(20)
     local held = {}
     -- What is in flight is answered after the client has gone.
@@ -149,7 +142,7 @@ describe("when", function()
   end)
 
   describe("coroutines", function()
-    local x = fixture.exchange { log_level = "off" }
+    local x = h.exchange()
 
     it("capture and are abandoned, their events arrive", function()
       for i = 1, 100 do
@@ -184,7 +177,6 @@ describe("when", function()
       function()
         local yielding = true
         local client = x:new {
-          log_level = "off",
           before_send = function(event)
             if yielding then
               coroutine.yield(event)
@@ -203,10 +195,9 @@ describe("when", function()
         yielding = false
         assert.is_true(client.events.capture { name = "b" })
         x:serve(nil, function() return client:stats().pending == 0 end)
-        local stats = exchange.adds_up(client)
-        assert.equal(2, stats.accepted)
-        assert.equal(1, stats.delivered)
-        assert.equal(1, stats.dropped_by.before_send)
+        h.assert_counts(client, {
+          accepted = 2, delivered = 1, before_send = 1,
+        })
       end)
 
     it("yield in logger and on_error, nothing is resumed in the wrong place",
@@ -222,7 +213,7 @@ describe("when", function()
           return client:poll() > 0, "polled"
         end)
         assert.same({ true, "polled" }, { run_it() })
-        assert.equal(1, exchange.adds_up(client).rejected)
+        assert.equal(1, h.adds_up(client).rejected)
       end)
 
     it("are the only ones that have the client, it lives", function()
@@ -255,7 +246,7 @@ describe("when", function()
 
     for what, value in pairs(ODD) do
       it("callbacks may raise " .. what, function()
-        local x = exchange.open()
+        local x = h.open()
         local function raise()
           error(value or nil, 0)
         end
@@ -265,16 +256,15 @@ describe("when", function()
           end,
           logger = raise, on_error = raise, log_level = "off",
         }
-        local ok, message, err = client.events.capture { name = "bad" }
-        assert.is_nil(ok)
-        assert.equal("DroppedError", err.name)
+        local message = h.assert_failure("DroppedError",
+          client.events.capture { name = "bad" })
         assert.is_true(message:find("before_send failed", 1, true) == 1)
         assert.is_true(#message <= 400)
         assert.is_true(client.events.capture { name = "good" })
         x:serve(function() return 400, nil, "{}" end,
           function() return client:stats().pending == 0 end)
         client:poll()
-        assert.equal(1, exchange.adds_up(client).rejected)
+        assert.equal(1, h.adds_up(client).rejected)
         x:close()
       end)
     end

@@ -3,19 +3,18 @@
 -- metatable to something else, or debug.setuservalue, setupvalue and
 -- getregistry have replaced what is the module's.
 
-local fixture = require "spec.support.fixture"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local jit = rawget(_G, "jit")
 
 describe("a state", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   -- A program that is sabotaged before or after the module is loaded. It must
   -- send, wait, refuse and end as ever.
   local function run(before, after)
-    return script.run {
+    return h.script.run {
       code = before .. "\n" .. [[
         local assert, print, write = assert, print, io.write
         local seerstack = require "seerstack"
@@ -50,7 +49,7 @@ describe("a state", function()
         assert(client:close(20))
         write "well"
       ]],
-      env = script.environment(api.url, api.key),
+      env = h.environment(api.url, api.key),
     }
   end
 
@@ -155,7 +154,7 @@ describe("a state", function()
 
   for what, code in pairs(BAD_CJSON) do
     it("in which lua-cjson is " .. what .. " gets an error", function()
-      local result = script.run {
+      local result = h.script.run {
         code = "package.loaded.cjson = nil\n" .. code .. [[
 
           print(pcall(require, "seerstack"))
@@ -179,7 +178,7 @@ describe("a state", function()
         "function() return setmetatable({}, { __index = error }) end",
         "function() return ('x'):rep(2 ^ 20) end",
       } do
-        local result = script.run {
+        local result = h.script.run {
           code = [[
             package.loaded.cjson = {
               new = function()
@@ -201,7 +200,7 @@ describe("a state", function()
             assert(client:close(20))
             io.write "well"
           ]],
-          env = script.environment(api.url, api.key),
+          env = h.environment(api.url, api.key),
         }
         assert.equal("", result.stderr)
         assert.equal("well", result.stdout)
@@ -210,7 +209,7 @@ describe("a state", function()
 end)
 
 describe("a call", function()
-  local x = fixture.exchange { log_level = "off" }
+  local x = h.exchange()
 
   local WRONG = {
     nil, true, 7, "client", {}, print, coroutine.create(function() end),

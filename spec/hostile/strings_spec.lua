@@ -1,8 +1,7 @@
 -- Strings with what no text should have, in every place for one.
 
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
-local offer = require "spec.support.offer"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local R = "\239\191\189" -- U+FFFD
@@ -51,8 +50,8 @@ end
 describe("a hostile string", function()
   it("arrives as text wherever an event has one", function()
     for _, pair in ipairs(STRINGS) do
-      offer.arrives(pair[1], pair[2])
-      offer.arrives({ [pair[1]] = 1 }, { [pair[2]] = 1 })
+      h.offer.arrives(pair[1], pair[2])
+      h.offer.arrives({ [pair[1]] = 1 }, { [pair[2]] = 1 })
     end
   end)
 
@@ -65,10 +64,10 @@ describe("a hostile string", function()
   for _, field in ipairs(FIELDS) do
     it("arrives as text as " .. field[2] .. " of " .. field[1], function()
       for _, pair in ipairs(STRINGS) do
-        local client = offer.client()
+        local client = h.offer.client()
         local event = { name = "x", user_id = "u" }
         event[field[2]] = pair[1]
-        local request = offer.to(client, function()
+        local request = h.offer.to(client, function()
           return (client.events[field[1]] or client.users[field[1]])(event)
         end)
         assert.equal(pair[2], request.body[field[2]])
@@ -77,12 +76,12 @@ describe("a hostile string", function()
   end
 
   it("is valid JSON whatever its bytes", function()
-    local client = offer.client()
+    local client = h.offer.client()
     for _, text in ipairs(bytes()) do
-      local request = assert(offer.to(client, function()
+      local request = assert(h.offer.to(client, function()
         return post(client, text)
       end))
-      local again = assert(offer.to(client, function()
+      local again = assert(h.offer.to(client, function()
         return post(client, request.body.v)
       end))
       -- What has been mended needs no mending.
@@ -91,7 +90,7 @@ describe("a hostile string", function()
   end)
 
   it("ends no header and begins none, whoever gives it", function()
-    local x = exchange.open()
+    local x = h.open()
     for _, pair in ipairs(STRINGS) do
       local text = pair[1]
       for _, options in ipairs {
@@ -132,8 +131,8 @@ describe("a hostile string", function()
     local AROUND = #'{"v":""}'
 
     local function fits(text)
-      local client = offer.client { max_event_bytes = MOST }
-      local request, message = offer.to(client, function()
+      local client = h.offer.client { max_event_bytes = MOST }
+      local request, message = h.offer.to(client, function()
         return post(client, text)
       end)
       return request and request.json, message
@@ -176,10 +175,10 @@ describe("a hostile string", function()
     }
 
     it("is refused in every place", function()
-      local client = offer.client { max_event_bytes = MOST }
+      local client = h.offer.client { max_event_bytes = MOST }
       for _, place in ipairs(PLACES) do
         local event = place(("x"):rep(MOST + 1))
-        local request, message = offer.to(client, function()
+        local request, message = h.offer.to(client, function()
           return client.events.capture(event)
         end)
         assert.is_nil(request)
@@ -188,10 +187,10 @@ describe("a hostile string", function()
     end)
 
     it("is cut in messages that name it", function()
-      local client = offer.client { max_event_bytes = MOST }
+      local client = h.offer.client { max_event_bytes = MOST }
       local key = ("k"):rep(MOST)
       local event = { name = "x", data = { [key] = print } }
-      local request, message = offer.to(client, function()
+      local request, message = h.offer.to(client, function()
         return client.events.capture(event)
       end)
       assert.is_nil(request)
@@ -211,7 +210,7 @@ describe("a hostile string", function()
         assert.is_truthy(message:find(option, 1, true), option)
         assert.is_true(#message < 1000, option)
       end
-      local request, message = offer.to(offer.client(), function(client)
+      local request, message = h.offer.to(h.offer.client(), function(client)
         return client:post("/" .. long, {})
       end)
       assert.is_nil(request)

@@ -1,6 +1,6 @@
 -- Tables that nobody would send who wished us well.
 
-local offer = require "spec.support.offer"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 
 local jit = rawget(_G, "jit")
@@ -44,8 +44,8 @@ describe("a hostile table", function()
   describe("that is deep", function()
     -- Two levels are the event itself and its data, where there is one.
     it("arrives whole with 97 levels of its own", function()
-      offer.arrives(chain(97, "end"), chain(97, "end"))
-      offer.arrives(chain(97, 7, 1), chain(97, 7, 1))
+      h.offer.arrives(chain(97, "end"), chain(97, "end"))
+      h.offer.arrives(chain(97, 7, 1), chain(97, 7, 1))
     end)
 
     for _, levels in ipairs { 101, 102, 1000, 100000 } do
@@ -53,7 +53,7 @@ describe("a hostile table", function()
         for _, key in ipairs { "k", 1 } do
           local step = key == 1 and "[1]" or ".k"
           local value = chain(levels, "end", key)
-          offer.everywhere(value, function()
+          h.offer.everywhere(value, function()
             error "accepted"
           end, function(message, path)
             assert.equal(path .. step, message:sub(1, #path + #step))
@@ -66,8 +66,8 @@ describe("a hostile table", function()
     it("is accepted or refused at the same level in each kind of nesting",
       function()
         local function most(make)
-          local client, levels = offer.client(), 0
-          while offer.to(client, function()
+          local client, levels = h.offer.client(), 0
+          while h.offer.to(client, function()
             return client.events.capture {
               name = "x", data = make(levels + 1),
             }
@@ -110,7 +110,7 @@ describe("a hostile table", function()
       marked[3] = marked
       local values = { direct, list, pair[1], pair, fan, mixed, marked }
       for _, value in ipairs(values) do
-        offer.everywhere(value, function()
+        h.offer.everywhere(value, function()
           error "accepted"
         end, function(message)
           assert.is_true(is_too_much(message), message:sub(1, 200))
@@ -121,26 +121,26 @@ describe("a hostile table", function()
     it("may do so in its metatable, which is not sent", function()
       local value = { a = 1 }
       setmetatable(value, { __index = value, value = value })
-      offer.arrives(value, { a = 1 })
+      h.offer.arrives(value, { a = 1 })
     end)
 
     it("cannot be its own key", function()
       local value = {}
       value[value] = 1
-      offer.is_refused(value, "", ": a table cannot be a key")
+      h.offer.is_refused(value, "", ": a table cannot be a key")
     end)
   end)
 
   describe("with metamethods", function()
     it("is sent as it is when they raise", function()
       local value = setmetatable({ a = 1, b = { 1, 2 } }, all(raise))
-      offer.arrives(value, { a = 1, b = { 1, 2 } })
+      h.offer.arrives(value, { a = 1, b = { 1, 2 } })
     end)
 
     it("is sent as it is when they yield, within a coroutine", function()
       local value = setmetatable({ a = 1 }, all(coroutine.yield))
       local run = coroutine.wrap(function()
-        offer.arrives(value, { a = 1 })
+        h.offer.arrives(value, { a = 1 })
         return "finished"
       end)
       assert.equal("finished", run())
@@ -149,7 +149,7 @@ describe("a hostile table", function()
     it("is sent as it is when it is the event, or its options", function()
       local event = setmetatable({ name = "x" }, all(raise))
       local options = setmetatable({ max_retries = 1 }, all(raise))
-      local request = offer.to(offer.client(), function(client)
+      local request = h.offer.to(h.offer.client(), function(client)
         return client.events.capture(event, options)
       end)
       assert.equal("x", request.body.name)
@@ -165,7 +165,7 @@ describe("a hostile table", function()
         calls = calls + 1
       end
       local value = setmetatable({ a = 1 }, { __gc = count, __close = count })
-      offer.arrives(value, { a = 1 })
+      h.offer.arrives(value, { a = 1 })
       collectgarbage()
       assert.equal(0, calls)
       assert.equal(1, value.a)
@@ -175,7 +175,7 @@ describe("a hostile table", function()
   describe("that changes while it is read", function()
     it("may lose the entries of its weak tables", function()
       for _, mode in ipairs { "k", "v", "kv" } do
-        local client = offer.client {
+        local client = h.offer.client {
           before_send = function(event)
             collectgarbage()
             return event
@@ -187,7 +187,7 @@ describe("a hostile table", function()
             weak[i] = { i }
           end
           weak.kept = "kept"
-          local request = offer.to(client, function()
+          local request = h.offer.to(client, function()
             return client.events.capture { name = "x", data = { w = weak } }
           end)
           assert.equal("kept", request.body.data.w.kept)
@@ -198,7 +198,7 @@ describe("a hostile table", function()
     it("may be changed by before_send, and by what it keeps of it",
       function()
         local kept = {}
-        local client = offer.client {
+        local client = h.offer.client {
           before_send = function(event)
             for i = 1, 100 do
               kept[#kept + 1] = event
@@ -214,7 +214,7 @@ describe("a hostile table", function()
           end,
         }
         local given = { name = "x", data = { a = 1 } }
-        local request = offer.to(client, function()
+        local request = h.offer.to(client, function()
           return client.events.capture(given)
         end)
         assert.same({ n = { 1, 2 } }, request.body.data)
@@ -222,7 +222,7 @@ describe("a hostile table", function()
       end)
 
     it("is refused when before_send has made it deep or a cycle", function()
-      local client = offer.client {
+      local client = h.offer.client {
         before_send = function(event)
           if event.name == "cycle" then
             event.data = event
@@ -233,7 +233,7 @@ describe("a hostile table", function()
         end,
       }
       for _, name in ipairs { "cycle", "deep" } do
-        local request, message = offer.to(client, function()
+        local request, message = h.offer.to(client, function()
           return client.events.capture { name = name }
         end)
         assert.is_nil(request)
@@ -244,15 +244,15 @@ describe("a hostile table", function()
 
   describe("that is sparse", function()
     it("is an object, with each key by its digits", function()
-      offer.arrives({ [1] = "a", [2 ^ 53] = "b" },
+      h.offer.arrives({ [1] = "a", [2 ^ 53] = "b" },
         { ["1"] = "a", ["9007199254740992"] = "b" })
-      offer.arrives({ [-1] = "a", [0] = "b", [0.5] = "c" },
+      h.offer.arrives({ [-1] = "a", [0] = "b", [0.5] = "c" },
         { ["-1"] = "a", ["0"] = "b", ["0.5"] = "c" })
     end)
 
     it("is refused at once when it is marked as an array", function()
       local value = seerstack.array { [2 ^ 53] = "b" }
-      offer.everywhere(value, function()
+      h.offer.everywhere(value, function()
         error "accepted"
       end, function(message)
         assert.equal(LARGE, message)
@@ -275,16 +275,16 @@ describe("a hostile table", function()
         for i = 1, COUNT do
           make(value, i)
         end
-        local place = offer.places[1]
+        local place = h.offer.places[1]
         local function give(client)
           return place.give(client, value)
         end
-        local request, message = offer.to(offer.client {
+        local request, message = h.offer.to(h.offer.client {
           max_event_bytes = COUNT,
         }, give)
         assert.is_nil(request)
         assert.matches("^event too large: more than %d+ bytes", message)
-        request = assert(offer.to(offer.client {
+        request = assert(h.offer.to(h.offer.client {
           max_event_bytes = 2 ^ 26,
         }, give))
         local count = 0
@@ -305,29 +305,29 @@ describe("a hostile table", function()
 
     for what, key in pairs(REFUSED) do
       it("is refused for " .. what, function()
-        offer.is_refused({ [key] = 1 }, "", ": " .. what .. " cannot be a key")
-        offer.is_refused({ 1, 2, { a = 1, [key] = 1 } }, "[3]",
-          ": " .. what .. " cannot be a key")
+        local problem = ": " .. what .. " cannot be a key"
+        h.offer.is_refused({ [key] = 1 }, "", problem)
+        h.offer.is_refused({ 1, 2, { a = 1, [key] = 1 } }, "[3]", problem)
       end)
     end
 
     it("is refused for NULL, and for LuaJIT's numbers", function()
-      offer.is_refused({ [seerstack.null] = 1 }, "", ": a userdata cannot")
+      h.offer.is_refused({ [seerstack.null] = 1 }, "", ": a userdata cannot")
       local ffi = jit and require "ffi"
       if ffi then
-        offer.is_refused({ [ffi.new("int64_t", 1)] = 1 }, "", ": a cdata")
-        offer.is_refused({ [ffi.new "char[4]"] = 1 }, "", ": a cdata")
+        h.offer.is_refused({ [ffi.new("int64_t", 1)] = 1 }, "", ": a cdata")
+        h.offer.is_refused({ [ffi.new "char[4]"] = 1 }, "", ": a cdata")
       end
     end)
 
     it("is refused for infinity", function()
-      offer.is_refused({ [1 / 0] = 1 }, "", ": inf cannot be a key")
-      offer.is_refused({ [-1 / 0] = 1 }, "", ": -inf cannot be a key")
+      h.offer.is_refused({ [1 / 0] = 1 }, "", ": inf cannot be a key")
+      h.offer.is_refused({ [-1 / 0] = 1 }, "", ": -inf cannot be a key")
     end)
 
     it("is refused when a number and a string collide", function()
       for _, number in ipairs { 1, -7, 0.5, 2 ^ 53, 1e100, 1e-7 } do
-        local request = offer.to(offer.client(), function(client)
+        local request = h.offer.to(h.offer.client(), function(client)
           return client:post("/p", { n = { [number] = 1, z = 0 } })
         end)
         -- As it is written, whatever the spelling.
@@ -336,7 +336,7 @@ describe("a hostile table", function()
           { [number] = 1, [text] = 2 },
           { a = 1, [text] = 2, [number] = 1 },
         } do
-          offer.is_refused({ n = value }, ".n", ": the keys " .. text
+          h.offer.is_refused({ n = value }, ".n", ": the keys " .. text
             .. ' and "' .. text .. '" collide')
         end
       end
@@ -344,7 +344,7 @@ describe("a hostile table", function()
 
     it("keeps names with any bytes", function()
       local value = { [""] = 1, ["\0"] = 2, ["a\r\n\"\\\0b"] = 3, ["."] = 4 }
-      offer.arrives(value, value)
+      h.offer.arrives(value, value)
     end)
   end)
 end)

@@ -1,31 +1,19 @@
+local h = require "spec.helper"
 local socket = require "socket"
-local host = require "spec.support.host"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 for _, mpm in ipairs { "event", "prefork" } do
 describe("Apache, " .. mpm, function()
-  local api
-
-  before_each(function()
-    api = standin.start { key = host.key() }
-  end)
-
-  after_each(function()
-    host.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port. Options: scope of the Lua states; more lines
   -- of configuration. It has answered one request, which gives an event.
   local function run(options)
     options = options or {}
-    local directory, port = host.directory("apache"), host.free_ports(1)[1]
-    local script = host.copy("apache/analytics.lua", directory, {
+    local directory, port = h.host.directory("apache"), h.host.free_ports(1)[1]
+    local script = h.host.copy("apache/analytics.lua", directory, {
       ["rate_limit = 100"] = "rate_limit = false",
     })
-    local configuration = host.copy("apache/apache2.conf", directory, {
+    local configuration = h.host.copy("apache/apache2.conf", directory, {
       ["mpm_event"] = "mpm_" .. mpm,
       ["127.0.0.1:8080"] = "127.0.0.1:" .. port,
       ["ServerRoot /etc/apache2"] = "ServerRoot " .. directory,
@@ -33,16 +21,16 @@ describe("Apache, " .. mpm, function()
       ["/var/log/apache2"] = directory,
       ["/var/www/html"] = directory .. "/html",
       ["# LuaPackageCPath /opt/lua/?.so"] =
-        "LuaPackageCPath " .. host.cpath(directory, "5.3"),
+        "LuaPackageCPath " .. h.host.cpath(directory, "5.3"),
       ["LuaScope thread"] = "LuaScope " .. (options.scope or "thread"),
       ["/etc/apache2/analytics.lua"] = script,
     })
-    shell.write(configuration, shell.read(configuration)
+    h.shell.write(configuration, h.shell.read(configuration)
       .. "CustomLog access.log %s\n" .. (options.more or ""))
-    assert.equal(0, shell.run("mkdir " .. directory .. "/html"))
-    shell.write(directory .. "/html/index.html", "Hello\n")
+    assert.equal(0, h.shell.run("mkdir " .. directory .. "/html"))
+    h.shell.write(directory .. "/html/index.html", "Hello\n")
     local command = "apache2 -f " .. configuration
-    local started = host.start {
+    local started = h.host.start {
       command = command .. " -D FOREGROUND",
       env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
     }
@@ -51,27 +39,27 @@ describe("Apache, " .. mpm, function()
     started.url = "http://127.0.0.1:" .. port .. "/index.html"
     started.log = directory .. "/error.log"
     started.access_log = directory .. "/access.log"
-    host.ready(started, started.url)
+    h.host.ready(started, started.url)
     return started
   end
 
   -- A child of prefork serves one connection at a time, and there are five.
   local function load(url, requests)
-    return (host.load(url, requests, 4))
+    return (h.host.load(url, requests, 4))
   end
 
   -- A request has its answer before it is logged. A graceful stop lets it go
   -- on, the other kind ends it, and what was not captured cannot arrive.
   local function wait_for_log(started, requests)
-    wait.until_(function()
-      local log = shell.read(started.access_log)
+    h.wait(function()
+      local log = h.shell.read(started.access_log)
       return select(2, log:gsub("\n", "")) == requests
     end, 20)
   end
 
   -- As apachectl does: "graceful-stop", "stop" or "graceful".
   local function control(started, verb)
-    assert.equal(0, shell.run(started.command .. " -k " .. verb))
+    assert.equal(0, h.shell.run(started.command .. " -k " .. verb))
   end
 
   -- The parent ends after its children.
@@ -79,15 +67,15 @@ describe("Apache, " .. mpm, function()
     control(started, verb)
     local result = started:wait(30)
     assert.equal(0, result.status)
-    assert.same({}, host.processes(started))
-    return shell.read(started.log) .. result.stderr
+    assert.same({}, h.host.processes(started))
+    return h.shell.read(started.log) .. result.stderr
   end
 
   -- Nothing went wrong, and all that was answered has arrived.
   local function check(log, expected)
     assert.is_nil(log:find("seerstack", 1, true))
     assert.is_nil(log:find("sending a SIGKILL", 1, true))
-    assert.same(expected, host.arrived(api))
+    assert.same(expected, h.host.arrived(api))
   end
 
   it("delivers an event for each request at graceful-stop", function()
@@ -108,7 +96,7 @@ describe("Apache, " .. mpm, function()
   it("delivers all that was logged at stop, also slowly", function()
     local started = run()
     assert.equal(300, load(started.url, 300))
-    wait.until_(function() return api:count() == 301 end, 20)
+    h.wait(function() return api:count() == 301 end, 20)
     api:config { delay = 1 }
     assert.equal(40, load(started.url, 40))
     wait_for_log(started, 341)
@@ -126,7 +114,7 @@ describe("Apache, " .. mpm, function()
     for _ = 1, 10 do -- curl uses its connections again
       assert.equal(20, load(started.url, 20))
     end
-    wait.until_(function() return api:count() == 201 end, 20)
+    h.wait(function() return api:count() == 201 end, 20)
     check(stop(started, "graceful-stop"), { ["/index.html"] = 201 })
   end)
 
@@ -135,8 +123,8 @@ describe("Apache, " .. mpm, function()
     for i = 1, 5 do
       assert.equal(100, load(started.url, 100))
       control(started, "graceful")
-      wait.until_(function()
-        local log = shell.read(started.log)
+      h.wait(function()
+        local log = h.shell.read(started.log)
         return select(2, log:gsub("resuming normal operations", "")) == i + 1
       end, 20)
     end
@@ -157,7 +145,7 @@ describe("Apache, " .. mpm, function()
   -- Apache kills children that have not ended 9 seconds after `stop`.
   it("tells what it could not deliver before it would be killed", function()
     local started = run()
-    wait.until_(function() return api:count() == 1 end)
+    h.wait(function() return api:count() == 1 end)
     api:config { delay = 60 }
     assert.equal(30, load(started.url, 30))
     wait_for_log(started, 31)

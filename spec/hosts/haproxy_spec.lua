@@ -1,39 +1,28 @@
+local h = require "spec.helper"
 local socket = require "socket"
-local host = require "spec.support.host"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 describe("HAProxy", function()
-  local api
-
-  before_each(function()
-    api = standin.start { key = host.key() }
-  end)
-
-  after_each(function()
-    host.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port. Options: load, the word that loads Lua; lua,
   -- changes of the Lua file, and more, what is appended to it; ca_file;
   -- base_url; arguments, of HAProxy.
   local function start(options)
     options = options or {}
-    local directory, port = host.directory("haproxy"), host.free_ports(1)[1]
-    local script = host.copy("haproxy/analytics.lua", directory, options.lua)
-    shell.write(script, host.replace(shell.read(script), {
+    local directory = h.host.directory "haproxy"
+    local port = h.host.free_ports(1)[1]
+    local script = h.host.copy("haproxy/analytics.lua", directory, options.lua)
+    h.shell.write(script, h.host.replace(h.shell.read(script), {
       ["/etc/ssl/certs/ca-certificates.crt"] = options.ca_file or api.ca_file,
     }) .. (options.more or ""))
-    local configuration = host.copy("haproxy/haproxy.cfg", directory, {
+    local configuration = h.host.copy("haproxy/haproxy.cfg", directory, {
       ["# lua-prepend-path /opt/lua/?.so cpath"] =
-        "lua-prepend-path " .. host.cpath(directory, "5.3") .. " cpath",
+        "lua-prepend-path " .. h.host.cpath(directory, "5.3") .. " cpath",
       ["lua-load /etc/haproxy/analytics.lua"] =
         (options.load or "lua-load") .. " " .. script,
       ["127.0.0.1:8080"] = "127.0.0.1:" .. port,
     })
-    local started = host.start {
+    local started = h.host.start {
       command = ("haproxy %s -f %s")
         :format(options.arguments or "-db", configuration),
       env = {
@@ -48,13 +37,13 @@ describe("HAProxy", function()
   -- The same, once it has answered a request, which gives an event.
   local function run(options)
     local started = start(options)
-    host.ready(started, started.url)
+    h.host.ready(started, started.url)
     return started
   end
 
   -- What a process is allowed, and who it is.
   local function status(pid, field)
-    return shell.read("/proc/" .. pid .. "/status")
+    return h.shell.read("/proc/" .. pid .. "/status")
       :match("\n" .. field .. ":%s+(%S+)")
   end
 
@@ -67,7 +56,7 @@ describe("HAProxy", function()
   -- then it may miss.
   local function insist(started, signal, predicate)
     local again = 0
-    wait.until_(function()
+    h.wait(function()
       local done = predicate()
       if not done and socket.gettime() >= again then
         started:kill(signal)
@@ -80,10 +69,10 @@ describe("HAProxy", function()
   for _, load in ipairs { "lua-load", "lua-load-per-thread" } do
     it("delivers all at SIGUSR1 with " .. load, function()
       local started = run { load = load }
-      assert.equal(300, (host.load(started.url, 300)))
+      assert.equal(300, (h.host.load(started.url, 300)))
       local result = stop(started, "USR1")
       assert.equal(0, result.status)
-      assert.same({ ["/"] = 301 }, host.arrived(api))
+      assert.same({ ["/"] = 301 }, h.host.arrived(api))
       assert.is_nil(result.stderr:find("seerstack", 1, true))
     end)
   end
@@ -94,8 +83,8 @@ describe("HAProxy", function()
       lua = { ["path ="] = "thread = core.thread, path =" },
     }
     local requests = 1
-    wait.until_(function()
-      requests = requests + host.load(started.url, 50, 16)
+    h.wait(function()
+      requests = requests + h.host.load(started.url, 50, 16)
       local seen = {}
       for _, event in ipairs(api:events()) do
         seen[event.body:match('"thread":(%d+)')] = true
@@ -103,33 +92,33 @@ describe("HAProxy", function()
       return seen["1"] and seen["2"]
     end, 20)
     assert.equal(0, stop(started, "USR1").status)
-    assert.same({ ["/"] = requests }, host.arrived(api))
+    assert.same({ ["/"] = requests }, h.host.arrived(api))
   end)
 
   it("delivers as a user who may start no thread, before any stop",
     function()
       local started = run()
       local pid = started:pid()
-      local limits = shell.read("/proc/" .. pid .. "/limits")
+      local limits = h.shell.read("/proc/" .. pid .. "/limits")
       assert.equal("0", limits:match("Max processes%s+(%d+)"))
-      assert.equal(shell.output("id -u haproxy"), status(pid, "Uid"))
-      assert.equal(300, (host.load(started.url, 300)))
-      wait.until_(function() return api:count() == 301 end, 20)
+      assert.equal(h.shell.output("id -u haproxy"), status(pid, "Uid"))
+      assert.equal(300, (h.host.load(started.url, 300)))
+      h.wait(function() return api:count() == 301 end, 20)
       assert.equal("2", status(pid, "Threads"))
       assert.equal(0, stop(started, "USR1").status)
-      assert.same({ ["/"] = 301 }, host.arrived(api))
+      assert.same({ ["/"] = 301 }, h.host.arrived(api))
     end)
 
   it("delivers over TLS from a chroot, with ca_blob", function()
     local started = run { base_url = api.tls_url }
     assert.equal("/var/lib/haproxy",
-      shell.output("readlink /proc/" .. started:pid() .. "/root"))
-    assert.equal(200, (host.load(started.url, 200)))
-    wait.until_(function() return api:count() == 201 end, 20)
-    assert.equal(200, (host.load(started.url, 200)))
+      h.shell.output("readlink /proc/" .. started:pid() .. "/root"))
+    assert.equal(200, (h.host.load(started.url, 200)))
+    h.wait(function() return api:count() == 201 end, 20)
+    assert.equal(200, (h.host.load(started.url, 200)))
     local result = stop(started, "USR1")
     assert.equal(0, result.status)
-    assert.same({ ["/"] = 401 }, host.arrived(api))
+    assert.same({ ["/"] = 401 }, h.host.arrived(api))
     assert.equal("", (result.stderr:gsub("%[WARNING%][^\n]*stopped[^\n]*\n",
       "")))
   end)
@@ -139,8 +128,8 @@ describe("HAProxy", function()
       base_url = api.tls_url,
       ca_file = "/etc/ssl/certs/ca-certificates.crt",
     }
-    assert.equal(20, (host.load(started.url, 20)))
-    wait.until_(function()
+    assert.equal(20, (h.host.load(started.url, 20)))
+    h.wait(function()
       return started:stderr():find("seerstack: warn: ", 1, true)
     end, 20)
     local result = stop(started, "USR1")
@@ -157,11 +146,11 @@ describe("HAProxy", function()
       lua = { ["max_in_flight = 2"] = "max_in_flight = 20" },
     }
     api:config { delay = 2 }
-    local count, slowest = host.load(started.url, 40)
+    local count, slowest = h.host.load(started.url, 40)
     assert.equal(40, count)
     assert.is_true(slowest < 1)
     assert.equal(0, stop(started, "USR1").status)
-    assert.same({ ["/"] = 41 }, host.arrived(api))
+    assert.same({ ["/"] = 41 }, h.host.arrived(api))
   end)
 
   -- Each request is answered after its own event was, which HAProxy's two
@@ -186,20 +175,20 @@ describe("HAProxy", function()
         ]],
       }
       api:config { delay = 1 }
-      local count, slowest = host.load(started.url, 16, 16)
+      local count, slowest = h.host.load(started.url, 16, 16)
       assert.equal(16, count)
       assert.is_true(slowest < 8)
-      assert.same({ ["/"] = 17 }, host.arrived(api))
+      assert.same({ ["/"] = 17 }, h.host.arrived(api))
       assert.equal(0, stop(started, "USR1").status)
     end)
 
   -- No guarantee, but what the manual says.
   it("is killed by SIGTERM, with what it holds", function()
     local started = run()
-    assert.equal(100, (host.load(started.url, 100)))
-    wait.until_(function() return api:count() == 101 end, 20)
+    assert.equal(100, (h.host.load(started.url, 100)))
+    h.wait(function() return api:count() == 101 end, 20)
     api:config { delay = 60 }
-    assert.equal(100, (host.load(started.url, 100)))
+    assert.equal(100, (h.host.load(started.url, 100)))
     assert.equal(15, stop(started, "TERM").signal)
     assert.is_true(api:count() <= 101 + 2)
   end)
@@ -212,25 +201,25 @@ describe("HAProxy", function()
     end
     for _ = 1, 5 do
       local before = worker()
-      assert.equal(100, (host.load(started.url, 100)))
+      assert.equal(100, (h.host.load(started.url, 100)))
       insist(started, "USR2", function() return worker() ~= before end)
-      wait.until_(function() return not shell.alive(before) end, 20)
+      h.wait(function() return not h.shell.alive(before) end, 20)
     end
-    assert.equal(100, (host.load(started.url, 100)))
+    assert.equal(100, (h.host.load(started.url, 100)))
     insist(started, "USR1", function() return started:done() end)
     assert.equal(0, started:wait().status)
-    assert.same({ ["/"] = 601 }, host.arrived(api))
+    assert.same({ ["/"] = 601 }, h.host.arrived(api))
   end)
 
   it("delivers as a daemon", function()
     local started = start { arguments = "-D" }
     assert.equal(0, started:wait(20).status)
-    wait.until_(function() return host.get(started.url) == 200 end, 20)
-    local pids = host.processes(started)
+    h.wait(function() return h.host.get(started.url) == 200 end, 20)
+    local pids = h.host.processes(started)
     assert.equal(1, #pids)
-    assert.equal(300, (host.load(started.url, 300)))
-    assert.equal(0, shell.run("kill -USR1 " .. pids[1]))
-    wait.until_(function() return not shell.alive(pids[1]) end, 20)
-    assert.same({ ["/"] = 301 }, host.arrived(api))
+    assert.equal(300, (h.host.load(started.url, 300)))
+    assert.equal(0, h.shell.run("kill -USR1 " .. pids[1]))
+    h.wait(function() return not h.shell.alive(pids[1]) end, 20)
+    assert.same({ ["/"] = 301 }, h.host.arrived(api))
   end)
 end)

@@ -1,11 +1,5 @@
 local cjson = require "cjson"
-local fixture = require "spec.support.fixture"
-local host = require "spec.support.host"
-local merged = require "spec.support.merged"
-local process = require "spec.support.process"
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 
 -- The interpreters of the system, and the build of the module for each.
 local BUILDS = {
@@ -36,7 +30,7 @@ local PREAMBLE = [[
   end
 ]]
 
-local server = fixture.standin()
+local server = h.standin()
 local started
 
 before_each(function()
@@ -47,7 +41,7 @@ after_each(function()
   for _, child in pairs(started) do
     child:finish()
   end
-  host.clean_up()
+  h.host.clean_up()
 end)
 
 -- Starts a program in every interpreter, each with a thread and without:
@@ -55,15 +49,15 @@ end)
 local function start_all(code, env)
   for interpreter, build in pairs(BUILDS) do
     for _, thread in ipairs { "", " without a thread" } do
-      local all = merged({
-        LUA_CPATH = ("%s/build/%s/?.so;;"):format(host.root, build),
+      local all = h.merge({
+        LUA_CPATH = ("%s/build/%s/?.so;;"):format(h.host.root, build),
         LUA_PATH = ";;",
         SEERSTACK_BASE_URL = server.url,
         SEERSTACK_API_KEY = server.key,
         WHO = interpreter .. thread,
         THREAD = thread ~= "" and "no" or "yes",
       }, env)
-      started[interpreter .. thread] = script.start {
+      started[interpreter .. thread] = h.start {
         code = PREAMBLE .. code, interpreter = interpreter, env = all,
         prefix = "env --default-signal=INT", timeout = 40,
       }
@@ -131,7 +125,7 @@ describe("Ctrl-C", function()
   local silent -- answers when it is told to
 
   before_each(function()
-    silent = servers.new()
+    silent = h.server.new()
   end)
 
   after_each(function()
@@ -309,8 +303,8 @@ describe("a child", function()
     assert_each("0 of some", function(child)
       local own, parents, tcp =
         child:wait().stdout:match("(.-)\n=\n(.-)\n=\n(.*)")
-      local open = #process.tcp_among(parents, tcp)
-      return #process.tcp_among(own, tcp) .. " of "
+      local open = #h.process.tcp_among(parents, tcp)
+      return #h.process.tcp_among(own, tcp) .. " of "
         .. (open > 0 and "some" or "none")
     end)
     assert_delivered(16)
@@ -340,13 +334,13 @@ describe("os.setlocale", function()
   local directory
 
   setup(function()
-    directory = shell.temporary_directory "locale"
-    assert.equal(0, shell.run("localedef -i de_DE -f UTF-8 "
-      .. shell.quote(directory .. "/de_DE.UTF-8")))
+    directory = h.shell.temporary_directory "locale"
+    assert.equal(0, h.shell.run("localedef -i de_DE -f UTF-8 "
+      .. h.shell.quote(directory .. "/de_DE.UTF-8")))
   end)
 
   teardown(function()
-    shell.remove(directory)
+    h.shell.remove(directory)
   end)
 
   -- In a locale that writes 1,5: also for what the program makes of strings.
@@ -402,7 +396,7 @@ describe("os.setlocale", function()
   end)
 
   it("changes nothing in what is read from an answer", function()
-    local fractions = servers.new()
+    local fractions = h.server.new()
     start_all(GERMAN .. [[
       for i, one in ipairs { before, after } do
         local response = assert(one.events.capture(event("n" .. i),

@@ -1,45 +1,34 @@
-local host = require "spec.support.host"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 describe("lighttpd", function()
-  local api
-
-  before_each(function()
-    api = standin.start { key = host.key() }
-  end)
-
-  after_each(function()
-    host.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port, with more lines of configuration. It has
   -- answered one request, which gives an event.
   local function run(more)
-    local directory, port = host.directory("lighttpd"), host.free_ports(1)[1]
-    local script = host.copy("lighttpd/analytics.lua", directory, {
+    local directory = h.host.directory "lighttpd"
+    local port = h.host.free_ports(1)[1]
+    local script = h.host.copy("lighttpd/analytics.lua", directory, {
       ["-- package.cpath = \"/opt/lua/?.so;\""] =
-        ("package.cpath = %q"):format(host.cpath(directory, "5.4") .. ";"),
+        ("package.cpath = %q"):format(h.host.cpath(directory, "5.4") .. ";"),
     })
-    local configuration = host.copy("lighttpd/lighttpd.conf", directory, {
+    local configuration = h.host.copy("lighttpd/lighttpd.conf", directory, {
       ["server.port = 8080"] = "server.port = " .. port,
       ["/var/www/html"] = directory,
       ["/var/log/lighttpd"] = directory .. "/log",
       ["/etc/lighttpd/analytics.lua"] = script,
     })
-    shell.write(configuration, shell.read(configuration) .. (more or ""))
-    shell.write(directory .. "/index.html", "Hello\n")
-    assert.equal(0, shell.run("install -d -o www-data " .. directory
+    h.shell.write(configuration, h.shell.read(configuration) .. (more or ""))
+    h.shell.write(directory .. "/index.html", "Hello\n")
+    assert.equal(0, h.shell.run("install -d -o www-data " .. directory
       .. "/log"))
-    local started = host.start {
+    local started = h.host.start {
       command = "lighttpd -D -f " .. configuration,
       env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
     }
     started.url = "http://127.0.0.1:" .. port .. "/index.html"
     started.log = directory .. "/log/error.log"
-    host.ready(started, started.url)
+    h.host.ready(started, started.url)
     return started
   end
 
@@ -48,23 +37,23 @@ describe("lighttpd", function()
   local function stop(started, signal)
     started:kill(signal)
     local result = started:wait(30)
-    wait.until_(function() return #host.processes(started) == 0 end, 30)
+    h.wait(function() return #h.host.processes(started) == 0 end, 30)
     return result
   end
 
   -- Nothing went wrong, and all that was answered has arrived.
   local function check(started, result, expected)
     assert.is_true(result.status <= 1)
-    assert.is_nil((result.stderr .. shell.read(started.log))
+    assert.is_nil((result.stderr .. h.shell.read(started.log))
       :find("seerstack", 1, true))
-    assert.same(expected, host.arrived(api))
+    assert.same(expected, h.host.arrived(api))
   end
 
   for _, signal in ipairs { "INT", "TERM" } do
     it("delivers an event for each answer at SIG" .. signal, function()
       local started = run()
-      assert.equal(300, (host.load(started.url, 300)))
-      assert.equal(0, (host.load(started.url .. ".none", 20)))
+      assert.equal(300, (h.host.load(started.url, 300)))
+      assert.equal(0, (h.host.load(started.url .. ".none", 20)))
       check(started, stop(started, signal),
         { ["/index.html"] = 301, ["/index.html.none"] = 20 })
     end)
@@ -72,25 +61,25 @@ describe("lighttpd", function()
     it("delivers all at SIG" .. signal .. " when the API is slow", function()
       local started = run()
       api:config { delay = 1.8 }
-      assert.equal(40, (host.load(started.url, 40)))
+      assert.equal(40, (h.host.load(started.url, 40)))
       check(started, stop(started, signal), { ["/index.html"] = 41 })
     end)
 
     it("delivers all of its workers at SIG" .. signal, function()
       local started = run("server.max-worker = 2\n")
-      assert.equal(300, (host.load(started.url, 300)))
-      assert.equal(3, #host.processes(started))
+      assert.equal(300, (h.host.load(started.url, 300)))
+      assert.equal(3, #h.host.processes(started))
       check(started, stop(started, signal), { ["/index.html"] = 301 })
     end)
   end
 
   it("sends while it runs, as an unprivileged user", function()
     local started = run()
-    local status = shell.read("/proc/" .. started:pid() .. "/status")
-    assert.equal(shell.output("id -u www-data"),
+    local status = h.shell.read("/proc/" .. started:pid() .. "/status")
+    assert.equal(h.shell.output("id -u www-data"),
       status:match("\nUid:%s+%d+%s+(%d+)"))
-    assert.equal(300, (host.load(started.url, 300)))
-    wait.until_(function() return api:count() == 301 end, 20)
+    assert.equal(300, (h.host.load(started.url, 300)))
+    h.wait(function() return api:count() == 301 end, 20)
     check(started, stop(started, "INT"), { ["/index.html"] = 301 })
   end)
 
@@ -98,15 +87,15 @@ describe("lighttpd", function()
     local started = run()
     local requests = 1
     for i = 1, 5 do
-      requests = requests + host.load(started.url, 100)
+      requests = requests + h.host.load(started.url, 100)
       started:kill("USR1")
-      wait.until_(function()
-        local _, begun = shell.read(started.log):gsub("server started", "")
+      h.wait(function()
+        local _, begun = h.shell.read(started.log):gsub("server started", "")
         return begun == i + 1
       end, 20)
     end
     assert.equal(501, requests)
-    assert.equal(100, (host.load(started.url, 100)))
+    assert.equal(100, (h.host.load(started.url, 100)))
     check(started, stop(started, "INT"), { ["/index.html"] = 601 })
   end)
 end)

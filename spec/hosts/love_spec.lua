@@ -1,11 +1,6 @@
 local cjson = require "cjson"
-local host = require "spec.support.host"
-local merged = require "spec.support.merged"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
 local socket = require "socket"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
 
 -- Appended to the example's main.lua: runs code of the spec in a frame.
 -- `frame` counts from 1, over restarts too.
@@ -65,12 +60,12 @@ end
 local server, screen, display
 
 setup(function()
-  server = standin.start { keepalive_timeout = 600 }
-  screen = script.start {
+  server = h.start_standin { keepalive_timeout = 600 }
+  screen = h.start {
     interpreter = "bash", timeout = 600,
     code = "exec Xvfb -displayfd 1 -screen 0 800x600x24 -nolisten tcp\n",
   }
-  display = wait.until_(function()
+  display = h.wait(function()
     assert(not screen:done(), screen:stderr())
     return screen:stdout():match("^(%d+)\n")
   end, 20, 0.02, "the X server")
@@ -86,29 +81,29 @@ end)
 -- changes (of analytics.lua), command.
 local function play(code, options)
   options = options or {}
-  local directory = host.directory "love"
-  local changes = merged({
+  local directory = h.host.directory "love"
+  local changes = h.merge({
     ["https://relay.example.com:8443/events"] = options.url or server.url,
     ["the relay's secret"] = server.key,
   }, options.changes)
   local files = directory .. "/game"
-  assert(shell.run(shell.join { "mkdir", files }) == 0)
-  host.copy("love/analytics.lua", files, changes)
-  host.copy("love/conf.lua", files,
+  assert(h.shell.run(h.shell.join { "mkdir", files }) == 0)
+  h.host.copy("love/analytics.lua", files, changes)
+  h.host.copy("love/conf.lua", files,
     { ["t.window.vsync = 1"] = "t.window.vsync = 0" })
-  local main = host.copy("love/main.lua", files)
-  shell.write(main, shell.read(main)
-    .. host.replace(HARNESS, { ["--[[code]]"] = code })
+  local main = h.host.copy("love/main.lua", files)
+  h.shell.write(main, h.shell.read(main)
+    .. h.host.replace(HARNESS, { ["--[[code]]"] = code })
       :gsub("%f[%u]URL%f[%U]", ("%q"):format(server.url))
       :gsub("%f[%u]KEY%f[%U]", ("%q"):format(server.key)))
-  assert(shell.run(shell.join { "cp",
-    host.root .. "/build/luajit/seerstack.so", files }) == 0)
-  local env = merged({
+  assert(h.shell.run(h.shell.join { "cp",
+    h.host.root .. "/build/luajit/seerstack.so", files }) == 0)
+  local env = h.merge({
     DISPLAY = ":" .. display, SPEC_DIRECTORY = directory,
     XDG_DATA_HOME = directory, XDG_RUNTIME_DIR = directory, HOME = directory,
     ALSOFT_DRIVERS = "null", LUA_PATH = false, LUA_CPATH = false,
   }, options.env)
-  local game = host.start {
+  local game = h.host.start {
     command = options.command or "love game", directory = directory,
     env = env, timeout = 120,
   }
@@ -118,7 +113,7 @@ end
 
 -- What a game has saved in its directory.
 local function saved(game, name)
-  return shell.read(game.home .. "/" .. name)
+  return h.shell.read(game.home .. "/" .. name)
 end
 
 local UNLIMITED = {
@@ -177,7 +172,7 @@ describe("a game of 10,000 frames that captures an event in each", function()
       games[name].captures = saved(game, "captures")
     end
     events = server:events()
-    host.clean_up()
+    h.host.clean_up()
   end)
 
   local function check(name, status)
@@ -224,7 +219,7 @@ describe("a game", function()
     server:reset()
   end)
 
-  after_each(host.clean_up)
+  after_each(h.host.clean_up)
 
   -- `name` was captured `count` times and arrived as often.
   local function assert_received(count, name)
@@ -232,7 +227,7 @@ describe("a game", function()
   end
 
   local function line_of(game, line)
-    wait.until_(function()
+    h.wait(function()
       assert(not game:done(), game:stderr())
       return game:stdout():find(line, 1, true)
     end, 30, 0.02, line)

@@ -1,41 +1,36 @@
 local cjson = require "cjson"
-local fixture = require "spec.support.fixture"
-local host = require "spec.support.host"
-local merged = require "spec.support.merged"
-local process = require "spec.support.process"
-local shell = require "dev.shell"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
-local server = fixture.standin()
+local server = h.standin()
 
-after_each(host.clean_up)
+after_each(h.host.clean_up)
 
 -- Starts Neovim with the example as its plugin, which then runs commands of
 -- its own, one after the other. Options: changes (of the plugin), env.
 local function edit(commands, options)
   options = options or {}
-  local directory = host.directory "neovim"
+  local directory = h.host.directory "neovim"
   local configuration = directory .. "/nvim"
-  assert(shell.run(shell.join { "mkdir", "-p", configuration .. "/plugin",
+  assert(h.shell.run(h.shell.join { "mkdir", "-p", configuration .. "/plugin",
     configuration .. "/lua" }) == 0)
-  host.copy("neovim/plugin/seerstack.lua", configuration .. "/plugin",
+  h.host.copy("neovim/plugin/seerstack.lua", configuration .. "/plugin",
     options.changes)
-  assert(shell.run(shell.join { "cp",
-    host.root .. "/build/luajit/seerstack.so", configuration .. "/lua" }) == 0)
+  assert(h.shell.run(h.shell.join { "cp", h.host.root
+    .. "/build/luajit/seerstack.so", configuration .. "/lua" }) == 0)
   local words = { "nvim", "--headless" }
   for _, command in ipairs(commands) do
     words[#words + 1] = "-c"
     words[#words + 1] = command
   end
-  local env = merged({
+  local env = h.merge({
     HOME = directory, XDG_CONFIG_HOME = directory, XDG_DATA_HOME = directory,
     XDG_STATE_HOME = directory, XDG_CACHE_HOME = directory,
     TMPDIR = directory,
     SEERSTACK_BASE_URL = server.url, SEERSTACK_API_KEY = "sk_test_standin",
     LUA_PATH = false, LUA_CPATH = false, VIMINIT = false,
   }, options.env)
-  local started = host.start {
-    command = shell.join(words), directory = directory, env = env,
+  local started = h.host.start {
+    command = h.shell.join(words), directory = directory, env = env,
   }
   started.home = directory
   return started
@@ -98,9 +93,9 @@ describe("Neovim delivers what :Seerstack has captured", function()
       server:config { delay = 0.01 }
       local editor = edit({ MANY, "call writefile(['yes'], 'captured')" },
         PATIENT)
-      wait.until_(function()
+      h.wait(function()
         assert(not editor:done(), editor:stderr())
-        return shell.read(editor.home .. "/captured")
+        return h.shell.read(editor.home .. "/captured")
       end, 20, 0.01)
       editor:kill(signal)
       local result = editor:wait()
@@ -190,10 +185,10 @@ describe("the plugin", function()
       "qa",
     }, { changes = PATIENT.changes, env = { LOOK = look } })
     assert.equal("", messages_of(editor))
-    local own, parents, tcp = shell.read(editor.home .. "/looked")
+    local own, parents, tcp = h.shell.read(editor.home .. "/looked")
       :match("(.-)\n=\n(.-)\n=\n(.*)")
-    assert.is_true(#process.tcp_among(parents, tcp) > 0)
-    assert.same({}, process.tcp_among(own, tcp))
+    assert.is_true(#h.process.tcp_among(parents, tcp) > 0)
+    assert.same({}, h.process.tcp_among(own, tcp))
     assert_received(16)
   end)
 end)

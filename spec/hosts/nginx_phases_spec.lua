@@ -1,9 +1,6 @@
 -- examples/nginx: events from every phase, and where the key comes from.
 
-local nginx = require "spec.support.nginx"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 -- A handler that captures an event with the phase's name.
 local function captures(name)
@@ -65,25 +62,16 @@ local function names(api)
 end
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-  end)
-
-  after_each(function()
-    nginx.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin(nil, h.nginx.clean_up)
 
   local function start(options)
     options.api = api
     options.files = options.files or { ["analytics.lua"] = {} }
-    return nginx.start(options)
+    return h.nginx.start(options)
   end
 
   local function wait_for(count)
-    wait.until_(function() return api:count() == count end, 20, 0.01,
+    h.wait(function() return api:count() == count end, 20, 0.01,
       count .. " events")
   end
 
@@ -96,7 +84,7 @@ describe("nginx", function()
     }
     assert.equal("a body\n", server:fetch "/phases")
     assert.equal("nothing", server:fetch "/balanced")
-    assert.equal("nothing", shell.output("curl -sk "
+    assert.equal("nothing", h.shell.output("curl -sk "
       .. server.tls_url .. "/nothing"))
     server:stop()
     assert.same({
@@ -148,7 +136,7 @@ describe("nginx", function()
     local server = start {
       changes = { ["root /var/www/html;"] = "root {{directory}};" },
     }
-    shell.write(server.directory .. "/page.html", "a page")
+    h.shell.write(server.directory .. "/page.html", "a page")
     assert.equal("a page", server:fetch "/page.html")
     assert.equal("Welcome!\n", server:fetch "/signup?user=u1")
     assert.equal(404, (server:get "/missing.html"))
@@ -203,7 +191,7 @@ location = /environment {
     api:config { fail_status = 401 }
     local server = start { server = ENVIRONMENT }
     server:fetch "/environment"
-    wait.until_(function()
+    h.wait(function()
       return server:error_log():find("seerstack: warn: refused by ", 1, true)
     end)
     assert.is_nil(server:error_log():find(api.key, 1, true))

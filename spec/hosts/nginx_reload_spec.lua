@@ -1,20 +1,13 @@
 -- examples/nginx under load: when nginx has stopped, what was captured has
 -- arrived, to the last event.
 
-local count = require "spec.support.nginx_count"
-local standin = require "dev.standin"
+local h = require "spec.helper"
+
+local count = h.nginx_count
 
 describe("nginx under load", function()
-  local api, load
-
-  before_each(function()
-    api = standin.start { keep = false }
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin({ keep = false }, count.clean_up)
+  local load
 
   -- A queue that can be delivered in time on a slow machine, too.
   local function start(queue)

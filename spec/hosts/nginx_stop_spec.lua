@@ -1,23 +1,12 @@
 -- examples/nginx when it is not given the time, or not even asked: TERM,
 -- kill -9, and a Lua state per request.
 
-local count = require "spec.support.nginx_count"
-local host = require "spec.support.host"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
+
+local count = h.nginx_count
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin(nil, count.clean_up)
 
   -- How many events the processes have said to be lost.
   local function told(server)
@@ -67,7 +56,7 @@ describe("nginx", function()
   -- Waits until each of these workers has captured 120 events from now on.
   local function wait_for_each(server, pids)
     local begun = count.now(server)
-    wait.until_(function()
+    h.wait(function()
       local counts = count.now(server)
       for _, pid in ipairs(pids) do
         local name = "true:" .. pid
@@ -90,7 +79,7 @@ describe("nginx", function()
     local before = server:workers()
     wait_for_each(server, before)
     local killed = tostring(before[1])
-    assert.equal(0, shell.run("kill -KILL " .. killed))
+    assert.equal(0, h.shell.run("kill -KILL " .. killed))
     local new = server:wait_for_workers(before, 1)[1]
     wait_for_each(server, { before[2], before[3], new })
     server:stop()
@@ -124,7 +113,7 @@ describe("nginx", function()
       },
     }
     local workers = server:workers()
-    assert.equal(2000, host.load(server.url .. "/count", 2000))
+    assert.equal(2000, h.host.load(server.url .. "/count", 2000))
     assert.same(workers, server:workers())
     server:stop()
     assert.equal(2000, api:count())

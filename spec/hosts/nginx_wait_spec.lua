@@ -1,25 +1,15 @@
 -- examples/nginx: a visitor waits for an answer of the API, and others do not
 -- notice. And the SDK's TLS beside nginx's own.
 
-local count = require "spec.support.nginx_count"
-local nginx = require "spec.support.nginx"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
+local h = require "spec.helper"
+
+local count = h.nginx_count
 local socket = require "socket"
-local standin = require "dev.standin"
 
 describe("nginx", function()
-  local api
-
-  before_each(function()
-    -- Connections end often, so that there are always handshakes.
-    api = standin.start { keepalive_requests = 20 }
-  end)
-
-  after_each(function()
-    count.clean_up()
-    api:stop()
-  end)
+  -- Connections end often, so that there are always handshakes.
+  local api = h.own_standin({ keepalive_requests = 20 },
+    count.clean_up)
 
   local ELSEWHERE = [[
 location = /elsewhere { content_by_lua_block { ngx.print "elsewhere" } }
@@ -35,10 +25,10 @@ location = /blocking {
   -- somebody visits another location, a hundred times a second at most. The
   -- slowest answer to that, in seconds, and how many there were.
   local function slowest_elsewhere(server, path, visitors)
-    local waiting = script.start {
+    local waiting = h.start {
       interpreter = "bash",
-      code = shell.join { "curl", "-sfZ", "--parallel-max", tostring(visitors),
-        "--parallel-immediate", "-o", "/dev/null",
+      code = h.shell.join { "curl", "-sfZ", "--parallel-max",
+        tostring(visitors), "--parallel-immediate", "-o", "/dev/null",
         ("%s%s?user=[1-%d]"):format(server.url, path, visitors) },
     }
     local slowest, answers, ended = 0, 0, false
@@ -56,7 +46,7 @@ location = /blocking {
 
   it("serves others within 50 ms while requests wait a second", function()
     api:config { delay = 1 }
-    local server = nginx.start {
+    local server = h.nginx.start {
       api = api, workers = 1, server = ELSEWHERE,
       files = { ["analytics.lua"] = {} },
     }
@@ -97,7 +87,7 @@ location = /tls {
   it("loses nothing when three speak TLS at once", function()
     api:config { keep = false }
     -- Root's directory is closed to workers.
-    local certificate = shell.read(api.ca_file)
+    local certificate = h.shell.read(api.ca_file)
     local server = count.start {
       api = api,
       client = "exit_timeout = 30, ca_blob = [[\n" .. certificate .. "]],",
@@ -113,6 +103,6 @@ location = /tls {
     server:stop()
     assert.equal(count.sum(count.final(server), "true"), api:count())
     assert.equal("", server:problems())
-    assert.equal("", shell.read(api.directory .. "/error.log"))
+    assert.equal("", h.shell.read(api.directory .. "/error.log"))
   end)
 end)

@@ -1,37 +1,22 @@
 -- examples/relay: what games send without the key arrives with it.
 
 local cjson = require "cjson"
-local host = require "spec.support.host"
-local merged = require "spec.support.merged"
-local nginx = require "spec.support.nginx"
-local script = require "spec.support.script"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
-local wait = require "spec.support.wait"
+local h = require "spec.helper"
 
 local EXAMPLE_RATE = "rate_limit = math.floor(1000 / ngx.worker.count()),"
 local SECRET = "a shared secret"
 
 describe("the relay", function()
-  local api
-
-  before_each(function()
-    api = standin.start()
-  end)
-
-  after_each(function()
-    nginx.clean_up()
-    api:stop()
-  end)
+  local api = h.own_standin(nil, h.nginx.clean_up)
 
   -- Options: secret, client (text), changes, workers.
   local function start(options)
     options = options or {}
-    return nginx.start {
+    return h.nginx.start {
       api = api,
       example = "relay",
       workers = options.workers,
-      changes = merged({
+      changes = h.merge({
         ["listen 8080;"] = false,
         ["listen 8443 ssl;"] = "listen 127.0.0.1:{{tls_port}} ssl;",
         ["/etc/nginx/relay.pem"] = api.directory .. "/cert.pem",
@@ -59,11 +44,11 @@ describe("the relay", function()
     local file
     if options.body then
       file = os.tmpname()
-      shell.write(file, options.body)
+      h.shell.write(file, options.body)
       words[#words + 1] = "--data-binary"
       words[#words + 1] = "@" .. file
     end
-    local answer = shell.output(shell.join(words))
+    local answer = h.shell.output(h.shell.join(words))
     if file then
       os.remove(file)
     end
@@ -75,15 +60,15 @@ describe("the relay", function()
 
   -- Runs the game of the example with other options, and more at its end.
   local function game(relay, options)
-    local directory = host.directory "game"
-    local path = host.copy("relay/game.lua", directory, {
+    local directory = h.host.directory "game"
+    local path = h.host.copy("relay/game.lua", directory, {
       ["https://relay.example.com:8443/events"] = relay.tls_url .. "/events",
       ["the relay's secret"] = options.secret or "any text",
       ["exit_timeout = 0.9,"] = "exit_timeout = 30, ca_file = "
         .. ("%q,"):format(api.ca_file) .. (options.client or ""),
     })
-    return script.start {
-      code = shell.read(path) .. (options.code or ""),
+    return h.start {
+      code = h.shell.read(path) .. (options.code or ""),
       env = {
         SEERSTACK_API_KEY = false, SEERSTACK_BASE_URL = false,
         LUA_CPATH = package.cpath,
@@ -193,8 +178,8 @@ describe("the relay", function()
   -- The statuses of so many requests, over a few connections.
   local function burst(relay, count, address)
     local file = os.tmpname()
-    shell.write(file, EVENT)
-    local answers = shell.output(shell.join {
+    h.shell.write(file, EVENT)
+    local answers = h.shell.output(h.shell.join {
       "curl", "-s", "-Z", "--no-progress-meter", "--cacert", api.ca_file,
       "--interface", address, "--data-binary", "@" .. file,
       "-w", "%{http_code}\n", "-o", "/dev/null",
@@ -241,7 +226,7 @@ describe("the relay", function()
           print(client:stats().last_error)
         ]],
       })
-      wait.until_(function() return player:stdout():find "\n" end, 20)
+      h.wait(function() return player:stdout():find "\n" end, 20)
       assert.matches("^503 .*queue full", player:stdout())
       api:config { fail_status = false }
       assert.equal(0, player:wait().status)

@@ -1,9 +1,9 @@
 -- What the SDK would send, as raw text: the bodies of the requests that a
 -- list of events becomes, and the messages about events that it refuses.
 
-local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
+local util = require "spec.support.util"
 
 local bodies = {}
 
@@ -18,7 +18,7 @@ local DEFAULTS = {
 }
 
 local function new(options)
-  return seerstack.new(merged(DEFAULTS, options))
+  return seerstack.new(util.merge(DEFAULTS, options))
 end
 
 -- A function that hands events over to a client; `kind` is "capture", which
@@ -33,7 +33,7 @@ end
 -- Calls f(send), which hands over events, and returns their bodies.
 function bodies.during(f, kind, options)
   local scripted = server.new()
-  local client = new(merged({ base_url = scripted.url }, options))
+  local client = new(util.merge({ base_url = scripted.url }, options))
   local list = {}
   f(sender(client, kind))
   assert(scripted:serve {
@@ -66,7 +66,7 @@ end
 
 -- message, err for an event that is refused; raises when it is accepted.
 function bodies.refused(event, kind, options)
-  local client = new(options)
+  local client = new(util.merge({ log_level = "off" }, options))
   local accepted, message, err = sender(client, kind)(event)
   assert(accepted == nil, "the event was accepted")
   assert(client:stats().accepted == 0)

@@ -2,35 +2,24 @@
 -- send to, and servers that do not answer.
 
 local assert = require "luassert"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
-local standin = require "dev.standin"
+local util = require "spec.support.util"
 
 local clients = {}
 
 local api
 
--- For a file's `setup`; what it returns is the stand-in.
-function clients.start()
-  api = standin.start { key = "sk_test_standin" }
+-- For a file: the stand-in.
+function clients.standin()
+  api = h.standin()
   return api
-end
-
--- For its `before_each`.
-function clients.reset()
-  api:config { delay = false, fail_status = false, fail_count = false }
-  api:reset()
-end
-
--- For its `teardown`.
-function clients.stop()
-  api:stop()
 end
 
 -- The clients of an endpoint share its pacing, so none of these is paced.
 function clients.new(options)
-  return seerstack.new(merged({
+  return seerstack.new(util.merge({
     api_key = "sk_test_standin", base_url = api.url, rate_limit = false,
   }, options))
 end

@@ -3,12 +3,11 @@
 -- requests and the client's counts.
 
 local cjson = require "cjson"
-local merged = require "spec.support.merged"
 local script = require "spec.support.script"
 local seerstack = require "seerstack"
 local server = require "spec.support.server"
-local slow = require "spec.support.slow"
 local socket = require "socket"
+local util = require "spec.support.util"
 
 local exchange = {}
 exchange.__index = exchange
@@ -23,7 +22,7 @@ local DEFAULTS = {
   max_retry_delay = 0.1,
   rate_limit = false,
   exit_timeout = 0,
-  connect_timeout = 10 * slow,
+  connect_timeout = 10 * util.slow,
 }
 
 local keys = 0
@@ -34,10 +33,14 @@ function exchange.key()
   return ("sk_test_%d_%.0f"):format(keys, socket.gettime() * 1e6)
 end
 
--- A client of `url` with short delays and a new key, unless told otherwise.
+-- A client of `url` with short delays and a new key, which tells nothing
+-- unless it has a logger or a log_level; and its key.
 function exchange.client(url, options)
-  local all = merged({ api_key = exchange.key(), base_url = url }, DEFAULTS,
-    options)
+  local all = util.merge({ api_key = exchange.key(), base_url = url },
+    DEFAULTS, options)
+  if not all.logger then
+    all.log_level = all.log_level or "off"
+  end
   return seerstack.new(all), all.api_key
 end
 
@@ -48,14 +51,38 @@ function exchange.open(options)
   return self
 end
 
+-- Closes it and opens it anew.
+function exchange:reopen(options)
+  self:close()
+  for name, value in pairs(exchange.open(options)) do
+    self[name] = value
+  end
+end
+
 -- One more client of the server, with a key of its own unless one is given.
 function exchange:new(options)
   return (exchange.client(self.url, options))
 end
 
+-- The same; from here on it is the exchange's own.
+function exchange:use(options)
+  self.client = self:new(options)
+  return self.client
+end
+
 -- What a handler returns for a request that goes well.
 function exchange.ok()
   return 200, nil, SUCCESS
+end
+
+-- A handler for a request that is never answered.
+function exchange.hold()
+  return "hold"
+end
+
+-- The headers of a redirect.
+function exchange.location(url)
+  return { Location = url }
 end
 
 -- Returns what a list has, as a handler does.
@@ -87,8 +114,15 @@ function exchange:capture_many(count, prefix)
   end
 end
 
-function exchange:identify(user, name)
-  return assert(self.client.users.identify { user_id = user, name = name })
+function exchange:identify(user, name, options)
+  return assert(self.client.users.identify({ user_id = user, name = name },
+    options))
+end
+
+-- The future of an event that is captured, "a.b" by default.
+function exchange:ask(name, options)
+  return assert(self.client.events.capture({ name = name or "a.b" },
+    util.merge({ future = true }, options)))
 end
 
 -- Serves until the condition holds; raises when it does not in time.
@@ -117,6 +151,18 @@ function exchange:settle(handler, seconds)
   return exchange.adds_up(self.client)
 end
 
+-- Serves until a future is done, calling `meanwhile`, if given, all the time,
+-- and returns what the future gives.
+function exchange:get(future, handler, meanwhile)
+  self:serve(handler, function()
+    if meanwhile then
+      meanwhile()
+    end
+    return future:done()
+  end)
+  return future:get(0)
+end
+
 -- Serves for a time in which `condition` must hold throughout.
 function exchange:serve_while(condition, handler, seconds)
   local deadline, broken = socket.gettime() + seconds, false
@@ -130,9 +176,11 @@ function exchange:serve_while(condition, handler, seconds)
   end
 end
 
--- Runs a program with the server's URL and the client's key in its
--- environment, and serves it until it has ended, which must be well.
+-- Runs a program, its text or its options, with the server's URL and the
+-- client's key in its environment, and serves it until it has ended, which
+-- must be well.
 function exchange:child(options, handler)
+  options = type(options) == "table" and options or { code = options }
   local child = script.start {
     code = options.code, timeout = options.timeout,
     env = script.environment(self.url, self.key, options.env),

@@ -25,24 +25,23 @@
 -- descriptor is open that was not before.
 
 local busted = require "busted"
+local children = require "spec.support.fault_children"
 local cjson = require "cjson"
 local exchange = require "spec.support.exchange"
-local children = require "spec.support.fault_children"
-local slow = require "spec.support.slow"
 local faulty = require "spec.support.faulty"
 local luassert = require "luassert"
-local merged = require "spec.support.merged"
 local native = require "seer_spec_native"
 local process = require "spec.support.process"
 local shell = require "dev.shell"
 local socket = require "socket"
+local util = require "spec.support.util"
 
 local faults = {}
 
 local EVENTS = 3     -- of each client, before the fault is seen
 local MORE = 20      -- during it
-local SIDE_BY_SIDE = math.ceil(24 / slow)
-local HANG = 100 * slow -- seconds for a table
+local SIDE_BY_SIDE = math.ceil(24 / util.slow)
+local HANG = 100 * util.slow -- seconds for a table
 
 faults.OK = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
   .. 'Content-Length: 16\r\n\r\n{"success":true}'
@@ -125,10 +124,10 @@ end
 
 -- The options of a line's clients; their times grow where all is slow.
 function faults.options_of(line, more)
-  local all = merged({ log_level = "off", max_in_flight = 4, timeout = 20 },
-    line[5], more)
-  all.timeout = all.timeout * slow
-  all.connect_timeout = (all.connect_timeout or 10) * slow
+  local all = util.merge({ max_in_flight = 4, timeout = 20 }, line[5], more)
+  all.log_level = "off"
+  all.timeout = all.timeout * util.slow
+  all.connect_timeout = (all.connect_timeout or 10) * util.slow
   return all
 end
 

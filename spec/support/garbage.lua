@@ -2,7 +2,7 @@
 -- of its own, whose compiler is off from the beginning: what LuaJIT had begun
 -- to compile before goes on after jit.off, and allocates.
 
-local expect = require "spec.support.expect"
+local h = require "spec.helper"
 local script = require "spec.support.script"
 
 local MEASURE = [[
@@ -29,5 +29,5 @@ print((collectgarbage "count" - before) * 1024)
 -- returns true, under these environment variables.
 return function(code, env)
   local result = script.run { code = MEASURE:format(code), env = env }
-  return tonumber(expect.ended_well(result).stdout)
+  return tonumber(h.ended_well(result).stdout)
 end

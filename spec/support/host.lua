@@ -4,10 +4,10 @@
 local cjson = require "cjson"
 local http = require "socket.http"
 local ltn12 = require "ltn12"
-local merged = require "spec.support.merged"
-local socket = require "socket"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
+local socket = require "socket"
+local util = require "spec.support.util"
 local wait = require "spec.support.wait"
 
 local host = {}
@@ -108,7 +108,7 @@ function host.start(options)
     interpreter = "bash",
     code = "exec setsid " .. options.command .. "\n",
     directory = options.directory,
-    env = merged({
+    env = util.merge({
       SEER_HOST = mark,
       -- These speak of the Lua that runs the specs.
       LUA_PATH = false, LUA_CPATH = false, LUA_INIT = false,

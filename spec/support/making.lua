@@ -1,8 +1,8 @@
 -- Making clients with an option, or not: for the specs of `new`.
 
 local assert = require "luassert"
-local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
+local util = require "spec.support.util"
 
 local making = {}
 
@@ -10,7 +10,7 @@ local making = {}
 making.NOWHERE = "http://127.0.0.1:1"
 
 function making.with(changes)
-  return merged({
+  return util.merge({
     api_key = "sk_test_options", base_url = making.NOWHERE,
   }, changes)
 end

@@ -8,6 +8,7 @@
 #include <lualib.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,15 @@ static int fail(lua_State *L) {
 /* fork() -> the child's id; 0 in the child */
 static int native_fork(lua_State *L) {
   pid_t pid = fork();
+  if (pid < 0)
+    return fail(L);
+  lua_pushinteger(L, pid);
+  return 1;
+}
+
+/* raw_fork(): the same without the handlers of fork */
+static int native_raw_fork(lua_State *L) {
+  pid_t pid = _Fork();
   if (pid < 0)
     return fail(L);
   lua_pushinteger(L, pid);
@@ -106,11 +116,49 @@ static int native_thread(lua_State *L) {
   return 0;
 }
 
-/* heap() -> bytes that malloc has given out and not got back */
-static int native_heap(lua_State *L) {
-  struct mallinfo2 info = mallinfo2();
-  lua_pushnumber(L, (lua_Number)(info.uordblks + info.hblkhd));
-  return 1;
+static int is_asleep(pid_t thread) {
+  char path[64], state = '?';
+  FILE *file;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+  file = fopen(path, "r");
+  if (file == NULL || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+    state = '?';
+  if (file != NULL)
+    fclose(file);
+  return state == 'S';
+}
+
+static volatile pid_t cancelled; /* the thread, once it runs */
+
+static void *run_cancelled(void *code) {
+  cancelled = gettid();
+  return run_thread(code);
+}
+
+/* cancel(code): starts a thread that runs code, which comes to wait for long,
+   and cancels it when it has slept for a while */
+static int native_cancel(lua_State *L) {
+  pthread_t thread;
+  char *code = strdup(luaL_checkstring(L, 1));
+  if (code == NULL || pthread_create(&thread, NULL, run_cancelled, code))
+    return luaL_error(L, "no thread");
+  for (int slept = 0; slept < 50; usleep(2000))
+    slept = cancelled != 0 && is_asleep(cancelled) ? slept + 1 : 0;
+  pthread_cancel(thread);
+  pthread_join(thread, NULL);
+  return 0;
+}
+
+static void end_process(int number) {
+  (void)number;
+  exit(7);
+}
+
+/* exit_in(seconds): by the handler of a signal that comes then */
+static int native_exit_in(lua_State *L) {
+  signal(SIGALRM, end_process);
+  alarm((unsigned)luaL_checkinteger(L, 1));
+  return 0;
 }
 
 /* A function of a library that changes what the system does, which must be
@@ -120,6 +168,61 @@ static void *find(lua_State *L, const char *library, const char *name) {
   if (found == NULL)
     luaL_error(L, "%s is not loaded", library);
   return found;
+}
+
+static pthread_mutex_t host = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_host(void) {
+  pthread_mutex_lock(&host);
+}
+
+static void (*arm_holder)(int);
+static int (*has_holder)(void);
+
+/* A fork's handler: somebody holds the module's lock now, by held_lock.c. */
+static void await_holder(void) {
+  arm_holder(1);
+  while (!has_holder())
+    usleep(1000);
+}
+
+static void unlock_host(void) {
+  pthread_mutex_unlock(&host);
+}
+
+/* host(): from now on a fork takes the host's lock; lock(), unlock() */
+static int native_host(lua_State *L) {
+  if (pthread_atfork(lock_host, unlock_host, unlock_host) != 0)
+    return luaL_error(L, "no handlers of fork");
+  return 0;
+}
+
+/* hold(): from now on another thread holds the module's lock in a fork */
+static int native_hold(lua_State *L) {
+  *(void **)&arm_holder = find(L, "held_lock", "seer_spec_arm");
+  *(void **)&has_holder = find(L, "held_lock", "seer_spec_held");
+  if (pthread_atfork(await_holder, NULL, NULL) != 0)
+    return luaL_error(L, "no handlers of fork");
+  return 0;
+}
+
+static int native_lock(lua_State *L) {
+  (void)L;
+  lock_host();
+  return 0;
+}
+
+static int native_unlock(lua_State *L) {
+  (void)L;
+  unlock_host();
+  return 0;
+}
+
+/* heap() -> bytes that malloc has given out and not got back */
+static int native_heap(lua_State *L) {
+  struct mallinfo2 info = mallinfo2();
+  lua_pushnumber(L, (lua_Number)(info.uordblks + info.hblkhd));
+  return 1;
 }
 
 /* sending() -> whether a thread is in the send() of slow_send.c */
@@ -153,17 +256,24 @@ luaopen_seer_spec_native(lua_State *L);
 
 int luaopen_seer_spec_native(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fork",    native_fork   },
-      {"wait",    native_wait   },
-      {"exit",    native_exit   },
-      {"pid",     native_pid    },
-      {"setenv",  native_setenv },
-      {"states",  native_states },
-      {"thread",  native_thread },
-      {"heap",    native_heap   },
-      {"sending", native_sending},
-      {"arm",     native_arm    },
-      {"held",    native_held   },
+      {"fork",     native_fork    },
+      {"wait",     native_wait    },
+      {"raw_fork", native_raw_fork},
+      {"cancel",   native_cancel  },
+      {"exit_in",  native_exit_in },
+      {"host",     native_host    },
+      {"hold",     native_hold    },
+      {"lock",     native_lock    },
+      {"unlock",   native_unlock  },
+      {"exit",     native_exit    },
+      {"pid",      native_pid     },
+      {"setenv",   native_setenv  },
+      {"states",   native_states  },
+      {"thread",   native_thread  },
+      {"heap",     native_heap    },
+      {"sending",  native_sending },
+      {"arm",      native_arm     },
+      {"held",     native_held    },
   };
   size_t count = sizeof functions / sizeof functions[0];
   lua_createtable(L, 0, (int)count);

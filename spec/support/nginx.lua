@@ -2,8 +2,8 @@
 -- the stand-in, which is an nginx of its own.
 
 local host = require "spec.support.host"
-local merged = require "spec.support.merged"
 local shell = require "dev.shell"
+local util = require "spec.support.util"
 local wait = require "spec.support.wait"
 
 local nginx = {}
@@ -39,7 +39,7 @@ local function changes(self, options, ports)
 end
 
 local function environment(options)
-  return merged({
+  return util.merge({
     SEERSTACK_API_KEY = options.api.key,
     SEERSTACK_BASE_URL = options.api.url,
     LUA_PATH = false, LUA_CPATH = false, SEER_LUA = false,

@@ -2,14 +2,14 @@
 -- whatever they are: the call returns what it promises, the counts are right,
 -- and the client is as good as before.
 
-local merged = require "spec.support.merged"
 local seerstack = require "seerstack"
+local util = require "spec.support.util"
 
 local offer = {}
 
 -- A client that keeps its requests instead of sending them.
 function offer.client(options)
-  return seerstack.new(merged({
+  return seerstack.new(util.merge({
     test_mode = true, max_event_bytes = 2 ^ 20,
   }, options))
 end
@@ -117,7 +117,7 @@ offer.places = {
 -- refused(message, path).
 function offer.everywhere(value, accepted, refused, options)
   for _, place in ipairs(offer.places) do
-    local all = merged({ before_send = place.before_send }, options)
+    local all = util.merge({ before_send = place.before_send }, options)
     local request, message = offer.to(offer.client(all), function(client)
       return place.give(client, value)
     end)

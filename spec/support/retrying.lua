@@ -2,9 +2,7 @@
 -- with a server of its own for each spec.
 
 local assert = require "luassert"
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
 local retrying = {}
 
@@ -23,21 +21,21 @@ retrying.SLOW = { initial_retry_delay = 40, max_retry_delay = 40 }
 
 local x
 
--- For a file: its exchange.
+-- For a file: its h.
 function retrying.each()
-  x = fixture.exchange { log_level = "off" }
+  x = h.exchange()
   return x
 end
 
 -- Of its troubles only the counts tell.
 function retrying.new(options)
-  return x:new(merged({ log_level = "off" }, options))
+  return x:new(options)
 end
 
 -- The n-th attempt of the only event gets the n-th answer, and 200 follows.
 function retrying.deliver(answers)
   x:capture("a.b")
-  return x:settle(exchange.sequence(answers))
+  return x:settle(h.sequence(answers))
 end
 
 function retrying.assert_same_event(requests)
@@ -55,11 +53,11 @@ function retrying.assert_kept(paused, answers)
   local before = #x.requests
   x.client = retrying.new(retrying.SLOW)
   x:capture("a.b")
-  x:serve(exchange.sequence(answers), function()
+  x:serve(h.sequence(answers), function()
     return x.client:stats().last_error
   end)
   assert.equal(paused, x:paused())
-  assert.equal(1, exchange.adds_up(x.client).pending)
+  assert.equal(1, h.adds_up(x.client).pending)
   return #x.requests - before
 end
 

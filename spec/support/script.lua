@@ -2,9 +2,8 @@
 -- process does at its exit, after a fork or under a signal can only be seen
 -- from another one.
 
-local merged = require "spec.support.merged"
 local shell = require "dev.shell"
-local slow = require "spec.support.slow"
+local util = require "spec.support.util"
 local wait = require "spec.support.wait"
 
 local script = {}
@@ -30,6 +29,10 @@ local function find_interpreter()
 end
 
 script.interpreter = find_interpreter()
+
+-- On the program's first line, so that its lines keep their numbers.
+local PRELUDE = ("dofile %q "):format(
+  shell.output("realpath spec/support/child.lua"))
 
 local function setting(values)
   local unset, set = { "env" }, {}
@@ -74,12 +77,12 @@ cd %s
   echo "$? $begun $EPOCHREALTIME" >status.new
   mv status.new status
 ) &
-]]):format(shell.quote(directory), (options.timeout or 30) * slow,
+]]):format(shell.quote(directory), (options.timeout or 30) * util.slow,
     shell.quote(directory .. "/run.sh"))
 end
 
 -- Starts a program in the background. Options:
---   code         the program's text
+--   code         the program's text, which has what child.lua makes
 --   args         its arguments
 --   env          { NAME = value }, false to unset; the rest is inherited
 --   stdin        its input, "" by default
@@ -89,7 +92,7 @@ end
 --   timeout      seconds until it is terminated, 30 by default
 function script.start(options)
   local directory = shell.temporary_directory("script")
-  shell.write(directory .. "/script.lua", options.code)
+  shell.write(directory .. "/script.lua", PRELUDE .. options.code)
   shell.write(directory .. "/stdin", options.stdin or "")
   shell.write(directory .. "/run.sh", program(directory, options))
   shell.write(directory .. "/start.sh", supervisor(directory, options))
@@ -97,7 +100,7 @@ function script.start(options)
   shell.run("exec bash " .. path .. " </dev/null >/dev/null 2>&1")
   return setmetatable({
     directory = directory,
-    timeout = (options.timeout or 30) * slow,
+    timeout = (options.timeout or 30) * util.slow,
   }, handle)
 end
 
@@ -108,7 +111,7 @@ end
 
 -- The environment of a program that sends to `url`, with changes, if any.
 function script.environment(url, key, changes)
-  return merged({
+  return util.merge({
     SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = key,
     LUA_PATH = package.path, LUA_CPATH = package.cpath,
   }, changes)

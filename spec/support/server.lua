@@ -2,10 +2,10 @@
 -- does: silence, resets, half answers. The spec decides each step, or hands
 -- over to `serve`, a loop over many connections.
 
-local socket = require "socket"
 local connection = require "spec.support.connection"
 local ports = require "spec.support.ports"
-local slow = require "spec.support.slow"
+local socket = require "socket"
+local util = require "spec.support.util"
 
 local server = {}
 server.__index = server
@@ -44,7 +44,7 @@ end
 
 -- Waits for a connection, at most `seconds` (5); nil, "timeout" without one.
 function server:accept(seconds)
-  local deadline = socket.gettime() + (seconds or 5) * slow
+  local deadline = socket.gettime() + (seconds or 5) * util.slow
   while true do
     local accepted, problem = accept_one(self)
     local left = deadline - socket.gettime()
@@ -154,7 +154,7 @@ end
 --   "hold"                                  never answer
 --   nothing                                 the handler has answered itself
 function server:serve(options)
-  local deadline = socket.gettime() + (options.deadline or 10) * slow
+  local deadline = socket.gettime() + (options.deadline or 10) * util.slow
   repeat
     step(self, options.handler)
     if options.until_() then

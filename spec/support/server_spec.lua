@@ -1,7 +1,5 @@
-local script = require "spec.support.script"
-local servers = require "spec.support.server"
+local h = require "spec.helper"
 local socket = require "socket"
-local wait = require "spec.support.wait"
 
 local function client_of(server)
   local client = assert(socket.connect("127.0.0.1", server.port))
@@ -32,7 +30,7 @@ describe("the scripted server", function()
   local server
 
   before_each(function()
-    server = servers.new()
+    server = h.server.new()
   end)
 
   after_each(function()
@@ -116,7 +114,7 @@ describe("the scripted server", function()
   end)
 
   it("refuses connections once closed, also while a child runs", function()
-    local child = script.start { code = "require('socket').sleep(20)",
+    local child = h.start { code = "require('socket').sleep(20)",
       env = { LUA_PATH = package.path, LUA_CPATH = package.cpath } }
     child:pid()
     server:close()
@@ -208,9 +206,8 @@ describe("the scripted server", function()
     end)
 
     it("serves 5,000 requests on 16 connections", function()
-      local program = script.start {
+      local program = h.start {
         code = [[
-          local socket = require "socket"
           local port, text = tonumber(arg[1]), arg[2]
           local clients = {}
           for i = 1, 16 do
@@ -243,7 +240,7 @@ end)
 
 describe("script.run", function()
   it("returns status, output and errors", function()
-    local result = script.run {
+    local result = h.script.run {
       code = [[
         io.write(arg[1], os.getenv "A_B", tostring(os.getenv "HOME"))
         io.write(io.read "*a")
@@ -265,13 +262,13 @@ describe("script.run", function()
   it("runs the interpreter that runs the specs", function()
     local code = "io.write(_VERSION, ' ', tostring(rawget(_G, 'jit')))"
     local jit = rawget(_G, "jit")
-    local result = script.run { code = code }
+    local result = h.script.run { code = code }
     assert.matches("^" .. _VERSION .. " " .. (jit and "table" or "nil"),
       result.stdout)
   end)
 
   it("ends a program at its timeout", function()
-    local result = script.run { code = "while true do end", timeout = 0.1 }
+    local result = h.script.run { code = "while true do end", timeout = 0.1 }
     assert.is_true(result.timed_out)
     assert.is_true(result.seconds >= 0.1)
   end)
@@ -279,16 +276,16 @@ end)
 
 describe("wait.until_", function()
   it("returns the value", function()
-    assert.equal(3, wait.until_(function() return 3 end, 1))
+    assert.equal(3, h.wait(function() return 3 end, 1))
   end)
 
   it("says what it waited for in vain", function()
     assert.has_error(function()
-      wait.until_(function() return 1 == 2 end, 0.01)
+      h.wait(function() return 1 == 2 end, 0.01)
     end)
-    local _, problem = pcall(wait.until_, function() return 1 == 2 end, 0.01)
+    local _, problem = pcall(h.wait, function() return 1 == 2 end, 0.01)
     assert.matches("waited %S+ s in vain for .*server_spec.*1 == 2", problem)
-    _, problem = pcall(wait.until_, function() end, 0.01, 0.001, "godot")
+    _, problem = pcall(h.wait, function() end, 0.01, 0.001, "godot")
     assert.matches("for godot", problem)
   end)
 end)

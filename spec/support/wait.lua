@@ -1,7 +1,7 @@
 -- Waiting for a condition instead of for a time.
 
-local slow = require "spec.support.slow"
 local socket = require "socket"
+local util = require "spec.support.util"
 
 local wait = {}
 
@@ -28,7 +28,7 @@ end
 -- Calls predicate every `step` seconds (0.005) until it returns a true value,
 -- which it returns; raises after `seconds` (5), telling `what` it waited for.
 function wait.until_(predicate, seconds, step, what)
-  seconds = (seconds or 5) * slow
+  seconds = (seconds or 5) * util.slow
   local deadline = socket.gettime() + seconds
   while true do
     local value = predicate()

@@ -1,4 +1,4 @@
-#include "core/endpoint.h"
+#include "core/endpoints.h"
 
 #include "core/base/clock.h"
 #include "core/base/thread.h"
@@ -53,7 +53,7 @@ static seer_site_options options_of(const char *api_key) {
 static seer_settings settings_of(int64_t rate_limit, int64_t max_in_flight) {
   seer_settings settings = {
       .timeout = 60000,
-      .initial_retry_delay = 500,
+      .initial_delay = 500,
       .max_waited_delay = 8000,
       .max_queued_delay = 60000,
       .rate_limit = rate_limit,
@@ -69,7 +69,7 @@ static seer_settings settings_of(int64_t rate_limit, int64_t max_in_flight) {
 static seer_queue *add_client(seer_settings settings) {
   seer_site_options options = options_of(key);
   seer_site *site;
-  endpoint = seer_endpoint_get(&options, &site);
+  endpoint = seer_endpoints_get(&options, &site);
   return clients[client_count++] = seer_sender_open(&settings, endpoint, site);
 }
 
@@ -134,7 +134,7 @@ static void land_with(int place, int status, int64_t retry_after) {
   int64_t due;
   flights[place] = flights[--flying];
   seer_lock();
-  seer_endpoint_landed(endpoint, waited, end.epoch, 1, unit_now);
+  seer_endpoint_landed(end.queue, waited, end.epoch, 1, unit_now);
   due =
       seer_endpoint_learn(endpoint, &end.queue->settings, &attempt, unit_now);
   if (attempt.verdict == SEER_DELIVERED || attempt.verdict == SEER_REJECTED)
@@ -249,15 +249,26 @@ static void paces_a_burst(void) {
   end_test();
 }
 
+static int flying_of(const seer_queue *queue) {
+  int count = 0;
+  for (int i = 0; i < flying; i++)
+    count += flights[i].queue == queue;
+  return count;
+}
+
 /* Seventeen minutes of clients that have something now and then. */
 static void paces_for_long(void) {
   int64_t stop = unit_now + 17 * 60000, next_put = unit_now;
-  int64_t limit = 20 + unit_random(500);
-  int64_t most = 1 + unit_random(20);
+  int64_t limit = 0, most = 0;
   begin_test();
   longest = 1 + unit_random(3000);
-  for (int i = 0; i < 3; i++)
-    add_client(settings_of(limit, most));
+  for (int i = 0; i < 3; i++) {
+    seer_settings settings =
+        settings_of(20 + unit_random(500), 1 + unit_random(20));
+    limit = settings.rate_limit > limit ? settings.rate_limit : limit;
+    most = settings.max_in_flight > most ? settings.max_in_flight : most;
+    add_client(settings);
+  }
   while (unit_now < stop) {
     if (unit_now >= next_put) {
       put(clients[unit_random(3)], (int)unit_random(limit));
@@ -265,11 +276,68 @@ static void paces_for_long(void) {
     }
     claim();
     CHECK(flying <= most);
+    for (int i = 0; i < 3; i++)
+      CHECK(flying_of(clients[i]) <= clients[i]->settings.max_in_flight);
     if (!rest(next_put))
       unit_now = next_put;
   }
   check_minutes(limit, NULL);
+  for (int i = 0; i < 3; i++)
+    check_minutes(clients[i]->settings.rate_limit, clients[i]);
   CHECK(sent_count > 0);
+  end_test();
+}
+
+/* A client that has little to send, and may send little, beside one that has
+   more to send than it may. */
+static void starves_nobody(void) {
+  seer_queue *busy, *small;
+  int64_t stop = unit_now + 5 * 60000;
+  int rounds = 0;
+  begin_test();
+  busy = add_client(settings_of(1000, 16));
+  small =
+      add_client(unit_random(2) ? settings_of(100, 16) : settings_of(1000, 1));
+  longest = 500;
+  put(busy, 10000);
+  while (unit_now < stop) {
+    int before, ours = 0;
+    put(small, 1);
+    before = sent_count;
+    while (ours == 0) {
+      claim();
+      for (int i = before; i < sent_count; i++)
+        ours += sent_by[i] == small;
+      CHECK(ours > 0 || sent_count - before <= 1);
+      if (ours == 0)
+        CHECK(rest(SEER_NEVER));
+    }
+    rounds++;
+    for (int64_t until = unit_now + 1000; unit_now < until; claim())
+      CHECK(rest(until));
+  }
+  CHECK(rounds > 5 && small->pending <= 1);
+  check_minutes(1000, NULL);
+  end_test();
+}
+
+/* The largest limits are those of the clients that are there. */
+static void narrows(void) {
+  begin_test();
+  longest = 0;
+  put(add_client(settings_of(20, 2)), 100);
+  put(add_client(settings_of(40, 3)), 100);
+  put(add_client(settings_of(40, 2)), 100);
+  CHECK(endpoint->rate_limit == 40 && endpoint->max_in_flight == 3);
+  add_client(settings_of(0, 1));
+  CHECK(endpoint->rate_limit == 0 && endpoint->max_in_flight == 3);
+  while (claim() > 0)
+    rest(unit_now + 1);
+  CHECK(sent_count == 19 + 38 + 38);
+  seer_sender_release(clients[3]);
+  client_count = 3;
+  CHECK(endpoint->queues->next->next == clients[0]);
+  CHECK(endpoint->rate_limit == 40);
   end_test();
 }
 
@@ -428,13 +496,44 @@ static void are_shared(void) {
   seer_endpoint *one, *other;
   seer_site_options first = options_of("key"), second = options_of("other");
   seer_site *site, *other_site, *same_site;
-  one = seer_endpoint_get(&first, &site);
-  other = seer_endpoint_get(&second, &other_site);
+  one = seer_endpoints_get(&first, &site);
+  other = seer_endpoints_get(&second, &other_site);
   CHECK(one != other);
-  CHECK(seer_endpoint_get(&first, &same_site) == one && same_site == site);
-  seer_endpoint_release(one, site);
-  seer_endpoint_release(one, site);
-  seer_endpoint_release(other, other_site);
+  CHECK(seer_endpoints_get(&first, &same_site) == one && same_site == site);
+  seer_endpoints_release(one, site);
+  seer_endpoints_release(one, site);
+  seer_endpoints_release(other, other_site);
+}
+
+/* Hundreds, of which some go and others come. */
+static void are_found(void) {
+  static seer_endpoint *all[400];
+  static seer_site *sites[400];
+  static char keys[400][12];
+  for (int i = 0; i < 2000; i++) {
+    int which = i < 400 ? i : (int)unit_random(400);
+    seer_site_options options;
+    seer_endpoint *again;
+    seer_site *site;
+    snprintf(keys[which], sizeof keys[which], "many%d", which);
+    options = options_of(keys[which]);
+    again = seer_endpoints_get(&options, &site);
+    CHECK(strcmp(again->api_key, keys[which]) == 0);
+    CHECK(all[which] == NULL || (again == all[which] && site == sites[which]));
+    if (all[which] != NULL)
+      seer_endpoints_release(again, site);
+    all[which] = again;
+    sites[which] = site;
+    if (unit_random(100) == 0) {
+      seer_endpoints_release(all[which], sites[which]);
+      all[which] = NULL;
+    }
+  }
+  for (int i = 0; i < 400; i++) {
+    if (all[i] != NULL)
+      seer_endpoints_release(all[i], sites[i]);
+    all[i] = NULL;
+  }
 }
 
 /* Its log is not forgotten while the server remembers. */
@@ -466,6 +565,9 @@ const unit_test unit_endpoint[] = {
      paces_a_burst                                                                            },
     {"clients of an endpoint keep within the limit for 17 minutes",
      paces_for_long                                                                           },
+    {"a client that may send little gets that beside a busy one",
+     starves_nobody                                                                           },
+    {"an endpoint has the largest limits of its clients",                    narrows          },
     {"clients of an endpoint take turns",                                    takes_turns      },
     {"an endpoint pauses, twice as long each time, and sends one probe",
      pauses_and_probes                                                                        },
@@ -478,6 +580,8 @@ const unit_test unit_endpoint[] = {
      refuses_waiters                                                                          },
     {"a pause does not keep events beyond max_age",                          drops_what_is_old},
     {"an endpoint is known by its URL and key",                              are_shared       },
+    {"an endpoint is found among hundreds, while others come and go",
+     are_found                                                                                },
     {"an endpoint outlives its clients until its log is empty",
      outlives_its_clients                                                                     },
     {NULL,                                                                   NULL             }

@@ -12,128 +12,12 @@
 #define REFUSALS_ENDURED 3 /* of these in a row, before giving up */
 #define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
 
-seer_endpoint *seer_endpoints;
-
-static char *copy(const char *text) {
-  size_t size = strlen(text) + 1;
-  char *copied = malloc(size);
-  return copied != NULL ? memcpy(copied, text, size) : NULL;
+static int64_t sooner(int64_t one, int64_t other) {
+  return one < other ? one : other;
 }
 
-static void free_endpoint(seer_endpoint *endpoint) {
-  if (endpoint == NULL)
-    return;
-  seer_site_free(endpoint->sites);
-  free(endpoint->base_url);
-  free(endpoint->api_key);
-  free(endpoint);
-}
-
-static seer_endpoint *new_endpoint(const seer_site_options *options) {
-  seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
-  if (endpoint == NULL)
-    return NULL;
-  endpoint->references = 1;
-  endpoint->base_url = copy(options->base_url);
-  endpoint->api_key = copy(options->api_key);
-  endpoint->sites = seer_site_new(options);
-  if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
-      endpoint->sites != NULL)
-    return endpoint;
-  free_endpoint(endpoint);
-  return NULL;
-}
-
-static seer_endpoint *find(const seer_endpoint *like) {
-  seer_endpoint *endpoint = seer_endpoints;
-  while (endpoint != NULL && (strcmp(endpoint->base_url, like->base_url) ||
-                              strcmp(endpoint->api_key, like->api_key)))
-    endpoint = endpoint->next;
-  return endpoint;
-}
-
-/* Takes the endpoints that nobody needs out of the process's list. */
-static seer_endpoint *unlist_idle(int64_t now) {
-  seer_endpoint *idle = NULL, **link = &seer_endpoints;
-  while (*link != NULL) {
-    seer_endpoint *endpoint = *link;
-    seer_pace_delay(&endpoint->pace, 0, now); /* frees slots */
-    if (endpoint->references > 0 || endpoint->pace.ended > 0) {
-      link = &endpoint->next;
-    } else {
-      *link = endpoint->next;
-      endpoint->next = idle;
-      idle = endpoint;
-    }
-  }
-  return idle;
-}
-
-static void free_all(seer_endpoint *endpoint) {
-  while (endpoint != NULL) {
-    seer_endpoint *next = endpoint->next;
-    free_endpoint(endpoint);
-    endpoint = next;
-  }
-}
-
-/* Gives the endpoint the site of another, unless it has one like it; the
-   result is its own, with one more reference. */
-static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
-  seer_site *site = endpoint->sites;
-  while (site != NULL && !seer_site_equals(site, other->sites))
-    site = seer_site_next(site);
-  if (site != NULL) {
-    seer_site_refer(site);
-    return site;
-  }
-  site = other->sites;
-  other->sites = NULL;
-  seer_site_link(&endpoint->sites, site);
-  return site;
-}
-
-/* A new one is made first, and thrown away if there is one like it. */
-seer_endpoint *seer_endpoint_get(const seer_site_options *options,
-                                 seer_site **site) {
-  seer_endpoint *fresh = new_endpoint(options), *found;
-  if (fresh == NULL)
-    return NULL;
-  *site = fresh->sites;
-  seer_lock();
-  found = find(fresh);
-  if (found != NULL) {
-    found->references++;
-    *site = adopt_site(found, fresh);
-  } else {
-    fresh->next = seer_endpoints;
-    seer_endpoints = fresh;
-  }
-  seer_unlock();
-  if (found == NULL)
-    return fresh;
-  free_endpoint(fresh);
-  return found;
-}
-
-void seer_endpoint_refer(seer_endpoint *endpoint, seer_site *site) {
-  seer_lock();
-  endpoint->references++;
-  seer_site_refer(site);
-  seer_unlock();
-}
-
-void seer_endpoint_release(seer_endpoint *endpoint, seer_site *site) {
-  int64_t now = seer_clock_now();
-  seer_endpoint *idle;
-  seer_lock();
-  if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
-    site = NULL; /* somebody else needs it */
-  endpoint->references--;
-  idle = unlist_idle(now);
-  seer_unlock();
-  seer_site_free(site);
-  free_all(idle);
+static int64_t later(int64_t one, int64_t other) {
+  return one > other ? one : other;
 }
 
 const char *seer_endpoint_url(const seer_endpoint *endpoint) {
@@ -149,14 +33,22 @@ static bool is_open(const seer_endpoint *endpoint, int64_t now) {
   return endpoint->level == 0 || endpoint->probes == 0;
 }
 
-/* Milliseconds until this line may send; SEER_NEVER when the end of some
+/* Milliseconds until a client's requests may be sent, as far as pacing goes;
+   0 now. */
+static int64_t pace_delay(seer_queue *queue, int64_t now) {
+  seer_endpoint *endpoint = queue->endpoint;
+  return later(seer_pace_delay(&queue->pace, queue->settings.rate_limit, now),
+               seer_pace_delay(&endpoint->pace, endpoint->rate_limit, now));
+}
+
+/* The same, unless too many are in flight; SEER_NEVER when the end of some
    request decides. */
-static int64_t line_delay(seer_endpoint *endpoint, const seer_line *line,
-                          int64_t now) {
-  const seer_settings *settings = &line->queue->settings;
-  if (endpoint->in_flight >= settings->max_in_flight)
+static int64_t line_delay(const seer_line *line, int64_t now) {
+  seer_queue *queue = line->queue;
+  if (queue->in_flight >= queue->settings.max_in_flight ||
+      queue->endpoint->in_flight >= queue->endpoint->max_in_flight)
     return SEER_NEVER;
-  return seer_pace_delay(&endpoint->pace, settings->rate_limit, now);
+  return pace_delay(queue, now);
 }
 
 /* A waited-for request that the pacer would hold past its timeout fails at
@@ -182,7 +74,7 @@ static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
   seer_line **ring = &endpoint->lines.ready[urgency];
   for (int i = endpoint->lines.count[urgency]; i > 0 && *ring != NULL; i--) {
     seer_line *line = *ring;
-    int64_t delay = line_delay(endpoint, line, now);
+    int64_t delay = line_delay(line, now);
     seer_event *event;
     *ring = line->next_ready;
     if (delay > 0) {
@@ -240,15 +132,9 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
     event->request->waits_until = seer_clock_after(
         now, seer_clock_after(WAITER_GRACE, event->request->timeout));
   seer_pace_begin(&endpoint->pace);
+  (*queue)->in_flight++;
+  seer_pace_begin(&(*queue)->pace);
   return event;
-}
-
-static int64_t sooner(int64_t one, int64_t other) {
-  return one < other ? one : other;
-}
-
-static int64_t later(int64_t one, int64_t other) {
-  return one > other ? one : other;
 }
 
 /* When a ready line may be claimed from, by its own limits. */
@@ -259,7 +145,7 @@ static int64_t next_ready(seer_endpoint *endpoint, seer_urgency urgency,
   if (first == NULL)
     return SEER_NEVER;
   do {
-    int64_t delay = line_delay(endpoint, line, now);
+    int64_t delay = line_delay(line, now);
     next = sooner(next, seer_clock_after(now, delay));
     line = line->next_ready;
   } while (line != first);
@@ -305,23 +191,31 @@ static void begin_epoch(seer_endpoint *endpoint) {
   endpoint->probes = 0;
 }
 
-void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, uint32_t epoch,
+/* A request over the wire has ended. */
+static void free_slots(seer_queue *queue, int sent, int64_t now) {
+  seer_pace_end(&queue->pace, sent, now);
+  seer_pace_end(&queue->endpoint->pace, sent, now);
+}
+
+void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
                           int sent, int64_t now) {
+  seer_endpoint *endpoint = queue->endpoint;
   seer_assert(seer_lock_is_held());
-  seer_assert(endpoint->in_flight > 0);
+  seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
+  queue->in_flight--;
   endpoint->in_flight--;
   if (!waited && epoch == endpoint->epoch)
     endpoint->probes--;
-  seer_pace_end(&endpoint->pace, sent, now);
+  free_slots(queue, sent, now);
 }
 
-bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
-                       int sent, int64_t now) {
+bool seer_endpoint_hop(seer_queue *queue, int sent, int64_t now) {
   seer_assert(seer_lock_is_held());
-  if (seer_pace_delay(&endpoint->pace, settings->rate_limit, now) > 0)
+  if (pace_delay(queue, now) > 0)
     return false;
-  seer_pace_end(&endpoint->pace, sent, now);
-  seer_pace_begin(&endpoint->pace);
+  free_slots(queue, sent, now);
+  seer_pace_begin(&queue->pace);
+  seer_pace_begin(&queue->endpoint->pace);
   return true;
 }
 
@@ -347,7 +241,7 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
   delay = attempt->exiting && attempt->answer->unreachable
               ? EXIT_RETRY
               : seer_retry_delay(attempt->answer, endpoint->level,
-                                 settings->initial_retry_delay,
+                                 settings->initial_delay,
                                  settings->max_queued_delay, attempt->jitter);
   delay = later(delay, seer_retry_long_pause(attempt->answer));
   if (attempt->epoch + 1 == endpoint->epoch) /* of this step */
@@ -407,11 +301,11 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
     back_off(endpoint, settings, attempt, now);
   else if (attempt->verdict == SEER_RETRY && !attempt->waited)
     fail(endpoint, settings, attempt, now);
-  return seer_clock_after(
-      now, wait_less ? EXIT_RETRY
-                     : seer_retry_delay(answer, attempt->number,
-                                        settings->initial_retry_delay, max,
-                                        attempt->jitter));
+  return seer_clock_after(now, wait_less
+                                   ? EXIT_RETRY
+                                   : seer_retry_delay(answer, attempt->number,
+                                                      settings->initial_delay,
+                                                      max, attempt->jitter));
 }
 
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
@@ -424,6 +318,7 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
 }
 
 void seer_endpoint_forget(seer_endpoint *endpoint) {
+  memset(&endpoint->lines, 0, sizeof endpoint->lines);
   memset(&endpoint->pace, 0, sizeof endpoint->pace);
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
   endpoint->in_flight = 0;
@@ -432,44 +327,4 @@ void seer_endpoint_forget(seer_endpoint *endpoint) {
        site = seer_site_next(site))
     seer_site_forget(site);
   seer_endpoint_hurry(endpoint);
-}
-
-/* Events are lost that had been accepted: their owner should know. */
-static void tell_dropped(const seer_dead *dead, seer_drop drop,
-                         const char *reason) {
-  static seer_trouble troubles[SEER_DROPS];
-  int64_t untold = 0;
-  bool tell;
-  if (dead->dropped_by[drop] == 0)
-    return;
-  seer_lock();
-  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
-                               seer_clock_now(), &untold);
-  seer_unlock();
-  if (tell)
-    seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
-}
-
-static void unlink_queue(seer_queue *queue) {
-  if (queue->previous != NULL)
-    queue->previous->next = queue->next;
-  else
-    queue->endpoint->queues = queue->next;
-  if (queue->next != NULL)
-    queue->next->previous = queue->previous;
-}
-
-void seer_endpoint_bury(seer_dead *dead) {
-  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
-  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
-  seer_dead_free(dead);
-  while (dead->queues != NULL) {
-    seer_queue *queue = dead->queues;
-    dead->queues = queue->next_dead;
-    seer_lock();
-    unlink_queue(queue);
-    seer_unlock();
-    seer_endpoint_release(queue->endpoint, queue->site);
-    free(queue);
-  }
 }

@@ -8,6 +8,10 @@
  * what way their requests go out (headers, proxy and the like) is their
  * site's matter, of which an endpoint may have several.
  *
+ * A client's own rate_limit and max_in_flight are held against its own
+ * requests, and the largest of all clients' against those of all. So a client
+ * that may do little gets that little, however much the others do.
+ *
  * The fields are guarded by the lock; only the strings are constant.
  */
 
@@ -20,12 +24,14 @@
 #pragma GCC visibility push(hidden)
 
 struct seer_endpoint {
-  seer_endpoint *next;
+  seer_endpoint *next, *next_alike; /* of all, and of those of a hash */
+  uint64_t hash;                    /* of URL and key */
   char *base_url, *api_key;
   seer_site *sites; /* a list */
   int references;
   seer_queue *queues; /* a list */
   seer_lines lines;
+  int64_t rate_limit, max_in_flight; /* the largest of its clients' */
   seer_pace pace;
   int in_flight;        /* requests */
   int probes;           /* of these, queued and sent since it last paused */
@@ -38,9 +44,6 @@ struct seer_endpoint {
   bool hopeless; /* at exit: nothing more will be delivered */
 };
 
-/* A list of all; guarded by the lock. */
-extern seer_endpoint *seer_endpoints;
-
 /* What has become of an attempt. */
 typedef struct seer_attempt {
   const seer_answer *answer;
@@ -51,21 +54,6 @@ typedef struct seer_attempt {
   bool exiting;  /* the process ends: no time to lose */
   double jitter; /* a random number from 0 to 1 */
 } seer_attempt;
-
-/* The endpoint of this base URL and key, with one more reference, and in
-   `*site` its site with these options, likewise; NULL without memory. The
-   URL has passed seer_url_check_base, the key has no control characters.
-   Takes the lock. */
-seer_endpoint *seer_endpoint_get(const seer_site_options *options,
-                                 seer_site **site);
-
-/* One more reference to both. */
-void seer_endpoint_refer(seer_endpoint *endpoint, seer_site *site);
-
-/* Gives a reference back, and one to the site, which may be NULL. Takes the
-   lock. An endpoint outlives its last reference until its pacing log is
-   empty. */
-void seer_endpoint_release(seer_endpoint *endpoint, seer_site *site);
 
 /* The base URL, for messages; it contains no secret. */
 const char *seer_endpoint_url(const seer_endpoint *endpoint);
@@ -82,15 +70,16 @@ seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
    on a change in its lines is news. */
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 
-/* A claimed event is in flight no more; `epoch` was the endpoint's when it was
-   claimed, and its request went over the wire `sent` times. */
-void seer_endpoint_landed(seer_endpoint *endpoint, bool waited, uint32_t epoch,
+/* A claimed event of the queue is in flight no more; `epoch` was the
+   endpoint's when it was claimed, and its request went over the wire `sent`
+   times. */
+void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
                           int sent, int64_t now);
 
-/* A claimed event is to be sent once more, to another place: true, and a
-   slot is taken for that, if the pacer allows it now. `sent` as above. */
-bool seer_endpoint_hop(seer_endpoint *endpoint, const seer_settings *settings,
-                       int sent, int64_t now);
+/* A claimed event of the queue is to be sent once more, to another place:
+   true, and a slot is taken for that, if the pacer allows it now. `sent` as
+   above. */
+bool seer_endpoint_hop(seer_queue *queue, int sent, int64_t now);
 
 /* Draws the conclusions for the endpoint, and returns when the event is due
    again, if it is. */
@@ -103,10 +92,6 @@ void seer_endpoint_hurry(seer_endpoint *endpoint);
 
 /* Makes it as at the start: in the child of a fork. */
 void seer_endpoint_forget(seer_endpoint *endpoint);
-
-/* Frees events, and queues whose client is gone; tells of events that were
-   dropped. Without the lock. */
-void seer_endpoint_bury(seer_dead *dead);
 
 #pragma GCC visibility pop
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/spare.h"
 #include "base/thread.h"
+#include "endpoints.h"
 #include "report.h"
 #include "settle.h"
 #include "state.h"
@@ -36,15 +37,8 @@ static void give(seer_work work) {
   seer_wake();
 }
 
-/* With the lock held: goes inside libcurl, as soon as nobody forks. */
-static void begin_work(void) {
-  while (seer_state.forking > 0)
-    seer_wait(SEER_NEVER);
-  take(SEER_WORK_INSIDE);
-}
-
-/* The same for the thread. It stays here for ever once the process is
-   ending. */
+/* With the lock held: the thread goes inside libcurl, as soon as nobody forks.
+   It stays here for ever once the process is ending. */
 static void begin_turn(void) {
   while (seer_state.work == SEER_WORK_STARTING || seer_state.forking > 0)
     seer_wait(SEER_NEVER);
@@ -53,7 +47,7 @@ static void begin_turn(void) {
     for (;;)
       seer_wait(SEER_NEVER);
   }
-  begin_work();
+  take(SEER_WORK_INSIDE);
 }
 
 /* With the lock held: libcurl is left, and forks may happen. */
@@ -149,8 +143,7 @@ static bool follow(seer_transfer *transfer) {
   if (!transfer->redirected)
     return false;
   seer_lock();
-  may = seer_endpoint_hop(transfer->endpoint, &transfer->queue->settings,
-                          transfer->sent, seer_clock_now());
+  may = seer_endpoint_hop(transfer->queue, transfer->sent, seer_clock_now());
   seer_unlock();
   if (!may && transfer->event->request != NULL)
     transfer->answer.failure = SEER_FAILURE_PACED;
@@ -177,8 +170,7 @@ static int settle_finished(void) {
 }
 
 /* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. With the lock held and work begun; gives the lock
-   up. */
+   claimed or settled. With the lock held, and inside; gives the lock up. */
 static int work(void) {
   claimed claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
@@ -186,7 +178,7 @@ static int work(void) {
   int claims_made, settled = 0;
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   seer_state.in_flight += start_transfers(claims, claims_made);
   if (seer_state.in_flight > 0) {
     seer_http_perform(seer_state.http);
@@ -372,7 +364,6 @@ static seer_step step(int64_t deadline) {
   int done;
   seer_signals_block(&before);
   seer_lock();
-  begin_work();
   done = work();
   seer_signals_restore(&before);
   if (done > 0) {
@@ -385,9 +376,10 @@ static seer_step step(int64_t deadline) {
 seer_step seer_loop_step(int64_t deadline) {
   seer_signals before;
   seer_step made;
-  if (!seer_state_is_free())
+  /* Who forks may wait for a lock that the caller holds. */
+  if (!seer_state_is_free() || seer_state.forking > 0)
     return SEER_STEP_ELSEWHERE;
-  take(SEER_WORK_OUTSIDE);
+  take(SEER_WORK_INSIDE);
   seer_unlock();
   open_alarm();
   seer_pipe_block(&before);

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/thread.h"
-#include "endpoint.h"
+#include "endpoints.h"
 #include "loop.h"
 #include "state.h"
 
@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CONNECT_AT_EXIT 2000 /* ms to establish any connection in */
-#define NGINX_TERMINATE 900  /* ms: its master kills after a second */
-#define PARK_TIMEOUT 10000   /* ms for the thread to leave libcurl */
+#define NGINX_TERMINATE 900 /* ms: its master kills after a second */
+#define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
+
+static pid_t process; /* whose thread and events there are */
 
 /* Keeps the module mapped for good: lua_close unmaps C modules, and the
    thread, the fork and exit handlers are code of this one. */
@@ -38,8 +39,14 @@ static bool nginx_terminates(void) {
   return flag != NULL && *flag != 0;
 }
 
-/* Fork. The one that forks waits until the thread is outside libcurl; the
-   child starts without a thread, without events, and with counts at zero. */
+/* Fork. The one that forks waits until the thread is outside libcurl, which
+   nobody enters then until it is over; the child starts without a thread,
+   without events, and with counts at zero.
+
+   The lock is not held while the handlers of others run: they may wait for a
+   lock of the host's, whose holder waits for ours. So another thread may be in
+   the middle of a change when the process is copied, and the child does not
+   look at what that may be then, see forget_all. */
 
 /* With the lock held: whether another thread is where no fork may happen. */
 static bool must_not_fork(void) {
@@ -49,27 +56,42 @@ static bool must_not_fork(void) {
          !seer_state_is_mine();
 }
 
+/* A signal's handler may fork that has interrupted the lock's holder. */
 static void before_fork(void) {
-  seer_lock();
+  if (!seer_lock_unless_held())
+    return;
   seer_state.forking++;
   while (must_not_fork())
     seer_wait(SEER_NEVER);
+  seer_unlock();
 }
 
 static void after_fork_in_parent(void) {
+  if (!seer_lock_unless_held())
+    return;
   seer_state.forking--;
   seer_wake();
   seer_unlock();
 }
 
-static void forget_queues(seer_endpoint *endpoint, seer_dead *dead) {
-  seer_queue *queue = endpoint->queues;
-  while (queue != NULL) {
-    seer_queue *next = queue->next;
-    seer_queue_forget(queue, dead);
-    queue = next;
+static void forget_queues(seer_endpoint *endpoint, bool whole,
+                          seer_dead *dead) {
+  seer_queue *previous = NULL;
+  for (seer_queue *queue = endpoint->queues; queue != NULL;
+       queue = queue->next) {
+    queue->previous = previous; /* which may not have been set yet */
+    seer_queue_forget(queue, whole, dead);
+    previous = queue;
   }
   seer_endpoint_forget(endpoint);
+}
+
+/* Lists of endpoints and of queues can be followed at any moment, for what
+   is added or removed is so by one store. What a queue has can not. */
+static void forget_all(bool whole, seer_dead *dead) {
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    forget_queues(endpoint, whole, dead);
 }
 
 static void forget_thread(void) {
@@ -82,15 +104,14 @@ static void forget_thread(void) {
 
 static void after_fork_in_child(void) {
   seer_dead dead = SEER_NO_DEAD;
-  seer_lock_renew();
+  bool whole = seer_lock_renew();
   seer_lock();
+  process = getpid();
   seer_id_forget();
   forget_thread();
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
-    forget_queues(endpoint, &dead);
+  forget_all(whole, &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }
 
 /* Exit. */
@@ -125,12 +146,13 @@ static void begin_exit(int64_t now) {
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
-  int64_t began = seer_state.exit_began;
+  int64_t began = seer_state.exit_began, connected_by;
   if (queue->pending == 0 || endpoint->hopeless)
     return began;
+  connected_by = seer_clock_after(began, queue->settings.exit_connecting);
   if (!seer_site_connected(queue->site, began) &&
-      queue->exit_deadline > began + CONNECT_AT_EXIT)
-    return began + CONNECT_AT_EXIT;
+      queue->exit_deadline > connected_by)
+    return connected_by;
   return queue->exit_deadline;
 }
 
@@ -248,7 +270,8 @@ static void at_exit(void) {
   char reason[200] = "";
   int64_t lost;
   bool ring = false, wants_thread;
-  if (!seer_lock_soon())
+  /* A child that was made without handlers of fork has no thread. */
+  if (getpid() != process || !seer_lock_soon())
     return;
   if (count_pending(&wants_thread) > 0) {
     begin_exit(seer_clock_now());
@@ -264,7 +287,7 @@ static void at_exit(void) {
   stop_thread();
   lost = drop_rest(&dead, reason, sizeof reason);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   if (lost > 0)
     seer_tell(SEER_ERROR, "%lld event%s not delivered before exit: %s",
               (long long)lost, lost == 1 ? " was" : "s were", reason);
@@ -276,6 +299,7 @@ static bool initialized;
    before what libcurl's libraries do at exit. */
 static void initialize(void) {
   pin();
+  process = getpid();
   initialized = seer_http_init() &&
                 seer_thread_atfork(before_fork, after_fork_in_parent,
                                    after_fork_in_child) &&

@@ -176,7 +176,6 @@ static void bury(seer_queue *queue, seer_event *event,
     give_up(queue, event, settlement, dead);
   } else if (request->future) {
     request->event = event; /* it may yet be abandoned */
-    request->forks = queue->forks;
   } else {
     add_dead(event, dead);
   }
@@ -262,6 +261,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   queue->pending++;
   if (event->request != NULL) {
     event->request->generation = event->generation;
+    event->request->forks = queue->forks;
     event->request->event = event;
     hold(queue, event, 1);
   }
@@ -429,17 +429,32 @@ void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
   queue->notices.missed = 0;
 }
 
-void seer_queue_forget(seer_queue *queue, seer_dead *dead) {
+/* Settles all that the queue owns. */
+static void drop_owned(seer_queue *queue, seer_dead *dead) {
   seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
   while (queue->flying != NULL)
     seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
   seer_queue_forget_notices(queue, dead);
-  queue->forks++;
-  queue->accepted = queue->delivered = queue->rejected = queue->refused = 0;
-  queue->doubtful = 0;
-  memset(queue->dropped_by, 0, sizeof queue->dropped_by);
-  memset(queue->drops_told, 0, sizeof queue->drops_told);
-  queue->last_error[0] = '\0';
+}
+
+void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
+  seer_queue before;
+  if (whole) {
+    drop_owned(queue, dead);
+  } else if (queue->orphan) {
+    queue->next_dead = dead->queues;
+    dead->queues = queue;
+  }
+  before = *queue;
+  seer_queue_init(queue, &before.settings, before.endpoint, before.site,
+                  before.line[SEER_QUEUED].lines);
+  queue->next = before.next;
+  queue->previous = before.previous;
+  queue->next_dead = before.next_dead;
+  queue->generation = before.generation;
+  queue->forks = before.forks + 1;
+  queue->closed = before.closed;
+  queue->orphan = before.orphan;
 }
 
 void seer_dead_free(seer_dead *dead) {

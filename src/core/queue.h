@@ -20,6 +20,7 @@
 
 #include "line.h"
 #include "notice.h"
+#include "pace.h"
 #include "settings.h"
 #include "turns.h"
 
@@ -41,12 +42,15 @@ struct seer_queue {
   seer_queue *next_dead;
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
+  seer_pace pace;        /* of its own requests */
+  int in_flight;         /* requests */
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */
   int64_t accepted, delivered, rejected, pending;
   int64_t doubtful; /* delivered, as far as the status says */
   int64_t refused;  /* not accepted, for want of room */
+  int64_t invalid;  /* not even tried */
   int64_t dropped_by[SEER_DROPS];
   uint32_t forks;       /* times that it came into a child */
   uint32_t generation;  /* number of flushes so far */
@@ -152,8 +156,9 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
                          seer_dead *dead);
 
 /* In the child of a fork: the parent has the events, those in flight too;
-   this queue starts anew. */
-void seer_queue_forget(seer_queue *queue, seer_dead *dead);
+   this queue starts anew. If it may not be `whole`, because another thread was
+   changing it when the process was copied, what it owned is not even freed. */
+void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead);
 
 /* Drops what the callbacks were to hear of: nobody will ask. */
 void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead);

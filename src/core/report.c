@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "endpoints.h"
 #include "http/http.h"
 
 #include <stdio.h>
@@ -138,7 +139,7 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
     return;
   write_text(text, sizeof text, report, transfer);
   seer_tell_again(report->level, report->untold, text);
-  seer_endpoint_release(report->endpoint, NULL);
+  seer_endpoints_release(report->endpoint, NULL);
 }
 
 /*

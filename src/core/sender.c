@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
-#include "endpoint.h"
+#include "endpoints.h"
 #include "loop.h"
 #include "state.h"
 
@@ -19,12 +19,7 @@ seer_queue *seer_sender_open(const seer_settings *settings,
   if (queue == NULL)
     return NULL;
   seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
-  seer_lock();
-  queue->next = endpoint->queues;
-  if (queue->next != NULL)
-    queue->next->previous = queue;
-  endpoint->queues = queue;
-  seer_unlock();
+  seer_endpoints_add(endpoint, queue);
   return queue;
 }
 
@@ -36,7 +31,7 @@ void seer_sender_release(seer_queue *queue) {
   if (queue->events == 0)
     dead.queues = queue;
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }
 
 /* A waiter stops waiting when its first attempt has not begun in time. */
@@ -80,7 +75,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
     seer_loop_start();
   unlock_and_ring(queue);
   if (!seer_dead_is_empty(&dead))
-    seer_endpoint_bury(&dead);
+    seer_endpoints_bury(&dead);
   return result;
 }
 
@@ -91,7 +86,13 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
   if (wants_thread(queue, seer_clock_now()))
     seer_loop_start();
   else if (seer_loop_step(deadline) != SEER_STEP_MADE)
-    seer_wait(deadline);
+    seer_wait_cancellable(deadline);
+}
+
+void seer_sender_count_invalid(seer_queue *queue) {
+  seer_lock();
+  queue->invalid++;
+  seer_unlock();
 }
 
 bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
@@ -119,13 +120,23 @@ static void cancel(seer_queue *queue, seer_request *request, int64_t now) {
   request->outcome.failure = SEER_FAILURE_TIMEOUT;
   seer_queue_cancel(queue, request, now, &dead);
   unlock_and_ring(queue);
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
+}
+
+/* With the lock held, in the child of a fork: a request of the parent's ends,
+   also one that its queue could not look at. */
+static void end_parents(const seer_queue *queue, seer_request *request) {
+  if (request->settled || queue == NULL || request->forks == queue->forks)
+    return;
+  request->outcome.failure = SEER_FAILURE_CLOSED;
+  request->settled = true;
 }
 
 bool seer_sender_wait(seer_queue *queue, seer_request *request,
                       int64_t deadline) {
   bool settled;
   seer_lock();
+  end_parents(queue, request);
   if (!request->settled && queue != NULL && deadline == 0)
     seer_loop_step(0);
   while (!request->settled && queue != NULL) {
@@ -178,7 +189,7 @@ void seer_sender_leave(seer_queue *queue, seer_request *request) {
   if (last)
     taken = hand_to_on_error(queue, request, &dead);
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   if (last && !taken)
     seer_request_free(request);
 }
@@ -230,6 +241,7 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
   stats->refused = queue->refused;
   stats->doubtful = queue->doubtful;
+  stats->invalid = queue->invalid;
   stats->missed = queue->notices.missed;
   stats->retry_in = queue->endpoint->paused_until > now
                         ? queue->endpoint->paused_until - now

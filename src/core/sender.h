@@ -22,6 +22,7 @@ typedef struct seer_stats {
   int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
   int64_t doubtful;     /* delivered, but the answer is not the API's */
   int64_t refused;      /* not accepted: the queue was full */
+  int64_t invalid;      /* could not be sent at all */
   int64_t missed;       /* notices for the callbacks */
   int64_t retry_in;     /* ms until the next try; -1: not held */
   char last_error[200]; /* "": none yet */
@@ -42,6 +43,9 @@ void seer_sender_release(seer_queue *queue);
    event if, and only if, the result is SEER_ACCEPTED. An event with a
    request needs two references to it: the waiter's and its own. */
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event);
+
+/* Counts an event that cannot be sent. */
+void seer_sender_count_invalid(seer_queue *queue);
 
 /* Counts an event as accepted and settled at once; false, and nothing
    counted, if the queue is closed. */

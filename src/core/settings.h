@@ -10,28 +10,29 @@
 #include <stdint.h>
 
 typedef struct seer_settings {
-  int64_t timeout;             /* of one attempt, as a whole */
-  int64_t connect_timeout;     /* of one attempt, until connected */
-  int64_t max_retries;         /* of a waited-for request */
-  int64_t initial_retry_delay; /* doubled with each attempt... */
-  int64_t max_waited_delay;    /* ...up to this for waited-for requests */
-  int64_t max_queued_delay;    /* ...and up to this for queued events */
-  int64_t exit_timeout;        /* 0: do not wait at exit */
-  int64_t rate_limit;          /* requests a minute; 0: no limit */
-  int64_t max_in_flight;       /* requests at a time */
-  int64_t max_queue_events;    /* events accepted and unsettled */
-  int64_t max_queue_bytes;     /* all that these events occupy */
-  int64_t max_event_bytes;     /* of one event's JSON */
-  int64_t max_age;             /* an older event is dropped */
-  int64_t drop_oldest;         /* when full: 1 displace, 0 reject */
-  int64_t wait;                /* 1: calls wait for the answer */
-  int64_t thread;              /* 0: start none for this client */
-  int64_t enabled;             /* 0: accept and discard everything */
-  int64_t test_mode;           /* 1: keep requests, open no socket */
-  int64_t http_version;        /* 1 or 2; 0: the better one */
-  int64_t log_level;           /* a seer_level: what is told at most */
-  int64_t has_logger;          /* 1: a function is told, not stderr */
-  int64_t has_on_error;        /* 1: a function gets what is given up */
+  int64_t timeout;          /* of one attempt, as a whole */
+  int64_t connect_timeout;  /* of one attempt, until connected */
+  int64_t max_retries;      /* of a waited-for request */
+  int64_t initial_delay;    /* doubled with each attempt... */
+  int64_t max_waited_delay; /* ...up to this for waited-for requests */
+  int64_t max_queued_delay; /* ...and up to this for queued events */
+  int64_t exit_timeout;     /* 0: do not wait at exit */
+  int64_t exit_connecting;  /* at exit, to establish any connection in */
+  int64_t rate_limit;       /* requests a minute; 0: no limit */
+  int64_t max_in_flight;    /* requests at a time */
+  int64_t max_queue_events; /* events accepted and unsettled */
+  int64_t max_queue_bytes;  /* all that these events occupy */
+  int64_t max_event_bytes;  /* of one event's JSON */
+  int64_t max_age;          /* an older event is dropped */
+  int64_t drop_oldest;      /* when full: 1 displace, 0 reject */
+  int64_t wait;             /* 1: calls wait for the answer */
+  int64_t thread;           /* 0: start none for this client */
+  int64_t enabled;          /* 0: accept and discard everything */
+  int64_t test_mode;        /* 1: keep requests, open no socket */
+  int64_t http_version;     /* 1 or 2; 0: the better one */
+  int64_t log_level;        /* a seer_level: what is told at most */
+  int64_t has_logger;       /* 1: a function is told, not stderr */
+  int64_t has_on_error;     /* 1: a function gets what is given up */
 } seer_settings;
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "endpoints.h"
 #include "report.h"
 #include "state.h"
 
@@ -143,8 +144,8 @@ static int64_t learn(const seer_transfer *transfer,
   seer_queue *queue = transfer->queue;
   int level = endpoint->level;
   int64_t due;
-  seer_endpoint_landed(endpoint, attempt->waited, attempt->epoch,
-                       transfer->sent, now);
+  seer_endpoint_landed(queue, attempt->waited, attempt->epoch, transfer->sent,
+                       now);
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
   seer_report_decide(report, transfer, attempt,
                      level > 0 && endpoint->level == 0, now);
@@ -166,7 +167,7 @@ void seer_settle(seer_transfer *transfer) {
   dispose(&end, transfer, due, now, &dead);
   seer_unlock();
   seer_report_tell(&report, transfer);
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
   seer_request_free(end.carrier);
   free_outcome(&end.outcome);
 }
@@ -184,7 +185,7 @@ void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch) {
   seer_request *request = event->request;
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  seer_endpoint_landed(queue->endpoint, request != NULL, epoch, 0, now);
+  seer_endpoint_landed(queue, request != NULL, epoch, 0, now);
   if (is_last_attempt(event)) {
     if (!request->settled)
       request->outcome.failure = SEER_FAILURE_NOMEM;
@@ -195,5 +196,5 @@ void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch) {
     seer_queue_release(queue, event, due, now);
   }
   seer_unlock();
-  seer_endpoint_bury(&dead);
+  seer_endpoints_bury(&dead);
 }

@@ -1,14 +1,11 @@
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local merged = require "spec.support.merged"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 local socket = require "socket"
 
-local x = fixture.exchange()
+local x = h.exchange()
 
 describe("an answer", function()
   local function last_error(bytes)
-    x.client = x:new { initial_retry_delay = 40, max_retry_delay = 40 }
+    x:use { initial_retry_delay = 40, max_retry_delay = 40 }
     x:capture("a.b")
     x:serve(function(_, peer)
       peer:send(bytes)
@@ -17,7 +14,7 @@ describe("an answer", function()
       local stats = x.client:stats()
       return stats.last_error or stats.pending == 0
     end)
-    return exchange.adds_up(x.client).last_error
+    return h.adds_up(x.client).last_error
   end
 
   it("may have a sloppy status line", function()
@@ -94,7 +91,7 @@ describe("a hostile server", function()
       :rep(MUCH / 1000) },
   }
 
-  local CODE = "local slow = " .. slow .. [[
+  local CODE = "local slow = " .. h.slow .. [[
 
     local function resident()
       for line in io.lines "/proc/self/status" do
@@ -105,7 +102,7 @@ describe("a hostile server", function()
       end
     end
     -- Who waited for an attempt's timeout would not be done in time.
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       timeout = 600, initial_retry_delay = 0.005, max_retry_delay = 0.01,
       rate_limit = false, max_in_flight = 4,
     }
@@ -128,9 +125,9 @@ describe("a hostile server", function()
       local code = CODE:gsub("EVENTS", EVENTS)
       local result = x:child({ code = code, timeout = 120 },
         function(request)
-          local name = exchange.body_of(request).name
+          local name = h.body_of(request).name
           if seen[name] then
-            return exchange.ok()
+            return h.ok()
           end
           seen[name] = true
           return "raw", bytes
@@ -140,12 +137,12 @@ describe("a hostile server", function()
       assert.equal((EVENTS + 1) .. "\t0\t0\t0", counts)
       assert.equal(1 + EVENTS * (success and 1 or 2), #x.requests)
       assert.is_true(tonumber(growth) < GROWTH, growth .. " KiB more")
-      assert.is_true(tonumber(seconds) < 2 * slow, seconds .. " s")
+      assert.is_true(tonumber(seconds) < 2 * h.slow, seconds .. " s")
     end)
   end
 
   it("that says nothing is left after the timeout", function()
-    x.client = x:new { timeout = 0.2 }
+    x:use { timeout = 0.2 }
     local begun = socket.gettime()
     x:capture("a.b")
     x:serve(function() return "hold" end, function()
@@ -158,7 +155,7 @@ describe("a hostile server", function()
 
   -- Returns how many bytes there were until the client had enough.
   local function drip(timeout)
-    x.client = x:new {
+    x:use {
       timeout = timeout, initial_retry_delay = 40, max_retry_delay = 40,
     }
     x:capture("a.b")
@@ -174,7 +171,7 @@ describe("a hostile server", function()
       return x.client:stats().last_error
     end, timeout + 10)
     assert.matches("timed out", x.client:stats().last_error)
-    assert.equal(1, exchange.adds_up(x.client).pending)
+    assert.equal(1, h.adds_up(x.client).pending)
     return sent
   end
 
@@ -189,9 +186,8 @@ describe("a hostile server", function()
 
   it("that never ends an answer does not keep a waiter", function()
     local child = x:child({ code = [[
-      local client = require "seerstack".new { exit_timeout = 0 }
-      local socket = require "socket"
-      local slow = require "spec.support.slow"
+      local client = seerstack.new { exit_timeout = 0 }
+      local slow = require "spec.support.util".slow
       local timeout, begun, err = 0.3 * slow
       repeat -- until the machine lets the status come in time
         begun = socket.gettime()
@@ -208,20 +204,20 @@ describe("a hostile server", function()
   end)
 
   it("that resets in the midst of anything loses no event", function()
-    x.client = x:new { max_in_flight = 4, initial_retry_delay = 0.001,
+    x:use { max_in_flight = 4, initial_retry_delay = 0.001,
       max_retry_delay = 0.005 }
     x:capture_many(100)
     local number = 0
     x:settle(function(_, peer)
       number = number + 1
       if number % 3 == 0 then
-        return exchange.ok()
+        return h.ok()
       elseif number % 3 == 1 then
         peer:send("HTTP/1.1 5")
       end
       return "reset"
     end)
-    assert.equal(100, exchange.adds_up(x.client).delivered)
+    assert.equal(100, h.adds_up(x.client).delivered)
   end)
 end)
 
@@ -230,7 +226,7 @@ describe("a good status", function()
 
   local function deliver(bodies, options)
     local told = {}
-    local own = exchange.open(merged({
+    local own = h.open(h.merge({
       logger = function(level, text)
         told[#told + 1] = level .. " " .. text
       end,
@@ -261,7 +257,7 @@ describe("a good status", function()
 
   it("counts whatever the length of its JSON", function()
     local long = ('{"success":true,"x":"%s"}'):format(("y"):rep(200000))
-    local own = exchange.open()
+    local own = h.open()
     local future = own.client.events.capture({ name = "a" }, { future = true })
     own:serve(function() return 200, nil, long end,
       function() return future:done() end)
@@ -276,7 +272,7 @@ describe("a good status", function()
     -- One stored block: its length, and that inverted.
     local body = GZIPPED .. "\1" .. string.char(#reason, 0, 255 - #reason, 255)
       .. reason .. "\145\15\211\2" .. string.char(#reason, 0, 0, 0)
-    local own = exchange.open()
+    local own = h.open()
     local future = own.client.events.capture({ name = "a" }, { future = true,
       max_retries = 0 })
     own:serve(function()

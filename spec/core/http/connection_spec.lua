@@ -1,7 +1,5 @@
-local exchange = require "spec.support.exchange"
-local script = require "spec.support.script"
+local h = require "spec.helper"
 local socket = require "socket"
-local wait = require "spec.support.wait"
 
 describe("a connection", function()
   local x
@@ -27,9 +25,9 @@ describe("a connection", function()
 
   for what, status in pairs { ["a good"] = 200, ["a bad"] = 400 } do
     it("is not used again when " .. what .. " answer waits on it", function()
-      x = exchange.open()
+      x = h.open()
       for i = 1, 4 do
-        deliver("n" .. i, exchange.ok)
+        deliver("n" .. i, h.ok)
         local last = x.server.connections[connections()]
         assert(last:respond(status, nil, "{}"))
       end
@@ -41,21 +39,21 @@ describe("a connection", function()
   end
 
   it("is not used again when the server has closed it", function()
-    x = exchange.open()
-    deliver("n1", exchange.ok)
+    x = h.open()
+    deliver("n1", h.ok)
     x.server.connections[1]:close()
-    assert.equal(2, deliver("n2", exchange.ok))
+    assert.equal(2, deliver("n2", h.ok))
   end)
 
   it("is used again otherwise", function()
-    x = exchange.open()
+    x = h.open()
     for i = 1, 4 do
-      assert.equal(1, deliver("n" .. i, exchange.ok))
+      assert.equal(1, deliver("n" .. i, h.ok))
     end
   end)
 
   it("is as good as dead when another as old has timed out", function()
-    x = exchange.open { timeout = 0.3, max_in_flight = 16 }
+    x = h.open { timeout = 0.3, max_in_flight = 16 }
     local first = {}
     x:capture_many(16)
     x:serve_requests(16, function(_, peer)
@@ -64,7 +62,7 @@ describe("a connection", function()
     end)
     for _, peer in ipairs(x.server.connections) do
       peer.busy = false
-      assert(peer:respond(exchange.ok()))
+      assert(peer:respond(h.ok()))
     end
     x:settle()
     local before, silent = connections(), 0
@@ -74,21 +72,21 @@ describe("a connection", function()
         silent = silent + 1
         return "hold"
       end
-      return exchange.ok()
+      return h.ok()
     end)
     assert.same({ 16, 1 }, { before, silent })
   end)
 
   it("is kept when a burst is over, for the next one", function()
-    x = exchange.open { max_in_flight = 16 }
+    x = h.open { max_in_flight = 16 }
     for _ = 1, 3 do
       local come = #x.requests
       x:capture_many(16)
       x:serve_requests(come + 16, function() return "hold" end)
       for _, peer in ipairs(x.server.connections) do
         peer.busy = false
-        assert(peer:respond(exchange.ok()))
-        wait.until_(function()
+        assert(peer:respond(h.ok()))
+        h.wait(function()
           return x.client:stats().pending < 16
         end)
       end
@@ -98,7 +96,7 @@ describe("a connection", function()
   end)
 
   it("that is silent at exit is given up in time for another", function()
-    x = exchange.open()
+    x = h.open()
     local result = x:child({ code = [[
       local client = require "seerstack".new { exit_timeout = 8 }
       client.events.capture { name = "first" }
@@ -109,14 +107,14 @@ describe("a connection", function()
         return "hold"
       end
       peer.answered = true
-      return exchange.ok()
+      return h.ok()
     end)
     assert.is_nil(result.stderr:find("not delivered", 1, true), result.stderr)
     assert.same({ "first", "last", "last" }, x:names())
   end)
 
   it("has no descriptor of a standard stream", function()
-    x = exchange.open()
+    x = h.open()
     x:child { code = [[
       local program = [=[
         local client = require "seerstack".new {}
@@ -143,7 +141,7 @@ describe("a connection", function()
 
   -- What a program that is started has, and the child of each fork.
   it("outlives no exec and no fork, nor does what wakes libcurl", function()
-    x = exchange.open()
+    x = h.open()
     local result = x:child { code = [[
       local native = require "seer_spec_native"
       local client = require "seerstack".new {}
@@ -173,7 +171,7 @@ describe("a connection", function()
   end)
 
   it("that no descriptor is left for is told of so", function()
-    x = exchange.open()
+    x = h.open()
     local result = x:child { code = [[
       local client = require "seerstack".new {
         thread = false, base_url = "http://127.0.0.2:9",
@@ -196,9 +194,9 @@ end)
 
 describe("an answer that came while the process stood still", function()
   it("is read before the time is judged", function()
-    local x = exchange.open()
-    local child = script.start {
-      env = script.environment(x.url, x.key), timeout = 60,
+    local x = h.open()
+    local child = h.start {
+      env = h.environment(x.url, x.key), timeout = 60,
       code = [[
         local client = require "seerstack".new {}
         print(client.events.capture({ name = "a" },
@@ -208,9 +206,9 @@ describe("an answer that came while the process stood still", function()
     local peer = assert(x.server:accept(10))
     assert(peer:request(10))
     os.execute("kill -STOP " .. child:pid())
-    assert(peer:respond(exchange.ok()))
+    assert(peer:respond(h.ok()))
     local thawed = socket.gettime() + 3
-    wait.until_(function() return socket.gettime() > thawed end, 10)
+    h.wait(function() return socket.gettime() > thawed end, 10)
     os.execute("kill -CONT " .. child:pid())
     local result = child:wait()
     x:close()

@@ -1,15 +1,13 @@
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
+local h = require "spec.helper"
 
-local x = fixture.exchange()
+local x = h.exchange()
 
 describe("a key that the server sends back", function()
   -- With characters that JSON may or must escape.
   local KEY = 'sk_test/"echo\\key'
   local CODE = [[
-    local cjson = require "cjson"
-    local client = require "seerstack".new { max_retries = 0 }
+    local client = seerstack.new { max_retries = 0 }
     for i = 1, %d do
       local response, message, err = client.events.capture({ name = "a.b" },
         { wait = true })
@@ -30,7 +28,7 @@ describe("a key that the server sends back", function()
     local before, number = #x.requests, 0
     local result = x:child({ code = CODE:format(#answers) }, function()
       number = number + 1
-      return exchange.answer(answers[math.ceil(number / 2)])
+      return h.answer(answers[math.ceil(number / 2)])
     end)
     assert.equal(before + 2 * #answers, #x.requests)
     assert.equal("Bearer " .. KEY, x.requests[1].headers.authorization)
@@ -82,7 +80,7 @@ describe("a key that the server sends back", function()
   it("is not on stderr when the endpoint backs off, or at exit", function()
     x.key = KEY
     local result = x:child({ code = [[
-      local client = require "seerstack".new {
+      local client = seerstack.new {
         exit_timeout = 0.3, initial_retry_delay = 0.05,
       }
       client.events.capture { name = "a.b" }

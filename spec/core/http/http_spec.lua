@@ -1,19 +1,14 @@
 local cjson = require "cjson"
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local shell = require "dev.shell"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 
-local head_of = exchange.head_of
-
-local x = fixture.exchange()
+local x = h.exchange()
 
 local UUID = "^Idempotency%-Key: " .. ("%x"):rep(8) .. "%-" .. ("%x"):rep(4)
   .. "%-4" .. ("%x"):rep(3) .. "%-[89ab]" .. ("%x"):rep(3) .. "%-"
   .. ("%x"):rep(12) .. "$"
 
 local function assert_head(request, path)
-  local first, lines = head_of(request)
+  local first, lines = h.head_of(request)
   assert.equal("POST " .. path .. " HTTP/1.1", first)
   assert.matches(UUID, lines[6])
   lines[6] = "Idempotency-Key"
@@ -42,19 +37,19 @@ describe("a request", function()
     -- From a megabyte on libcurl would ask for leave.
     for i, size in ipairs { 900000, 3000000 } do
       local text = ("x"):rep(size)
-      x.client = x:new { api_key = x.key, max_event_bytes = 4000000 }
+      x:use { api_key = x.key, max_event_bytes = 4000000 }
       x:capture("a.b", { text = text })
       x:settle()
       assert_head(x.requests[i], "/capture")
-      assert.is_true(text == exchange.body_of(x.requests[i]).data.text)
+      assert.is_true(text == h.body_of(x.requests[i]).data.text)
     end
   end)
 
   it("has the same head when a waiter sends it", function()
     x:child({ code = [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       assert(client.events.capture({ name = "a.b" }, { wait = true }))
-    ]] }, exchange.ok)
+    ]] }, h.ok)
     assert_head(x.requests[1], "/capture")
   end)
 
@@ -64,7 +59,7 @@ describe("a request", function()
       ["/a/b%20c/"] = "/a/b%20c/capture",
     } do
       local before = #x.requests
-      x.client = x:new { api_key = x.key, base_url = x.url .. base }
+      x:use { api_key = x.key, base_url = x.url .. base }
       x:capture("a.b")
       x:settle()
       assert_head(x.requests[before + 1], path)
@@ -83,25 +78,25 @@ describe("a request", function()
   end)
 
   it("takes no credentials from a .netrc", function()
-    local home = shell.temporary_directory("home")
-    shell.write(home .. "/.netrc",
+    local home = h.shell.temporary_directory("home")
+    h.shell.write(home .. "/.netrc",
       "machine 127.0.0.1 login someone password netrc-secret\n"
       .. "default login someone password netrc-secret\n")
     local result = x:child({ env = { HOME = home }, code = [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       assert(client.events.capture({ name = "a.b" }, { wait = true }))
-    ]] }, exchange.ok)
-    shell.remove(home)
+    ]] }, h.ok)
+    h.shell.remove(home)
     assert.equal("", result.stderr)
     assert_head(x.requests[1], "/capture")
   end)
 end)
 
 describe("TLS", function()
-  local api = fixture.standin()
+  local api = h.standin()
 
   local CODE = [[
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       initial_retry_delay = 0.01, exit_timeout = 0,
     }
     client.events.capture { name = "a.b" }
@@ -112,7 +107,7 @@ describe("TLS", function()
   ]]
 
   local function run(seconds, url, file)
-    return x:child({ code = CODE:format(seconds * slow), env = {
+    return x:child({ code = CODE:format(seconds * h.slow), env = {
       SEERSTACK_BASE_URL = url, SEERSTACK_API_KEY = api.key,
       SSL_CERT_FILE = file,
     } })

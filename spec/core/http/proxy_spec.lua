@@ -1,11 +1,6 @@
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local server = require "spec.support.server"
-local slow = require "spec.support.slow"
+local h = require "spec.helper"
 
-local head_of = exchange.head_of
-
-local x = fixture.exchange()
+local x = h.exchange()
 
 describe("a proxy", function()
   local PROXIES = {
@@ -13,11 +8,11 @@ describe("a proxy", function()
     "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
   }
   local CODE = [[
-    local client = require "seerstack".new {
+    local client = seerstack.new {
       initial_retry_delay = 0.05, exit_timeout = 0,
     }
     local response, message = client.events.capture({ name = "a.b" },
-      { wait = true, timeout = ]] .. 5 * slow .. [[, max_retries = 0 })
+      { wait = true, timeout = ]] .. 5 * h.slow .. [[, max_retries = 0 })
     print(response and "response" or message)
   ]]
   local ABROAD = "http://api.example.invalid/p"
@@ -40,20 +35,20 @@ describe("a proxy", function()
       assert.equal("POST", request.method)
       assert.equal("api.example.invalid", request.headers.host)
       assert.equal("Bearer " .. x.key, request.headers.authorization)
-      assert.equal("a.b", exchange.body_of(request).name)
+      assert.equal("a.b", h.body_of(request).name)
     end
     assert.equal(3, #x.requests)
   end)
 
   it("in HTTP_PROXY is not used: a CGI script's client can set it",
     function()
-      local gone = server.refusing()
+      local gone = h.server.refusing()
       assert.equal("response\n", (run(x.url, { HTTP_PROXY = gone.url })))
       assert.equal("/capture", x.requests[1].target)
     end)
 
   it("is not used for a host in no_proxy", function()
-    local gone = server.refusing()
+    local gone = h.server.refusing()
     for _, name in ipairs { "no_proxy", "NO_PROXY" } do
       for _, hosts in ipairs { "127.0.0.1", "a.example,127.0.0.1", "*" } do
         assert.equal("response\n", (run(x.url, {
@@ -68,7 +63,7 @@ describe("a proxy", function()
   end)
 
   it("of the other scheme is not used", function()
-    local gone = server.refusing()
+    local gone = h.server.refusing()
     assert.equal("response\n", (run(x.url, {
       https_proxy = gone.url, HTTPS_PROXY = gone.url,
     })))
@@ -86,7 +81,7 @@ describe("a proxy", function()
         assert.equal(before + 1, #x.requests)
         local request = x.requests[before + 1]
         assert.equal("CONNECT api.example.invalid:443 HTTP/1.1",
-          (head_of(request)))
+          (h.head_of(request)))
         assert.is_nil(request.head:find(x.key, 1, true))
         assert.is_nil(request.headers["idempotency-key"])
       end

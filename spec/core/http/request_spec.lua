@@ -2,8 +2,9 @@
 -- all is in redirect_spec.lua, what TLS has to do with it in
 -- redirect_tls_spec.lua.
 
-local exchange = require "spec.support.exchange"
-local server = require "spec.support.server"
+local h = require "spec.helper"
+
+local location = h.location
 
 local EVENT = { name = "a.b", timestamp = "2025-01-04T12:00:00Z" }
 local SECRETS = {
@@ -11,27 +12,14 @@ local SECRETS = {
   "x-of-request", "accept-language",
 }
 
-local x, other
-
-before_each(function()
-  x = exchange.open {
-    log_level = "off",
-    headers = {
-      Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
-      ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
-    },
-  }
-  other = server.new()
-end)
-
-after_each(function()
-  x:close()
-  other:close()
-end)
-
-local function location(url)
-  return { Location = url }
-end
+local x = h.exchange {
+  log_level = "off",
+  headers = {
+    Cookie = "session=of-client", ["X-Of-Client"] = "of-client",
+    ["User-Agent"] = "of-client", ["Accept-Language"] = "of-client",
+  },
+}
+local other = h.each_server()
 
 local OF_REQUEST = {
   future = true, max_retries = 0, idempotency_key = "idem-1",
@@ -41,30 +29,19 @@ local OF_REQUEST = {
   },
 }
 
-local function merged(more)
-  local all = {}
-  for _, source in ipairs { OF_REQUEST, more or {} } do
-    for name, value in pairs(source) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
 -- Serves both origins, each with the answers of its list and 200 from then
 -- on, until the future is done, and returns what it gives.
 local function settle(future, first, second)
-  local handler = exchange.sequence(second or {})
-  x:serve(exchange.sequence(first), function()
+  local handler = h.sequence(second or {})
+  return x:get(future, h.sequence(first), function()
     other:serve { handler = handler, until_ = function() return true end }
-    return future:done()
   end)
-  return future:get(0)
 end
 
 -- Sends an event with headers of its own; raises unless it succeeds.
 local function send(first, second, options)
-  local future = assert(x.client.events.capture(EVENT, merged(options)))
+  local future = assert(x.client.events.capture(EVENT,
+    h.merge(OF_REQUEST, options)))
   local response, http = assert(settle(future, first, second))
   assert.same({ success = true }, response)
   assert.equal(200, http.status)
@@ -153,11 +130,11 @@ describe("a redirect to the same origin", function()
   it("is followed by identify and post, with a query and without a body",
     function()
       local client, redirect = x.client, { { 307, location "/to?c=3" } }
-      settle(assert(client.users.identify({ user_id = "u" }, merged())),
-        redirect)
+      settle(assert(client.users.identify({ user_id = "u" },
+        h.merge(OF_REQUEST))), redirect)
       settle(assert(client:post("/p?a=1", { 1, 2 },
-        merged { query = { b = 2 } })), redirect)
-      settle(assert(client:post("/none", nil, merged())), redirect)
+        h.merge(OF_REQUEST, { query = { b = 2 } }))), redirect)
+      settle(assert(client:post("/none", nil, h.merge(OF_REQUEST))), redirect)
       local targets = {}
       for i, request in ipairs(x.requests) do
         targets[i] = request.method .. " " .. request.target .. " "
@@ -182,22 +159,18 @@ describe("a redirect to the same origin", function()
     assert.equal("yes", http.headers["x-last"])
     assert.is_nil(http.headers["x-hop"])
     assert.is_nil(http.headers.location)
-    local stats = exchange.adds_up(x.client)
-    assert.equal(1, stats.accepted)
-    assert.equal(1, stats.delivered)
+    h.assert_counts(x.client, { accepted = 1, delivered = 1 })
   end)
 
   it("gives the last answer's error, with the path that was asked for",
     function()
-      local future = x.client.events.capture(EVENT, merged())
-      local response, message, err = settle(future, {
-        { 307, location "/other" }, { 422, nil, '{"error":"no"}' },
-      })
-      assert.is_nil(response)
-      assert.equal("422 no", message)
-      assert.equal("UnprocessableEntityError", err.name)
+      local future = x.client.events.capture(EVENT, h.merge(OF_REQUEST))
+      local err = h.assert_error("UnprocessableEntityError", "422 no",
+        settle(future, {
+          { 307, location "/other" }, { 422, nil, '{"error":"no"}' },
+        }))
       assert.equal("/capture", err.path)
-      assert.equal(1, exchange.adds_up(x.client).rejected)
+      assert.equal(1, h.adds_up(x.client).rejected)
     end)
 
   it("stays a GET when a 307 follows, and a POST until then", function()
@@ -235,7 +208,7 @@ describe("a redirect to the same origin", function()
 
   it("is followed by who waits as by who has a future", function()
     local code = [[
-      local client = require "seerstack".new { max_retries = 0 }
+      local client = seerstack.new { max_retries = 0 }
       local options = { wait = %s, future = %s }
       local result, http, err = client.events.capture({ name = "a" }, options)
       if options.future then
@@ -246,7 +219,7 @@ describe("a redirect to the same origin", function()
     for _, how in ipairs { { "true", "nil" }, { "nil", "true" } } do
       local before = #x.requests
       local child = x:child({ code = code:format(how[1], how[2]) },
-        exchange.sequence { { 308, location "/1" }, { 303, location "/2" } })
+        h.sequence { { 308, location "/1" }, { 303, location "/2" } })
       assert.equal("true\t200\tnil\n", child.stdout)
       local methods = {}
       for i = before + 1, #x.requests do
@@ -298,7 +271,7 @@ describe("a redirect to another origin", function()
   end)
 
   it("is none when only the case of scheme and host differs", function()
-    x.client, x.key = exchange.client("http://localhost:" .. x.server.port)
+    x.client, x.key = h.client("http://localhost:" .. x.server.port)
     local future = x.client.events.capture(EVENT, { future = true })
     assert.is_table((settle(future, {
       { 307, location("HTTP://LocalHost:" .. x.server.port .. "/to") },
@@ -334,7 +307,8 @@ describe("a redirect to another origin", function()
 
   it("brings no key when nobody listens there", function()
     other:close_listener()
-    local future = x.client.events.capture(EVENT, merged { max_retries = 1 })
+    local future = x.client.events.capture(EVENT,
+      h.merge(OF_REQUEST, { max_retries = 1 }))
     local _, _, err = settle(future, {
       { 307, location(other.url) }, { 307, location(other.url) },
     })

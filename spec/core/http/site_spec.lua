@@ -1,15 +1,14 @@
-local script = require "spec.support.script"
-local standin = require "dev.standin"
+local h = require "spec.helper"
 
 describe("what libcurl says of a proxy", function()
   it("is told without the login", function()
-    local result = script.run {
-      env = script.environment("http://example.invalid", "sk_test_proxied", {
+    local result = h.script.run {
+      env = h.environment("http://example.invalid", "sk_test_proxied", {
         http_proxy = "http://bob:hunter2@127.0.0.1:99999",
         no_proxy = false, NO_PROXY = false,
       }),
       code = [[
-        local client = require "seerstack".new {}
+        local client = seerstack.new {}
         print(client.events.capture({ name = "a" },
           { wait = true, max_retries = 0 }))
         client.events.capture { name = "b" }
@@ -27,8 +26,8 @@ describe("what libcurl says of a proxy", function()
       "http:///bob:hunter2@127.0.0.1:99999", "ftp://bob:hunter2@127.0.0.1",
       "socks9:/bob:hunter2@127.0.0.1", "http:/bob:hunter2@no.invalid",
     } do
-      local result = script.run {
-        env = script.environment("http://example.invalid", "sk_test_proxied", {
+      local result = h.script.run {
+        env = h.environment("http://example.invalid", "sk_test_proxied", {
           http_proxy = proxy, no_proxy = false, NO_PROXY = false,
         }),
         code = [[
@@ -46,15 +45,13 @@ end)
 
 describe("an authority that was given for one key", function()
   it("is not trusted for another", function()
-    local api = standin.start()
-    local result = script.run {
+    local api = h.start_standin()
+    local result = h.script.run {
       env = {
         LUA_PATH = package.path, LUA_CPATH = package.cpath,
         SEERSTACK_BASE_URL = api.tls_url, SSL_CERT_FILE = api.ca_file,
       },
       code = [[
-        local seerstack = require "seerstack"
-        local native = require "seer_spec_native"
         local function deliver(key)
           local client = seerstack.new { api_key = key }
           local _, http, err = client.events.capture({ name = "a" },

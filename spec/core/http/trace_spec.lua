@@ -1,14 +1,12 @@
 -- What log_level = "debug" shows of each request and each answer.
 
-local exchange = require "spec.support.exchange"
-local fixture = require "spec.support.fixture"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 
-local x = fixture.exchange()
+local x = h.exchange()
 local messages
 
 local function new(options)
-  local all = merged({
+  local all = h.merge({
     api_key = x.key, max_in_flight = 1, log_level = "debug",
     logger = function(level, message, fields)
       if level == "debug" then
@@ -17,7 +15,7 @@ local function new(options)
     end,
   }, options)
   messages = {}
-  x.client = x:new(all)
+  x:use(all)
 end
 
 -- The debug messages since the last time.
@@ -58,7 +56,7 @@ local function one(send, ...)
   hear()
   send()
   x:settle(#answer > 0 and function()
-    return exchange.answer(answer)
+    return h.answer(answer)
   end or nil)
   local list = hear()
   assert.equal(2, #list)
@@ -129,7 +127,7 @@ describe("a request", function()
   it("is told each time that it is sent", function()
     new()
     capture()
-    x:settle(exchange.sequence { { 500 }, { 503 } })
+    x:settle(h.sequence { { 500 }, { 503 } })
     local list = hear()
     assert.equal(6, #list)
     for i = 1, 5, 2 do
@@ -144,8 +142,7 @@ describe("a request", function()
     new()
     local future
     one(function()
-      future = assert(x.client.events.capture({ name = "a.b" },
-        { future = true }))
+      future = x:ask()
     end)
     assert.equal(200, (select(2, future:get())).status)
   end)
@@ -168,7 +165,7 @@ describe("an answer", function()
   it("is told of with its status and the number of the attempt", function()
     new()
     capture()
-    x:settle(exchange.sequence { { 500 } })
+    x:settle(h.sequence { { 500 } })
     local list = hear()
     assert.equal(4, #list)
     assert.same({ url = x.url, status = 500, attempt = 1 }, list[2].fields)
@@ -179,7 +176,7 @@ describe("an answer", function()
   it("that is missing is told with the reason", function()
     new()
     capture()
-    x:settle(exchange.sequence { { "reset" } })
+    x:settle(h.sequence { { "reset" } })
     local list = hear()
     assert.equal(4, #list)
     local first, rest = sorted(parts_of(list[2]))
@@ -192,7 +189,7 @@ describe("an answer", function()
   it("that redirects is told, and what follows", function()
     new()
     capture()
-    x:settle(exchange.sequence { { 307, { Location = "/moved" }, "gone" } })
+    x:settle(h.sequence { { 307, { Location = "/moved" }, "gone" } })
     local list = hear()
     assert.equal(4, #list)
     assert.matches("^307 from " .. x.url:gsub("%p", "%%%0") .. "/capture ",
@@ -227,7 +224,7 @@ describe("a secret header", function()
           secrets[change(name)] = "Secret hidden" .. i
           own[change(name)] = "Secret veiled" .. i
         end
-        new { headers = secrets, api_key = exchange.key() }
+        new { headers = secrets, api_key = h.key() }
         local plain = one(capture)
         local special = one(function()
           assert(x.client.events.capture({ name = "a.b" },
@@ -287,7 +284,7 @@ end)
 describe("on the standard error", function()
   it("each message is a line of its own", function()
     local child = x:child({ env = { SEERSTACK_LOG = "debug" }, code = [[
-      local client = require "seerstack".new()
+      local client = seerstack.new()
       client.events.capture { name = "a.b", data = { t = "x\ny" } }
       client:flush(10)
     ]] }, function() return 400, { ["X-One"] = "1" }, "no\nnever\r\n" end)

@@ -1,26 +1,15 @@
-local exchange = require "spec.support.exchange"
-local merged = require "spec.support.merged"
+local h = require "spec.helper"
 local seerstack = require "seerstack"
-local shell = require "dev.shell"
-local standin = require "dev.standin"
 
-local api
+local api = h.own_standin()
 
 -- One for each spec: there are no connections to it yet.
-before_each(function()
-  api = standin.start()
-end)
-
-after_each(function()
-  api:stop()
-end)
-
 local function new(version, options)
-  local all = merged({
+  local all = h.merge({
     api_key = api.key, http_version = version, ca_file = api.ca_file,
     log_level = "off",
   }, options)
-  return (exchange.client(all.base_url or api.tls_url, all))
+  return (h.client(all.base_url or api.tls_url, all))
 end
 
 local function protocols()
@@ -96,12 +85,12 @@ describe("http_version", function()
         assert(client.events.capture { name = "n" .. i })
       end
       assert.is_true(client:flush(20))
-      assert.equal(50, exchange.adds_up(client).delivered)
+      assert.equal(50, h.adds_up(client).delivered)
       assert.equal(50, api:status().requests)
       local names, count = {}, 0
       for _, event in ipairs(api:events()) do
         assert.equal(protocol, event.protocol)
-        local name = exchange.body_of(event).name
+        local name = h.body_of(event).name
         assert.is_nil(names[name])
         names[name], count = true, count + 1
       end
@@ -110,7 +99,7 @@ describe("http_version", function()
   end
 
   it("2 is not spoken without TLS, nor asked for", function()
-    local x = exchange.open {
+    local x = h.open {
       http_version = "2", headers = { ["X-Mine"] = "mine" },
     }
     x:capture("a.b")
@@ -124,7 +113,7 @@ describe("http_version", function()
   end)
 
   it("is 1.1 by default, and from libcurl 8 on 2 over TLS", function()
-    local major = tonumber(shell.output("curl --version")
+    local major = tonumber(h.shell.output("curl --version")
       :match("libcurl/(%d+)"))
     assert.is_table((new().events.capture({ name = "a" }, { wait = true })))
     assert.same({ major < 8 and "HTTP/1.1" or "HTTP/2.0" }, protocols())

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define SEER_SPACE " \t\r\n\v\f"
+
 static inline char seer_lower(char byte) {
   return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
 }
@@ -20,13 +22,6 @@ static inline bool seer_is_control(char byte) {
   return (unsigned char)byte < ' ' || byte == 127;
 }
 
-static inline bool seer_has_control(const char *text, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if (seer_is_control(text[i]))
-      return true;
-  return false;
-}
-
 /* The length of a text that has been cut to `most` bytes, but not within a
    character of UTF-8. */
 static inline size_t seer_cut(const char *text, size_t length, size_t most) {
@@ -35,6 +30,15 @@ static inline size_t seer_cut(const char *text, size_t length, size_t most) {
   while (most > 0 && ((unsigned char)text[most] & 0xC0) == 0x80)
     most--;
   return most;
+}
+
+/* A tab is the one control character that a header may have. */
+static inline bool seer_has_control(const char *text, size_t length,
+                                    bool tabs_allowed) {
+  for (size_t i = 0; i < length; i++)
+    if (seer_is_control(text[i]) && !(tabs_allowed && text[i] == '\t'))
+      return true;
+  return false;
 }
 
 #endif

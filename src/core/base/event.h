@@ -99,7 +99,7 @@ typedef struct seer_request {
   bool asked;        /* the waiter has seen the outcome */
   seer_event *event; /* until it is settled; kept for on_error when it is a
                         future that has failed... */
-  uint32_t forks;    /* ...in this process: the queue's, when it failed */
+  uint32_t forks;    /* ...in this process: the queue's, when it was put */
   seer_outcome outcome;
 } seer_request;
 

@@ -1,5 +1,6 @@
 #include "json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -113,7 +114,10 @@ static void many_places(seer_buffer *out, double value) {
 void seer_json_number(seer_buffer *out, double value) {
   double magnitude = value < 0 ? -value : value;
   if (magnitude <= EXACT && (double)(int64_t)value == value) {
-    seer_json_integer(out, (int64_t)value);
+    if ((int64_t)value != 0 || !signbit(value))
+      seer_json_integer(out, (int64_t)value);
+    else
+      seer_json_literal(out, "-0.0");
     return;
   }
   if (value - value != 0) { /* NaN, or infinite */
@@ -275,16 +279,20 @@ static bytes_at replaced(seer_buffer *out, bytes_at at, bytes_at end) {
   return at - character(at, end);
 }
 
-/* Appends a string that has something to replace. */
-static void quoted(seer_buffer *out, bytes_at at, bytes_at end) {
+/* Appends a string that has something to replace; false if that was not
+   UTF-8. */
+static bool quoted(seer_buffer *out, bytes_at at, bytes_at end) {
+  bool valid = true;
   seer_buffer_byte(out, '"');
   while (at < end && !out->error) {
     bytes_at run = skip_copied(at, end);
     if (run > at)
       seer_buffer_append(out, (const char *)at, (size_t)(run - at));
+    valid = valid && (run == end || escapes[*run] != X);
     at = run < end ? replaced(out, run, end) : end;
   }
   seer_buffer_byte(out, '"');
+  return valid;
 }
 
 void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
@@ -300,20 +308,22 @@ void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
   out->length += length + 2;
 }
 
-void seer_json_key(seer_buffer *out, char before, const char *bytes,
+bool seer_json_key(seer_buffer *out, char before, const char *bytes,
                    size_t length) {
   bytes_at at = (bytes_at)bytes;
   char *room = seer_buffer_reserve(out, length + 4);
+  bool valid;
   if (room == NULL)
-    return;
+    return true;
   if (!copy_plain(room + 2, at, length)) {
     seer_buffer_byte(out, before);
-    quoted(out, at, at + length);
+    valid = quoted(out, at, at + length);
     seer_buffer_byte(out, ':');
-    return;
+    return valid;
   }
   room[0] = before;
   room[1] = room[length + 2] = '"';
   room[length + 3] = ':';
   out->length += length + 4;
+  return true;
 }

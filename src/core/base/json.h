@@ -20,7 +20,7 @@
 /* All digits, no exponent. */
 void seer_json_integer(seer_buffer *out, int64_t value);
 
-/* An integral double of at most 2^53 as an integer (-0.0 is 0), another
+/* An integral double of at most 2^53 as an integer (but -0.0 as that), another
    finite one in digits that read back as the same double, few if possible
    and 17 at most; NaN and the infinities as null. */
 void seer_json_number(seer_buffer *out, double value);
@@ -30,8 +30,9 @@ void seer_json_number(seer_buffer *out, double value);
    and the backslash are escaped. */
 void seer_json_string(seer_buffer *out, const char *bytes, size_t length);
 
-/* A byte that comes before it, a key as a string, and a colon. */
-void seer_json_key(seer_buffer *out, char before, const char *bytes,
+/* A byte that comes before it, a key as a string, and a colon. False if
+   something of the key became U+FFFD: another key may now be the same. */
+bool seer_json_key(seer_buffer *out, char before, const char *bytes,
                    size_t length);
 
 /* Bytes that are JSON already. */

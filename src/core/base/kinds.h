@@ -14,16 +14,14 @@
 #pragma GCC visibility push(hidden)
 
 /* KIND(name in C, path, namespace, its function, the module's function,
-        merged field, option with what is laid under that, other fields...)
+        merged field, other fields...)
    The other fields are in the order in which they are sent; the merged one,
    a table of named values, comes last. */
 #define SEER_KINDS(KIND)                                                      \
   KIND(CAPTURE, "/capture", "events", "capture", "capture", "data",           \
-       "default_data", FIELD("name", NAME), FIELD("user_id", USER),           \
-       FIELD("timestamp", TIME))                                              \
+       FIELD("name", NAME), FIELD("user_id", USER), FIELD("timestamp", TIME)) \
   KIND(IDENTIFY, "/identify", "users", "identify", "identify", "attributes",  \
-       "default_attributes", FIELD("user_id", OWNER), FIELD("email", TEXT),   \
-       FIELD("name", TEXT))
+       FIELD("user_id", OWNER), FIELD("email", TEXT), FIELD("name", TEXT))
 
 #define KIND(name, ...) SEER_##name,
 typedef enum seer_kind {
@@ -57,7 +55,7 @@ typedef struct seer_field {
 } seer_field;
 
 typedef struct seer_row {
-  const char *path, *space, *method, *function, *merged, *defaults;
+  const char *path, *space, *method, *function, *merged;
   seer_field fields[SEER_FIELDS + 1];
 } seer_row;
 

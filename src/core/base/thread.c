@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,16 +28,13 @@
 #endif
 
 static pthread_mutex_t lock = FRESH_LOCK;
-static pthread_cond_t changed; /* on the monotonic clock */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void make_condition(void) {
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_cond_init(&changed, &attributes);
-  pthread_condattr_destroy(&attributes);
-}
+/* Both are guarded by the lock. A condition variable would keep count of its
+   waiters, and hang when one of them never comes back: cancelled, left behind
+   by a fork, or interrupted by a signal whose handler ends the process. */
+static uint32_t changes; /* number of times that seer_wake had work to do */
+static bool awaited;     /* somebody may wait for the next of them */
 
 void seer_once(void (*task)(void)) {
   pthread_once(&once, task);
@@ -42,6 +42,10 @@ void seer_once(void (*task)(void)) {
 
 void seer_lock(void) {
   pthread_mutex_lock(&lock);
+}
+
+bool seer_lock_unless_held(void) {
+  return pthread_mutex_lock(&lock) == 0; /* or EDEADLK */
 }
 
 bool seer_lock_soon(void) {
@@ -64,32 +68,56 @@ bool seer_lock_is_held(void) {
 }
 #endif
 
-void seer_wait(int64_t deadline) {
+/* Until `changes` is not `seen` any more, or the deadline. */
+static void sleep_on_changes(uint32_t seen, int64_t deadline) {
   struct timespec time;
-  seer_assert(seer_lock_is_held());
-  if (deadline == SEER_NEVER) {
-    pthread_cond_wait(&changed, &lock);
-    return;
-  }
   time.tv_sec = (time_t)(deadline / 1000);
   time.tv_nsec = (long)(deadline % 1000) * 1000000;
-  pthread_cond_timedwait(&changed, &lock, &time);
+  syscall(SYS_futex, &changes, FUTEX_WAIT_BITSET_PRIVATE, seen,
+          deadline == SEER_NEVER ? NULL : &time, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+/* In a way of being cancelled that leaves no trace either: without the lock,
+   and with nothing to undo. */
+static void wait_as(int type, int64_t deadline) {
+  uint32_t seen = changes;
+  int saved = errno, before;
+  seer_assert(seer_lock_is_held());
+  awaited = true;
+  seer_unlock();
+  pthread_setcanceltype(type, &before);
+  sleep_on_changes(seen, deadline);
+  pthread_setcanceltype(before, NULL);
+  seer_lock();
+  errno = saved;
+}
+
+void seer_wait(int64_t deadline) {
+  wait_as(PTHREAD_CANCEL_DEFERRED, deadline);
+}
+
+void seer_wait_cancellable(int64_t deadline) {
+  wait_as(PTHREAD_CANCEL_ASYNCHRONOUS, deadline);
 }
 
 void seer_wake(void) {
   seer_assert(seer_lock_is_held());
-  pthread_cond_broadcast(&changed);
+  if (!awaited)
+    return;
+  awaited = false;
+  changes++;
+  syscall(SYS_futex, &changes, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
-void seer_lock_renew(void) {
+bool seer_lock_renew(void) {
   static const pthread_mutex_t fresh = FRESH_LOCK;
+  bool was_free = pthread_mutex_trylock(&lock) == 0;
   lock = fresh;
-  make_condition();
+  return was_free;
 }
 
 bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
                         void (*child)(void)) {
-  make_condition();
   return pthread_atfork(prepare, parent, child) == 0;
 }
 
@@ -104,14 +132,14 @@ static void *run_thread(void *argument) {
   return NULL;
 }
 
-/* Every signal but those that a crash raises in the thread itself: the
-   host's crash handlers want to see them. */
+/* Every signal but those that a thread raises in itself by what it does: the
+   host's handlers of crashes, traps and forbidden system calls want to see
+   them, and a blocked one ends the process. */
 static void all_signals(sigset_t *set) {
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
   sigfillset(set);
-  sigdelset(set, SIGSEGV);
-  sigdelset(set, SIGBUS);
-  sigdelset(set, SIGFPE);
-  sigdelset(set, SIGILL);
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    sigdelset(set, own[i]);
 }
 
 bool seer_thread_start(void (*run)(void)) {
@@ -145,6 +173,7 @@ void seer_pipe_block(seer_signals *signals) {
   sigset_t pipe_signal, pending;
   sigemptyset(&pipe_signal);
   sigaddset(&pipe_signal, SIGPIPE);
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &signals->cancel_state);
   sigpending(&pending);
   signals->pipe_pending = sigismember(&pending, SIGPIPE) != 0;
   pthread_sigmask(SIG_BLOCK, &pipe_signal, &signals->before);
@@ -159,6 +188,7 @@ void seer_pipe_restore(const seer_signals *signals) {
   if (!signals->pipe_pending)
     sigtimedwait(&pipe_signal, NULL, &no_time);
   pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
+  pthread_setcancelstate(signals->cancel_state, NULL);
   errno = saved;
 }
 

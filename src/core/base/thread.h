@@ -7,7 +7,7 @@
  * There is one lock in the process. It guards queues, clients, endpoints
  * and counts, and is held for pointer moves only: no allocation, no
  * libcurl, no stdio and no Lua happens under it. With one lock there is no
- * order of locks to get wrong, and a fork finds everything consistent.
+ * order of locks to get wrong.
  */
 
 #include <signal.h>
@@ -29,10 +29,19 @@ bool seer_lock_is_held(void);
    that, too. */
 bool seer_lock_soon(void);
 
+/* As seer_lock, but returns false if it is the caller who holds it. */
+bool seer_lock_unless_held(void);
+
 /* With the lock held: gives it up until seer_wake is called or `deadline`
    (monotonic ms, or SEER_NEVER) is reached, then has it again. May return
-   early: callers test their condition in a loop. */
+   early: callers test their condition in a loop. Whoever never comes back
+   from here, for a signal's handler ends the process or a child was made
+   without handlers of fork, leaves nothing that others wait for. */
 void seer_wait(int64_t deadline);
+
+/* The same, and the thread may be cancelled meanwhile: for who has nothing
+   to undo then. */
+void seer_wait_cancellable(int64_t deadline);
 
 /* With the lock held: wakes all who are in seer_wait. */
 void seer_wake(void);
@@ -42,15 +51,17 @@ typedef uintptr_t seer_thread_id;
 seer_thread_id seer_thread_self(void);
 
 /* Starts a detached thread with every signal blocked, except those that a
-   crash raises. False if the system refuses. */
+   thread raises in itself: by a crash, a trap or a forbidden system call.
+   False if the system refuses. */
 bool seer_thread_start(void (*run)(void));
 
-/* Signals on the caller's thread: held back, all of them but those of a
-   crash, or SIGPIPE alone; and as before again. A SIGPIPE that came meanwhile
-   is not for the host. */
+/* Signals on the caller's thread: held back, all of them but those that it
+   raises in itself, or SIGPIPE alone and with it that the thread is cancelled;
+   and as before again. A SIGPIPE that came meanwhile is not for the host. */
 typedef struct seer_signals {
   sigset_t before;
   bool pipe_pending;
+  int cancel_state;
 } seer_signals;
 
 void seer_signals_block(seer_signals *signals);
@@ -65,8 +76,10 @@ void seer_once(void (*task)(void));
 bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
                         void (*child)(void));
 
-/* In the child of a fork, which has one thread: makes the lock new. */
-void seer_lock_renew(void);
+/* In the child of a fork, which has one thread: makes the lock new. False if
+   somebody held it at that moment: then what it guards may be in the middle of
+   a change. */
+bool seer_lock_renew(void);
 
 /* Moves a descriptor that is one of a standard stream's, which the host has
    closed: what it prints must not go there. Returns the new one, which exec

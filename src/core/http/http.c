@@ -86,7 +86,8 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   seer_flight *f = take_flight(http);
   if (f == NULL)
     return NULL;
-  if (sending->threadless && !sending->site->resolved)
+  if (sending->threadless && !sending->site->resolved &&
+      sending->site->flying == 0)
     seer_site_look_up(sending->site);
   f->connect_timeout = (long)sending->connect_timeout;
   if (reset_flight(f, sending) && launch(http, f))
@@ -184,6 +185,8 @@ static void conclude_failure(seer_flight *f, CURLcode code) {
                           ? SEER_FAILURE_TIMEOUT
                           : SEER_FAILURE_CONNECTION;
   t->answer.unreachable = is_unreachable(code);
+  if (t->sent == 0)
+    f->site->resolved = false; /* the address may be another by now */
   t->answer.should_retry = -1;
   t->answer.retry_after = SEER_NO_RETRY_AFTER;
   say(f, "%s", why_none(f, code));

@@ -300,12 +300,29 @@ static uint64_t next_serial(void) {
   return serial;
 }
 
+/* Whether it is the proxy, if any, that looks up the host: all but two kinds
+   do, unless the host may be one that is reached without. */
+static bool proxy_resolves(const seer_site *site) {
+  return *site->proxy != '\0' && *site->no_proxy == '\0' &&
+         strncasecmp(site->proxy, "socks5://", 9) != 0 &&
+         strncasecmp(site->proxy, "socks4://", 9) != 0;
+}
+
 void seer_site_look_up(seer_site *site) {
-  curl_slist_free_all(site->addresses);
-  site->resolved = true;
-  site->addresses = seer_url_resolve(NULL, site->base_url, false);
+  struct curl_slist *found = NULL, *before;
+  if (!proxy_resolves(site))
+    found = seer_url_resolve(NULL, site->base_url, false);
   if (*site->proxy != '\0')
-    site->addresses = seer_url_resolve(site->addresses, site->proxy, true);
+    found = seer_url_resolve(found, site->proxy, true);
+  site->resolved = true;
+  if (found == NULL)
+    return; /* what was found before may still do */
+  site->serial = next_serial();
+  seer_lock();
+  before = site->addresses;
+  site->addresses = found;
+  seer_unlock();
+  curl_slist_free_all(before);
 }
 
 seer_site *seer_site_new(const seer_site_options *options) {
@@ -365,7 +382,7 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
 
 void seer_site_link(seer_site **list, seer_site *site) {
   site->next = *list;
-  *list = site;
+  __atomic_store_n(list, site, __ATOMIC_RELEASE); /* see endpoints.c */
 }
 
 seer_site *seer_site_next(const seer_site *site) {
@@ -390,6 +407,15 @@ static bool same_text(const char *one, const char *other) {
          (one != NULL && other != NULL && strcmp(one, other) == 0);
 }
 
+static bool same_list(const struct curl_slist *one,
+                      const struct curl_slist *other) {
+  while (one != NULL && other != NULL && strcmp(one->data, other->data) == 0) {
+    one = one->next;
+    other = other->next;
+  }
+  return one == other;
+}
+
 static bool same_block(const char *one, const char *other) {
   size_t size = seer_block_size(one);
   return size == seer_block_size(other) && memcmp(one, other, size) == 0;
@@ -405,6 +431,7 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          one->http_version == other->http_version &&
          one->http_given == other->http_given &&
          one->resolve == other->resolve &&
+         (!one->resolve || same_list(one->addresses, other->addresses)) &&
          same_block(one->given_headers, other->given_headers) &&
          same_block(one->query, other->query);
 }

@@ -33,7 +33,7 @@ struct seer_site {
   char *given_headers;          /* the client's alone */
   char *query;                  /* a block */
   bool resolve;                 /* when it is made */
-  bool resolved;                /* whether that was tried */
+  bool resolved;                /* tried, and they could be reached since */
   struct curl_slist *addresses; /* of the host, as libcurl takes them */
   struct curl_slist *list;      /* of `headers` */
   char *api_key;
@@ -113,8 +113,9 @@ void seer_site_forget(seer_site *site);
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
 
-/* Looks up the hosts that it may connect to, its own and its proxy's, for
-   CURLOPT_RESOLVE. While it is made, or by the one who sends. */
+/* Looks up the hosts that it connects to, its own or its proxy's or both, for
+   CURLOPT_RESOLVE. While it is made, or by the one who sends when none of its
+   transfers flies. Waits for the resolver; takes the lock. */
 void seer_site_look_up(seer_site *site);
 
 /* Appends a path and, when the block has any, the parameters of a query. */

@@ -1,7 +1,7 @@
 -- Many events through a server that comes and goes: does the process that
 -- sends them grow, and is each of them accounted for?
 --
---   lua5.4 dev/soak.lua EVENTS
+--   lua5.4 checks/soak.lua EVENTS
 
 local process = require "spec.support.process"
 local script = require "spec.support.script"

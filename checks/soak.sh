@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 unset LUA_INIT LUA_PATH
 LUA_CPATH="build/5.4/?.so;;" SEER_LUA=$(command -v lua5.4)
 export LUA_CPATH SEER_LUA
-exec lua5.4 dev/soak.lua "${EVENTS:-1000000}"
+exec lua5.4 checks/soak.lua "${EVENTS:-1000000}"

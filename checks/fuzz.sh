@@ -4,7 +4,7 @@
 # replays the committed inputs, with some new ones from a fixed seed; or takes
 # over what was found into the committed inputs, a small set of it. Ends with
 # how many inputs were executed, or "N passed, N failed".
-#   FUZZ="json mask" dev/fuzz.sh fuzz|fuzz-replay|fuzz-merge lua seconds
+#   FUZZ="json mask" checks/fuzz.sh fuzz|fuzz-replay|fuzz-merge lua seconds
 set -u
 cd "$(dirname "$0")/.." || exit
 command=$1 programs=build/$2-fuzz/fuzz seconds=${3:-60}
@@ -14,7 +14,7 @@ unset LUA_INIT "${!LUA_INIT_@}" "${!LUA_PATH@}" "${!LUA_CPATH@}"
 export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"
 # What LuaJIT's own allocator holds looks lost.
 if [ "$2" = luajit ]; then ASAN_OPTIONS=${ASAN_OPTIONS/leaks=1/leaks=0}; fi
-export LSAN_OPTIONS="suppressions=$PWD/dev/lsan.supp:print_suppressions=0"
+export LSAN_OPTIONS="suppressions=$PWD/checks/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 
 targets=()

@@ -1,0 +1,178 @@
+# What checks the module, beyond the Makefile, which includes this. When to use
+# which is in CONTRIBUTING.md.
+
+# What specs load beside the module: as it is, without sanitizers, for it may
+# be preloaded into other programs. They stay, for threads may run in them when
+# the state that loaded them is closed.
+SPEC_LIBRARIES = $(patsubst spec/support/%.c,$(BUILD)/seer_spec_%.so, \
+	$(wildcard spec/support/*.c))
+
+$(BUILD)/seer_spec_%.so: spec/support/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \
+		-Wl,-z,nodelete -pthread $(WARNINGS) $(LUA_CFLAGS) -o $@ $< -ldl
+
+# The tests of what needs neither Lua nor a network, with a clock of their own.
+UNIT_OBJECTS = $(patsubst spec/%.c,$(CORE)/%.o,$(wildcard spec/unit/*.c))
+
+$(CORE)/unit/%.o: spec/unit/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(UNIT_OBJECTS:.o=.d)
+
+$(CORE)/unit/unit: $(UNIT_OBJECTS) $(CORE_OBJECTS)
+	$(CC) -pthread $(LDFLAGS) -Wl,--wrap=seer_clock_now -o $@ $^ $(CURL_LIBS) \
+		-ldl -lm
+
+specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
+
+test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
+	@$(CORE)/unit/unit
+
+test-all: deps # all specs under all Luas
+	@$(FOR_SPECS) && ALL=1 LUAS="$$luas" dev/test.sh $(SPEC)
+
+test-hosts: deps # run the specs in the programs that embed Lua
+	@dev/deps.sh hosts
+	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
+
+test-faults: deps # run the specs of what networks and servers do wrong
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
+
+# Builds for tests check what comments promise (src/core/base/assert.h).
+ASSERT = -DSEER_ASSERT
+# Memory that is used again at once hides that something else still uses it.
+NO_SPARES = -DSEER_SPARE_MOST=0
+
+# The sanitizers see the module; the interpreters are the system's.
+SANITIZED = LUA=5.4 SUFFIX=-$* HARDENING= LDFLAGS="$(FLAGS_$*)" \
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(FLAGS_$*)"
+FLAGS_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	$(NO_SPARES)
+FLAGS_tsan = -fsanitize=thread
+
+test-asan test-tsan: test-%: deps # the same, under a sanitizer
+	@$(QUIETLY) $(SANITIZED) specs-ready
+	@LUAS=5.4 SANITIZER=$* CC="$(CC)" dev/test.sh $(SPEC)
+
+# Memcheck knows too little of what the optimizer and the hardening make.
+VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(NO_SPARES)"
+
+test-valgrind: deps # the same, under valgrind's memcheck; SPEC=path restricts
+	@dev/deps.sh valgrind
+	@$(QUIETLY) $(VALGRIND) specs-ready
+	@LUAS=5.4 SANITIZER=valgrind dev/test.sh $(SPEC)
+
+# The program that makes calls fail. What it defines takes the place of the C
+# library's and libcurl's, so it exports it, and nothing is built in.
+TORTURE_LUAS = $(if $(filter file,$(origin LUAS)),5.4,$(LUAS))
+LUA_LIBS := $(shell pkg-config --libs $(LUA_PACKAGE) 2>/dev/null)
+TORTURE_SOURCES := $(sort $(wildcard checks/torture/*.c))
+
+$(BUILD)/torture/host: $(TORTURE_SOURCES) checks/torture/torture.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-builtin -pthread -rdynamic \
+		-Wall -Wextra -Wshadow -Wstrict-prototypes $(LUA_CFLAGS) \
+		$(CURL_CFLAGS) -o $@ $(TORTURE_SOURCES) $(LUA_LIBS) -ldl
+
+torture-ready: $(BUILD)/torture/host specs-ready
+
+torture: deps # make every call fail in turn; LUAS, SCENARIO, CLASS, MODE, N
+	@for lua in $(TORTURE_LUAS); do \
+		$(QUIETLY) LUA=$$lua torture-ready || exit; done
+	@LUAS="$(TORTURE_LUAS)" lua5.4 checks/torture/run.lua
+
+torture-sample: # the same in a minute: a few of them
+	@$(SUBMAKE) torture SAMPLE=2 JOBS=6 MODE="once ever"
+
+# The module's objects, a target's own, and what the targets share.
+FUZZ_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FUZZED = CC="$(FUZZ_CC)" SUFFIX=-fuzz HARDENING= CFLAGS="-O1 -g \
+	-fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) \
+	$(ASSERT) $(NO_SPARES)"
+FUZZ_CC = $(shell command -v clang-14 || echo clang)
+FUZZERS = $(patsubst checks/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard checks/fuzz/*.c))
+# Functions that a target has in its own way.
+FUZZ_WRAP_options = seer_outgoing_preview getaddrinfo
+FUZZ_WRAP_answer = seer_http_perform seer_http_poll socket
+COMMA = ,
+FUZZ_SHARED = $(patsubst checks/%.c,$(BUILD)/%.o, \
+	$(wildcard checks/fuzz/support/*.c))
+
+$(BUILD)/fuzz/%.o: checks/fuzz/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(FUZZ_SHARED:.o=.d) $(FUZZERS:%=%.d)
+
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_SHARED) $(OBJECTS)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -pthread \
+		$(addprefix -Wl$(COMMA)--wrap=,$(FUZZ_WRAP_$(@F))) -o $@ $^ \
+		$(shell pkg-config --libs $(LUA_PACKAGE)) $(CURL_LIBS) -ldl -lm
+
+fuzzers: $(FUZZERS)
+
+.SECONDARY: $(FUZZERS:%=%.o) $(FUZZ_SHARED)
+
+fuzz fuzz-replay fuzz-merge: # fuzz for SECONDS=60, or replay, or keep finds
+	@dev/deps.sh fuzz
+	@$(QUIETLY) $(FUZZED) fuzzers
+	@FUZZ="$(FUZZ)" checks/fuzz.sh $@ $(LUA) $(SECONDS)
+
+mutants: deps # plant defects that specs must catch; MUTANTS="text..."
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUA_PATH="./?.lua;;" lua5.4 checks/mutants/run.lua $(MUTANTS)
+
+soak: deps # many events through a server that flaps; EVENTS=n
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@EVENTS="$(EVENTS)" checks/soak.sh
+
+lint: # check formatting, Lua sources, rockspec, scripts and warnings
+	@dev/deps.sh lint
+	clang-format --dry-run -Werror \
+		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
+	luacheck --quiet --no-color .
+	luarocks lint rockspec/*.rockspec
+	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
+	@! command -v clang >/dev/null || \
+		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
+	@! command -v shellcheck >/dev/null || \
+		shellcheck dev/*.sh checks/*.sh bench/*.sh .ci/run
+
+analyze: # have gcc's analyzer and clang-tidy look for bugs
+	@dev/deps.sh analyze
+	@checks/analyze.sh \
+		$(filter-out -fPIC -W%,$(ALL_CFLAGS) $(LUA_CFLAGS))
+
+BENCH_BUILD = build/bench/$(LUA)
+
+$(BENCH_BUILD)/seer_bench_%.so: bench/support/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g -fPIC -shared -fvisibility=hidden \
+		$(WARNINGS) $(LUA_CFLAGS) $(CURL_CFLAGS) -Wl,--as-needed \
+		-o $@ $< $(CURL_LIBS)
+
+build/bench/multi: bench/multi.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Isrc $(CURL_CFLAGS) \
+		-o $@ $< $(CURL_LIBS)
+
+bench-ready: $(BUILD)/seerstack.so $(BENCH_BUILD)/seer_bench_native.so \
+	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi
+
+bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1, KEEP=1
+	@dev/deps.sh bench
+	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua bench-ready || exit; done
+	@ROWS="$(ROWS)" QUICK="$(QUICK)" KEEP="$(KEEP)" bench/run.sh
+
+bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
+	@dev/deps.sh instructions
+	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
+	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
+
+.PHONY: specs-ready test-unit test-all test-hosts test-faults test-asan \
+	test-tsan test-valgrind torture-ready torture torture-sample fuzzers fuzz \
+	fuzz-replay fuzz-merge mutants soak lint analyze bench-ready bench \
+	bench-instructions

@@ -1,0 +1,35 @@
+/*
+ * A host whose sender crashes: to be preloaded. The first connect() on a
+ * thread other than the first ends in SIGSEGV, and its handler does what
+ * SEER_CRASH says before the process ends by it: "fork", as to run a debugger,
+ * or "exit".
+ */
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void on_crash(int number) {
+  pid_t child;
+  if (strcmp(getenv("SEER_CRASH"), "exit") == 0)
+    exit(9);
+  child = fork();
+  if (child == 0)
+    _exit(0);
+  waitpid(child, NULL, 0);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+__attribute__((visibility("default"))) int
+connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length) {
+  if (gettid() != getpid() && getenv("SEER_CRASH") != NULL) {
+    signal(SIGSEGV, on_crash);
+    raise(SIGSEGV);
+  }
+  return (int)syscall(SYS_connect, fd, address.__sockaddr__, length);
+}

@@ -1,0 +1,232 @@
+#include "endpoints.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HASHES 4096
+
+/* This list, and those of sites and queues, can be followed at any moment, as
+   the child of a fork does: the stores that say so are not moved up. */
+seer_endpoint *seer_endpoints;
+
+static char *copy(const char *text) {
+  size_t size = strlen(text) + 1;
+  char *copied = malloc(size);
+  return copied != NULL ? memcpy(copied, text, size) : NULL;
+}
+
+static void free_endpoint(seer_endpoint *endpoint) {
+  if (endpoint == NULL)
+    return;
+  seer_site_free(endpoint->sites);
+  free(endpoint->base_url);
+  free(endpoint->api_key);
+  free(endpoint);
+}
+
+static seer_endpoint *new_endpoint(const seer_site_options *options) {
+  seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  if (endpoint == NULL)
+    return NULL;
+  endpoint->references = 1;
+  endpoint->base_url = copy(options->base_url);
+  endpoint->api_key = copy(options->api_key);
+  endpoint->sites = seer_site_new(options);
+  if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
+      endpoint->sites != NULL) {
+    endpoint->hash =
+        seer_id_hash(options->base_url, strlen(options->base_url)) ^
+        seer_id_hash(options->api_key, strlen(options->api_key)) << 1;
+    return endpoint;
+  }
+  free_endpoint(endpoint);
+  return NULL;
+}
+
+/* Those of a hash, so that thousands of keys are found at once. */
+static seer_endpoint *alike[HASHES];
+
+/* The link that points to the endpoint of this URL and key, or to none. */
+static seer_endpoint **find(const seer_endpoint *like) {
+  seer_endpoint **link = &alike[like->hash % HASHES];
+  while (*link != NULL && (strcmp((*link)->base_url, like->base_url) != 0 ||
+                           strcmp((*link)->api_key, like->api_key) != 0))
+    link = &(*link)->next_alike;
+  return link;
+}
+
+/* Takes the endpoints that nobody needs out of the process's list. */
+static seer_endpoint *unlist_idle(int64_t now) {
+  seer_endpoint *idle = NULL, **link = &seer_endpoints;
+  while (*link != NULL) {
+    seer_endpoint *endpoint = *link;
+    seer_pace_delay(&endpoint->pace, 0, now); /* frees slots */
+    if (endpoint->references > 0 || endpoint->pace.ended > 0) {
+      link = &endpoint->next;
+    } else {
+      *find(endpoint) = endpoint->next_alike;
+      *link = endpoint->next;
+      __atomic_store_n(&endpoint->next, idle, __ATOMIC_RELEASE);
+      idle = endpoint;
+    }
+  }
+  return idle;
+}
+
+static void free_all(seer_endpoint *endpoint) {
+  while (endpoint != NULL) {
+    seer_endpoint *next = endpoint->next;
+    free_endpoint(endpoint);
+    endpoint = next;
+  }
+}
+
+/* Gives the endpoint the site of another, unless it has one like it; the
+   result is its own, with one more reference. */
+static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
+  seer_site *site = endpoint->sites;
+  while (site != NULL && !seer_site_equals(site, other->sites))
+    site = seer_site_next(site);
+  if (site != NULL) {
+    seer_site_refer(site);
+    return site;
+  }
+  site = other->sites;
+  other->sites = NULL;
+  seer_site_link(&endpoint->sites, site);
+  return site;
+}
+
+/* A new one is made first, and thrown away if there is one like it. */
+seer_endpoint *seer_endpoints_get(const seer_site_options *options,
+                                  seer_site **site) {
+  seer_endpoint *fresh = new_endpoint(options), **place, *found;
+  if (fresh == NULL)
+    return NULL;
+  *site = fresh->sites;
+  seer_lock();
+  place = find(fresh);
+  found = *place;
+  if (found != NULL) {
+    found->references++;
+    *site = adopt_site(found, fresh);
+  } else {
+    *place = fresh;
+    fresh->next = seer_endpoints;
+    __atomic_store_n(&seer_endpoints, fresh, __ATOMIC_RELEASE);
+  }
+  seer_unlock();
+  if (found == NULL)
+    return fresh;
+  free_endpoint(fresh);
+  return found;
+}
+
+void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site) {
+  seer_lock();
+  endpoint->references++;
+  seer_site_refer(site);
+  seer_unlock();
+}
+
+void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
+  int64_t now = seer_clock_now();
+  seer_endpoint *idle;
+  seer_lock();
+  if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
+    site = NULL; /* somebody else needs it */
+  endpoint->references--;
+  idle = unlist_idle(now);
+  seer_unlock();
+  seer_site_free(site);
+  free_all(idle);
+}
+
+static int64_t later(int64_t one, int64_t other) {
+  return one > other ? one : other;
+}
+
+/* The larger of two limits of the rate, of which 0 is none. */
+static int64_t faster(int64_t one, int64_t other) {
+  return one == 0 || other == 0 ? 0 : later(one, other);
+}
+
+void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
+  const seer_settings *settings = &queue->settings;
+  seer_lock();
+  if (endpoint->queues == NULL) {
+    endpoint->rate_limit = settings->rate_limit;
+    endpoint->max_in_flight = settings->max_in_flight;
+  }
+  endpoint->rate_limit = faster(endpoint->rate_limit, settings->rate_limit);
+  endpoint->max_in_flight =
+      later(endpoint->max_in_flight, settings->max_in_flight);
+  queue->next = endpoint->queues;
+  if (queue->next != NULL)
+    queue->next->previous = queue;
+  __atomic_store_n(&endpoint->queues, queue, __ATOMIC_RELEASE);
+  seer_unlock();
+}
+
+/* When a client has gone: the largest limits of those that are left. Most
+   clients have the same, so the first few of them will tell. */
+static void measure(seer_endpoint *endpoint) {
+  const seer_queue *queue = endpoint->queues;
+  int64_t rate_limit, max_in_flight = 0;
+  if (queue == NULL)
+    return;
+  rate_limit = queue->settings.rate_limit;
+  while (queue != NULL && (rate_limit != endpoint->rate_limit ||
+                           max_in_flight != endpoint->max_in_flight)) {
+    rate_limit = faster(rate_limit, queue->settings.rate_limit);
+    max_in_flight = later(max_in_flight, queue->settings.max_in_flight);
+    queue = queue->next;
+  }
+  endpoint->rate_limit = rate_limit;
+  endpoint->max_in_flight = max_in_flight;
+}
+
+static void unlink_queue(seer_queue *queue) {
+  if (queue->previous != NULL)
+    queue->previous->next = queue->next;
+  else
+    queue->endpoint->queues = queue->next;
+  if (queue->next != NULL)
+    queue->next->previous = queue->previous;
+  measure(queue->endpoint);
+}
+
+/* Events are lost that had been accepted: their owner should know. */
+static void tell_dropped(const seer_dead *dead, seer_drop drop,
+                         const char *reason) {
+  static seer_trouble troubles[SEER_DROPS];
+  int64_t untold = 0;
+  bool tell;
+  if (dead->dropped_by[drop] == 0)
+    return;
+  seer_lock();
+  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
+                               seer_clock_now(), &untold);
+  seer_unlock();
+  if (tell)
+    seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
+}
+
+void seer_endpoints_bury(seer_dead *dead) {
+  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
+  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
+  seer_dead_free(dead);
+  while (dead->queues != NULL) {
+    seer_queue *queue = dead->queues;
+    dead->queues = queue->next_dead;
+    seer_lock();
+    unlink_queue(queue);
+    seer_unlock();
+    seer_endpoints_release(queue->endpoint, queue->site);
+    free(queue);
+  }
+}

@@ -1,0 +1,40 @@
+#ifndef SEER_ENDPOINTS_H
+#define SEER_ENDPOINTS_H
+
+/*
+ * The endpoints of the process, and the queues of each: who has which, and
+ * what is freed when nobody needs it any more.
+ */
+
+#include "endpoint.h"
+
+#pragma GCC visibility push(hidden)
+
+/* A list of all; guarded by the lock. */
+extern seer_endpoint *seer_endpoints;
+
+/* The endpoint of this base URL and key, with one more reference, and in
+   `*site` its site with these options, likewise; NULL without memory. The
+   URL has passed seer_url_check_base, the key has no control characters.
+   Takes the lock. */
+seer_endpoint *seer_endpoints_get(const seer_site_options *options,
+                                  seer_site **site);
+
+/* One more reference to both. */
+void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site);
+
+/* Gives a reference back, and one to the site, which may be NULL. Takes the
+   lock. An endpoint outlives its last reference until its pacing log is
+   empty. */
+void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site);
+
+/* Adds a client's queue. Takes the lock. */
+void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue);
+
+/* Frees events, and queues whose client is gone; tells of events that were
+   dropped. Without the lock. */
+void seer_endpoints_bury(seer_dead *dead);
+
+#pragma GCC visibility pop
+
+#endif
