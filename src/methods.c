@@ -109,8 +109,8 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   set_count(L, "pending", stats->pending);
   set_drops(L, stats);
   set_count(L, "refused", stats->refused);
-  set_count(L, "doubtful", stats->doubtful);
   set_count(L, "invalid", stats->invalid);
+  set_count(L, "doubtful", stats->doubtful);
   set_count(L, "missed", stats->missed);
   lua_pushstring(L, stats->sender);
   lua_setfield(L, -2, "sender");

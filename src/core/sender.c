@@ -240,8 +240,8 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   stats->pending = queue->pending;
   memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
   stats->refused = queue->refused;
-  stats->doubtful = queue->doubtful;
   stats->invalid = queue->invalid;
+  stats->doubtful = queue->doubtful;
   stats->missed = queue->notices.missed;
   stats->retry_in = queue->endpoint->paused_until > now
                         ? queue->endpoint->paused_until - now
