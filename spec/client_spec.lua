@@ -128,7 +128,7 @@ describe("client:stats", function()
       dropped_by = {
         expired = 0, displaced = 0, exit = 0, disabled = 0, before_send = 0,
       },
-      missed = 0, refused = 0, doubtful = 0, invalid = 0,
+      missed = 0, refused = 0, invalid = 0, doubtful = 0,
     }, stats)
     client:close()
   end)

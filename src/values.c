@@ -156,7 +156,7 @@ static bool read_name(lua_State *L, const char *const *names, double least,
 static bool read_version(lua_State *L, double least, double most,
                          int64_t *place) {
   static const char *const names[] = {"1.1", "2"};
-  int64_t version;
+  int64_t version = 0;
   if (!read_name(L, names, least, most, &version))
     return false;
   if (version == 2 && !seer_site_has_http2())

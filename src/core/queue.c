@@ -169,7 +169,8 @@ static void bury(seer_queue *queue, seer_event *event,
     count_generation(queue, event->generation);
   }
   bool left = !waited || event->request != NULL; /* nobody waits any more */
-  bool heard = cancelled && left && (!request->future || request->asked);
+  bool heard =
+      waited && cancelled && left && (!request->future || request->asked);
   if (!is_given_up(queue, settlement) || heard) {
     add_dead(event, dead);
   } else if (left) {
