@@ -118,8 +118,8 @@ describe("the collector", function()
   -- whenever it looks whether to.
   if _VERSION < "Lua 5.3" then
     it("may run whenever it may", function()
-      local result = run("((loadstring or load) [==[" .. SCENARIO
-        .. [=[]==])(function()
+      local result = run("assert((loadstring or load)([==[" .. SCENARIO
+        .. [=[]==]))(function()
         collectgarbage("setstepmul", 10000000)
         collectgarbage("setpause", 0)
         collectgarbage()
