@@ -133,7 +133,8 @@ in_order() { # paths
 narrow() { # spec
   case $1 in
   spec/core/* | spec/faults/* | spec/dev/* | spec/support/*) ;;
-  spec/repo_spec.lua | spec/rockspec_spec.lua | spec/mutants_spec.lua) ;;
+  spec/repo_spec.lua | spec/sources_spec.lua | spec/rockspec_spec.lua | \
+    spec/mutants_spec.lua) ;;
   spec/unit_spec.lua) ;;
   *) return 1 ;;
   esac
