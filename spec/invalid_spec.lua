@@ -7,7 +7,7 @@ local function told_by(code)
     code = [[
       local client = require "seerstack".new {
         api_key = "sk_test_invalid", base_url = "http://127.0.0.1:1",
-        exit_timeout = 0,
+        exit_timeout = 0, thread = false, -- nothing is sent meanwhile
       }
     ]] .. code,
     env = h.environment(false, false),

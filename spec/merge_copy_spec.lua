@@ -236,8 +236,8 @@ describe("what lua-cjson has for arrays", function()
   -- require. OpenResty's empty_array is light userdata.
   local EMPTY_ARRAYS = { ["a table"] = "{}" }
   if rawget(debug, "upvalueid") then
-    EMPTY_ARRAYS["light userdata"] =
-      "debug.upvalueid(function() return cjson end, 1)"
+    EMPTY_ARRAYS["light userdata"] = "(function(up) "
+      .. "return debug.upvalueid(function() return up end, 1) end)()"
   end
 
   local function run_with_marks(empty_array, code)

@@ -62,8 +62,8 @@ local server, screen, display
 setup(function()
   server = h.start_standin { keepalive_timeout = 600 }
   screen = h.start {
-    interpreter = "bash", timeout = 600,
-    code = "exec Xvfb -displayfd 1 -screen 0 800x600x24 -nolisten tcp\n",
+    timeout = 600,
+    commands = "exec Xvfb -displayfd 1 -screen 0 800x600x24 -nolisten tcp\n",
   }
   display = h.wait(function()
     assert(not screen:done(), screen:stderr())

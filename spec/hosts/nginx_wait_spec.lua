@@ -26,8 +26,7 @@ location = /blocking {
   -- slowest answer to that, in seconds, and how many there were.
   local function slowest_elsewhere(server, path, visitors)
     local waiting = h.start {
-      interpreter = "bash",
-      code = h.shell.join { "curl", "-sfZ", "--parallel-max",
+      commands = h.shell.join { "curl", "-sfZ", "--parallel-max",
         tostring(visitors), "--parallel-immediate", "-o", "/dev/null",
         ("%s%s?user=[1-%d]"):format(server.url, path, visitors) },
     }

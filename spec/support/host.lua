@@ -105,8 +105,7 @@ function host.start(options)
   local mark = shell.temporary_directory("host-mark")
   directories[#directories + 1] = mark
   local started = script.start {
-    interpreter = "bash",
-    code = "exec setsid " .. options.command .. "\n",
+    commands = "exec setsid " .. options.command .. "\n",
     directory = options.directory,
     env = util.merge({
       SEER_HOST = mark,

@@ -103,8 +103,7 @@ end
 -- Sends requests for a path until count.clean_up is called.
 function count.load(server, path, options)
   local load = script.start {
-    interpreter = "bash",
-    code = ("exec wrk -t1 -c16 -d60 %s %s"):format(options or "",
+    commands = ("exec wrk -t1 -c16 -d60 %s %s"):format(options or "",
       (path:find("^/") and server.url or "") .. path),
     timeout = 70,
   }

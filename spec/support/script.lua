@@ -50,7 +50,7 @@ end
 -- The interpreter replaces this shell, so the shell's id is the program's.
 local function program(directory, options)
   local words = {
-    options.interpreter or script.interpreter,
+    options.commands and "bash" or options.interpreter or script.interpreter,
     directory .. "/script.lua",
   }
   for _, argument in ipairs(options.args or {}) do
@@ -83,6 +83,7 @@ end
 
 -- Starts a program in the background. Options:
 --   code         the program's text, which has what child.lua makes
+--   commands     in its place: those of a shell
 --   args         its arguments
 --   env          { NAME = value }, false to unset; the rest is inherited
 --   stdin        its input, "" by default
@@ -92,7 +93,8 @@ end
 --   timeout      seconds until it is terminated, 30 by default
 function script.start(options)
   local directory = shell.temporary_directory("script")
-  shell.write(directory .. "/script.lua", PRELUDE .. options.code)
+  shell.write(directory .. "/script.lua",
+    options.commands or PRELUDE .. options.code)
   shell.write(directory .. "/stdin", options.stdin or "")
   shell.write(directory .. "/run.sh", program(directory, options))
   shell.write(directory .. "/start.sh", supervisor(directory, options))
