@@ -149,7 +149,9 @@ static int64_t worth_until(const seer_endpoint *endpoint,
   int64_t began = seer_state.exit_began, connected_by;
   if (queue->pending == 0 || endpoint->hopeless)
     return began;
-  connected_by = seer_clock_after(began, queue->settings.exit_connecting);
+  connected_by = seer_site_doubted_until(queue->site);
+  connected_by = seer_clock_after(connected_by > began ? connected_by : began,
+                                  queue->settings.exit_connecting);
   if (!seer_site_connected(queue->site, began) &&
       queue->exit_deadline > connected_by)
     return connected_by;

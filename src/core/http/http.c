@@ -15,7 +15,7 @@
 #endif
 
 #define LONGEST 600   /* bytes of a message before it is cut */
-#define PATIENCE 1000 /* ms for a connection to show that it is alive */
+#define PATIENCE 3000 /* ms for a connection to show that it is alive */
 
 struct seer_http {
   CURLM *multi;
@@ -114,6 +114,7 @@ void seer_http_hurry(seer_http *http) {
     f->hurried = true;
     if (f->deadline > patience)
       f->deadline = patience;
+    seer_site_doubt(f->site, f->deadline);
   }
 }
 

@@ -48,9 +48,10 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending);
 /* Moves all transfers on, without waiting. */
 void seer_http_perform(seer_http *http);
 
-/* Gives connections that have not answered since the first of these calls a
-   second to show that they are alive, for there may not be time to find out
-   otherwise. Transfers over them that get no answer until then time out. */
+/* Gives connections that have not answered since the first of these calls
+   three seconds to show that they are alive, for there may not be time to find
+   out otherwise. Transfers over them that get no answer until then time out.
+   Takes the lock. */
 void seer_http_hurry(seer_http *http);
 
 /* A transfer that has finished, or NULL. The caller gives it back. */

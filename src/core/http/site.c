@@ -436,13 +436,24 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_block(one->query, other->query);
 }
 
+void seer_site_doubt(seer_site *site, int64_t time) {
+  seer_lock();
+  if (time > site->doubted_until)
+    site->doubted_until = time;
+  seer_unlock();
+}
+
+int64_t seer_site_doubted_until(const seer_site *site) {
+  return site->doubted_until;
+}
+
 bool seer_site_connected(const seer_site *site, int64_t time) {
   return site->connected > 0 || site->connected_at >= time;
 }
 
 void seer_site_forget(seer_site *site) {
   site->connected = 0;
-  site->connected_at = 0;
+  site->connected_at = site->doubted_until = 0;
   site->flying = 0;
   site->suspects = 0;
 }

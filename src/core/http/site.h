@@ -37,19 +37,20 @@ struct seer_site {
   struct curl_slist *addresses; /* of the host, as libcurl takes them */
   struct curl_slist *list;      /* of `headers` */
   char *api_key;
-  char *proxy;          /* "": none */
-  char *no_proxy;       /* "": none */
-  char *ca_file;        /* NULL: libcurl's own */
-  char *ca_blob;        /* NULL: none */
-  long http_version;    /* as libcurl names it */
-  int http_given;       /* as it was given */
-  seer_secrets secrets; /* to be masked */
-  int connected;        /* transfers whose connection is established */
-  int64_t connected_at; /* when one was last, or began to be */
-  int flying;           /* transfers; this and the rest are the thread's */
-  int suspects;         /* of these, those from before the last timeout */
-  uint64_t timeouts;    /* of transfers, but for such suspects */
-  int64_t timed_out_at; /* when the last of these was */
+  char *proxy;           /* "": none */
+  char *no_proxy;        /* "": none */
+  char *ca_file;         /* NULL: libcurl's own */
+  char *ca_blob;         /* NULL: none */
+  long http_version;     /* as libcurl names it */
+  int http_given;        /* as it was given */
+  seer_secrets secrets;  /* to be masked */
+  int connected;         /* transfers whose connection is established */
+  int64_t connected_at;  /* when one was last, or began to be */
+  int64_t doubted_until; /* until then old connections may show their life */
+  int flying;            /* transfers; this and the rest are the thread's */
+  int suspects;          /* of these, those from before the last timeout */
+  uint64_t timeouts;     /* of transfers, but for such suspects */
+  int64_t timed_out_at;  /* when the last of these was */
   int64_t
       broke_at; /* when a connection that was used did, by seer_clock_boot */
 };
@@ -101,6 +102,12 @@ size_t seer_site_mask(const seer_site *site, char *text, size_t length,
 
 /* Adds what is secret in a block of headers; false without memory. */
 bool seer_site_add_secrets(seer_secrets *secrets, const char *block);
+
+/* Connections of the site that were used before are given until `time`
+   (monotonic ms) to answer; when the last of them is. Without, with the
+   lock. */
+void seer_site_doubt(seer_site *site, int64_t time);
+int64_t seer_site_doubted_until(const seer_site *site);
 
 /* Whether a transfer of the site has been connected since `time`, or is
    still. With the lock held. */
