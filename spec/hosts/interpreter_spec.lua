@@ -202,9 +202,11 @@ describe("Ctrl-C", function()
     assert_interrupted(50)
   end
 
-  -- `code` waits for an answer that comes after the interrupt.
+  -- `code` tells that it is busy and waits for an answer that comes after the
+  -- interrupt.
   local function check_waiting(code, count)
     start(code)
+    wait_for_line "busy"
     wait_for_requests()
     interrupt()
     answer()
@@ -221,12 +223,13 @@ describe("Ctrl-C", function()
   end)
 
   it("ends a program behind its flush", function()
-    check_waiting("capture(50) client:flush(30)", 50)
+    check_waiting('capture(50) tell "busy" client:flush(30)', 50)
   end)
 
   it("ends a program behind the answer that it waits for", function()
     check_waiting([[
       capture(10)
+      tell "busy"
       client.events.capture(event "w", { wait = true })
     ]], 11)
   end)
@@ -235,6 +238,7 @@ describe("Ctrl-C", function()
     check_waiting([[
       local future = client.events.capture(event "f", { future = true })
       capture(10)
+      tell "busy"
       future:get()
     ]], 11)
   end)
@@ -243,6 +247,7 @@ describe("Ctrl-C", function()
     check_waiting([[
       local future = client.events.capture(event "f", { future = true })
       capture(10)
+      tell "busy"
       future:get(30)
     ]], 11)
   end)
