@@ -115,7 +115,7 @@ describe("a connection", function()
 
   it("has no descriptor of a standard stream", function()
     x = h.open()
-    x:child { code = [[
+    x:child { env = { SEER_LUA = h.script.interpreter }, code = [[
       local program = [=[
         local client = require "seerstack".new {}
         for i = 1, 4 do
@@ -133,7 +133,7 @@ describe("a connection", function()
       local out = assert(io.open(file, "w"))
       out:write(program)
       out:close()
-      os.execute(arg[-1] .. " " .. file .. " <&- >&- 2>&-")
+      os.execute(os.getenv "SEER_LUA" .. " " .. file .. " <&- >&- 2>&-")
       os.remove(file)
     ]] }
     assert.same({ "n1", "n2", "n3", "n4", "free", "free" }, x:names())
