@@ -36,18 +36,18 @@ static bool fail(builder *b, const seer_field *f, const char *problem) {
   return false;
 }
 
-/* True if a field is absent, or NULL as JSON's null is. */
-static bool is_null(const builder *b, const value *v) {
-  switch (v->type) {
-  case LUA_TNIL:
-    return true;
-  case LUA_TLIGHTUSERDATA:
+static bool is_pointer_null(const builder *b, const value *v) {
+  if (v->type == LUA_TLIGHTUSERDATA)
     return lua_touserdata(b->L, v->at) == NULL;
-  case SEER_TCDATA:
-    return seer_number_null(b->L, v->at);
-  default:
-    return false;
-  }
+  return v->type == SEER_TCDATA && seer_number_null(b->L, v->at);
+}
+
+/* True if a field is absent, or NULL as JSON's null is. What fields have
+   most is asked first. */
+static inline bool is_null(const builder *b, const value *v) {
+  return v->type == LUA_TNIL ||
+         (v->type != LUA_TSTRING && v->type != LUA_TTABLE &&
+          is_pointer_null(b, v));
 }
 
 /*
@@ -70,9 +70,10 @@ static int find(lua_State *L, int index, const seer_field *fields) {
   if (lua_type(L, index) != LUA_TSTRING)
     return -1;
   key = lua_tolstring(L, index, &length);
+  if (length < 4) /* as no name is, and the rows after the last are */
+    return -1;
   for (int i = 0; i < SEER_FIELDS; i++)
-    if (fields[i].length == length && length > 0 &&
-        same(fields[i].name, key, length))
+    if (fields[i].length == length && same(fields[i].name, key, length))
       return i;
   return -1;
 }
