@@ -98,7 +98,7 @@ describe("a connection", function()
   it("that is silent at exit is given up in time for another", function()
     x = h.open()
     local result = x:child({ code = [[
-      local client = require "seerstack".new { exit_timeout = 8 }
+      local client = require "seerstack".new { exit_timeout = 20 }
       client.events.capture { name = "first" }
       assert(client:flush(5))
       client.events.capture { name = "last" }
@@ -200,14 +200,14 @@ describe("an answer that came while the process stood still", function()
       code = [[
         local client = require "seerstack".new {}
         print(client.events.capture({ name = "a" },
-          { wait = true, timeout = 1, max_retries = 0 }))
+          { wait = true, timeout = 3, max_retries = 0 }))
       ]],
     }
     local peer = assert(x.server:accept(10))
     assert(peer:request(10))
     os.execute("kill -STOP " .. child:pid())
     assert(peer:respond(h.ok()))
-    local thawed = socket.gettime() + 3
+    local thawed = socket.gettime() + 5
     h.wait(function() return socket.gettime() > thawed end, 10)
     os.execute("kill -CONT " .. child:pid())
     local result = child:wait()
