@@ -34,7 +34,7 @@ local function early(bytes, rate)
 end
 
 local LARGE = { max_event_bytes = 4e6, max_queue_bytes = 1e8 }
-local LARGE_BRIEF = { max_event_bytes = 4e6, timeout = 3 }
+local LARGE_BRIEF = { max_event_bytes = 4e6, timeout = 6 }
 -- A next request over the connection may find that nobody reads it.
 local LARGE_AGAIN = { max_event_bytes = 4e6, timeout = 6 }
 local SIZE = 1.2e6
