@@ -252,7 +252,8 @@ describe("a good status", function()
       stats.rejected })
     assert.equal(1, #told)
     assert.matches("^warn doubtful answer from http.*: 200 <!doctype html>"
-      .. "<title>Sign in", told[1])
+      .. "<title>Sign in to WLAN</title>; the event 'n1' to /capture is "
+      .. "delivered by its status, but is this the API%?$", told[1])
   end)
 
   it("counts whatever the length of its JSON", function()
