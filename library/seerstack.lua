@@ -45,8 +45,9 @@ seerstack.null = nil
 ---this one or another; nil drops the event. Cannot yield.
 ---@alias seerstack.BeforeSend fun(event: table, path: string): table?
 
----Gets the error, the decoded body and its exact text. Cannot yield.
----@alias seerstack.OnError fun(err: seerstack.Error, event: any, json: string)
+---Gets the error, the decoded body and its exact text; of an event that cannot be
+---sent the table that was given, and no text. Cannot yield.
+---@alias seerstack.OnError fun(err: seerstack.Error, event: any, json?: string)
 
 ---Cannot yield.
 ---@alias seerstack.Logger fun(level: seerstack.Level, message: string, fields: seerstack.LogFields)
@@ -129,7 +130,8 @@ seerstack.null = nil
 ---@field before_send? seerstack.BeforeSend|false
 ---Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
 ---event that was given up with nobody waiting for it: rejected by the API, or
----dropped (expired, displaced). `false`: none. Default: none.
+---dropped (expired, displaced); and for each that cannot be sent and whose call
+---does not wait. `false`: none. Default: none.
 ---@field on_error? seerstack.OnError|false
 ---Called where `on_error` is, instead of writing to the standard error, except
 ---for what is lost at exit. `false`: the standard error. Default: none.
@@ -268,7 +270,7 @@ seerstack.null = nil
 ---@field headers? table<string, string>
 ---The answer's: decoded if it is JSON, else as it came, cut at 1 MiB.
 ---@field body? any
----`"/capture"`, `"/identify"` or a post's, of a request that was made.
+---`"/capture"`, `"/identify"` or a post's, of a request, made or not.
 ---@field path? string
 
 ---Why events were dropped; the counts add up to `dropped`.

@@ -74,6 +74,31 @@ describe("new", function()
       refusal(with { [{}] = 1 }))
   end)
 
+  it("raises when it gets a table that only metamethods fill", function()
+    local message = "the options are read by raw access, and there are none, "
+      .. "only a metatable with __index or __pairs"
+    local client = seerstack.new(with { test_mode = true })
+    local calls = {
+      ["#1 to 'new'"] = seerstack.new,
+      ["#1 to 'configure'"] = seerstack.configure,
+      ["#1 to 'with_options'"] = function(o) client:with_options(o) end,
+      ["#2 to 'capture'"] = function(o)
+        client.events.capture({ name = "a" }, o)
+      end,
+      ["#3 to 'post'"] = function(o) client:post("/x", nil, o) end,
+    }
+    for place, call in pairs(calls) do
+      for _, name in ipairs { "__index", "__pairs" } do
+        local ok, err = pcall(call, setmetatable({}, { [name] = error }))
+        assert.is_false(ok)
+        assert.matches("bad argument " .. place .. " (" .. message .. ")", err,
+          1, true)
+      end
+    end
+    assert.is_true((client.events.capture({ name = "a" },
+      setmetatable({}, { __metatable = 1 }))))
+  end)
+
   it("reads its options by raw access", function()
     local options = setmetatable(with {}, {
       __index = function() error("__index was called") end,
