@@ -69,6 +69,10 @@ seerstack.null = nil
 ---Seconds that one attempt may take until it is connected, > 0.
 ---Default: `10`.
 ---@field connect_timeout? number
+---Seconds after which an idle connection is closed instead of being used again,
+---> 0, rounded up to whole ones: load balancers drain, and addresses change.
+---Default: `600`.
+---@field max_connection_age? number
 ---How often a waited-for request is tried again, 0 to 1000. A queued event
 ---is tried until it expires, except after a 409. Default: `2`.
 ---@field max_retries? integer

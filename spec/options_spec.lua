@@ -11,7 +11,7 @@ local assert_accepted = h.making.assert_accepted
 
 local TIMES = {
   "timeout", "connect_timeout", "initial_retry_delay", "max_retry_delay",
-  "exit_timeout", "exit_connect_timeout", "max_age",
+  "max_connection_age", "exit_timeout", "exit_connect_timeout", "max_age",
 }
 
 local COUNTS = {

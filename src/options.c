@@ -33,6 +33,7 @@ static const row client_options[] = {
     {"base_url",             URL,   0, 0,      0,      ON(base_url)        },
     {"timeout",              TIME,  0, LONG,   60,     AT(timeout)         },
     {"connect_timeout",      TIME,  0, LONG,   10,     AT(connect_timeout) },
+    {"max_connection_age",   TIME,  0, LONG,   600,    AT(connection_age)  },
     {"max_retries",          COUNT, 0, 1000,   2,      AT(max_retries)     },
     {"initial_retry_delay",  TIME,  0, LONG,   0.5,    AT(initial_delay)   },
     {"max_retry_delay",      TIME,  0, LONG,   8,      AT(max_waited_delay)},

@@ -8,6 +8,14 @@
 
 return {
   {
+    what = "a connection is used however old it is",
+    file = "src/core/http/flight.c",
+    from = "SET(MAXLIFETIME_CONN, lifetime);",
+    to = "(lifetime > 0 || f->easy == NULL);",
+    spec = "spec/core/http/connection_spec.lua",
+    title = "is not used again when it is older than max_connection_age",
+  },
+  {
     what = "an event that cannot be sent is not given to on_error",
     file = "src/callbacks.c",
     from = "if (!client->has[SEER_KEPT_ON_ERROR])\n    return;",
