@@ -45,8 +45,9 @@ seerstack.null = nil
 ---this one or another; nil drops the event. Cannot yield.
 ---@alias seerstack.BeforeSend fun(event: table, path: string): table?
 
----Gets the error, the decoded body and its exact text. Cannot yield.
----@alias seerstack.OnError fun(err: seerstack.Error, event: any, json: string)
+---Gets the error, the decoded body and its exact text; of an event that cannot be
+---sent the table that was given, and no text. Cannot yield.
+---@alias seerstack.OnError fun(err: seerstack.Error, event: any, json?: string)
 
 ---Cannot yield.
 ---@alias seerstack.Logger fun(level: seerstack.Level, message: string, fields: seerstack.LogFields)
@@ -68,6 +69,10 @@ seerstack.null = nil
 ---Seconds that one attempt may take until it is connected, > 0.
 ---Default: `10`.
 ---@field connect_timeout? number
+---Seconds after which an idle connection is closed instead of being used again,
+---> 0, rounded up to whole ones: load balancers drain, and addresses change.
+---Default: `600`.
+---@field max_connection_age? number
 ---How often a waited-for request is tried again, 0 to 1000. A queued event
 ---is tried until it expires, except after a 409. Default: `2`.
 ---@field max_retries? integer
@@ -129,7 +134,8 @@ seerstack.null = nil
 ---@field before_send? seerstack.BeforeSend|false
 ---Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
 ---event that was given up with nobody waiting for it: rejected by the API, or
----dropped (expired, displaced). `false`: none. Default: none.
+---dropped (expired, displaced); and for each that cannot be sent and whose call
+---does not wait. `false`: none. Default: none.
 ---@field on_error? seerstack.OnError|false
 ---Called where `on_error` is, instead of writing to the standard error, except
 ---for what is lost at exit. `false`: the standard error. Default: none.
@@ -268,7 +274,7 @@ seerstack.null = nil
 ---@field headers? table<string, string>
 ---The answer's: decoded if it is JSON, else as it came, cut at 1 MiB.
 ---@field body? any
----`"/capture"`, `"/identify"` or a post's, of a request that was made.
+---`"/capture"`, `"/identify"` or a post's, of a request, made or not.
 ---@field path? string
 
 ---Why events were dropped; the counts add up to `dropped`.

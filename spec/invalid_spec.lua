@@ -146,6 +146,32 @@ seerstack: warn: identify: did you mean attributes by "traits"?; the event ]]
     assert.equal("0\t12\n", stdout)
   end)
 
+  it("is told once where metamethods would show more", function()
+    local stderr = told_by [[
+      local shows = { __index = { plan = "pro" } }
+      local lists = { __pairs = function() error "called" end }
+      for _ = 1, 2 do
+        client.events.capture { name = "a", data = {} }
+        client.events.capture { name = "a", data = setmetatable({}, {}) }
+        client.events.capture { name = "a",
+          data = setmetatable({ x = 1 }, shows) }
+      end
+      for _ = 1, 2 do
+        client.events.capture { name = "b", data = setmetatable({}, shows) }
+        client.users.identify { user_id = 1,
+          attributes = setmetatable({}, lists) }
+        client.events.capture { name = "c", userId = 5 }
+      end
+    ]]
+    assert.equal([[
+seerstack: warn: capture: data is empty by raw access, and no metamethod is ]]
+      .. [[called: copy what __index or __pairs would show; the event 'b' to ]]
+      .. [[/capture is sent as it is
+seerstack: warn: capture: did you mean user_id by "userId"?; the event 'c' ]]
+      .. [[to /capture is sent as it is
+]], (stderr:gsub("seerstack: error: 12 events were not [^\n]+\n", "")))
+  end)
+
   it("is told nobody who wants no warnings", function()
     local x = h.open()
     local heard = 0

@@ -99,6 +99,7 @@ local CLIENT = {
   },
   timeout = times "> 0",
   connect_timeout = times "> 0",
+  max_connection_age = times "> 0",
   max_retries = counts(0, 1000),
   initial_retry_delay = times "> 0",
   max_retry_delay = times "> 0",

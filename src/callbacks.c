@@ -160,12 +160,58 @@ static bool call_on_error(lua_State *L, int self, seer_holder *holder) {
   return true;
 }
 
+/*
+** Events that cannot be sent are no matter of the queue's: they wait, with
+** their errors, in a list of Lua's. It is a ring like that of record.c.
+*/
+
+void seer_callbacks_keep_invalid(lua_State *L, int self, int event) {
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has[SEER_KEPT_ON_ERROR])
+    return;
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, event);
+  lua_rawseti(L, -2, 2); /* err, { err, event } */
+  seer_client_get(L, self, SEER_KEPT_INVALID);
+  lua_insert(L, -2);
+  if (client->unsendable - client->unheard == SEER_NOTICES) {
+    client->unheard++;
+    client->missed++;
+  }
+  lua_rawseti(L, -2, (int)(client->unsendable++ % SEER_NOTICES + 1));
+  lua_pop(L, 1);
+}
+
+static bool call_for_invalid(lua_State *L, int self) {
+  static seer_trouble trouble;
+  seer_client *client = lua_touserdata(L, self);
+  int place = (int)(client->unheard % SEER_NOTICES + 1);
+  if (client->unheard == client->unsendable || client->queue == NULL)
+    return false;
+  client->unheard++;
+  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
+  seer_client_get(L, self, SEER_KEPT_INVALID);
+  lua_rawgeti(L, -1, place);
+  lua_pushnil(L);
+  lua_rawseti(L, -3, place);
+  lua_remove(L, -2); /* on_error, { err, event } */
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  lua_remove(L, -3);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+    tell_failure(L, client, "on_error", &trouble);
+  return true;
+}
+
 /* Under pcall, with the client at index 1. */
 static int run(lua_State *L) {
   seer_holder *holder = seer_holder_push(L, 1);
   int calls = 0;
   while (calls < CALLS &&
-         (call_logger(L, 1, holder) || call_on_error(L, 1, holder)))
+         (call_logger(L, 1, holder) || call_on_error(L, 1, holder) ||
+          call_for_invalid(L, 1)))
     calls++;
   lua_pushinteger(L, calls);
   return 1;

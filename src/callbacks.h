@@ -24,6 +24,10 @@ typedef enum seer_filtered {
 seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
                                     const char *path);
 
+/* Leaves the event at the index `event`, which cannot be sent, and the error
+   on the top for on_error, if there is one. [-0, +0] */
+void seer_callbacks_keep_invalid(lua_State *L, int self, int event);
+
 /* Calls logger and on_error for what has come up; returns the number of
    calls. Does nothing while they run already. [-0, +0] */
 int seer_callbacks_run(lua_State *L, int self);

@@ -130,6 +130,7 @@ int seer_methods_stats(lua_State *L, int self) {
   if (client->queue == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
+  stats.missed += client->missed;
   push_stats(L, &stats);
   return 1;
 }

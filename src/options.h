@@ -48,6 +48,10 @@ int seer_options_misuse(lua_State *L, int argument, const char *function);
 /* Raises unless the value at `argument` is a table. [-0, +0] */
 void seer_options_table(lua_State *L, int argument, const char *function);
 
+/* Raises unless the value at `argument` is a table whose options raw access
+   shows. [-0, +0] */
+void seer_options_plain(lua_State *L, int argument, const char *function);
+
 /* Reads the options of `new`, a table or nil, at the index `argument`, and
    fills in the defaults. Raises on misuse. [-0, +n] */
 void seer_options_client(lua_State *L, int argument, const char *function,

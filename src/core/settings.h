@@ -12,6 +12,7 @@
 typedef struct seer_settings {
   int64_t timeout;          /* of one attempt, as a whole */
   int64_t connect_timeout;  /* of one attempt, until connected */
+  int64_t connection_age;   /* of an idle connection to be used again */
   int64_t max_retries;      /* of a waited-for request */
   int64_t initial_delay;    /* doubled with each attempt... */
   int64_t max_waited_delay; /* ...up to this for waited-for requests */

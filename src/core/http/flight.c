@@ -201,28 +201,31 @@ static bool is_fit(const seer_handles *handles, const seer_flight *f) {
          (handles->reuses && f->prepared_for == f->site->serial);
 }
 
-/* libcurl keeps a connection of HTTP/2 over which a request has timed out, and
-   would use it for each attempt though it may be dead. So after a timeout no
-   connection is used that may be the one: none at all while a request flies
-   that took off before, for this keeps it in use; then none that is as old.
-   libcurl counts in whole seconds, and 0 means for ever. */
-static bool avoid_dead(seer_flight *f) {
+/* Which connections are too old: those that the client says; and more after a
+   timeout. libcurl keeps a connection of HTTP/2 over which a request has timed
+   out, and would use it for each attempt though it may be dead. So after a
+   timeout no connection is used that may be the one: none at all while a
+   request flies that took off before, for this keeps it in use; then none that
+   is as old. libcurl counts in whole seconds, and 0 means for ever. */
+static bool avoid_old(seer_flight *f) {
   const seer_site *site = f->site;
   CURL *easy = f->easy;
   int64_t seconds = (seer_clock_now() - site->timed_out_at) / 1000;
+  long lifetime = f->lifetime;
   bool suspicious =
       site->timeouts > 0 && site->http_version == CURL_HTTP_VERSION_2TLS;
   if (f->fresh || (suspicious && (site->suspects > 0 || seconds < 2)))
     return SET(FRESH_CONNECT, 1L);
-  return SET(FRESH_CONNECT, 0L) &&
-         (!suspicious || SET(MAXLIFETIME_CONN, (long)(seconds - 1)));
+  if (suspicious && seconds - 1 < lifetime)
+    lifetime = (long)(seconds - 1);
+  return SET(FRESH_CONNECT, 0L) && SET(MAXLIFETIME_CONN, lifetime);
 }
 
 bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
   if (!is_fit(handles, f) && !renew(handles, f))
     return false;
   return set_site(f, f->site) && set_request(f) && set_method(f) &&
-         avoid_dead(f);
+         avoid_old(f);
 }
 
 void seer_flight_take_off(seer_flight *f) {

@@ -90,6 +90,7 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
       sending->site->flying == 0)
     seer_site_look_up(sending->site);
   f->connect_timeout = (long)sending->connect_timeout;
+  f->lifetime = (long)((sending->connection_age + 999) / 1000);
   if (reset_flight(f, sending) && launch(http, f))
     return &f->transfer;
   seer_http_recycle(http, &f->transfer);

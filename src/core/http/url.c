@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define PATH_MOST 8192    /* bytes */
 #define PROXY_PORT "1080" /* libcurl's, where none is given */
 
 /* libcurl takes "http:///name" for a host called so. */
@@ -49,6 +50,38 @@ const char *seer_url_check_base(const char *text) {
   }
   curl_url_cleanup(url);
   return fault;
+}
+
+/* The bytes that a dot takes in a path, plain or percent-encoded; 0 if there
+   is none. */
+static size_t dot_length(const char *path) {
+  if (path[0] == '.')
+    return 1;
+  return path[0] == '%' && path[1] == '2' && (path[2] | 32) == 'e' ? 3 : 0;
+}
+
+/* Whether a path has a segment "." or "..", which URLs do not keep. */
+static bool has_dots(const char *path) {
+  for (; *path == '/'; path += strcspn(path, "/?")) {
+    const char *end = ++path;
+    end += dot_length(end);
+    if (end == path)
+      continue;
+    end += dot_length(end);
+    if (*end == '/' || *end == '?' || *end == '\0')
+      return true;
+  }
+  return false;
+}
+
+bool seer_url_is_relative(const char *path, size_t length) {
+  if (strlen(path) != length || length > PATH_MOST || path[0] != '/' ||
+      path[1] == '/' || has_dots(path))
+    return false;
+  for (; *path != '\0'; path++)
+    if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
+      return false;
+  return true;
 }
 
 static bool is_loopback_host(const char *host) {

@@ -7,6 +7,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct curl_slist;
 
@@ -19,6 +20,10 @@ struct curl_slist;
 /* Why `url` cannot be a base URL, or NULL if it can: http or https, a host,
    no user information, query or fragment. */
 const char *seer_url_check_base(const char *text);
+
+/* Whether a path, without a zero in it, leads to somewhere below a base URL:
+   at most 8192 bytes. */
+bool seer_url_is_relative(const char *path, size_t length);
 
 /* True if the URL's host is "localhost" or a loopback address. */
 bool seer_url_is_loopback(const char *url);
