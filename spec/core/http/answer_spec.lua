@@ -254,14 +254,14 @@ describe("a good status", function()
   end
 
   it("is doubted when it is HTML by its Content-Type", function()
-    local x = h.open()
-    x:capture_many(3)
-    local stats = x:settle(function(request)
+    local own = h.open()
+    own:capture_many(3)
+    local stats = own:settle(function(request)
       local name = h.body_of(request).name
       return 200, { ["Content-Type"] = "Text/HTML; charset=utf-8" },
         name ~= "n3" and "\239\187\191" .. name or ""
     end)
-    x:close()
+    own:close()
     assert.same({ 3, 2 }, { stats.delivered, stats.doubtful })
   end)
 
