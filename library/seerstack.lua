@@ -170,9 +170,9 @@ seerstack.null = nil
 ---and are returned by `client:captured()`. A waited-for call gets
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
----Whether a thread may be started for this client; without one, `pump` sends,
----and whoever waits does. The host is then looked up when the client is made,
----and again after it could not be reached.
+---Whether a thread that sends may be started for this client; without one,
+---`pump` sends, and whoever waits does. The host is then looked up when the
+---client is made, and later on a thread that ends with the answer.
 ---Default: `true`.
 ---@field thread? boolean
 

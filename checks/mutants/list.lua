@@ -40,6 +40,14 @@ return {
     title = "names the event's path and, if it has one, its name",
   },
   {
+    what = "an address that leads nowhere is good for a minute",
+    file = "src/core/base/names.c",
+    from = "bool fresh = !name->doubtful && ",
+    to = "bool fresh = ",
+    spec = "spec/core/lookup_spec.lua",
+    title = "is looked up again once nobody is there, thread = false",
+  },
+  {
     what = "the lock is not taken while counts are read",
     file = "src/core/sender.c",
     from = "  seer_lock();\n  stats->accepted = queue->accepted;\n"

@@ -20,7 +20,6 @@ typedef struct claimed {
   seer_queue *queue;
   seer_event *event;
   uint32_t epoch;
-  bool threadless; /* a caller sends it */
 } claimed;
 
 /* With the lock held: the work is the caller's now. */
@@ -68,7 +67,6 @@ static void note_claim(claimed *claim, seer_endpoint *endpoint,
   claim->queue = queue;
   claim->event = event;
   claim->epoch = endpoint->epoch;
-  claim->threadless = !seer_state.threaded;
 }
 
 /* With the lock held: what may be sent now, at most BATCH events. */
@@ -103,7 +101,6 @@ static seer_sending make_sending(const claimed *claim) {
     sending.timeout = special->timeout;
   sending.connect_timeout = settings->connect_timeout;
   sending.connection_age = settings->connection_age;
-  sending.threadless = claim->threadless;
   sending.thorough = event->request != NULL || settings->has_on_error ||
                      settings->log_level >= SEER_DEBUG;
   return sending;
@@ -113,7 +110,7 @@ static bool start_transfer(const claimed *claim) {
   seer_sending sending = make_sending(claim);
   seer_transfer *transfer;
   if (seer_state.http == NULL)
-    seer_state.http = seer_http_new();
+    seer_state.http = seer_http_new(seer_state.alarm);
   if (seer_state.http == NULL)
     return false;
   transfer = seer_http_start(seer_state.http, &sending);
@@ -157,10 +154,10 @@ static bool follow(seer_transfer *transfer) {
   return true;
 }
 
-static int settle_finished(void) {
+static int settle_finished(int64_t time) {
   seer_transfer *transfer;
   int count = 0;
-  while ((transfer = seer_http_finished(seer_state.http)) != NULL) {
+  while ((transfer = seer_http_finished(seer_state.http, time)) != NULL) {
     if (follow(transfer))
       continue;
     seer_settle(transfer);
@@ -171,8 +168,9 @@ static int settle_finished(void) {
 }
 
 /* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. With the lock held, and inside; gives the lock up. */
-static int work(void) {
+   claimed or settled. With the lock held, and inside; gives the lock up. The
+   caller has `time` ms, in which a host may be looked up. */
+static int work(int64_t time) {
   claimed claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
@@ -185,7 +183,7 @@ static int work(void) {
     seer_http_perform(seer_state.http);
     if (exiting)
       seer_http_hurry(seer_state.http);
-    settled = settle_finished();
+    settled = settle_finished(time);
     seer_state.in_flight -= settled;
     seer_state.idle_since = seer_clock_now();
   }
@@ -294,7 +292,7 @@ static void run(void) {
   for (;;) {
     seer_lock();
     begin_turn();
-    if (work() > 0)
+    if (work(0) > 0)
       leave_libcurl();
     else
       rest();
@@ -341,6 +339,12 @@ void seer_loop_start(void) {
 ** Steps of callers.
 */
 
+/* Whether a host was looked up here, because the system refused a thread.
+   Forks may happen meanwhile, and signals arrive. */
+static bool look_up(void) {
+  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
+}
+
 /* Waits for the network, or for another thread's event, until `deadline`;
    false if nothing can happen before. */
 static bool wait_for_network(int64_t deadline) {
@@ -354,7 +358,7 @@ static bool wait_for_network(int64_t deadline) {
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();
-  if (sleep)
+  if (sleep && !look_up())
     poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
   leave_libcurl();
   return !futile;
@@ -365,7 +369,7 @@ static seer_step step(int64_t deadline) {
   int done;
   seer_signals_block(&before);
   seer_lock();
-  done = work();
+  done = work(deadline - seer_clock_now());
   seer_signals_restore(&before);
   if (done > 0) {
     leave_libcurl();
