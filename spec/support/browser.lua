@@ -109,11 +109,12 @@ function page:press(key)
   end
 end
 
--- Writes what is seen to a file, after the next two frames.
+-- Writes what is seen to a .webp file, after the next two frames.
 function page:shot(path)
   self:eval("new Promise(done => requestAnimationFrame(() => "
     .. "requestAnimationFrame(done)))")
-  local shot = call(self, "Page.captureScreenshot", { format = "png" })
+  local shot = call(self, "Page.captureScreenshot",
+    { format = "webp", quality = 85 })
   shell.write(path, (mime.unb64(shot.data)))
 end
 

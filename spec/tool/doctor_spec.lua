@@ -25,7 +25,7 @@ describe("seerstack doctor nginx", function()
   it("names what is not there, and fails", function()
     local result = examine(config("worker_processes 1;",
       'lua_package_cpath "/nowhere/?.so;";\n'
-      .. 'lua_package_path "/nowhere/?.lua;";'))
+      .. 'lua_package_path "/nowhere/?.lua;;";'))
     assert.equal("", result.stderr)
     assert.equal(1, result.status)
     assert.matches("^ok    nginx/[%d.]+[^\n]*\nok    the configuration is "
@@ -71,7 +71,7 @@ describe("seerstack doctor nginx", function()
   it("says what is wrong with a configuration", function()
     local result = examine "events {}\nnonsense;\n"
     assert.equal(1, result.status)
-    assert.matches('\nFAIL  the configuration is not: %[emerg%][^\n]*"nonsense"',
+    assert.matches("\nFAIL  the configuration is not: %[emerg%][^\n]*nonsense",
       result.stdout)
   end)
 
