@@ -38,6 +38,7 @@ for purpose; do
   analyze) packages+=" clang-tidy" ;;
   page) packages+=" chromium" ;;
   valgrind) packages+=" valgrind libc6-dbg" ;;
+  chroots) packages+=" debootstrap" ;;
   esac
 done
 
