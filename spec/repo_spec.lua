@@ -296,6 +296,50 @@ describe("the manual", function()
   end)
 end)
 
+-- What the module may say, from its sources: literals with words in them,
+-- those of more than one line joined.
+local function messages_of(path)
+  local text, found = read(path), {}
+  text = text:gsub("/%*.-%*/", ""):gsub("\n#[^\n]*", ""):gsub('\\"', "'")
+    :gsub('"%s*\n%s*"', "")
+  for literal in text:gmatch '"([^"\n]*)"' do
+    if literal:find "%l %l" and not literal:find "^ .* $" then
+      found[#found + 1] = literal
+    end
+  end
+  return found
+end
+
+describe("the troubleshooting page", function()
+  local page = read "docs/troubleshooting.md":gsub("%s+", " ")
+    :gsub('"', "'")
+  local count = 0
+
+  -- A message is cut where something is filled in, and at marks: the page
+  -- has an example there, or goes on otherwise.
+  local function assert_has(message, path)
+    for part in (message:gsub("%%[%d.*]*l*%a", "\n")):gmatch "[^\n;:'()]+" do
+      part = part:match "^[ ,]*(.-)[ ,]*$"
+      if part:find "%l+ %l+ %l+" then
+        count = count + 1
+        assert(page:find(part, 1, true),
+          path .. ": not on the page: " .. part)
+      end
+    end
+  end
+
+  it("has each message of the sources", function()
+    for _, path in ipairs(find "*.c") do
+      for _, message in ipairs(messages_of(path)) do
+        if message ~= "const volatile void *" then -- a type of LuaJIT's
+          assert_has(message, path)
+        end
+      end
+    end
+    assert.is_true(count > 80)
+  end)
+end)
+
 describe("the module", function()
   local path
 
