@@ -18,8 +18,8 @@ describe("the rockspec", function()
   -- LuaRocks puts objects beside the sources, so it gets a copy of them.
   setup(function()
     directory = h.shell.temporary_directory("rockspec")
-    status = h.shell.run("cp -r src docs library rockspec " .. h.shell.quote(directory)
-      .. " && cd " .. h.shell.quote(directory)
+    status = h.shell.run("cp -r src docs library rockspec "
+      .. h.shell.quote(directory) .. " && cd " .. h.shell.quote(directory)
       .. " && env -u LUA_PATH -u LUA_CPATH HOME=. luarocks --lua-version="
       .. version .. " --tree=tree make --deps-mode=none rockspec/*.rockspec"
       .. variables() .. " >log 2>&1")
