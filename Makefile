@@ -82,33 +82,45 @@ quickstart: # run examples/quickstart.lua and show what arrives
 	@$(SUBMAKE) --quiet run-quickstart
 
 QUICKSTART = $(LUA_PROGRAM) examples/quickstart.lua
+LISTEN = $(LUA_PROGRAM) bin/seerstack listen
 
+# On a terminal the page stays until Ctrl-C.
 run-quickstart:
 	@export LUA_CPATH="$(BUILD)/?.so;;"; \
 	if [ -n "$$SEERSTACK_API_KEY" ]; then $(QUICKSTART); \
-	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
+	elif [ -t 1 ]; then $(LISTEN) --stay -- $(QUICKSTART); \
+	else $(LISTEN) --port 0 -- $(QUICKSTART) && \
+		echo "To see it on a page: $(LUA_PROGRAM) bin/seerstack listen"; fi
 
 test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(SPEC)
 
 standin: # run the stand-in for the API until interrupted
-	@LUAS=$(LUA) dev/deps.sh quickstart
+	@LUAS=$(LUA) dev/deps.sh standin
 	@$(LUA_PROGRAM) dev/standin.lua
 
 PREFIX ?= /usr/local
-LUA_ABI_luajit = 5.1
-INST_LIBDIR ?= $(PREFIX)/lib/lua/$(or $(LUA_ABI_$(LUA)),$(LUA))
+LUA_ABI = $(if $(filter luajit,$(LUA)),5.1,$(LUA))
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_ABI)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_ABI)
+INST_BINDIR ?= $(PREFIX)/bin
+TOOL = $(DESTDIR)$(INST_LUADIR)/seerstack/tool
 
-INSTALLED = $(DESTDIR)$(INST_LIBDIR)/seerstack.so
 OR_PREFIX = || { echo "This needs root, or a directory of yours:" \
 	"make $@ LUA=$(LUA) PREFIX=\$$HOME/.local" >&2; exit 1; }
+MODULE = $(DESTDIR)$(INST_LIBDIR)/seerstack.so
+COMMAND = $(DESTDIR)$(INST_BINDIR)/seerstack
 
-install: $(BUILD)/seerstack.so # copy the module to INST_LIBDIR
-	@install -D -m 755 $(BUILD)/seerstack.so $(INSTALLED) $(OR_PREFIX)
-	@echo "$(INSTALLED) is installed."
+install: $(BUILD)/seerstack.so # copy the module, and the command, to PREFIX
+	@install -D -m 755 $(BUILD)/seerstack.so $(MODULE) $(OR_PREFIX)
+	@install -d $(TOOL) $(DESTDIR)$(INST_BINDIR) $(OR_PREFIX)
+	@install -m 644 bin/lib/seerstack/tool/* $(TOOL)
+	@sed '1s/lua$$/$(LUA_PROGRAM)/' bin/seerstack >$(COMMAND)
+	@chmod 755 $(COMMAND)
+	@echo "Installed: $(MODULE) $(COMMAND)"
 
-uninstall: # remove it from there
-	@rm -f $(INSTALLED) $(OR_PREFIX)
+uninstall: # remove what install has copied for this LUA
+	@rm -rf $(TOOL) $(MODULE) $(COMMAND) $(OR_PREFIX)
 
 clean: # remove what was built
 	rm -rf build

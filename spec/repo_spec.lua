@@ -25,6 +25,22 @@ describe("the rockspec", function()
     local sources = load_rockspec().build.modules.seerstack.sources
     assert.same(find "*.c", sources)
   end)
+
+  it("installs all parts of the command", function()
+    local build = load_rockspec().build
+    local installed = { build.install.lua["seerstack.tool.page"] }
+    for name, path in pairs(build.modules) do
+      local part = name:match "^seerstack%.tool%.(%l+)$"
+      if part then
+        assert.equal("bin/lib/seerstack/tool/" .. part .. ".lua", path)
+        installed[#installed + 1] = path
+      end
+    end
+    table.sort(installed)
+    assert.same(lines_of(h.shell.output(
+      "find bin/lib -type f | LC_ALL=C sort")), installed)
+    assert.same({ seerstack = "bin/seerstack" }, build.install.bin)
+  end)
 end)
 
 describe("the version", function()
