@@ -29,6 +29,7 @@ external_dependencies = {
 
 build = {
   type = "builtin",
+  copy_directories = { "docs", "library" },
   modules = {
     seerstack = {
       sources = {
