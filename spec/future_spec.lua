@@ -127,9 +127,9 @@ describe("a future", function()
     assert.is_false((pcall(future.get, future, 0 / 0)))
     for _, method in ipairs { "get", "done" } do
       for _, self in ipairs { false, 5, {}, io.stdout, x.client } do
-        h.assert_raises_with("seerstack.future expected", future[method], self)
+        h.assert_raises_with("a future expected", future[method], self)
       end
-      h.assert_raises_with("seerstack.future expected, got no value",
+      h.assert_raises_with("a future expected, got no value",
         future[method])
     end
     assert.is_nil(future.unknown)
