@@ -120,7 +120,7 @@ install: $(BUILD)/seerstack.so # copy the module, and the command, to PREFIX
 	@echo "Installed: $(MODULE) $(COMMAND)"
 
 uninstall: # remove what install has copied for this LUA
-	@rm -rf $(TOOL) $(MODULE) $(COMMAND) $(OR_PREFIX)
+	@rm -rf $(dir $(TOOL)) $(MODULE) $(COMMAND) $(OR_PREFIX)
 
 clean: # remove what was built
 	rm -rf build

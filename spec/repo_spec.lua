@@ -55,8 +55,7 @@ describe("the version", function()
     assert.equal("v" .. version, rockspec.source.tag)
     assert.equal(version, read "CHANGELOG.md":match("\n## [^\n%d]*([%d.]+)"))
     for _, page in ipairs { "README.md", "docs/install.md" } do
-      local text = read(page):gsub("127%.0%.0%.1", "loopback")
-      for named in text:gmatch("%f[%w]%d+%.%d+%.%d+%f[^%w.]") do
+      for named in read(page):gmatch("%f[%w.]%d+%.%d+%.%d+%f[^%w.]") do
         assert.equal(version, named)
       end
     end
