@@ -8,6 +8,14 @@
 
 return {
   {
+    what = "what is delivered displaces what is lost",
+    file = "src/core/queue.c",
+    from = "delivered ? &notices->delivered : &notices->lost,",
+    to = "((void)delivered, &notices->lost),",
+    spec = "spec/on_delivered_spec.lua",
+    title = "gets each event that was delivered, and its text",
+  },
+  {
     what = "a connection is used however old it is",
     file = "src/core/http/flight.c",
     from = "SET(MAXLIFETIME_CONN, lifetime);",
