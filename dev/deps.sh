@@ -34,6 +34,7 @@ for purpose; do
   bench) packages+=" valgrind nghttp2-client wrk lua-curl" ;;
   analyze) packages+=" clang-tidy" ;;
   valgrind) packages+=" valgrind libc6-dbg" ;;
+  chroots) packages+=" debootstrap" ;;
   esac
 done
 

@@ -139,8 +139,8 @@ seerstack.null = nil
 ---also when that has an unknown value.
 ---@field log_level? "off"|seerstack.Level
 ---The proxy, such as `"http://user:password@host:3128"`: http (also without a
----scheme, but for hosts called `ftp.x` and the like, of which libcurl guesses
----others), https, socks4, socks4a, socks5 or socks5h; `false`: none. When
+---scheme, which a host called `ftp.x` or the like needs: it raises), https,
+---socks4, socks4a, socks5 or socks5h; `false`: none. When
 ---given, neither the variables of the environment that name proxies count, nor
 ---`NO_PROXY`. Default: what they say.
 ---@field proxy? string|false

@@ -29,11 +29,13 @@ describe("an event that cannot be sent", function()
     ]]
     assert.equal([[
 seerstack: warn: capture: name: a non-empty string is required (did ]]
-      .. [[you mean name by "event"?); the event is not sent
+      .. [[you mean name by "event"?); the event to /capture ]]
+      .. [[is not sent
 seerstack: warn: capture: data.f: a function cannot be sent; the event ]]
-      .. [['a.b' is not sent
+      .. [['a.b' to /capture is not sent
 seerstack: warn: identify: user_id: a non-empty string or an integral ]]
-      .. [[number is required; the event 'Jane' is not sent
+      .. [[number is required; the event 'Jane' to ]]
+      .. [[/identify is not sent
 seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
       .. [[(percent-encode the rest), begin with one "/", have no space, ]]
       .. [[control character, "#", "\" or segment ".."; the event to ]]
@@ -55,7 +57,7 @@ seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
     assert.is_nil((client.events.capture {}))
     client:poll()
     assert.same({ "warn capture: name: a non-empty string is required; "
-      .. "the event is not sent" }, heard)
+      .. "the event to /capture is not sent" }, heard)
     assert.equal(3, client:stats().invalid)
     local quiet = x:new { logger = logger, log_level = "error" }
     assert.is_nil((quiet.events.capture {}))
@@ -137,9 +139,9 @@ describe("a field that may be meant as another", function()
     ]]
     assert.equal([[
 seerstack: warn: capture: did you mean user_id by "userID"?; the event ]]
-      .. [['a.b' is sent as it is
+      .. [['a.b' to /capture is sent as it is
 seerstack: warn: identify: did you mean attributes by "traits"?; the event ]]
-      .. [[is sent as it is
+      .. [[to /identify is sent as it is
 ]], (stderr:gsub("seerstack: error: 12 events were not [^\n]+\n", "")))
     assert.equal("0\t12\n", stdout)
   end)

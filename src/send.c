@@ -2,7 +2,6 @@
 
 #include "callbacks.h"
 #include "compat.h"
-#include "core/base/ascii.h"
 #include "core/base/clock.h"
 #include "core/http/http.h"
 #include "core/report.h"
@@ -20,7 +19,6 @@
 
 #define PATH_MOST 8192 /* bytes */
 #define TELL_LENGTH 600
-#define SUBJECT_MOST 100
 
 /* A call on its way. The indices are of the Lua stack. */
 typedef struct call {
@@ -61,23 +59,15 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
   return seer_result_closed(c->L);
 }
 
-/* Writes " 'user.signup'", the event's name as far as it has one, or to
-   where a post goes. */
-static void write_subject(const call *c, char *text, size_t size) {
-  bool posts = c->kind == SEER_POST;
-  const char *name =
-      posts ? c->path : seer_hint_string(c->L, c->event, "name");
-  text[0] = '\0';
-  if (name != NULL)
-    snprintf(text, size, posts ? " to %.*s" : " '%.*s'",
-             (int)seer_cut(name, strlen(name), SUBJECT_MOST), name);
-}
-
 /* Tells of the event: of what is wrong with it, and whether it is sent. */
 static void tell(const call *c, const char *problem, const char *what) {
   const seer_client *client = c->client;
-  char text[TELL_LENGTH], subject[SUBJECT_MOST + 8];
-  write_subject(c, subject, sizeof(subject));
+  char text[TELL_LENGTH], subject[SEER_SUBJECT_LENGTH];
+  const char *name = NULL;
+  if (c->kind != SEER_POST)
+    name = seer_hint_string(c->L, c->event, "name");
+  seer_report_write_subject(client->site, name,
+                            name != NULL ? strlen(name) : 0, c->path, subject);
   snprintf(text, sizeof(text), "%s: %s; the event%s is %s", c->function,
            problem, subject, what);
   seer_site_mask(client->site, text, strlen(text),

@@ -8,6 +8,14 @@
 
 return {
   {
+    what = "the name of an event is told with the key in it",
+    file = "src/core/report.c",
+    from = "return to + seer_site_mask(site, to, shown, shown < length);",
+    to = "(void)site; return to + shown;",
+    spec = "spec/core/report_spec.lua",
+    title = "names the event's path and, if it has one, its name",
+  },
+  {
     what = "the lock is not taken while counts are read",
     file = "src/core/sender.c",
     from = "  seer_lock();\n  stats->accepted = queue->accepted;\n"

@@ -11,6 +11,11 @@
    last header of the answer before, which it has freed. */
 #define REUSABLE 0x080101
 
+/* Bytes that each handle has room for of what its socket does not take at
+   once: from libcurl 8.7 on it keeps them, and 64 KiB unless told otherwise.
+   This is the least. */
+#define UPLOAD_BUFFER 16384L
+
 #define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
 #define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
 
@@ -98,6 +103,7 @@ static void disconnected(seer_flight *f, bool answered) {
 static bool set_permanent(seer_handles *handles, seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+         SET(UPLOAD_BUFFERSIZE, UPLOAD_BUFFER) &&
          SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
@@ -130,7 +136,7 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
 static bool set_version(CURL *easy, const seer_site *site) {
   return SET(HTTP_VERSION, site->http_version) &&
          (site->http_version != CURL_HTTP_VERSION_2TLS ||
-          SET(SSLVERSION, CURL_SSLVERSION_TLSv1_2));
+          SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
 }
 
 /* What is the same for every request to a site. */

@@ -109,7 +109,7 @@ void seer_http_hurry(seer_http *http) {
     http->hurry_began = seer_clock_boot();
   for (seer_flight *f = http->flying; f != NULL; f = f->next) {
     if (!f->reused || f->hurried || f->incoming.status != 0 ||
-        f->alive_at >= http->hurry_began)
+        f->alive_at > http->hurry_began)
       continue;
     f->hurried = true;
     if (f->deadline > patience)

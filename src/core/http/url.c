@@ -55,7 +55,8 @@ static bool is_loopback_host(const char *host) {
   unsigned char address[4];
   if (inet_pton(AF_INET, host, address) == 1)
     return address[0] == 127;
-  return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
+  return strcasecmp(host, "localhost") == 0 ||
+         strcasecmp(host, "localhost.") == 0 || strcmp(host, "[::1]") == 0;
 }
 
 bool seer_url_is_loopback(const char *text) {
@@ -88,10 +89,12 @@ static const char *fault_of_scheme(CURLU *url) {
   curl_free(scheme);
   return known ? NULL
                : "a proxy's scheme is http, https, socks4, socks4a, socks5 "
-                 "or socks5h";
+                 "or socks5h; libcurl guesses another of hosts called "
+                 "'ftp.x' and the like, before which it has to stand";
 }
 
-/* As libcurl reads it: a scheme and a port may be missing. */
+/* As libcurl reads it: a port may be missing, and a scheme, which it guesses
+   by the name of the host. */
 const char *seer_url_check_proxy(const char *text) {
   const char *fault = NULL;
   CURLU *url = curl_url();
@@ -99,8 +102,7 @@ const char *seer_url_check_proxy(const char *text) {
     return "out of memory";
   switch (curl_url_set(url, CURLUPART_URL, text, SEER_URL_OF_PROXY)) {
   case CURLUE_OK:
-    if (strstr(text, "://") != NULL)
-      fault = fault_of_scheme(url);
+    fault = fault_of_scheme(url);
     break;
   case CURLUE_OUT_OF_MEMORY:
     fault = "out of memory";

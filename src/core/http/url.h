@@ -12,7 +12,8 @@ struct curl_slist;
 
 #pragma GCC visibility push(hidden)
 
-/* How libcurl reads the URL of a proxy: a scheme may be missing. */
+/* How libcurl reads the URL of a proxy: a scheme may be missing, and is then
+   guessed. */
 #define SEER_URL_OF_PROXY (CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME)
 
 /* Why `url` cannot be a base URL, or NULL if it can: http or https, a host,
