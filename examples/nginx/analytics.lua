@@ -3,9 +3,7 @@
 
 local seerstack = require "seerstack"
 
-local client = seerstack.new {
-  rate_limit = math.floor(1000 / ngx.worker.count()), -- a worker's share
-}
+local client = seerstack.new {}
 
 local analytics = { client = client }
 

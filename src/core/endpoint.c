@@ -391,6 +391,10 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                                                       max, attempt->jitter));
 }
 
+int64_t seer_endpoint_rate(const seer_endpoint *endpoint, int64_t now) {
+  return seer_pauses_rate(endpoint->pauses, share_of(endpoint), now);
+}
+
 /* What other processes have paused for stays as it is. */
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
   seer_assert(seer_lock_is_held());

@@ -85,6 +85,9 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                             const seer_settings *settings,
                             const seer_attempt *attempt, int64_t now);
 
+/* How many requests a minute may be sent at present; 0: no limit. */
+int64_t seer_endpoint_rate(const seer_endpoint *endpoint, int64_t now);
+
 /* The process begins to exit: forget pauses, hurry what is delayed. */
 void seer_endpoint_hurry(seer_endpoint *endpoint);
 

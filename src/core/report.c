@@ -77,10 +77,10 @@ static size_t name_length(const char *name) {
 /* Which event it is, for afterwards it may be gone. */
 static void write_subject(seer_report *report, const seer_transfer *transfer) {
   static const char start[] = "{\"name\":\"";
-  const seer_event *event = transfer->event;
+  const seer_event *event = transfer->claim.event;
   bool named = event->kind == SEER_CAPTURE;
   const char *name = named ? event->body + sizeof start - 1 : NULL;
-  seer_report_write_subject(transfer->queue->site, name,
+  seer_report_write_subject(transfer->claim.queue->site, name,
                             named ? name_length(name) : 0,
                             seer_event_path(event), report->subject);
 }

@@ -243,6 +243,7 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   stats->invalid = queue->invalid;
   stats->doubtful = queue->doubtful;
   stats->missed = queue->notices.missed;
+  stats->rate = seer_endpoint_rate(queue->endpoint, now);
   paused_until = seer_pauses_until(queue->endpoint->pauses);
   stats->retry_in = paused_until > now ? paused_until - now : -1;
   memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
