@@ -29,11 +29,13 @@ describe("an event that cannot be sent", function()
     ]]
     assert.equal([[
 seerstack: warn: capture: name: a non-empty string is required (did ]]
-      .. [[you mean name by "event"?); the event is not sent
+      .. [[you mean name by "event"?); the event to /capture ]]
+      .. [[is not sent
 seerstack: warn: capture: data.f: a function cannot be sent; the event ]]
-      .. [['a.b' is not sent
+      .. [['a.b' to /capture is not sent
 seerstack: warn: identify: user_id: a non-empty string or an integral ]]
-      .. [[number is required; the event 'Jane' is not sent
+      .. [[number is required; the event 'Jane' to ]]
+      .. [[/identify is not sent
 seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
       .. [[(percent-encode the rest), begin with one "/", have no space, ]]
       .. [[control character, "#", "\" or segment ".."; the event to ]]
@@ -55,7 +57,7 @@ seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
     assert.is_nil((client.events.capture {}))
     client:poll()
     assert.same({ "warn capture: name: a non-empty string is required; "
-      .. "the event is not sent" }, heard)
+      .. "the event to /capture is not sent" }, heard)
     assert.equal(3, client:stats().invalid)
     local quiet = x:new { logger = logger, log_level = "error" }
     assert.is_nil((quiet.events.capture {}))
@@ -137,11 +139,37 @@ describe("a field that may be meant as another", function()
     ]]
     assert.equal([[
 seerstack: warn: capture: did you mean user_id by "userID"?; the event ]]
-      .. [['a.b' is sent as it is
+      .. [['a.b' to /capture is sent as it is
 seerstack: warn: identify: did you mean attributes by "traits"?; the event ]]
-      .. [[is sent as it is
+      .. [[to /identify is sent as it is
 ]], (stderr:gsub("seerstack: error: 12 events were not [^\n]+\n", "")))
     assert.equal("0\t12\n", stdout)
+  end)
+
+  it("is told once where metamethods would show more", function()
+    local stderr = told_by [[
+      local shows = { __index = { plan = "pro" } }
+      local lists = { __pairs = function() error "called" end }
+      for _ = 1, 2 do
+        client.events.capture { name = "a", data = {} }
+        client.events.capture { name = "a", data = setmetatable({}, {}) }
+        client.events.capture { name = "a",
+          data = setmetatable({ x = 1 }, shows) }
+      end
+      for _ = 1, 2 do
+        client.events.capture { name = "b", data = setmetatable({}, shows) }
+        client.users.identify { user_id = 1,
+          attributes = setmetatable({}, lists) }
+        client.events.capture { name = "c", userId = 5 }
+      end
+    ]]
+    assert.equal([[
+seerstack: warn: capture: data is empty by raw access, and no metamethod is ]]
+      .. [[called: copy what __index or __pairs would show; the event 'b' to ]]
+      .. [[/capture is sent as it is
+seerstack: warn: capture: did you mean user_id by "userId"?; the event 'c' ]]
+      .. [[to /capture is sent as it is
+]], (stderr:gsub("seerstack: error: 12 events were not [^\n]+\n", "")))
   end)
 
   it("is told nobody who wants no warnings", function()

@@ -203,6 +203,8 @@ describe("plain http", function()
     function()
       assert.equal(0, warnings [[
         seerstack.new { base_url = "http://localhost:1" }
+        seerstack.new { base_url = "http://LOCALHOST:1" }
+        seerstack.new { base_url = "http://localhost.:1" }
         seerstack.new { base_url = "http://127.0.0.1:1" }
         seerstack.new { base_url = "http://[::1]:1" }
         seerstack.new { base_url = "https://example.com" }

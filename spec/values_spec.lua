@@ -75,7 +75,8 @@ local LEVELS = "'off', 'error', 'warn', 'info' or 'debug' expected, got "
 local PEM_EXPECTED = "a certificate as PEM text expected "
   .. "(-----BEGIN CERTIFICATE-----)"
 local SCHEMES = "a proxy's scheme is http, https, socks4, socks4a, socks5 "
-  .. "or socks5h"
+  .. "or socks5h; libcurl guesses another of hosts called 'ftp.x' and the "
+  .. "like, before which it has to stand"
 
 -- Wrong values of each option, some with what is said of them.
 local CLIENT = {
@@ -98,6 +99,7 @@ local CLIENT = {
   },
   timeout = times "> 0",
   connect_timeout = times "> 0",
+  max_connection_age = times "> 0",
   max_retries = counts(0, 1000),
   initial_retry_delay = times "> 0",
   max_retry_delay = times "> 0",
@@ -119,6 +121,7 @@ local CLIENT = {
   default_attributes = TABLE,
   before_send = CALLBACK,
   on_error = CALLBACK,
+  on_delivered = CALLBACK,
   logger = CALLBACK,
   log_level = {
     { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },
@@ -136,6 +139,8 @@ local CLIENT = {
     { "http://a.example\0:3128" },
     { "ftp://jane:" .. SECRET .. "@a.example", SCHEMES },
     { "file:///etc/" .. SECRET },
+    { "ftp.a.example:3128", SCHEMES },
+    { "jane:" .. SECRET .. "@smtp.a.example", SCHEMES },
     { "http://jane:" .. SECRET .. "@a.example:port",
       "not the URL of a proxy" },
     { "http://jane:" .. SECRET .. "@a.example:99999" }, { "http://" },

@@ -2,9 +2,8 @@
 
 #include "callbacks.h"
 #include "compat.h"
-#include "core/base/ascii.h"
 #include "core/base/clock.h"
-#include "core/http/http.h"
+#include "core/http/url.h"
 #include "core/report.h"
 #include "event.h"
 #include "future.h"
@@ -18,9 +17,7 @@
 
 #include <stdio.h>
 
-#define PATH_MOST 8192 /* bytes */
 #define TELL_LENGTH 600
-#define SUBJECT_MOST 100
 
 /* A call on its way. The indices are of the Lua stack. */
 typedef struct call {
@@ -61,23 +58,15 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
   return seer_result_closed(c->L);
 }
 
-/* Writes " 'user.signup'", the event's name as far as it has one, or to
-   where a post goes. */
-static void write_subject(const call *c, char *text, size_t size) {
-  bool posts = c->kind == SEER_POST;
-  const char *name =
-      posts ? c->path : seer_hint_string(c->L, c->event, "name");
-  text[0] = '\0';
-  if (name != NULL)
-    snprintf(text, size, posts ? " to %.*s" : " '%.*s'",
-             (int)seer_cut(name, strlen(name), SUBJECT_MOST), name);
-}
-
 /* Tells of the event: of what is wrong with it, and whether it is sent. */
 static void tell(const call *c, const char *problem, const char *what) {
   const seer_client *client = c->client;
-  char text[TELL_LENGTH], subject[SUBJECT_MOST + 8];
-  write_subject(c, subject, sizeof(subject));
+  char text[TELL_LENGTH], subject[SEER_SUBJECT_LENGTH];
+  const char *name = NULL;
+  if (c->kind != SEER_POST)
+    name = seer_hint_string(c->L, c->event, "name");
+  seer_report_write_subject(client->site, name,
+                            name != NULL ? strlen(name) : 0, c->path, subject);
   snprintf(text, sizeof(text), "%s: %s; the event%s is %s", c->function,
            problem, subject, what);
   seer_site_mask(client->site, text, strlen(text),
@@ -109,6 +98,7 @@ static int fail_invalid(const call *c) {
   const seer_client *client = c->client;
   const char *problem;
   int64_t untold;
+  int results;
   add_hint(c);
   problem = lua_tostring(c->L, -1);
   if (client->queue != NULL) {
@@ -117,19 +107,44 @@ static int fail_invalid(const call *c) {
         seer_trouble_now(trouble_of(c, problem), &untold))
       tell(c, problem, "not sent");
   }
-  return seer_result_fail(c->L, "ValidationError");
+  results = seer_result_fail(c->L, "ValidationError");
+  lua_pushstring(c->L, c->path);
+  lua_setfield(c->L, -2, "path");
+  if (!is_answered(c))
+    seer_callbacks_keep_invalid(c->L, c->self, c->event);
+  return results;
 }
 
-/* Tells once of a kind that unknown fields may be mistakes. */
+/* Writes a hint, and returns where it is noted that it was told; NULL if there
+   is none, or it was told before. */
+static bool *write_hint(const call *c, const char *hollow,
+                        char hint[SEER_HINT_LENGTH]) {
+  seer_client *client = c->client;
+  if (hollow != NULL && !client->hollow_told) {
+    snprintf(hint, SEER_HINT_LENGTH,
+             "%s is empty by raw access, and no metamethod is called: copy "
+             "what __index or __pairs would show",
+             hollow);
+    return &client->hollow_told;
+  }
+  return !client->hinted[c->kind] &&
+                 seer_hint_write(c->L, c->event, &seer_kinds[c->kind], hint)
+             ? &client->hinted[c->kind]
+             : NULL;
+}
+
+/* Tells once of what may be a mistake in an event that is sent. */
 static void tell_hint(const call *c) {
   seer_client *client = c->client;
+  const char *hollow = client->with.hollow;
   char hint[SEER_HINT_LENGTH];
+  bool *told;
   client->with.others = false;
-  if (client->queue == NULL || client->hinted[c->kind] ||
-      client->settings.log_level < SEER_WARN ||
-      !seer_hint_write(c->L, c->event, &seer_kinds[c->kind], hint))
+  client->with.hollow = NULL;
+  if (client->queue == NULL || client->settings.log_level < SEER_WARN ||
+      (told = write_hint(c, hollow, hint)) == NULL)
     return;
-  client->hinted[c->kind] = true;
+  *told = true;
   tell(c, hint, "sent as it is");
 }
 
@@ -163,39 +178,6 @@ static void read_arguments(call *c) {
   if (!posts || !lua_isnoneornil(L, c->event))
     seer_options_table(L, c->event, c->function);
   read_options(c);
-}
-
-/* The bytes that a dot takes in a path, plain or percent-encoded; 0 if there
-   is none. */
-static size_t dot_length(const char *path) {
-  if (path[0] == '.')
-    return 1;
-  return path[0] == '%' && path[1] == '2' && (path[2] | 32) == 'e' ? 3 : 0;
-}
-
-/* Whether a path has a segment "." or "..", which URLs do not keep. */
-static bool has_dots(const char *path) {
-  for (; *path == '/'; path += strcspn(path, "/?")) {
-    const char *end = ++path;
-    end += dot_length(end);
-    if (end == path)
-      continue;
-    end += dot_length(end);
-    if (*end == '/' || *end == '?' || *end == '\0')
-      return true;
-  }
-  return false;
-}
-
-/* Whether a path leads to somewhere below the base URL. */
-static bool is_relative(lua_State *L, const char *path) {
-  if (strlen(path) != lua_rawlen(L, 1) || strlen(path) > PATH_MOST ||
-      path[0] != '/' || path[1] == '/' || has_dots(path))
-    return false;
-  for (; *path != '\0'; path++)
-    if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
-      return false;
-  return true;
 }
 
 /* The string that stays at an index, or NULL. */
@@ -481,7 +463,7 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
     return seer_result_drop(
         L, "before_send cannot send with the client that has called it",
         c.path);
-  if (kind == SEER_POST && !is_relative(L, c.path)) {
+  if (kind == SEER_POST && !seer_url_is_relative(c.path, lua_rawlen(L, 1))) {
     lua_pushliteral(L, "path: must have at most 8192 bytes, be ASCII "
                        "(percent-encode the rest), begin with one "
                        "\"/\", have no space, "

@@ -65,7 +65,7 @@ local REFUSED = "warn: refused by URL: 401 because 401; "
   .. "events are kept and sent later"
 local AGAIN = "info: delivering again to URL"
 local REJECTED = "error: event rejected by URL: 400 because 400; "
-  .. "the event is lost"
+  .. "the event 's400' to /capture is lost"
 
 local ALL = [[
   local client = new()
@@ -178,7 +178,7 @@ describe("trouble", function()
   it("is told once, not once per event", function()
     local lines = lines_of([[
       local client = new { max_in_flight = 8 }
-      for i = 1, 100 do client.events.capture { name = "n" } end
+      for i = 1, 100 do client.events.capture { name = "s400" } end
       assert(client:flush(20))
     ]], function() return 400, nil, "because 400" end)
     assert.equal(100, #x.requests)
@@ -243,8 +243,10 @@ describe("trouble", function()
   end)
 
   it("is told once more by clients of other endpoints", function()
-    assert.same({ REJECTED, REJECTED, (REJECTED:gsub("URL", "URL/p")) },
-      (lines_of([[
+    assert.same({
+      REJECTED, (REJECTED:gsub("s400", "again400")),
+      (REJECTED:gsub("s400", "more400"):gsub("URL", "URL/p")),
+    }, (lines_of([[
         local client = new()
         run(client, "s400")
         run(new { api_key = "sk_test_other" }, "again400")
@@ -274,6 +276,36 @@ describe("trouble", function()
     assert.same({}, lines)
     assert.equal(("400 because 400\n"):rep(2) .. ("401 because 401\n"):rep(2)
       .. ("500 because 500\n"):rep(2), child.stdout)
+  end)
+
+  it("names the event's path and, if it has one, its name", function()
+    local lines = lines_of([[
+      local options = { api_key = "sk_test_named", exit_timeout = 10 }
+      local client = new(options)
+      client.events.capture { name = '"sk_test_named\\' .. ("n"):rep(99) }
+      assert(client:flush(20))
+      options.base_url = os.getenv "SEERSTACK_BASE_URL" .. "/p"
+      client = new(options)
+      client:post("/other?sk_test_named", { name = "x" })
+      assert(client:flush(20))
+    ]], function() return 400, nil, "because 400" end)
+    assert.same({
+      (REJECTED:gsub("s400", '\\"***\\\\' .. ("n"):rep(83))),
+      (REJECTED:gsub("'s400' to /capture", "to /other?***"):gsub("URL",
+        "URL/p")),
+    }, lines)
+  end)
+
+  it("at the end for want of rate names what would have waited", function()
+    assert.same({
+      "error: 1 event was not delivered before exit: the rate limit allows "
+        .. "no more in time; client:flush(seconds) before the end waits "
+        .. "for it",
+    }, (lines_of [[
+      local client = new { rate_limit = 2, exit_timeout = 5 }
+      client.events.capture { name = "a" }
+      client.events.capture { name = "b" }
+    ]]))
   end)
 
   it("does not break the line", function()

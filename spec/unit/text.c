@@ -114,10 +114,12 @@ static void knows_base_urls(void) {
 }
 
 static void knows_loopback(void) {
-  static const char *const near[] = {"http://localhost", "http://127.0.0.1",
-                                     "http://127.9.9.9:80/x",
-                                     "http://[::1]:9"};
+  static const char *const near[] = {
+      "http://localhost",      "http://127.0.0.1",  "http://127.9.9.9:80/x",
+      "http://LOCALHOST:8080", "http://localhost.", "http://[::1]:9"};
   static const char *const far[] = {"http://localhost.example",
+                                    "http://localhost..",
+                                    "http://mylocalhost",
                                     "http://128.0.0.1",
                                     "http://[::2]",
                                     "http://api",
@@ -130,10 +132,13 @@ static void knows_loopback(void) {
 }
 
 static void knows_proxies(void) {
-  static const char *const good[] = {"proxy:3128", "http://u:p@proxy",
-                                     "socks5h://proxy:1080", "https://p",
-                                     "socks4a://p"};
-  static const char *const bad[] = {"ftp://p", "", "http://", "gopher://p"};
+  static const char *const good[] = {
+      "proxy:3128", "http://u:p@proxy", "socks5h://proxy:1080",
+      "https://p",  "socks4a://p",      "http://ftp.x:3128",
+      "ftpx:3128"};
+  static const char *const bad[] = {"ftp://p",     "",        "http://",
+                                    "gopher://p",  "ftp.x:1", "smtp.x",
+                                    "u:p@IMAP.x:1"};
   for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
     CHECK(seer_url_check_proxy(good[i]) == NULL);
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

@@ -100,6 +100,7 @@ static seer_sending make_sending(const claimed *claim) {
   else if (special != NULL && special->timeout > 0)
     sending.timeout = special->timeout;
   sending.connect_timeout = settings->connect_timeout;
+  sending.connection_age = settings->connection_age;
   sending.thorough = event->request != NULL || settings->has_on_error ||
                      settings->log_level >= SEER_DEBUG;
   return sending;

@@ -225,7 +225,8 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
       queue->last_error[0] != '\0')
     why = queue->last_error;
   else if (endpoint->hopeless)
-    why = "the rate limit allows no more in time";
+    why = "the rate limit allows no more in time; client:flush(seconds) "
+          "before the end waits for it";
   else if (!seer_site_connected(queue->site, seer_state.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #define TEXT_LENGTH 600
-#define KEPT "events are kept and sent later"
+#define SUBJECT_MOST 100 /* bytes of a name, and of a path */
 
 static seer_level level_of(seer_verdict verdict, bool doubtful) {
   switch (verdict) {
@@ -38,27 +39,71 @@ static seer_trouble_kind kind_of(const seer_transfer *transfer,
   return verdict == SEER_PAUSE ? SEER_TROUBLE_REFUSED : SEER_TROUBLE_FAILING;
 }
 
+/* Whether one event is over; else it is kept like the others. */
+static bool is_of_event(const seer_report *report) {
+  return report->level == SEER_ERROR || report->kind == SEER_TROUBLE_DOUBTFUL;
+}
+
+/* Appends some bytes, as many as are shown of them, and masks what is secret;
+   returns the end. */
+static char *show(const seer_site *site, char *to, const char *text,
+                  size_t length) {
+  size_t shown = seer_cut(text, length, SUBJECT_MOST);
+  memcpy(to, text, shown);
+  to[shown] = '\0';
+  return to + seer_site_mask(site, to, shown, shown < length);
+}
+
+void seer_report_write_subject(const seer_site *site, const char *name,
+                               size_t length, const char *path,
+                               char text[SEER_SUBJECT_LENGTH]) {
+  static const char before[] = " '", between[] = "' to ";
+  if (name != NULL) {
+    memcpy(text, before, sizeof before);
+    text = show(site, text + sizeof before - 1, name, length);
+  }
+  strcpy(text, name != NULL ? between : between + 1);
+  show(site, text + strlen(text), path, strlen(path));
+}
+
+/* The bytes of a capture's name, which its body begins with. */
+static size_t name_length(const char *name) {
+  size_t length = 0;
+  while (name[length] != '"')
+    length += name[length] == '\\' ? 2 : 1;
+  return length;
+}
+
+/* Which event it is, for afterwards it may be gone. */
+static void write_subject(seer_report *report, const seer_transfer *transfer) {
+  static const char start[] = "{\"name\":\"";
+  const seer_event *event = transfer->event;
+  bool named = event->kind == SEER_CAPTURE;
+  const char *name = named ? event->body + sizeof start - 1 : NULL;
+  seer_report_write_subject(transfer->queue->site, name,
+                            named ? name_length(name) : 0,
+                            seer_event_path(event), report->subject);
+}
+
 static void write_text(char *text, size_t size, const seer_report *report,
                        const seer_transfer *transfer) {
   static const char *const whats[SEER_TROUBLES] = {
       "no answer from",     "trouble at",        "refused by",
       "rate limited by",    "event rejected by", "doubtful answer from",
       "delivering again to"};
-  static const char *const ends[SEER_TROUBLES] = {
-      KEPT,
-      KEPT,
-      KEPT,
-      KEPT,
-      "the event is lost",
-      "by its status the event is delivered, but is this the API?"};
+  const char *end = report->level == SEER_ERROR
+                        ? " is lost"
+                        : " is delivered by its status, but is this the API?";
   const char *what = whats[report->kind];
   const char *url = transfer->endpoint->base_url;
   if (report->level == SEER_INFO)
     snprintf(text, size, "%s %s", what, url);
+  else if (is_of_event(report))
+    snprintf(text, size, "%s %s: %s; the event%s%s", what, url,
+             transfer->message, report->subject, end);
   else
-    snprintf(text, size, "%s %s: %s; %s", what, url, transfer->message,
-             report->level == SEER_ERROR ? ends[SEER_TROUBLE_REJECTED]
-                                         : ends[report->kind]);
+    snprintf(text, size, "%s %s: %s; events are kept and sent later", what,
+             url, transfer->message);
 }
 
 /* Somebody who waits hears of trouble without this, but a future may have
@@ -83,6 +128,8 @@ seer_report seer_report_prepare(const seer_transfer *transfer,
   report.kind = kind_of(transfer, verdict);
   report.wanted = may_be_unheard(transfer->event->request) &&
                   settings->log_level >= (int64_t)report.level;
+  if (report.wanted && is_of_event(&report))
+    write_subject(&report, transfer);
   if (!report.wanted || !settings->has_logger)
     return report;
   write_text(text, sizeof text, &report, transfer);
@@ -189,15 +236,23 @@ seer_message *seer_report_next_message(seer_queue *queue) {
   return message;
 }
 
-seer_event *seer_report_next_lost(seer_queue *queue) {
+static seer_event *take(seer_given *from) {
   seer_event *event;
   seer_lock();
-  event = seer_notices_take_lost(&queue->notices);
+  event = seer_notices_take_event(from);
   seer_unlock();
   return event;
 }
 
-void seer_report_free_lost(seer_event *event) {
+seer_event *seer_report_next_lost(seer_queue *queue) {
+  return take(&queue->notices.lost);
+}
+
+seer_event *seer_report_next_delivered(seer_queue *queue) {
+  return take(&queue->notices.delivered);
+}
+
+void seer_report_free_event(seer_event *event) {
   seer_request_free(event->request);
   seer_event_free(event);
 }

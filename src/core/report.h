@@ -16,11 +16,14 @@
 
 #pragma GCC visibility push(hidden)
 
+#define SEER_SUBJECT_LENGTH 210
+
 typedef struct seer_report {
   bool wanted; /* the client wants to hear of such attempts */
   bool told;   /* decided: a line on the standard error */
   seer_level level;
   seer_trouble_kind kind;
+  char subject[SEER_SUBJECT_LENGTH];
   seer_endpoint *endpoint; /* a reference, if `told` */
   int64_t untold;
   seer_message *message; /* for the logger; or one to be freed */
@@ -48,11 +51,18 @@ void seer_report_answer(seer_transfer *transfer);
    free(). */
 seer_message *seer_report_next_message(seer_queue *queue);
 
-/* The oldest event for on_error, or NULL; to be freed with
-   seer_report_free_lost. Its request has the outcome, if there was one; else
-   `lost` says why it was dropped. */
+/* The oldest event for on_error or on_delivered, or NULL; to be freed with
+   seer_report_free_event. The request of one that is lost has the outcome, if
+   there was one; else `lost` says why it was dropped. */
 seer_event *seer_report_next_lost(seer_queue *queue);
-void seer_report_free_lost(seer_event *event);
+seer_event *seer_report_next_delivered(seer_queue *queue);
+void seer_report_free_event(seer_event *event);
+
+/* Writes " 'user.signup' to /capture", which event a line is about: its name,
+   or NULL, and its path, both cut, and without what the site keeps secret. */
+void seer_report_write_subject(const seer_site *site, const char *name,
+                               size_t length, const char *path,
+                               char text[SEER_SUBJECT_LENGTH]);
 
 /* Tells something about a client, if its level wants it: to its logger, by
    way of the messages, or on the standard error. `status` and `attempt` are

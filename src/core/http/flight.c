@@ -14,6 +14,11 @@
    last header of the answer before, which it has freed. */
 #define REUSABLE 0x080101
 
+/* Bytes that each handle has room for of what its socket does not take at
+   once: from libcurl 8.7 on it keeps them, and 64 KiB unless told otherwise.
+   This is the least. */
+#define UPLOAD_BUFFER 16384L
+
 #define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
 #define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
 
@@ -109,6 +114,7 @@ static void disconnected(seer_flight *f, bool answered) {
 static bool set_permanent(seer_handles *handles, seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+         SET(UPLOAD_BUFFERSIZE, UPLOAD_BUFFER) &&
          SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
@@ -143,7 +149,7 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
 static bool set_version(CURL *easy, const seer_site *site) {
   return SET(HTTP_VERSION, site->http_version) &&
          (site->http_version != CURL_HTTP_VERSION_2TLS ||
-          SET(SSLVERSION, CURL_SSLVERSION_TLSv1_2));
+          SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
 }
 
 /* What is the same for every request to a site. */
@@ -247,28 +253,31 @@ static bool is_fit(const seer_handles *handles, const seer_flight *f) {
          (handles->reuses && f->prepared_for == f->site->serial);
 }
 
-/* libcurl keeps a connection of HTTP/2 over which a request has timed out, and
-   would use it for each attempt though it may be dead. So after a timeout no
-   connection is used that may be the one: none at all while a request flies
-   that took off before, for this keeps it in use; then none that is as old.
-   libcurl counts in whole seconds, and 0 means for ever. */
-static bool avoid_dead(seer_flight *f) {
+/* Which connections are too old: those that the client says; and more after a
+   timeout. libcurl keeps a connection of HTTP/2 over which a request has timed
+   out, and would use it for each attempt though it may be dead. So after a
+   timeout no connection is used that may be the one: none at all while a
+   request flies that took off before, for this keeps it in use; then none that
+   is as old. libcurl counts in whole seconds, and 0 means for ever. */
+static bool avoid_old(seer_flight *f) {
   const seer_site *site = f->site;
   CURL *easy = f->easy;
   int64_t seconds = (seer_clock_now() - site->timed_out_at) / 1000;
+  long lifetime = f->lifetime;
   bool suspicious =
       site->timeouts > 0 && site->http_version == CURL_HTTP_VERSION_2TLS;
   if (f->fresh || (suspicious && (site->suspects > 0 || seconds < 2)))
     return SET(FRESH_CONNECT, 1L);
-  return SET(FRESH_CONNECT, 0L) &&
-         (!suspicious || SET(MAXLIFETIME_CONN, (long)(seconds - 1)));
+  if (suspicious && seconds - 1 < lifetime)
+    lifetime = (long)(seconds - 1);
+  return SET(FRESH_CONNECT, 0L) && SET(MAXLIFETIME_CONN, lifetime);
 }
 
 bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
   if (!is_fit(handles, f) && !renew(handles, f))
     return false;
   return set_site(f, f->site) && set_addresses(f) && set_request(f) &&
-         set_method(f) && avoid_dead(f);
+         set_method(f) && avoid_old(f);
 }
 
 void seer_flight_take_off(seer_flight *f) {

@@ -36,6 +36,7 @@ typedef struct seer_flight {
   int64_t connect_by; /* looking up included */
   uint64_t timeouts;  /* of the site, when it took off */
   long connect_timeout;
+  long lifetime;    /* s, at most, of a connection that it takes */
   int port;         /* our end's, of the connection */
   int64_t alive_at; /* when that had last answered, by seer_clock_boot */
   bool reused;      /* the connection has carried a request before */

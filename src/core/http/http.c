@@ -97,6 +97,7 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   if (f == NULL)
     return NULL;
   f->connect_timeout = (long)sending->connect_timeout;
+  f->lifetime = (long)((sending->connection_age + 999) / 1000);
   if (reset_flight(f, sending) && launch(http, f))
     return &f->transfer;
   seer_http_recycle(http, &f->transfer);
@@ -116,7 +117,7 @@ void seer_http_hurry(seer_http *http) {
     http->hurry_began = seer_clock_boot();
   for (seer_flight *f = http->flying; f != NULL; f = f->next) {
     if (!f->reused || f->hurried || f->incoming.status != 0 ||
-        f->alive_at >= http->hurry_began)
+        f->alive_at > http->hurry_began)
       continue;
     f->hurried = true;
     if (f->deadline > patience)

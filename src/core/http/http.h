@@ -43,6 +43,7 @@ typedef struct seer_sending {
   seer_event *event;       /* stays until the transfer has finished */
   int64_t timeout;         /* ms, of the attempt */
   int64_t connect_timeout; /* ms */
+  int64_t connection_age;  /* ms; an older one is not used again */
   bool thorough;           /* somebody will read all of the answer */
 } seer_sending;
 

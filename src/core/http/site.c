@@ -61,7 +61,7 @@ static char *base64(const char *text) {
   return coded;
 }
 
-/* What goes over the wire of a login. */
+/* As it goes over the wire of a login, or is shown by some servers. */
 static bool add_coded(seer_site *site, const char *login) {
   char *coded = base64(login);
   bool added = coded != NULL && add_secret(site, coded);
@@ -135,7 +135,7 @@ bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
 }
 
 static bool add_secrets(seer_site *site) {
-  return add_secret(site, site->api_key) &&
+  return add_secret(site, site->api_key) && add_coded(site, site->api_key) &&
          (*site->proxy == '\0' || add_proxy_secrets(site)) &&
          seer_site_add_secrets(&site->secrets, site->given_headers);
 }

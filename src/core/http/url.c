@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define PATH_MOST 8192    /* bytes */
 #define PROXY_PORT "1080" /* libcurl's, where none is given */
 
 /* libcurl takes "http:///name" for a host called so. */
@@ -51,11 +52,44 @@ const char *seer_url_check_base(const char *text) {
   return fault;
 }
 
+/* The bytes that a dot takes in a path, plain or percent-encoded; 0 if there
+   is none. */
+static size_t dot_length(const char *path) {
+  if (path[0] == '.')
+    return 1;
+  return path[0] == '%' && path[1] == '2' && (path[2] | 32) == 'e' ? 3 : 0;
+}
+
+/* Whether a path has a segment "." or "..", which URLs do not keep. */
+static bool has_dots(const char *path) {
+  for (; *path == '/'; path += strcspn(path, "/?")) {
+    const char *end = ++path;
+    end += dot_length(end);
+    if (end == path)
+      continue;
+    end += dot_length(end);
+    if (*end == '/' || *end == '?' || *end == '\0')
+      return true;
+  }
+  return false;
+}
+
+bool seer_url_is_relative(const char *path, size_t length) {
+  if (strlen(path) != length || length > PATH_MOST || path[0] != '/' ||
+      path[1] == '/' || has_dots(path))
+    return false;
+  for (; *path != '\0'; path++)
+    if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
+      return false;
+  return true;
+}
+
 static bool is_loopback_host(const char *host) {
   unsigned char address[4];
   if (inet_pton(AF_INET, host, address) == 1)
     return address[0] == 127;
-  return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
+  return strcasecmp(host, "localhost") == 0 ||
+         strcasecmp(host, "localhost.") == 0 || strcmp(host, "[::1]") == 0;
 }
 
 bool seer_url_is_loopback(const char *text) {
@@ -88,10 +122,12 @@ static const char *fault_of_scheme(CURLU *url) {
   curl_free(scheme);
   return known ? NULL
                : "a proxy's scheme is http, https, socks4, socks4a, socks5 "
-                 "or socks5h";
+                 "or socks5h; libcurl guesses another of hosts called "
+                 "'ftp.x' and the like, before which it has to stand";
 }
 
-/* As libcurl reads it: a scheme and a port may be missing. */
+/* As libcurl reads it: a port may be missing, and a scheme, which it guesses
+   by the name of the host. */
 const char *seer_url_check_proxy(const char *text) {
   const char *fault = NULL;
   CURLU *url = curl_url();
@@ -99,8 +135,7 @@ const char *seer_url_check_proxy(const char *text) {
     return "out of memory";
   switch (curl_url_set(url, CURLUPART_URL, text, SEER_URL_OF_PROXY)) {
   case CURLUE_OK:
-    if (strstr(text, "://") != NULL)
-      fault = fault_of_scheme(url);
+    fault = fault_of_scheme(url);
     break;
   case CURLUE_OUT_OF_MEMORY:
     fault = "out of memory";

@@ -12,12 +12,17 @@
 
 #pragma GCC visibility push(hidden)
 
-/* How libcurl reads the URL of a proxy: a scheme may be missing. */
+/* How libcurl reads the URL of a proxy: a scheme may be missing, and is then
+   guessed. */
 #define SEER_URL_OF_PROXY (CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME)
 
 /* Why `url` cannot be a base URL, or NULL if it can: http or https, a host,
    no user information, query or fragment. */
 const char *seer_url_check_base(const char *text);
+
+/* Whether a path, without a zero in it, leads to somewhere below a base URL:
+   at most 8192 bytes. */
+bool seer_url_is_relative(const char *path, size_t length);
 
 /* True if the URL's host is "localhost" or a loopback address. */
 bool seer_url_is_loopback(const char *url);
