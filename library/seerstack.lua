@@ -94,7 +94,8 @@ seerstack.null = nil
 ---established, > 0; `exit_timeout` holds, too. Default: `2`.
 ---@field exit_connect_timeout? number
 ---Requests a minute that the key is good for, 1 to 10^9, of which 95 % are
----used; `false`: no limit. Several processes have to divide it.
+---used; `false`: no limit. Processes forked from one that had loaded the module
+---share it.
 ---Default: `1000`.
 ---@field rate_limit? integer|false
 ---Requests at a time, 1 to 1000. Default: `16`.
@@ -326,6 +327,10 @@ seerstack.null = nil
 ---When queued events are tried again, if they are held back: seconds since
 ---1970 UTC, like `os.time`.
 ---@field retry_at? number
+---Requests a minute that may go at present: 95 % of `rate_limit`, less after a
+---429; nil without a limit. All clients with the same base URL and key share
+---it, up to the largest limit among them.
+---@field rate? integer
 
 ---A request that `test_mode` kept.
 ---@class seerstack.Captured

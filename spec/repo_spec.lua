@@ -233,6 +233,7 @@ describe("the manual", function()
   it("annotates every field of stats, and no others", function()
     local x = h.open {
       initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
+      rate_limit = 1000,
     }
     x:capture "a.b"
     x:serve(function() return 401 end, function() return x:paused() end)

@@ -3,9 +3,7 @@
 
 -- The website comes up whatever is missing: the key, the module, lua-cjson.
 local ok, client = pcall(function()
-  return require "seerstack".new {
-    rate_limit = math.floor(1000 / ngx.worker.count()), -- a worker's share
-  }
+  return require "seerstack".new {}
 end)
 if not ok then
   ngx.log(ngx.ERR, "analytics are off: ", client)
