@@ -113,14 +113,19 @@ COMMAND = $(DESTDIR)$(INST_BINDIR)/seerstack
 
 install: $(BUILD)/seerstack.so # copy the module, and the command, to PREFIX
 	@install -D -m 755 $(BUILD)/seerstack.so $(MODULE) $(OR_PREFIX)
+	@echo "Installed: $(MODULE)"
+	@if command -v $(LUA_PROGRAM) >/dev/null; then $(SUBMAKE) install-tool; \
+	else echo "There is no $(LUA_PROGRAM) to run the command."; fi
+
+install-tool:
 	@install -d $(TOOL) $(DESTDIR)$(INST_BINDIR) $(OR_PREFIX)
 	@install -m 644 bin/lib/seerstack/tool/* $(TOOL)
 	@sed '1s/lua$$/$(LUA_PROGRAM)/' bin/seerstack >$(COMMAND)
 	@chmod 755 $(COMMAND)
-	@echo "Installed: $(MODULE) $(COMMAND)"
+	@echo "Installed: $(COMMAND), for $(LUA_PROGRAM)"
 
 uninstall: # remove what install has copied for this LUA
-	@rm -rf $(TOOL) $(MODULE) $(COMMAND) $(OR_PREFIX)
+	@rm -rf $(dir $(TOOL)) $(MODULE) $(COMMAND) $(OR_PREFIX)
 
 clean: # remove what was built
 	rm -rf build
@@ -130,5 +135,5 @@ help: # this list
 
 include checks/checks.mk
 
-.PHONY: all-lua deps quickstart run-quickstart standin test install uninstall \
-	clean help
+.PHONY: all-lua deps quickstart run-quickstart standin test install \
+	install-tool uninstall clean help

@@ -143,7 +143,7 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
 		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
-	luacheck --quiet --no-color .
+	luacheck --quiet --no-color . bin/seerstack
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \

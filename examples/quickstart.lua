@@ -1,5 +1,5 @@
 -- The whole interface on one page. `make quickstart` runs it against the API
--- that `seerstack listen` plays, or, where SEERSTACK_API_KEY is set, the service.
+-- that `seerstack listen` plays; where SEERSTACK_API_KEY is set, the service.
 
 local seerstack = require "seerstack"
 

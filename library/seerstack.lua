@@ -49,6 +49,10 @@ seerstack.null = nil
 ---sent the table that was given, and no text. Cannot yield.
 ---@alias seerstack.OnError fun(err: seerstack.Error, event: any, json?: string)
 
+---Gets the decoded body of an event that was delivered, and its exact text.
+---Cannot yield.
+---@alias seerstack.OnDelivered fun(event: any, json: string)
+
 ---Cannot yield.
 ---@alias seerstack.Logger fun(level: seerstack.Level, message: string, fields: seerstack.LogFields)
 
@@ -90,7 +94,8 @@ seerstack.null = nil
 ---established, > 0; `exit_timeout` holds, too. Default: `2`.
 ---@field exit_connect_timeout? number
 ---Requests a minute that the key is good for, 1 to 10^9, of which 95 % are
----used; `false`: no limit. Several processes have to divide it.
+---used; `false`: no limit. Processes forked from one that had loaded the module
+---share it.
 ---Default: `1000`.
 ---@field rate_limit? integer|false
 ---Requests at a time, 1 to 1000. Default: `16`.
@@ -137,6 +142,9 @@ seerstack.null = nil
 ---rejected by the API, or dropped (expired, displaced); and for each that
 ---cannot be sent and whose call does not wait. `false`: none. Default: none.
 ---@field on_error? seerstack.OnError|false
+---Called where `on_error` is, for each queued event that was delivered and that
+---nobody waited for; not in `test_mode`. `false`: none. Default: none.
+---@field on_delivered? seerstack.OnDelivered|false
 ---Called where `on_error` is, instead of writing to the standard error, except
 ---for what is lost at exit. `false`: the standard error. Default: none.
 ---@field logger? seerstack.Logger|false
@@ -302,7 +310,7 @@ seerstack.null = nil
 ---Queued or in flight.
 ---@field pending integer
 ---@field dropped_by seerstack.Drops
----Notices for `logger` and `on_error` that were lost, because more than 64
+---Notices for the callbacks that were lost, because more than 64
 ---for one of them were unheard, or events of more than `max_event_bytes`.
 ---@field missed integer
 ---Of those delivered: answered with a 2xx, but with HTML or `success: false`,
@@ -319,6 +327,10 @@ seerstack.null = nil
 ---When queued events are tried again, if they are held back: seconds since
 ---1970 UTC, like `os.time`.
 ---@field retry_at? number
+---Requests a minute that may go at present: 95 % of `rate_limit`, less after a
+---429; nil without a limit. All clients with the same base URL and key share
+---it, up to the largest limit among them.
+---@field rate? integer
 
 ---A request that `test_mode` kept.
 ---@class seerstack.Captured
@@ -344,7 +356,7 @@ local Future = {}
 function Future:done() end
 
 ---Waits until the request is settled, and returns what the waited-for call
----would have returned; any number of times. Runs `logger` and `on_error`.
+---would have returned; any number of times. Runs the callbacks.
 ---When the time is over: a `TimeoutError`, and it can be asked again.
 ---@param timeout? number seconds, >= 0; by default as long as `wait` would
 ---@return seerstack.Response? response
@@ -428,12 +440,12 @@ function Client:post(path, body, options) end
 ---@return seerstack.Client
 function Client:with_options(options) end
 
----Runs `logger` and `on_error` for what has come up. Never waits.
+---Runs the callbacks for what has come up. Never waits.
 ---@return integer calls that were made
 function Client:poll() end
 
 ---Sends on this thread, where there is no other for it: what needs no waiting,
----and what comes within `timeout`. Then runs `logger` and `on_error`. Error:
+---and what comes within `timeout`. Then runs the callbacks. Error:
 ---`ClosedError` (the client was collected).
 ---@param timeout? number seconds, >= 0; 0 by default
 ---@return integer? pending events of this client that are left
@@ -456,7 +468,7 @@ function Client:captured() end
 function Client:flush(timeout) end
 
 ---Flushes, then refuses further events. What is not settled by then is still
----sent. Runs `logger` and `on_error`. Returns `true` when the client is closed
+---sent. Runs the callbacks. Returns `true` when the client is closed
 ---already. Error: `TimeoutError`.
 ---@param timeout? number seconds, >= 0; `exit_timeout` by default
 ---@return true? settled

@@ -55,7 +55,7 @@ describe("the version", function()
     assert.equal("v" .. version, rockspec.source.tag)
     assert.equal(version, read "CHANGELOG.md":match("\n## [^\n%d]*([%d.]+)"))
     for _, page in ipairs { "README.md", "docs/install.md" } do
-      for named in read(page):gmatch("%f[%w]%d+%.%d+%.%d+%f[^%w.]") do
+      for named in read(page):gmatch("%f[%w.]%d+%.%d+%.%d+%f[^%w.]") do
         assert.equal(version, named)
       end
     end
@@ -233,6 +233,7 @@ describe("the manual", function()
   it("annotates every field of stats, and no others", function()
     local x = h.open {
       initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
+      rate_limit = 1000,
     }
     x:capture "a.b"
     x:serve(function() return 401 end, function() return x:paused() end)

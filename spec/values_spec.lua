@@ -121,6 +121,7 @@ local CLIENT = {
   default_attributes = TABLE,
   before_send = CALLBACK,
   on_error = CALLBACK,
+  on_delivered = CALLBACK,
   logger = CALLBACK,
   log_level = {
     { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },

@@ -28,6 +28,7 @@
 typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
+  SEER_KEPT_ON_DELIVERED,
   SEER_KEPT_LOGGER,
   SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
   /* Lists of its own: in test mode requests, see record.c; for on_error events

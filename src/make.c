@@ -46,6 +46,7 @@ static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
     add_list(L, self, SEER_KEPT_INVALID);
   client->settings.has_logger = client->has[SEER_KEPT_LOGGER];
   client->settings.has_on_error = client->has[SEER_KEPT_ON_ERROR];
+  client->settings.has_on_delivered = client->has[SEER_KEPT_ON_DELIVERED];
 }
 
 /* The string that stays at an index, or what is so otherwise. */

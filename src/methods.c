@@ -101,7 +101,7 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 12);
+  lua_createtable(L, 0, 14);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
@@ -118,6 +118,8 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
     lua_pushstring(L, stats->last_error);
     lua_setfield(L, -2, "last_error");
   }
+  if (stats->rate > 0)
+    set_count(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
     lua_pushnumber(L, (double)(seer_clock_wall() + stats->retry_in) / 1000);
     lua_setfield(L, -2, "retry_at");

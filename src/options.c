@@ -54,6 +54,7 @@ static const row client_options[] = {
     {"default_attributes",   TABLE, 0, 0,      0,      LAID(IDENTIFY)      },
     {"before_send",          CALL,  0, 0,      0,      KEPT(BEFORE_SEND)   },
     {"on_error",             CALL,  0, 1,      0,      KEPT(ON_ERROR)      },
+    {"on_delivered",         CALL,  0, 1,      0,      KEPT(ON_DELIVERED)  },
     {"logger",               CALL,  0, 1,      0,      KEPT(LOGGER)        },
     {"log_level",            LEVEL, 0, 4,      2,      AT(log_level)       },
     {"proxy",                PROXY, 0, 0,      0,      ON(proxy)           },

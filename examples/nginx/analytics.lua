@@ -1,11 +1,9 @@
 -- What nginx.conf calls. One client for all of nginx: init_by_lua makes it in
 -- the master, and each worker goes on with a queue and a thread of its own.
 
--- The website comes up whatever is missing here: the key, the module, lua-cjson.
+-- The website comes up whatever is missing: the key, the module, lua-cjson.
 local ok, client = pcall(function()
-  return require "seerstack".new {
-    rate_limit = math.floor(1000 / ngx.worker.count()), -- a worker's share
-  }
+  return require "seerstack".new {}
 end)
 if not ok then
   ngx.log(ngx.ERR, "analytics are off: ", client)

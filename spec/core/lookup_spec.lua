@@ -106,9 +106,10 @@ describe("a name", function()
 
   it("is named when its look-up takes too long", function()
     assert.matches("looking up api%.test", run([[
-      local client = seerstack.new { log_level = "off", exit_timeout = 0 }
-      print(select(2, capture(client,
-        { wait = true, timeout = 0.05, max_retries = 0 })))
+      local client = seerstack.new {
+        log_level = "off", exit_timeout = 0, connect_timeout = 0.05,
+      }
+      print(select(2, capture(client, { wait = true, max_retries = 0 })))
     ]], environment "60 0"))
   end)
 

@@ -198,6 +198,7 @@ describe("the page", function()
     page:wait "state.behaviour.mute"
     assert.is_nil((capture { name = "a.b" }))
     page:wait "document.querySelectorAll('#list li').length > 1"
+    shoot "listen-failing"
     assert.matches("^none|.*429$", texts "#list .status")
     click "401"
     page:wait "state.behaviour.fail_status === 401"

@@ -35,10 +35,9 @@ static int host_of(const seer_name *name) {
 
 static seer_name_state right(int host, int64_t since) {
   int64_t age = unit_now - hosts[host].settled_at;
-  bool later = hosts[host].settled_at >= since;
-  if (hosts[host].known && (later || (!hosts[host].doubtful && age < 60000)))
+  if (hosts[host].known && !hosts[host].doubtful && age < 60000)
     return SEER_NAME_KNOWN;
-  if (later)
+  if (!hosts[host].known && hosts[host].settled_at >= since)
     return SEER_NAME_FAILED;
   if (hosts[host].takers == 4 ||
       (hosts[host].takers > 0 && unit_now - hosts[host].taken_at < 5000))

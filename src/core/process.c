@@ -221,7 +221,7 @@ static bool waits_to_retry(const seer_queue *queue) {
 static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
                     char *reason, size_t size) {
   const char *why = "the time to deliver was up";
-  if ((endpoint->level > 0 || waits_to_retry(queue)) &&
+  if ((seer_pauses_level(endpoint->pauses) > 0 || waits_to_retry(queue)) &&
       queue->last_error[0] != '\0')
     why = queue->last_error;
   else if (endpoint->hopeless)
@@ -304,6 +304,7 @@ static bool initialized;
 static void initialize(void) {
   pin();
   process = getpid();
+  seer_gate_prepare();
   initialized = seer_http_init() &&
                 seer_thread_atfork(before_fork, after_fork_in_parent,
                                    after_fork_in_child) &&

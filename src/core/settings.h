@@ -34,6 +34,7 @@ typedef struct seer_settings {
   int64_t log_level;        /* a seer_level: what is told at most */
   int64_t has_logger;       /* 1: a function is told, not stderr */
   int64_t has_on_error;     /* 1: a function gets what is given up */
+  int64_t has_on_delivered; /* 1: a function gets what is delivered */
 } seer_settings;
 
 #endif

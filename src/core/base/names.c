@@ -52,9 +52,9 @@ seer_name_state seer_name_judge(const seer_name *name, int64_t since,
                                 int64_t now) {
   bool known = name->addresses[0] != '\0';
   bool fresh = !name->doubtful && now - name->settled_at < SEER_NAME_AGE;
-  if (known && (fresh || name->settled_at >= since))
+  if (known && fresh)
     return SEER_NAME_KNOWN;
-  if (name->settled_at >= since)
+  if (!known && name->settled_at >= since)
     return SEER_NAME_FAILED;
   return is_pending(name, now) ? SEER_NAME_PENDING : SEER_NAME_UNKNOWN;
 }

@@ -54,9 +54,8 @@ seer_name *seer_names_find(seer_names *names, const char *host, size_t length);
    every entry is of a name that is being looked up. */
 seer_name *seer_names_add(seer_names *names, const char *host, size_t length);
 
-/* What to make of an entry for one who has wanted to know since `since`: what
-   was found later counts in any case, what was found before while it is
-   fresh. */
+/* What to make of an entry for one who has wanted to know since `since`: that
+   nothing was found counts only if it was so later. */
 seer_name_state seer_name_judge(const seer_name *name, int64_t since,
                                 int64_t now);
 

@@ -218,7 +218,7 @@ static bool set_request(seer_flight *f) {
 }
 
 static bool set_method(seer_flight *f) {
-  const seer_event *event = f->transfer.event;
+  const seer_event *event = f->transfer.claim.event;
   CURL *easy = f->easy;
   bool get = f->outgoing.get, changed = get != f->got;
   f->got = get; /* even if libcurl refuses: then it is to be set again */

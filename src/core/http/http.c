@@ -45,7 +45,7 @@ static seer_flight *take_flight(seer_http *http) {
 
 static bool reset_flight(seer_flight *f, const seer_sending *sending) {
   memset(&f->transfer, 0, sizeof f->transfer);
-  f->transfer.event = sending->event;
+  f->transfer.claim.event = sending->event;
   f->site = sending->site;
   f->began = seer_clock_now();
   f->asked_at = seer_clock_boot();

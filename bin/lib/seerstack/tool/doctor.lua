@@ -135,7 +135,8 @@ local function examine_modules(report, dump, built)
   local found, said = probe(dump, prefix)
   if not found.jit then
     report.fail("this nginx has no Lua: %s", said:match "%[emerg%][^\n]*"
-      or said:match "%[alert%][^\n]*" or "load ngx_http_lua_module (Debian: libnginx-mod-http-lua)")
+      or said:match "%[alert%][^\n]*"
+      or "load ngx_http_lua_module (Debian: libnginx-mod-http-lua)")
     return
   end
   report.ok("Lua: %s", found.jit.text)
