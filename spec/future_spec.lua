@@ -129,7 +129,7 @@ describe("a future", function()
       for _, self in ipairs { false, 5, {}, io.stdout, x.client } do
         h.assert_raises_with("a future expected", future[method], self)
       end
-      h.assert_raises_with("a future expected, got no value",
+      h.assert_raises_with("a future expected, got nothing",
         future[method])
     end
     assert.is_nil(future.unknown)

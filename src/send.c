@@ -106,6 +106,17 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
                                       : seer_result_closed(c->L);
 }
 
+/* Pushes the path as it may be shown: it may be anything that was given. */
+static void push_path(const call *c) {
+  size_t length = strlen(c->path);
+  char *copy = lua_newuserdata(c->L, length + 1);
+  memcpy(copy, c->path, length + 1);
+  if (c->client->site != NULL)
+    length = seer_site_mask(c->client->site, copy, length, false);
+  lua_pushlstring(c->L, copy, length);
+  lua_remove(c->L, -2);
+}
+
 static int fail_invalid(const call *c) {
   int results;
   add_hint(c);
@@ -113,7 +124,7 @@ static int fail_invalid(const call *c) {
     seer_sender_count_invalid(c->client->queue);
   tell_problem(c);
   results = seer_result_fail(c->L, "ValidationError");
-  lua_pushstring(c->L, c->path);
+  push_path(c);
   lua_setfield(c->L, -2, "path");
   if (!is_answered(c))
     seer_callbacks_keep_invalid(c->L, c->self, c->event);
