@@ -29,6 +29,7 @@ typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
   SEER_KEPT_LOGGER,
+  SEER_KEPT_SAMPLE,   /* a number, or a table of them by name */
   SEER_KEPT_CAPTURED, /* in test mode: a list of requests, see record.c */
   SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
   SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
