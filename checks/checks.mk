@@ -37,6 +37,10 @@ test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
 	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
 
+test-page: deps # run the specs of the page of seerstack listen, in Chromium
+	@dev/deps.sh page
+	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/page)
+
 test-faults: deps # run the specs of what networks and servers do wrong
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
 
@@ -144,7 +148,7 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
 		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
-	luacheck --quiet --no-color .
+	luacheck --quiet --no-color . bin/seerstack
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \
@@ -183,7 +187,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-hosts test-faults \
+.PHONY: specs-ready test-unit test-all test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm lint \
 	analyze bench-ready bench bench-instructions

@@ -155,8 +155,11 @@ if [ -n "$whole" ] && [ -z "${ALL:-}" ]; then
 fi
 two=${two:-$all}
 
-# What is in spec/hosts needs programs that only `make test-hosts` installs.
-if [ -n "$whole" ]; then set -- spec -not -path 'spec/hosts/*'; fi
+# What is in spec/hosts and spec/page needs programs that only `make test-hosts`
+# and `make test-page` install.
+if [ -n "$whole" ]; then
+  set -- spec -not -path 'spec/hosts/*' -not -path 'spec/page/*'
+fi
 mapfile -t specs < <(find "$@" -name '*_spec.lua' | LC_ALL=C sort)
 mapfile -t specs < <(in_order "${specs[@]}" | awk 'NF && !seen[$0]++')
 declare -A programs

@@ -45,8 +45,13 @@ seerstack.null = nil
 ---this one or another; nil drops the event. Cannot yield.
 ---@alias seerstack.BeforeSend fun(event: table, path: string): table?
 
----Gets the error, the decoded body and its exact text. Cannot yield.
----@alias seerstack.OnError fun(err: seerstack.Error, event: any, json: string)
+---Gets the error, the decoded body and its exact text; of an event that cannot be
+---sent the table that was given, and no text. Cannot yield.
+---@alias seerstack.OnError fun(err: seerstack.Error, event: any, json?: string)
+
+---Gets the decoded body of an event that was delivered, and its exact text.
+---Cannot yield.
+---@alias seerstack.OnDelivered fun(event: any, json: string)
 
 ---Cannot yield.
 ---@alias seerstack.Logger fun(level: seerstack.Level, message: string, fields: seerstack.LogFields)
@@ -68,6 +73,10 @@ seerstack.null = nil
 ---Seconds that one attempt may take until it is connected, > 0.
 ---Default: `10`.
 ---@field connect_timeout? number
+---Seconds after which an idle connection is closed instead of being used again,
+---> 0, rounded up to whole ones: load balancers drain, and addresses change.
+---Default: `600`.
+---@field max_connection_age? number
 ---How often a waited-for request is tried again, 0 to 1000. A queued event
 ---is tried until it expires, except after a 409. Default: `2`.
 ---@field max_retries? integer
@@ -133,10 +142,14 @@ seerstack.null = nil
 ---or returns neither a table nor nil, the event is dropped and the call returns
 ---`nil, message, err` with a `DroppedError`. `false`: none. Default: none.
 ---@field before_send? seerstack.BeforeSend|false
----Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
----event that was given up with nobody waiting for it: rejected by the API, or
----dropped (expired, displaced). `false`: none. Default: none.
+---Called inside `poll`, `pump`, `flush`, `close`, `future:get` and a call that
+---waits, for each accepted event that was given up with nobody waiting for it:
+---rejected by the API, or dropped (expired, displaced); and for each that
+---cannot be sent and whose call does not wait. `false`: none. Default: none.
 ---@field on_error? seerstack.OnError|false
+---Called where `on_error` is, for each queued event that was delivered and that
+---nobody waited for; not in `test_mode`. `false`: none. Default: none.
+---@field on_delivered? seerstack.OnDelivered|false
 ---Called where `on_error` is, instead of writing to the standard error, except
 ---for what is lost at exit. `false`: the standard error. Default: none.
 ---@field logger? seerstack.Logger|false
@@ -170,9 +183,9 @@ seerstack.null = nil
 ---and are returned by `client:captured()`. A waited-for call gets
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
----Whether a thread may be started for this client; without one, `pump` sends,
----and whoever waits does. The host is then looked up when the client is made,
----and again after it could not be reached.
+---Whether a thread that sends may be started for this client; without one,
+---`pump` sends, and whoever waits does. The host is then looked up when the
+---client is made, and later on a thread that ends with the answer.
 ---Default: `true`.
 ---@field thread? boolean
 
@@ -274,7 +287,7 @@ seerstack.null = nil
 ---@field headers? table<string, string>
 ---The answer's: decoded if it is JSON, else as it came, cut at 1 MiB.
 ---@field body? any
----`"/capture"`, `"/identify"` or a post's, of a request that was made.
+---`"/capture"`, `"/identify"` or a post's, of a request, made or not.
 ---@field path? string
 
 ---Why events were dropped; the counts add up to `dropped`.
@@ -304,7 +317,7 @@ seerstack.null = nil
 ---Queued or in flight.
 ---@field pending integer
 ---@field dropped_by seerstack.Drops
----Notices for `logger` and `on_error` that were lost, because more than 64
+---Notices for the callbacks that were lost, because more than 64
 ---for one of them were unheard, or events of more than `max_event_bytes`.
 ---@field missed integer
 ---Of those delivered: answered with a 2xx, but with HTML or `success: false`,
@@ -350,7 +363,7 @@ local Future = {}
 function Future:done() end
 
 ---Waits until the request is settled, and returns what the waited-for call
----would have returned; any number of times. Runs `logger` and `on_error`.
+---would have returned; any number of times. Runs the callbacks.
 ---When the time is over: a `TimeoutError`, and it can be asked again.
 ---@param timeout? number seconds, >= 0; by default as long as `wait` would
 ---@return seerstack.Response? response
@@ -434,12 +447,12 @@ function Client:post(path, body, options) end
 ---@return seerstack.Client
 function Client:with_options(options) end
 
----Runs `logger` and `on_error` for what has come up. Never waits.
+---Runs the callbacks for what has come up. Never waits.
 ---@return integer calls that were made
 function Client:poll() end
 
 ---Sends on this thread, where there is no other for it: what needs no waiting,
----and what comes within `timeout`. Then runs `logger` and `on_error`. Error:
+---and what comes within `timeout`. Then runs the callbacks. Error:
 ---`ClosedError` (the client was collected).
 ---@param timeout? number seconds, >= 0; 0 by default
 ---@return integer? pending events of this client that are left
@@ -462,7 +475,7 @@ function Client:captured() end
 function Client:flush(timeout) end
 
 ---Flushes, then refuses further events. What is not settled by then is still
----sent. Runs `logger` and `on_error`. Returns `true` when the client is closed
+---sent. Runs the callbacks. Returns `true` when the client is closed
 ---already. Error: `TimeoutError`.
 ---@param timeout? number seconds, >= 0; `exit_timeout` by default
 ---@return true? settled

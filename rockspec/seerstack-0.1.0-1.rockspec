@@ -29,6 +29,7 @@ external_dependencies = {
 
 build = {
   type = "builtin",
+  copy_directories = { "docs", "library" },
   modules = {
     seerstack = {
       sources = {
@@ -43,6 +44,7 @@ build = {
         "src/core/base/json.c",
         "src/core/base/kinds.c",
         "src/core/base/mask.c",
+        "src/core/base/names.c",
         "src/core/base/retry.c",
         "src/core/base/spare.c",
         "src/core/base/tell.c",
@@ -54,6 +56,7 @@ build = {
         "src/core/http/flight.c",
         "src/core/http/http.c",
         "src/core/http/incoming.c",
+        "src/core/http/lookup.c",
         "src/core/http/outgoing.c",
         "src/core/http/site.c",
         "src/core/http/sockets.c",
@@ -98,5 +101,27 @@ build = {
       libdirs = { "$(CURL_LIBDIR)" },
       libraries = { "curl", "pthread", "dl", "m" },
     },
+    ["seerstack.tool.check"] = "bin/lib/seerstack/tool/check.lua",
+    ["seerstack.tool.child"] = "bin/lib/seerstack/tool/child.lua",
+    ["seerstack.tool.client"] = "bin/lib/seerstack/tool/client.lua",
+    ["seerstack.tool.doctor"] = "bin/lib/seerstack/tool/doctor.lua",
+    ["seerstack.tool.fail"] = "bin/lib/seerstack/tool/fail.lua",
+    ["seerstack.tool.fields"] = "bin/lib/seerstack/tool/fields.lua",
+    ["seerstack.tool.identify"] = "bin/lib/seerstack/tool/identify.lua",
+    ["seerstack.tool.import"] = "bin/lib/seerstack/tool/import.lua",
+    ["seerstack.tool.inbox"] = "bin/lib/seerstack/tool/inbox.lua",
+    ["seerstack.tool.json"] = "bin/lib/seerstack/tool/json.lua",
+    ["seerstack.tool.judge"] = "bin/lib/seerstack/tool/judge.lua",
+    ["seerstack.tool.listen"] = "bin/lib/seerstack/tool/listen.lua",
+    ["seerstack.tool.main"] = "bin/lib/seerstack/tool/main.lua",
+    ["seerstack.tool.mask"] = "bin/lib/seerstack/tool/mask.lua",
+    ["seerstack.tool.options"] = "bin/lib/seerstack/tool/options.lua",
+    ["seerstack.tool.send"] = "bin/lib/seerstack/tool/send.lua",
+    ["seerstack.tool.server"] = "bin/lib/seerstack/tool/server.lua",
+    ["seerstack.tool.site"] = "bin/lib/seerstack/tool/site.lua",
+  },
+  install = {
+    bin = { seerstack = "bin/seerstack" },
+    lua = { ["seerstack.tool.page"] = "bin/lib/seerstack/tool/page.html" },
   },
 }

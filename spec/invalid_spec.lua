@@ -43,6 +43,27 @@ seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
     assert.equal("12\t0\n", stdout)
   end)
 
+  it("for a full queue or a failing before_send is told once, too", function()
+    local stderr = told_by [[
+      local full = client:with_options { max_queue_events = 1 }
+      local failing = client:with_options {
+        before_send = function() error("oops", 0) end,
+      }
+      for i = 1, 4 do
+        full.events.capture { name = "n" .. i }
+        failing.events.capture { name = "f" .. i }
+      end
+      full.events.capture({ name = "n" }, { wait = true })
+      print(full:stats().refused, failing:stats().dropped)
+    ]]
+    assert.equal([[
+seerstack: warn: capture: before_send failed: oops; the event 'f1' to ]]
+      .. [[/capture is not sent
+seerstack: warn: capture: queue full: max_queue_events is 1, ]]
+      .. [[max_queue_bytes 16777216; the event 'n2' to /capture is not sent
+]], stderr:gsub("seerstack: error: [^\n]*\n", ""))
+  end)
+
   it("is told the logger, and not who waits or wants no warning", function()
     local x = h.open()
     local heard = {}
@@ -144,6 +165,32 @@ seerstack: warn: identify: did you mean attributes by "traits"?; the event ]]
       .. [[to /identify is sent as it is
 ]], (stderr:gsub("seerstack: error: 12 events were not [^\n]+\n", "")))
     assert.equal("0\t12\n", stdout)
+  end)
+
+  it("is told once where metamethods would show more", function()
+    local stderr = told_by [[
+      local shows = { __index = { plan = "pro" } }
+      local lists = { __pairs = function() error "called" end }
+      for _ = 1, 2 do
+        client.events.capture { name = "a", data = {} }
+        client.events.capture { name = "a", data = setmetatable({}, {}) }
+        client.events.capture { name = "a",
+          data = setmetatable({ x = 1 }, shows) }
+      end
+      for _ = 1, 2 do
+        client.events.capture { name = "b", data = setmetatable({}, shows) }
+        client.users.identify { user_id = 1,
+          attributes = setmetatable({}, lists) }
+        client.events.capture { name = "c", userId = 5 }
+      end
+    ]]
+    assert.equal([[
+seerstack: warn: capture: data is empty by raw access, and no metamethod is ]]
+      .. [[called: copy what __index or __pairs would show; the event 'b' to ]]
+      .. [[/capture is sent as it is
+seerstack: warn: capture: did you mean user_id by "userId"?; the event 'c' ]]
+      .. [[to /capture is sent as it is
+]], (stderr:gsub("seerstack: error: 12 events were not [^\n]+\n", "")))
   end)
 
   it("is told nobody who wants no warnings", function()

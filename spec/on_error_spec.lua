@@ -270,13 +270,61 @@ describe("on_error", function()
     listen { max_queue_events = 1, before_send = function(event)
       return event.name ~= "drop" and event or nil
     end }
-    assert.is_nil((x.client.events.capture { name = "" }))
     assert.is_true((x.client.events.capture { name = "drop" }))
     x:capture "a"
     assert.is_nil((x.client.events.capture { name = "b" }))
     x:settle()
     assert.equal(0, x.client:poll())
     assert.same({}, calls)
+  end)
+
+  it("is told of what cannot be sent, unless the call waits", function()
+    local client, event = listen(), { name = "a.b", data = { f = print } }
+    assert.is_nil((client.events.capture(event, { wait = true })))
+    assert.is_nil((client.events.capture(event, { future = true })))
+    assert.equal(0, client:poll())
+    local _, message, err = client.events.capture(event)
+    assert.is_nil((client:post("/\195\164", { 1 })))
+    assert.same({}, calls)
+    assert.equal(2, client:poll())
+    assert.same({ n = 2, err, event }, calls[1])
+    assert.equal(event, calls[1][2])
+    assert.equal("data.f: a function cannot be sent", message)
+    assert.same({ name = "ValidationError", message = message,
+      path = "/capture" }, { name = err.name, message = err.message,
+      path = err.path })
+    assert.same({ 1 }, calls[2][2])
+    assert.equal("/\195\164", calls[2][1].path)
+    assert.equal(0, client:poll())
+    assert.equal(0, h.adds_up(client).accepted)
+  end)
+
+  it("is told of the newest 64 of these, and the others are counted",
+    function()
+      local client = listen()
+      for i = 1, 70 do
+        assert.is_nil((client.events.capture { name = "", n = i }))
+      end
+      assert.same({ 70, 6 },
+        { client:stats().invalid, client:stats().missed })
+      assert.equal(64, client:poll())
+      assert.same({ 7, 70 }, { calls[1][2].n, calls[64][2].n })
+      assert.is_nil((client.events.capture { name = "", n = 71 }))
+      assert.equal(1, client:poll())
+      assert.equal(71, calls[65][2].n)
+    end)
+
+  it("may fail about what cannot be sent", function()
+    local child = x:child({ code = [[
+      local client = seerstack.new { log_level = "warn", on_error = function()
+        error("oops", 0)
+      end }
+      client.events.capture { name = "", data = 1 }
+      client.events.capture { name = "" }
+      print(client:poll(), client:poll())
+    ]] })
+    assert.equal("2\t0\n", child.stdout)
+    assert.matches("on_error failed: oops", child.stderr)
   end)
 
   it("may be inherited, replaced and taken away by with_options", function()

@@ -11,7 +11,7 @@ local assert_accepted = h.making.assert_accepted
 
 local TIMES = {
   "timeout", "connect_timeout", "initial_retry_delay", "max_retry_delay",
-  "exit_timeout", "exit_connect_timeout", "max_age",
+  "max_connection_age", "exit_timeout", "exit_connect_timeout", "max_age",
 }
 
 local COUNTS = {
@@ -72,6 +72,31 @@ describe("new", function()
     assert.equal(
       "bad argument #1 to 'new' (unknown option: a table as its name)",
       refusal(with { [{}] = 1 }))
+  end)
+
+  it("raises when it gets a table that only metamethods fill", function()
+    local message = "the options are read by raw access, and there are none, "
+      .. "only a metatable with __index or __pairs"
+    local client = seerstack.new(with { test_mode = true })
+    local calls = {
+      ["#1 to 'new'"] = seerstack.new,
+      ["#1 to 'configure'"] = seerstack.configure,
+      ["#1 to 'with_options'"] = function(o) client:with_options(o) end,
+      ["#2 to 'capture'"] = function(o)
+        client.events.capture({ name = "a" }, o)
+      end,
+      ["#3 to 'post'"] = function(o) client:post("/x", nil, o) end,
+    }
+    for place, call in pairs(calls) do
+      for _, name in ipairs { "__index", "__pairs" } do
+        local ok, err = pcall(call, setmetatable({}, { [name] = error }))
+        assert.is_false(ok)
+        assert.matches("bad argument " .. place .. " (" .. message .. ")", err,
+          1, true)
+      end
+    end
+    assert.is_true((client.events.capture({ name = "a" },
+      setmetatable({}, { __metatable = 1 }))))
   end)
 
   it("reads its options by raw access", function()

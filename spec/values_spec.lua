@@ -100,6 +100,7 @@ local CLIENT = {
   },
   timeout = times "> 0",
   connect_timeout = times "> 0",
+  max_connection_age = times "> 0",
   max_retries = counts(0, 1000),
   initial_retry_delay = times "> 0",
   max_retry_delay = times "> 0",
@@ -126,6 +127,7 @@ local CLIENT = {
   default_attributes = TABLE,
   before_send = CALLBACK,
   on_error = CALLBACK,
+  on_delivered = CALLBACK,
   logger = CALLBACK,
   log_level = {
     { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },

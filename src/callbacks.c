@@ -72,7 +72,7 @@ seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
 }
 
 /*
-** logger and on_error.
+** logger, on_error and on_delivered.
 */
 
 /* A callback that fails is told of on the standard error, now and then. */
@@ -140,22 +140,87 @@ static void push_error(lua_State *L, const seer_event *event) {
   lua_settop(L, top + 1);
 }
 
-static bool call_on_error(lua_State *L, int self, seer_holder *holder) {
-  static seer_trouble trouble;
-  seer_client *client = lua_touserdata(L, self);
-  const seer_event *event;
-  if (!client->has[SEER_KEPT_ON_ERROR] || client->queue == NULL)
-    return false;
-  event = holder->event = seer_report_next_lost(client->queue);
-  if (event == NULL)
-    return false;
-  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
-  push_error(L, event);
+/* Calls the function on the stack below `arguments` of them, to which are
+   added the body of the event that is held, decoded, and its text. */
+static void call_with_event(lua_State *L, seer_holder *holder, int arguments,
+                            const char *callback, seer_trouble *trouble) {
+  const seer_event *event = holder->event;
   if (!seer_result_decode(L, event->body, event->length))
     lua_pushnil(L);
   lua_pushlstring(L, event->body, event->length);
   seer_holder_release(holder);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+  if (lua_pcall(L, arguments + 2, 0, 0) != LUA_OK)
+    tell_failure(L, lua_touserdata(L, 1), callback, trouble);
+}
+
+static bool call_on_error(lua_State *L, int self, seer_holder *holder) {
+  static seer_trouble trouble;
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has[SEER_KEPT_ON_ERROR] || client->queue == NULL)
+    return false;
+  holder->event = seer_report_next_lost(client->queue);
+  if (holder->event == NULL)
+    return false;
+  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
+  push_error(L, holder->event);
+  call_with_event(L, holder, 1, "on_error", &trouble);
+  return true;
+}
+
+static bool call_on_delivered(lua_State *L, int self, seer_holder *holder) {
+  static seer_trouble trouble;
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has[SEER_KEPT_ON_DELIVERED] || client->queue == NULL)
+    return false;
+  holder->event = seer_report_next_delivered(client->queue);
+  if (holder->event == NULL)
+    return false;
+  seer_client_get(L, self, SEER_KEPT_ON_DELIVERED);
+  call_with_event(L, holder, 0, "on_delivered", &trouble);
+  return true;
+}
+
+/*
+** Events that cannot be sent are no matter of the queue's: they wait, with
+** their errors, in a list of Lua's. It is a ring like that of record.c.
+*/
+
+void seer_callbacks_keep_invalid(lua_State *L, int self, int event) {
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has[SEER_KEPT_ON_ERROR])
+    return;
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, event);
+  lua_rawseti(L, -2, 2); /* err, { err, event } */
+  seer_client_get(L, self, SEER_KEPT_INVALID);
+  lua_insert(L, -2);
+  if (client->unsendable - client->unheard == SEER_NOTICES) {
+    client->unheard++;
+    client->missed++;
+  }
+  lua_rawseti(L, -2, (int)(client->unsendable++ % SEER_NOTICES + 1));
+  lua_pop(L, 1);
+}
+
+static bool call_for_invalid(lua_State *L, int self) {
+  static seer_trouble trouble;
+  seer_client *client = lua_touserdata(L, self);
+  int place = (int)(client->unheard % SEER_NOTICES + 1);
+  if (client->unheard == client->unsendable || client->queue == NULL)
+    return false;
+  client->unheard++;
+  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
+  seer_client_get(L, self, SEER_KEPT_INVALID);
+  lua_rawgeti(L, -1, place);
+  lua_pushnil(L);
+  lua_rawseti(L, -3, place);
+  lua_remove(L, -2); /* on_error, { err, event } */
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  lua_remove(L, -3);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
     tell_failure(L, client, "on_error", &trouble);
   return true;
 }
@@ -165,7 +230,8 @@ static int run(lua_State *L) {
   seer_holder *holder = seer_holder_push(L, 1);
   int calls = 0;
   while (calls < CALLS &&
-         (call_logger(L, 1, holder) || call_on_error(L, 1, holder)))
+         (call_logger(L, 1, holder) || call_on_error(L, 1, holder) ||
+          call_on_delivered(L, 1, holder) || call_for_invalid(L, 1)))
     calls++;
   lua_pushinteger(L, calls);
   return 1;
@@ -175,7 +241,8 @@ int seer_callbacks_run(lua_State *L, int self) {
   seer_client *client = lua_touserdata(L, self);
   int calls = 0;
   if (client->calling ||
-      !(client->has[SEER_KEPT_LOGGER] || client->has[SEER_KEPT_ON_ERROR]))
+      !(client->has[SEER_KEPT_LOGGER] || client->has[SEER_KEPT_ON_ERROR] ||
+        client->has[SEER_KEPT_ON_DELIVERED]))
     return 0;
   seer_result_let_hooks(L);
   lua_pushcfunction(L, run);

@@ -4,7 +4,7 @@
 /*
  * The functions that a client's owner has given it. They run on the thread
  * that owns the Lua state, and only while it is in a function of the client:
- * before_send inside capture, identify and post, logger and on_error where
+ * before_send inside capture, identify and post, the others where
  * somebody waits or asks. An error in one of them stays here.
  */
 
@@ -24,8 +24,12 @@ typedef enum seer_filtered {
 seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
                                     const char *path);
 
-/* Calls logger and on_error for what has come up; returns the number of
-   calls. Does nothing while they run already. [-0, +0] */
+/* Leaves the event at the index `event`, which cannot be sent, and the error
+   on the top for on_error, if there is one. [-0, +0] */
+void seer_callbacks_keep_invalid(lua_State *L, int self, int event);
+
+/* Calls logger, on_error and on_delivered for what has come up; returns the
+   number of calls. Does nothing while they run already. [-0, +0] */
 int seer_callbacks_run(lua_State *L, int self);
 
 #pragma GCC visibility pop

@@ -28,11 +28,15 @@
 typedef enum seer_kept {
   SEER_KEPT_BEFORE_SEND,
   SEER_KEPT_ON_ERROR,
+  SEER_KEPT_ON_DELIVERED,
   SEER_KEPT_LOGGER,
   SEER_KEPT_SAMPLE,   /* a number, or a table of them by name */
-  SEER_KEPT_CAPTURED, /* in test mode: a list of requests, see record.c */
   SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
-  SEER_KEPT = SEER_KEPT_DEFAULTS + SEER_ROWS
+  /* Lists of its own: in test mode requests, see record.c; for on_error events
+     that cannot be sent, see callbacks.c. */
+  SEER_KEPT_CAPTURED = SEER_KEPT_DEFAULTS + SEER_ROWS,
+  SEER_KEPT_INVALID,
+  SEER_KEPT
 } seer_kept;
 
 /* Kinds of fault of an event are told apart by a hash of the field. */
@@ -49,8 +53,12 @@ typedef struct seer_client {
   seer_stamp stamp;     /* for its timestamp */
   const char *building; /* frame of who uses the scratch; NULL: nobody */
   int64_t captured;     /* in test mode: requests since they were last taken */
-  seer_trouble invalid[SEER_CLIENT_FAULTS]; /* events that cannot be sent */
+  int64_t unsendable;   /* events that cannot be sent, for on_error... */
+  int64_t unheard;      /* ...and of these, the number of the next */
+  int64_t missed;       /* ...and how many it never gets */
+  seer_trouble invalid[SEER_CLIENT_FAULTS]; /* such events */
   bool hinted[SEER_ROWS]; /* that unknown fields may be mistakes is told */
+  bool hollow_told;       /* that metamethods are not called, too */
   bool closed;
   bool filtering;      /* before_send is running */
   bool calling;        /* the other callbacks are running */

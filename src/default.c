@@ -91,7 +91,7 @@ static int configure(lua_State *L) {
   client = seer_client_test(L, -1);
   if (client != NULL && !client->closed)
     return luaL_error(L, "configure: the default client exists already");
-  seer_options_table(L, 1, "configure");
+  seer_options_plain(L, 1, "configure");
   if (!seer_merge_copy(L, 1))
     seer_options_misuse(L, 1, "configure");
   lua_replace(L, 1);

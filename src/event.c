@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
+#include "merge.h"
 #include "number.h"
 
 #define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */
@@ -233,6 +234,14 @@ static bool write_text(builder *b, const seer_field *f, const value *v) {
   return true;
 }
 
+/* What is empty by raw access may be meant otherwise. */
+static void note_hollow(builder *b, const seer_field *f, const value *v) {
+  if (!seer_merge_is_hollow(b->L, v->at))
+    return;
+  b->with->hollow = f->name;
+  b->with->others = true;
+}
+
 static bool write_named(builder *b, const seer_field *f, const value *v) {
   lua_State *L = b->L;
   const char *name = f->name;
@@ -250,6 +259,8 @@ static bool write_named(builder *b, const seer_field *f, const value *v) {
     return false;
   if (b->out->length > start && b->out->data[start] == '[')
     return fail(b, f, "must be a table of named values, not an array");
+  if (b->out->length == start + 2) /* "{}" */
+    note_hollow(b, f, v);
   return true;
 }
 

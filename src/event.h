@@ -18,7 +18,10 @@ typedef struct seer_building {
   const seer_marks *marks;
   seer_stamp *stamp;
   seer_buffer *scratch; /* for its JSON; reset first */
-  bool others;          /* set if it has fields that are not known */
+  bool others;          /* set if a hint may be due: about fields that are
+                           not known... */
+  const char *hollow;   /* ...or about this one, which is empty but for what
+                           metamethods would show */
 } seer_building;
 
 /* Builds the event that the table at `index`, which is not relative to the

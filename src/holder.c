@@ -26,7 +26,7 @@ void seer_holder_release(seer_holder *holder) {
   if (holder->request != NULL)
     seer_sender_leave(NULL, holder->request);
   if (holder->event != NULL)
-    seer_report_free_lost(holder->event);
+    seer_report_free_event(holder->event);
   if (holder->endpoint != NULL)
     seer_endpoints_release(holder->endpoint, holder->site);
   free(holder->message);

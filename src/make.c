@@ -15,10 +15,15 @@
 static void push_kept(lua_State *L, int64_t given, int from, int what) {
   if (given != 0)
     lua_pushvalue(L, (int)given);
-  else if (from != 0 && what != SEER_KEPT_CAPTURED)
+  else if (from != 0 && what < SEER_KEPT_CAPTURED)
     seer_client_get(L, from, (seer_kept)what);
   else
     lua_pushnil(L);
+}
+
+static void add_list(lua_State *L, int self, seer_kept what) {
+  lua_newtable(L);
+  seer_client_keep(L, self, what);
 }
 
 /* Gives the client at `self` its callbacks, and copies of its defaults. */
@@ -35,12 +40,13 @@ static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
     }
     seer_client_keep(L, self, (seer_kept)what);
   }
-  if (client->settings.test_mode) {
-    lua_newtable(L);
-    seer_client_keep(L, self, SEER_KEPT_CAPTURED);
-  }
+  if (client->settings.test_mode)
+    add_list(L, self, SEER_KEPT_CAPTURED);
+  if (client->has[SEER_KEPT_ON_ERROR])
+    add_list(L, self, SEER_KEPT_INVALID);
   client->settings.has_logger = client->has[SEER_KEPT_LOGGER];
   client->settings.has_on_error = client->has[SEER_KEPT_ON_ERROR];
+  client->settings.has_on_delivered = client->has[SEER_KEPT_ON_DELIVERED];
 }
 
 /* The string that stays at an index, or what is so otherwise. */
@@ -71,7 +77,7 @@ static const char *push_block(lua_State *L, int64_t given, const char *name,
 static void set_site(lua_State *L, const seer_client_options *options,
                      seer_site_options *site) {
   site->http_version = (int)options->settings.http_version;
-  site->resolve = !options->settings.thread; /* libcurl's needs one */
+  site->threadless = !options->settings.thread;
   site->headers = push_block(L, options->headers, "headers",
                              SEER_BLOCK_HEADERS, site->headers);
   site->query =

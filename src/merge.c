@@ -186,6 +186,24 @@ bool seer_merge_is_list(lua_State *L, int index) {
   return count == length;
 }
 
+static bool has_metafield(lua_State *L, int index, const char *name) {
+  if (!luaL_getmetafield(L, index, name))
+    return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+bool seer_merge_is_hollow(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_pushnil(L);
+  if (lua_next(L, index)) {
+    lua_pop(L, 2);
+    return false;
+  }
+  return has_metafield(L, index, "__index") ||
+         has_metafield(L, index, "__pairs");
+}
+
 /* True if the value at `index` is neither a table of named values nor nil nor
    NULL, which stands for null. */
 static bool is_wrong(lua_State *L, int index) {

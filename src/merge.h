@@ -31,6 +31,10 @@ bool seer_merge_copy(lua_State *L, int index);
    those of one. [-0, +0] */
 bool seer_merge_is_list(lua_State *L, int index);
 
+/* True if the table at `index` has no fields, but a metatable by which others
+   may see some that raw access does not: __index or __pairs. [-0, +0] */
+bool seer_merge_is_hollow(lua_State *L, int index);
+
 /* Pushes the event at `event` with the fields of the table at `extra` (or
    nil) over it. The tables called `named` ("data", "attributes"; NULL:
    none) are merged key by key, with the one at `defaults` (or nil) lowest;

@@ -132,6 +132,7 @@ int seer_methods_stats(lua_State *L, int self) {
   if (client->queue == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
+  stats.missed += client->missed;
   push_stats(L, &stats);
   return 1;
 }
@@ -144,11 +145,7 @@ int seer_methods_stats(lua_State *L, int self) {
    stays while it works: arguments from index 1 on, the client at the one
    that seer_send wants. */
 static void move_self(lua_State *L) {
-  if (seer_client_test(L, 1) == NULL)
-    luaL_error(L,
-               "a client expected, got %s: methods are called with a colon, "
-               "as in client:flush()",
-               lua_gettop(L) > 0 ? luaL_typename(L, 1) : "nothing");
+  seer_options_self(L, SEER_CLIENT, "client", "flush");
   lua_settop(L, SEER_SEND_SELF);
   lua_pushvalue(L, 1);
   lua_remove(L, 1);

@@ -4,6 +4,7 @@
 #include "core/base/ascii.h"
 #include "core/base/tell.h"
 #include "core/process.h"
+#include "merge.h"
 #include "values.h"
 
 #include <stdlib.h>
@@ -32,6 +33,7 @@ static const row client_options[] = {
     {"base_url",             URL,   0, 0,      0,      ON(base_url)        },
     {"timeout",              TIME,  0, LONG,   60,     AT(timeout)         },
     {"connect_timeout",      TIME,  0, LONG,   10,     AT(connect_timeout) },
+    {"max_connection_age",   TIME,  0, LONG,   600,    AT(connection_age)  },
     {"max_retries",          COUNT, 0, 1000,   2,      AT(max_retries)     },
     {"initial_retry_delay",  TIME,  0, LONG,   0.5,    AT(initial_delay)   },
     {"max_retry_delay",      TIME,  0, LONG,   8,      AT(max_waited_delay)},
@@ -53,6 +55,7 @@ static const row client_options[] = {
     {"default_attributes",   TABLE, 0, 0,      0,      LAID(IDENTIFY)      },
     {"before_send",          CALL,  0, 0,      0,      KEPT(BEFORE_SEND)   },
     {"on_error",             CALL,  0, 1,      0,      KEPT(ON_ERROR)      },
+    {"on_delivered",         CALL,  0, 1,      0,      KEPT(ON_DELIVERED)  },
     {"logger",               CALL,  0, 1,      0,      KEPT(LOGGER)        },
     {"log_level",            LEVEL, 0, 4,      2,      AT(log_level)       },
     {"proxy",                PROXY, 0, 0,      0,      ON(proxy)           },
@@ -96,6 +99,18 @@ static void misuse_option(lua_State *L, int argument, const char *function,
   seer_options_misuse(L, argument, function);
 }
 
+void *seer_options_self(lua_State *L, const char *metatable, const char *name,
+                        const char *method) {
+  void *self = luaL_testudata(L, 1, metatable);
+  if (self == NULL)
+    luaL_error(L,
+               "a %s expected, got %s: methods are called with a colon, as in "
+               "%s:%s()",
+               name, lua_gettop(L) > 0 ? luaL_typename(L, 1) : "nothing", name,
+               method);
+  return self;
+}
+
 void seer_options_table(lua_State *L, int argument, const char *function) {
   if (lua_type(L, argument) == LUA_TTABLE)
     return;
@@ -107,6 +122,15 @@ void seer_options_table(lua_State *L, int argument, const char *function) {
 /*
 ** Tables of options.
 */
+
+void seer_options_plain(lua_State *L, int argument, const char *function) {
+  seer_options_table(L, argument, function);
+  if (!seer_merge_is_hollow(L, argument))
+    return;
+  lua_pushliteral(L, "the options are read by raw access, and there are none, "
+                     "only a metatable with __index or __pairs");
+  seer_options_misuse(L, argument, function);
+}
 
 static int64_t *place_of(const row *option, void *base) {
   return (int64_t *)(void *)((char *)base + option->offset);
@@ -160,7 +184,7 @@ static void check_conflict(lua_State *L, int argument, const char *function,
    the stack. */
 static void read_options(lua_State *L, int argument, const char *function,
                          const row *options, void *base) {
-  seer_options_table(L, argument, function);
+  seer_options_plain(L, argument, function);
   luaL_checkstack(L, 3 * LUA_MINSTACK, "too many options");
   check_names(L, argument, function, options);
   for (const row *o = options; o->name != NULL; o++) {

@@ -3,7 +3,7 @@
 #include "callbacks.h"
 #include "compat.h"
 #include "core/base/clock.h"
-#include "core/http/http.h"
+#include "core/http/url.h"
 #include "core/report.h"
 #include "event.h"
 #include "future.h"
@@ -18,7 +18,6 @@
 
 #include <stdio.h>
 
-#define PATH_MOST 8192 /* bytes */
 #define TELL_LENGTH 600
 
 /* A call on its way. The indices are of the Lua stack. */
@@ -43,22 +42,6 @@ static bool is_answered(const call *c) {
 /*
 ** Failures. Each returns the number of results.
 */
-
-static int fail_full(lua_State *L, const seer_settings *settings) {
-  char message[120];
-  snprintf(message, sizeof(message),
-           "queue full: max_queue_events is %lld, max_queue_bytes %lld",
-           (long long)settings->max_queue_events,
-           (long long)settings->max_queue_bytes);
-  lua_pushstring(L, message);
-  return seer_result_fail(L, "QueueFullError");
-}
-
-static int fail_submitted(const call *c, seer_submitted submitted) {
-  if (submitted == SEER_QUEUE_FULL)
-    return fail_full(c->L, &c->client->settings);
-  return seer_result_closed(c->L);
-}
 
 /* Tells of the event: of what is wrong with it, and whether it is sent. */
 static void tell(const call *c, const char *problem, const char *what) {
@@ -95,32 +78,79 @@ static void add_hint(const call *c) {
   lua_remove(L, -2);
 }
 
-/* Nobody may look at the result of a call that does not wait. */
-static int fail_invalid(const call *c) {
+/* Tells of the problem on the top, once per kind: nobody may look at the
+   result of a call that does not wait. */
+static void tell_problem(const call *c) {
   const seer_client *client = c->client;
-  const char *problem;
+  const char *problem = lua_tostring(c->L, -1);
   int64_t untold;
-  add_hint(c);
-  problem = lua_tostring(c->L, -1);
-  if (client->queue != NULL) {
-    seer_sender_count_invalid(client->queue);
-    if (!is_answered(c) && client->settings.log_level >= SEER_WARN &&
-        seer_trouble_now(trouble_of(c, problem), &untold))
-      tell(c, problem, "not sent");
-  }
-  return seer_result_fail(c->L, "ValidationError");
+  if (client->queue != NULL && !is_answered(c) &&
+      client->settings.log_level >= SEER_WARN &&
+      seer_trouble_now(trouble_of(c, problem), &untold))
+    tell(c, problem, "not sent");
 }
 
-/* Tells once of a kind that unknown fields may be mistakes. */
+static int fail_full(const call *c) {
+  const seer_settings *settings = &c->client->settings;
+  char message[120];
+  snprintf(message, sizeof(message),
+           "queue full: max_queue_events is %lld, max_queue_bytes %lld",
+           (long long)settings->max_queue_events,
+           (long long)settings->max_queue_bytes);
+  lua_pushstring(c->L, message);
+  tell_problem(c);
+  return seer_result_fail(c->L, "QueueFullError");
+}
+
+static int fail_submitted(const call *c, seer_submitted submitted) {
+  return submitted == SEER_QUEUE_FULL ? fail_full(c)
+                                      : seer_result_closed(c->L);
+}
+
+static int fail_invalid(const call *c) {
+  int results;
+  add_hint(c);
+  if (c->client->queue != NULL)
+    seer_sender_count_invalid(c->client->queue);
+  tell_problem(c);
+  results = seer_result_fail(c->L, "ValidationError");
+  lua_pushstring(c->L, c->path);
+  lua_setfield(c->L, -2, "path");
+  if (!is_answered(c))
+    seer_callbacks_keep_invalid(c->L, c->self, c->event);
+  return results;
+}
+
+/* Writes a hint, and returns where it is noted that it was told; NULL if there
+   is none, or it was told before. */
+static bool *write_hint(const call *c, const char *hollow,
+                        char hint[SEER_HINT_LENGTH]) {
+  seer_client *client = c->client;
+  if (hollow != NULL && !client->hollow_told) {
+    snprintf(hint, SEER_HINT_LENGTH,
+             "%s is empty by raw access, and no metamethod is called: copy "
+             "what __index or __pairs would show",
+             hollow);
+    return &client->hollow_told;
+  }
+  return !client->hinted[c->kind] &&
+                 seer_hint_write(c->L, c->event, &seer_kinds[c->kind], hint)
+             ? &client->hinted[c->kind]
+             : NULL;
+}
+
+/* Tells once of what may be a mistake in an event that is sent. */
 static void tell_hint(const call *c) {
   seer_client *client = c->client;
+  const char *hollow = client->with.hollow;
   char hint[SEER_HINT_LENGTH];
+  bool *told;
   client->with.others = false;
-  if (client->queue == NULL || client->hinted[c->kind] ||
-      client->settings.log_level < SEER_WARN ||
-      !seer_hint_write(c->L, c->event, &seer_kinds[c->kind], hint))
+  client->with.hollow = NULL;
+  if (client->queue == NULL || client->settings.log_level < SEER_WARN ||
+      (told = write_hint(c, hollow, hint)) == NULL)
     return;
-  client->hinted[c->kind] = true;
+  *told = true;
   tell(c, hint, "sent as it is");
 }
 
@@ -154,39 +184,6 @@ static void read_arguments(call *c) {
   if (!posts || !lua_isnoneornil(L, c->event))
     seer_options_table(L, c->event, c->function);
   read_options(c);
-}
-
-/* The bytes that a dot takes in a path, plain or percent-encoded; 0 if there
-   is none. */
-static size_t dot_length(const char *path) {
-  if (path[0] == '.')
-    return 1;
-  return path[0] == '%' && path[1] == '2' && (path[2] | 32) == 'e' ? 3 : 0;
-}
-
-/* Whether a path has a segment "." or "..", which URLs do not keep. */
-static bool has_dots(const char *path) {
-  for (; *path == '/'; path += strcspn(path, "/?")) {
-    const char *end = ++path;
-    end += dot_length(end);
-    if (end == path)
-      continue;
-    end += dot_length(end);
-    if (*end == '/' || *end == '?' || *end == '\0')
-      return true;
-  }
-  return false;
-}
-
-/* Whether a path leads to somewhere below the base URL. */
-static bool is_relative(lua_State *L, const char *path) {
-  if (strlen(path) != lua_rawlen(L, 1) || strlen(path) > PATH_MOST ||
-      path[0] != '/' || path[1] == '/' || has_dots(path))
-    return false;
-  for (; *path != '\0'; path++)
-    if (*path <= ' ' || *path > '~' || *path == '#' || *path == '\\')
-      return false;
-  return true;
 }
 
 /* The string that stays at an index, or NULL. */
@@ -437,6 +434,8 @@ static int drop(const call *c, seer_filtered filtered) {
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_BEFORE_SEND))
     return seer_result_closed(L);
+  if (filtered == SEER_FILTERED_FAILURE)
+    tell_problem(c);
   if (filtered == SEER_FILTERED_FAILURE || is_answered(c))
     return seer_result_drop(L, lua_tostring(L, -1), c->path);
   lua_pushboolean(L, 1);
@@ -475,7 +474,7 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
     return seer_result_drop(
         L, "before_send cannot send with the client that has called it",
         c.path);
-  if (kind == SEER_POST && !is_relative(L, c.path)) {
+  if (kind == SEER_POST && !seer_url_is_relative(c.path, lua_rawlen(L, 1))) {
     lua_pushliteral(L, "path: must have at most 8192 bytes, be ASCII "
                        "(percent-encode the rest), begin with one "
                        "\"/\", have no space, "

@@ -8,12 +8,52 @@
 
 return {
   {
+    what = "what is delivered displaces what is lost",
+    file = "src/core/queue.c",
+    from = "delivered ? &notices->delivered : &notices->lost,",
+    to = "((void)delivered, &notices->lost),",
+    spec = "spec/on_delivered_spec.lua",
+    title = "gets each event that was delivered, and its text",
+  },
+  {
+    what = "a connection is used however old it is",
+    file = "src/core/http/flight.c",
+    from = "SET(MAXLIFETIME_CONN, lifetime);",
+    to = "(lifetime > 0 || f->easy == NULL);",
+    spec = "spec/core/http/connection_spec.lua",
+    title = "is not used again when it is older than max_connection_age",
+  },
+  {
+    what = "an event that cannot be sent is not given to on_error",
+    file = "src/callbacks.c",
+    from = "if (!client->has[SEER_KEPT_ON_ERROR])\n    return;",
+    to = "if (client != NULL)\n    return;",
+    spec = "spec/on_error_spec.lua",
+    title = "is told of what cannot be sent, unless the call waits",
+  },
+  {
+    what = "options that only metamethods show count as none",
+    file = "src/options.c",
+    from = "if (!seer_merge_is_hollow(L, argument))",
+    to = "if (argument > 0)",
+    spec = "spec/options_spec.lua",
+    title = "raises when it gets a table that only metamethods fill",
+  },
+  {
     what = "the name of an event is told with the key in it",
     file = "src/core/report.c",
     from = "return to + seer_site_mask(site, to, shown, shown < length);",
     to = "(void)site; return to + shown;",
     spec = "spec/core/report_spec.lua",
     title = "names the event's path and, if it has one, its name",
+  },
+  {
+    what = "an address that leads nowhere is good for a minute",
+    file = "src/core/base/names.c",
+    from = "bool fresh = !name->doubtful && ",
+    to = "bool fresh = ",
+    spec = "spec/core/lookup_spec.lua",
+    title = "is looked up again once nobody is there, thread = false",
   },
   {
     what = "the lock is not taken while counts are read",

@@ -299,7 +299,8 @@ describe("trouble", function()
   it("at the end for want of rate names what would have waited", function()
     assert.same({
       "error: 1 event was not delivered before exit: the rate limit allows "
-        .. "no more in time; client:flush(seconds) before the end waits for it",
+        .. "no more in time; client:flush(seconds) before the end waits "
+        .. "for it",
     }, (lines_of [[
       local client = new { rate_limit = 2, exit_timeout = 5 }
       client.events.capture { name = "a" }

@@ -68,7 +68,7 @@ static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
 }
 
 /* The event is in flight, so its queue stays, and with it the settings. */
-static seer_sending make_sending(const seer_claim *claim, bool threadless) {
+static seer_sending make_sending(const seer_claim *claim) {
   const seer_settings *settings = &claim->queue->settings;
   seer_event *event = claim->event;
   seer_sending sending;
@@ -76,17 +76,17 @@ static seer_sending make_sending(const seer_claim *claim, bool threadless) {
   sending.event = event;
   sending.timeout = seer_queue_timeout(claim->queue, event);
   sending.connect_timeout = settings->connect_timeout;
-  sending.threadless = threadless;
+  sending.connection_age = settings->connection_age;
   sending.thorough = event->request != NULL || settings->has_on_error ||
                      settings->log_level >= SEER_DEBUG;
   return sending;
 }
 
-static bool start_transfer(const seer_claim *claim, bool threadless) {
-  seer_sending sending = make_sending(claim, threadless);
+static bool start_transfer(const seer_claim *claim) {
+  seer_sending sending = make_sending(claim);
   seer_transfer *transfer;
   if (seer_state.http == NULL)
-    seer_state.http = seer_http_new();
+    seer_state.http = seer_http_new(seer_state.alarm);
   if (seer_state.http == NULL)
     return false;
   transfer = seer_http_start(seer_state.http, &sending);
@@ -97,12 +97,10 @@ static bool start_transfer(const seer_claim *claim, bool threadless) {
   return true;
 }
 
-/* Where there is no thread, a caller sends. */
-static int start_transfers(const seer_claim *claims, int count,
-                           bool threadless) {
+static int start_transfers(const seer_claim *claims, int count) {
   int started = 0;
   for (int i = 0; i < count; i++) {
-    if (start_transfer(&claims[i], threadless))
+    if (start_transfer(&claims[i]))
       started++;
     else
       seer_settle_unsent(&claims[i]);
@@ -130,10 +128,10 @@ static bool follow(seer_transfer *transfer) {
   return true;
 }
 
-static int settle_finished(void) {
+static int settle_finished(int64_t time) {
   seer_transfer *transfer;
   int count = 0;
-  while ((transfer = seer_http_finished(seer_state.http)) != NULL) {
+  while ((transfer = seer_http_finished(seer_state.http, time)) != NULL) {
     if (follow(transfer))
       continue;
     seer_settle(transfer);
@@ -144,22 +142,22 @@ static int settle_finished(void) {
 }
 
 /* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. With the lock held, and inside; gives the lock up. */
-static int work(void) {
+   claimed or settled. With the lock held, and inside; gives the lock up. The
+   caller has `time` ms, in which a host may be looked up. */
+static int work(int64_t time) {
   seer_claim claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
-  bool threadless = !seer_state.threaded;
   int claims_made, settled = 0;
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);
-  seer_state.in_flight += start_transfers(claims, claims_made, threadless);
+  seer_state.in_flight += start_transfers(claims, claims_made);
   if (seer_state.in_flight > 0) {
     seer_http_perform(seer_state.http);
     if (exiting)
       seer_http_hurry(seer_state.http);
-    settled = settle_finished();
+    settled = settle_finished(time);
     seer_state.in_flight -= settled;
     seer_state.idle_since = seer_clock_now();
   }
@@ -268,7 +266,7 @@ static void run(void) {
   for (;;) {
     seer_lock();
     begin_turn();
-    if (work() > 0)
+    if (work(0) > 0)
       leave_libcurl();
     else
       rest();
@@ -315,6 +313,12 @@ void seer_loop_start(void) {
 ** Steps of callers.
 */
 
+/* Whether a host was looked up here, because the system refused a thread.
+   Forks may happen meanwhile, and signals arrive. */
+static bool look_up(void) {
+  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
+}
+
 /* Waits for the network, or for another thread's event, until `deadline`;
    false if nothing can happen before. */
 static bool wait_for_network(int64_t deadline) {
@@ -328,7 +332,7 @@ static bool wait_for_network(int64_t deadline) {
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();
-  if (sleep)
+  if (sleep && !look_up())
     poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
   leave_libcurl();
   return !futile;
@@ -339,7 +343,7 @@ static seer_step step(int64_t deadline) {
   int done;
   seer_signals_block(&before);
   seer_lock();
-  done = work();
+  done = work(deadline - seer_clock_now());
   seer_signals_restore(&before);
   if (done > 0) {
     leave_libcurl();

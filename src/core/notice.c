@@ -1,6 +1,7 @@
 #include "notice.h"
 
 #include "base/assert.h"
+#include "base/mask.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ seer_message *seer_message_new(seer_level level, const char *text) {
   memset(message, 0, sizeof *message);
   message->level = level;
   memcpy(message->text, text, size);
+  seer_mask_controls(message->text, size - 1);
   return message;
 }
 
@@ -45,37 +47,36 @@ seer_message *seer_notices_add(seer_notices *notices, seer_message *message) {
   return missed;
 }
 
-seer_event *seer_notices_take_lost(seer_notices *notices) {
-  seer_event *event = notices->first_lost;
+seer_event *seer_notices_take_event(seer_given *from) {
+  seer_event *event = from->first;
   seer_assert(seer_lock_is_held());
   if (event == NULL)
     return NULL;
-  notices->first_lost = event->next;
-  notices->lost--;
-  notices->lost_bytes -= seer_event_size(event);
+  from->first = event->next;
+  from->count--;
+  from->bytes -= seer_event_size(event);
   event->next = NULL;
   return event;
 }
 
-static void append_lost(seer_notices *notices, seer_event *event) {
+static void append(seer_given *to, seer_event *event) {
   event->next = NULL;
-  if (notices->first_lost == NULL)
-    notices->first_lost = event;
+  if (to->first == NULL)
+    to->first = event;
   else
-    notices->last_lost->next = event;
-  notices->last_lost = event;
-  notices->lost++;
-  notices->lost_bytes += seer_event_size(event);
+    to->last->next = event;
+  to->last = event;
+  to->count++;
+  to->bytes += seer_event_size(event);
 }
 
-seer_event *seer_notices_add_lost(seer_notices *notices, seer_event *event,
-                                  size_t most) {
+seer_event *seer_notices_give(seer_notices *notices, seer_given *to,
+                              seer_event *event, size_t most) {
   seer_event *missed = NULL, *oldest;
   seer_assert(seer_lock_is_held());
-  append_lost(notices, event);
-  while ((notices->lost > SEER_NOTICES ||
-          (notices->lost > 1 && notices->lost_bytes > most)) &&
-         (oldest = seer_notices_take_lost(notices)) != NULL) {
+  append(to, event);
+  while ((to->count > SEER_NOTICES || (to->count > 1 && to->bytes > most)) &&
+         (oldest = seer_notices_take_event(to)) != NULL) {
     oldest->next = missed;
     missed = oldest;
     notices->missed++;

@@ -2,10 +2,11 @@
 #define SEER_NOTICE_H
 
 /*
- * What a client's callbacks are to hear of: messages for its logger, and
- * events that were given up, for on_error. The sender has no Lua state to
- * call them in, so it leaves word here until the owner asks. Both kinds are
- * bounded: past that the oldest are missed, and counted.
+ * What a client's callbacks are to hear of: messages for its logger, events
+ * that were given up, for on_error, and those that were delivered, for
+ * on_delivered. The sender has no Lua state to call them in, so it leaves word
+ * here until the owner asks. All kinds are bounded: past that the oldest are
+ * missed, and counted.
  *
  * Nothing here allocates; with the lock held.
  */
@@ -27,30 +28,36 @@ typedef struct seer_message {
   char text[];
 } seer_message;
 
+/* Events for one of the callbacks. */
+typedef struct seer_given {
+  seer_event *first, *last;
+  int count;
+  size_t bytes; /* that they occupy */
+} seer_given;
+
 typedef struct seer_notices {
   seer_message *first_message, *last_message;
-  seer_event *first_lost, *last_lost;
-  int messages, lost;
-  size_t lost_bytes; /* that the lost events occupy */
+  int messages;
+  seer_given lost, delivered;
   int64_t missed;
 } seer_notices;
 
-/* A message with a copy of the text; NULL without memory. Not under the
-   lock. */
+/* A message with a copy of the text, without control characters; NULL without
+   memory. Not under the lock. */
 seer_message *seer_message_new(seer_level level, const char *text);
 
 /* Adds a message; the result, if any, is one to be freed. */
 seer_message *seer_notices_add(seer_notices *notices, seer_message *message);
 
-/* Adds an event that was given up: `lost` in it says why, or its request's
-   outcome. The result is a list, by `next`, of events to be freed, such as
-   make more than `most` bytes. */
-seer_event *seer_notices_add_lost(seer_notices *notices, seer_event *event,
-                                  size_t most);
+/* Adds an event to one of its lists: of one that was given up, `lost` says
+   why, or its request's outcome. The result is a list, by `next`, of events to
+   be freed, such as make more than `most` bytes. */
+seer_event *seer_notices_give(seer_notices *notices, seer_given *to,
+                              seer_event *event, size_t most);
 
 /* Takes the oldest; NULL if there is none. */
 seer_message *seer_notices_take(seer_notices *notices);
-seer_event *seer_notices_take_lost(seer_notices *notices);
+seer_event *seer_notices_take_event(seer_given *from);
 
 #pragma GCC visibility pop
 

@@ -109,6 +109,7 @@ static void after_fork_in_child(void) {
   process = getpid();
   seer_id_forget();
   forget_thread();
+  seer_http_forget(whole);
   forget_all(whole, &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);

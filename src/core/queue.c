@@ -123,21 +123,28 @@ static void add_dead(seer_event *event, seer_dead *dead) {
   dead->events = event;
 }
 
-/* Whether on_error is to hear of an event that is settled. */
-static bool is_given_up(const seer_queue *queue, seer_settlement settlement) {
+/* Whether a callback is to hear of an event that is settled: on_delivered
+   only of those that nobody waited for. */
+static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
+                        bool waited) {
+  if (settlement == SEER_SETTLED_DELIVERED)
+    return queue->settings.has_on_delivered && !waited && !queue->orphan;
   return queue->settings.has_on_error && !queue->orphan &&
          (settlement == SEER_SETTLED_REJECTED ||
           settlement == SEER_SETTLED_EXPIRED ||
           settlement == SEER_SETTLED_DISPLACED);
 }
 
-/* Keeps the event for on_error; what is missed for that is freed. */
+/* Keeps the event for its callback; what is missed for that is freed. */
 static void give_up(seer_queue *queue, seer_event *event,
                     seer_settlement settlement, seer_dead *dead) {
+  seer_notices *notices = &queue->notices;
+  bool delivered = settlement == SEER_SETTLED_DELIVERED;
   seer_event *missed;
   event->lost = (uint8_t)settlement;
-  missed = seer_notices_add_lost(&queue->notices, event,
-                                 (size_t)queue->settings.max_event_bytes);
+  missed = seer_notices_give(notices,
+                             delivered ? &notices->delivered : &notices->lost,
+                             event, (size_t)queue->settings.max_event_bytes);
   while (missed != NULL) {
     seer_event *next = missed->next;
     add_dead(missed, dead);
@@ -171,7 +178,7 @@ static void bury(seer_queue *queue, seer_event *event,
   bool left = !waited || event->request != NULL; /* nobody waits any more */
   bool heard =
       waited && cancelled && left && (!request->future || request->asked);
-  if (!is_given_up(queue, settlement) || heard) {
+  if (!is_given_up(queue, settlement, waited) || heard) {
     add_dead(event, dead);
   } else if (left) {
     give_up(queue, event, settlement, dead);
@@ -342,16 +349,16 @@ void seer_queue_done(seer_queue *queue, seer_event *event,
 bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
                        seer_dead *dead) {
   bool taken = why != NULL && event->request == NULL &&
-               is_given_up(queue, SEER_SETTLED_REJECTED);
+               is_given_up(queue, SEER_SETTLED_REJECTED, false);
   seer_queue_done(queue, event, SEER_SETTLED_REJECTED, dead);
   if (taken)
-    queue->notices.last_lost->request = why;
+    queue->notices.lost.last->request = why;
   return taken;
 }
 
 bool seer_queue_give_up(seer_queue *queue, seer_event *event,
                         seer_dead *dead) {
-  bool heard = is_given_up(queue, SEER_SETTLED_REJECTED);
+  bool heard = is_given_up(queue, SEER_SETTLED_REJECTED, true);
   assert_sound(queue);
   if (heard)
     give_up(queue, event, SEER_SETTLED_REJECTED, dead);
@@ -430,7 +437,8 @@ void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
   seer_event *event;
   seer_message *message;
   assert_sound(queue);
-  while ((event = seer_notices_take_lost(&queue->notices)) != NULL)
+  while ((event = seer_notices_take_event(&queue->notices.lost)) != NULL ||
+         (event = seer_notices_take_event(&queue->notices.delivered)) != NULL)
     add_dead(event, dead);
   while ((message = seer_notices_take(&queue->notices)) != NULL) {
     message->next = dead->messages;

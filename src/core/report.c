@@ -236,15 +236,23 @@ seer_message *seer_report_next_message(seer_queue *queue) {
   return message;
 }
 
-seer_event *seer_report_next_lost(seer_queue *queue) {
+static seer_event *take(seer_given *from) {
   seer_event *event;
   seer_lock();
-  event = seer_notices_take_lost(&queue->notices);
+  event = seer_notices_take_event(from);
   seer_unlock();
   return event;
 }
 
-void seer_report_free_lost(seer_event *event) {
+seer_event *seer_report_next_lost(seer_queue *queue) {
+  return take(&queue->notices.lost);
+}
+
+seer_event *seer_report_next_delivered(seer_queue *queue) {
+  return take(&queue->notices.delivered);
+}
+
+void seer_report_free_event(seer_event *event) {
   seer_request_free(event->request);
   seer_event_free(event);
 }

@@ -51,11 +51,12 @@ void seer_report_answer(seer_transfer *transfer);
    free(). */
 seer_message *seer_report_next_message(seer_queue *queue);
 
-/* The oldest event for on_error, or NULL; to be freed with
-   seer_report_free_lost. Its request has the outcome, if there was one; else
-   `lost` says why it was dropped. */
+/* The oldest event for on_error or on_delivered, or NULL; to be freed with
+   seer_report_free_event. The request of one that is lost has the outcome, if
+   there was one; else `lost` says why it was dropped. */
 seer_event *seer_report_next_lost(seer_queue *queue);
-void seer_report_free_lost(seer_event *event);
+seer_event *seer_report_next_delivered(seer_queue *queue);
+void seer_report_free_event(seer_event *event);
 
 /* Writes " 'user.signup' to /capture", which event a line is about: its name,
    or NULL, and its path, both cut, and without what the site keeps secret. */

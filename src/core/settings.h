@@ -12,6 +12,7 @@
 typedef struct seer_settings {
   int64_t timeout;          /* of one attempt, as a whole */
   int64_t connect_timeout;  /* of one attempt, until connected */
+  int64_t connection_age;   /* of an idle connection to be used again */
   int64_t max_retries;      /* of a waited-for request */
   int64_t initial_delay;    /* doubled with each attempt... */
   int64_t max_waited_delay; /* ...up to this for waited-for requests */
@@ -33,6 +34,7 @@ typedef struct seer_settings {
   int64_t log_level;        /* a seer_level: what is told at most */
   int64_t has_logger;       /* 1: a function is told, not stderr */
   int64_t has_on_error;     /* 1: a function gets what is given up */
+  int64_t has_on_delivered; /* 1: a function gets what is delivered */
 } seer_settings;
 
 #endif

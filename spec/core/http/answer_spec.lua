@@ -253,6 +253,18 @@ describe("a good status", function()
     return stats, told
   end
 
+  it("is doubted when it is HTML by its Content-Type", function()
+    local own = h.open()
+    own:capture_many(3)
+    local stats = own:settle(function(request)
+      local name = h.body_of(request).name
+      return 200, { ["Content-Type"] = "Text/HTML; charset=utf-8" },
+        name ~= "n3" and "\239\187\191" .. name or ""
+    end)
+    own:close()
+    assert.same({ 3, 2 }, { stats.delivered, stats.doubtful })
+  end)
+
   it("is doubted and told once when the body is not the API's", function()
     local stats, told = deliver {
       "<!doctype html><title>Sign in to WLAN</title>", '\n <p>', '{"a":1}', "",

@@ -52,6 +52,19 @@ describe("a connection", function()
     end
   end)
 
+  it("is not used again when it is older than max_connection_age", function()
+    x = h.open { max_connection_age = 0.5, rate_limit = false }
+    local count, deadline = 0, socket.gettime() + 20 * h.slow
+    repeat
+      count = count + 1
+      socket.sleep(0.01)
+      deliver("n" .. count, h.ok)
+    until connections() > 1 or socket.gettime() > deadline
+    assert.equal(2, connections())
+    assert.is_true(count > 2)
+    assert.equal(2, deliver("again", h.ok))
+  end)
+
   it("is as good as dead when another as old has timed out", function()
     x = h.open { timeout = 0.3, max_in_flight = 16 }
     local first = {}
