@@ -135,6 +135,11 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@LUA_PATH="./?.lua;;" lua5.4 checks/mutants/run.lua $(MUTANTS)
 
+storm: deps # minutes of processes with one key; STORM="kills strangers wrong"
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+		lua5.4 checks/storm.lua $(STORM)
+
 soak: deps # many events through a server that flaps; EVENTS=n
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@EVENTS="$(EVENTS)" checks/soak.sh
@@ -184,5 +189,5 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 
 .PHONY: specs-ready test-unit test-all test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
-	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak lint \
+	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm lint \
 	analyze bench-ready bench bench-instructions

@@ -114,6 +114,11 @@ seerstack.null = nil
 ---Seconds after which an undelivered event is dropped, > 0.
 ---Default: `86400`.
 ---@field max_age? number
+---The part of the captures that is sent, from 0 to 1, or a table of parts by
+---event name; others are sent. A hash of `user_id` and the key decides, so that
+---a user's events are all sent or none; without a user, chance does. Identifies,
+---posts and what is waited for are always sent. Default: none.
+---@field sample? number|table<string, number>
 ---Whether `capture`, `identify` and `post` wait for the answer.
 ---Default: `false`.
 ---@field wait? boolean
@@ -297,6 +302,8 @@ seerstack.null = nil
 ---@field disabled integer
 ---Dropped by `before_send`, or because it failed.
 ---@field before_send integer
+---Left out by `sample`.
+---@field sampled integer
 
 ---`accepted == delivered + rejected + dropped + pending`, always.
 ---@class seerstack.Stats

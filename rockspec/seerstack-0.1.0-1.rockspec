@@ -91,6 +91,7 @@ build = {
         "src/record.c",
         "src/require.c",
         "src/result.c",
+        "src/sample.c",
         "src/seerstack.c",
         "src/send.c",
         "src/values.c",

@@ -71,6 +71,7 @@ local FIELDS = {
     "'a': a string, a number or false expected, got table" },
 }
 
+local PART = "a number from 0 to 1 expected, or a table of such by name"
 local LEVELS = "'off', 'error', 'warn', 'info' or 'debug' expected, got "
 local PEM_EXPECTED = "a certificate as PEM text expected "
   .. "(-----BEGIN CERTIFICATE-----)"
@@ -114,6 +115,11 @@ local CLIENT = {
   },
   max_event_bytes = counts(1, 2 ^ 30),
   max_age = times "> 0",
+  sample = {
+    { SECRET, PART }, { -0.1, PART }, { 1.1, PART }, { 0 / 0, PART },
+    { true, PART }, { { ["a.b"] = SECRET }, PART }, { { ["a.b"] = 2 }, PART },
+    { { 0.5 }, PART },
+  },
   wait = FLAG,
   headers = FIELDS,
   query = FIELDS,
@@ -363,6 +369,7 @@ describe("an option", function()
       headers = { {} }, query = { {} }, enabled = { true, false },
       test_mode = { true, false }, before_send = { print, false },
       on_error = { print, false }, default_data = { {} },
+      sample = { 0, 0.5, 1, {}, { ["a.b"] = 0.1 } },
       default_attributes = { {} },
     } do
       for _, value in ipairs(values) do

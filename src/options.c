@@ -47,6 +47,7 @@ static const row client_options[] = {
     {"overflow",             FULL,  0, 1,      0,      AT(drop_oldest)     },
     {"max_event_bytes",      COUNT, 1, 0x1p30, 0x1p20, AT(max_event_bytes) },
     {"max_age",              TIME,  0, LONG,   DAY,    AT(max_age)         },
+    {"sample",               PART,  0, 1,      0,      KEPT(SAMPLE)        },
     {"wait",                 FLAG,  0, 1,      0,      AT(wait)            },
     {"headers",              HEAD,  0, 0,      0,      ON(headers)         },
     {"query",                QUERY, 0, 0,      0,      ON(query)           },

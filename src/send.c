@@ -14,6 +14,7 @@
 #include "options.h"
 #include "record.h"
 #include "result.h"
+#include "sample.h"
 
 #include <stdio.h>
 
@@ -308,8 +309,8 @@ static int push_answer(const call *c, int status, const char *body) {
   return 1;
 }
 
-static int discard(const call *c) {
-  if (!seer_sender_account(c->client->queue, SEER_SETTLED_DISABLED))
+static int discard(const call *c, seer_settlement why) {
+  if (!seer_sender_account(c->client->queue, why))
     return seer_result_closed(c->L);
   return push_answer(c, 204, "");
 }
@@ -454,6 +455,9 @@ static int drop(const call *c, seer_filtered filtered) {
 
 static int filter_and_send(const call *c) {
   lua_State *L = c->L;
+  if (c->client->has[SEER_KEPT_SAMPLE] && c->kind == SEER_CAPTURE &&
+      !is_answered(c) && !seer_sample_keeps(L, c->self, c->event))
+    return discard(c, SEER_SETTLED_SAMPLED);
   if (c->client->has[SEER_KEPT_BEFORE_SEND] && lua_istable(L, c->event)) {
     seer_filtered filtered =
         seer_callbacks_filter(L, c->self, c->event, c->path);
@@ -489,7 +493,7 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
     return fail_invalid(&c);
   }
   if (!client->settings.enabled)
-    return discard(&c);
+    return discard(&c, SEER_SETTLED_DISABLED);
   if (c.has_options || kind == SEER_POST)
     read_special(&c);
   if (!lay_over(&c))

@@ -187,6 +187,27 @@ static bool check_named(lua_State *L) {
   return false;
 }
 
+static bool is_part(lua_State *L, int index) {
+  double part =
+      lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : -1;
+  return part >= 0 && part <= 1;
+}
+
+static bool check_part(lua_State *L) {
+  bool right = is_part(L, -1);
+  if (lua_istable(L, -1)) {
+    right = true;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+      right = right && lua_type(L, -2) == LUA_TSTRING && is_part(L, -1);
+      lua_pop(L, 1);
+    }
+  }
+  return judge(L, right ? NULL
+                        : "a number from 0 to 1 expected, or a table of such "
+                          "by name");
+}
+
 static bool read_fields(lua_State *L, seer_block_kind kind, int most) {
   if (!check_table(L) || !seer_fields_push(L, -1, kind))
     return false;
@@ -353,6 +374,8 @@ static bool read_other(lua_State *L, seer_value kind) {
     return check_call(L);
   case TABLE:
     return check_named(L);
+  case PART:
+    return check_part(L);
   case HEAD:
     return read_fields(L, SEER_BLOCK_HEADERS, SEER_HEADERS_MOST);
   case QUERY:

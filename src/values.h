@@ -29,6 +29,7 @@ typedef enum seer_value {
   LEVEL, /* the name of a seer_level */
   CALL,  /* a function, or false for none; of this and the rest... */
   TABLE, /* ...the index is stored; a table, no array */
+  PART,  /* a number from 0 to 1, or a table of such by name */
   HEAD,  /* a table of headers; becomes a block, see fields.h */
   QUERY, /* a table of query parameters; becomes a block */
   KEY,   /* a string that an HTTP header can carry */

@@ -10,7 +10,7 @@
 #define ALLOCATOR_SHARE 8
 
 const char *const seer_drop_names[SEER_DROPS] = {
-    "expired", "displaced", "exit", "disabled", "before_send"};
+    "expired", "displaced", "exit", "disabled", "before_send", "sampled"};
 
 static size_t text_size(const char *text) {
   return text != NULL ? strlen(text) + 1 : 0;

@@ -40,6 +40,7 @@ typedef enum seer_drop {
   SEER_DROP_EXIT,        /* the time to deliver at exit was up */
   SEER_DROP_DISABLED,    /* the client is not enabled */
   SEER_DROP_BEFORE_SEND, /* the callback said so, or failed */
+  SEER_DROP_SAMPLED,     /* not of the part that is to be sent */
   SEER_DROPS
 } seer_drop;
 
@@ -51,7 +52,8 @@ typedef enum seer_settlement {
   SEER_SETTLED_DISPLACED,
   SEER_SETTLED_EXIT,
   SEER_SETTLED_DISABLED,
-  SEER_SETTLED_BEFORE_SEND
+  SEER_SETTLED_BEFORE_SEND,
+  SEER_SETTLED_SAMPLED
 } seer_settlement;
 
 /* The names of dropped_by's entries: "expired", "displaced"... */

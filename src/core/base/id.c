@@ -5,6 +5,7 @@
 #include "thread.h"
 
 #include <stdbool.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -23,6 +24,16 @@ static uint64_t mix(uint64_t value) {
   value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
   value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
   return value ^ value >> 31;
+}
+
+static double fraction(uint64_t number) {
+  return (double)(number >> 11) * (1.0 / 9007199254740992.0);
+}
+
+static uint64_t hash_from(uint64_t hash, const char *bytes, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+  return mix(hash + length);
 }
 
 /* Where the system has no random numbers to give, two processes still
@@ -81,7 +92,7 @@ double seer_id_fraction(void) {
   seed();
   number = next_number();
   seer_unlock();
-  return (double)(number >> 11) * (1.0 / 9007199254740992.0);
+  return fraction(number);
 }
 
 void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]) {
@@ -103,9 +114,11 @@ uint64_t seer_id_hash(const char *bytes, size_t length) {
   seed();
   hash = hash_key;
   seer_unlock();
-  for (size_t i = 0; i < length; i++)
-    hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
-  return mix(hash + length);
+  return hash_from(hash, bytes, length);
+}
+
+double seer_id_part(const char *key, const char *bytes, size_t length) {
+  return fraction(hash_from(hash_from(1, key, strlen(key)), bytes, length));
 }
 
 void seer_id_forget(void) {

@@ -39,6 +39,10 @@ double seer_id_fraction(void);
 /* A hash of bytes that differs from process to process. */
 uint64_t seer_id_hash(const char *bytes, size_t length);
 
+/* A number from 0 inclusive to 1 exclusive that depends on the key and the
+   bytes alone. */
+double seer_id_part(const char *key, const char *bytes, size_t length);
+
 /* Called in the child of a fork: forget the generator's state. */
 void seer_id_forget(void);
 
