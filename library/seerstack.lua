@@ -137,10 +137,10 @@ seerstack.null = nil
 ---or returns neither a table nor nil, the event is dropped and the call returns
 ---`nil, message, err` with a `DroppedError`. `false`: none. Default: none.
 ---@field before_send? seerstack.BeforeSend|false
----Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
----event that was given up with nobody waiting for it: rejected by the API, or
----dropped (expired, displaced); and for each that cannot be sent and whose call
----does not wait. `false`: none. Default: none.
+---Called inside `poll`, `pump`, `flush`, `close`, `future:get` and a call that
+---waits, for each accepted event that was given up with nobody waiting for it:
+---rejected by the API, or dropped (expired, displaced); and for each that
+---cannot be sent and whose call does not wait. `false`: none. Default: none.
 ---@field on_error? seerstack.OnError|false
 ---Called where `on_error` is, for each queued event that was delivered and that
 ---nobody waited for; not in `test_mode`. `false`: none. Default: none.

@@ -228,6 +228,29 @@ describe("a short key", function()
   end)
 end)
 
+describe("the key of a gateway, X-Api-Key", function()
+  it("is neither logged, nor captured, nor in what a server says", function()
+    local told = {}
+    local options = {
+      headers = { ["x-api-key"] = "hush_gateway" }, log_level = "debug",
+      logger = function(_, text) told[#told + 1] = text end,
+    }
+    local y = h.open(options)
+    y:capture "a"
+    y:settle(function(request)
+      return 400, nil, "who is " .. request.headers["x-api-key"]
+    end)
+    y.client:poll()
+    options.test_mode = true
+    local client = y:new(options)
+    client.events.capture { name = "a" }
+    told[#told + 1] = client:captured()[1].headers["x-api-key"]
+    y:close()
+    assert.equal("***", told[#told])
+    assert.is_nil(table.concat(told, "\n"):find("hush", 1, true))
+  end)
+end)
+
 describe("a cookie that a server sets", function()
   it("is not logged, folded or with a space before the colon", function()
     local told = {}
