@@ -93,6 +93,18 @@ static void add_hint(const call *c) {
   lua_remove(L, -2);
 }
 
+/* Gives the error on the top its path. That of a post may be anything, and so
+   is shown as in a line of the log. A finalizer may have ended the client. */
+static void set_path(const call *c) {
+  const seer_site *site = c->client->site;
+  char text[SEER_SUBJECT_LENGTH];
+  if (site == NULL)
+    return;
+  seer_report_write_subject(site, NULL, 0, c->path, text);
+  lua_pushstring(c->L, text + sizeof " to " - 1);
+  lua_setfield(c->L, -2, "path");
+}
+
 /* Nobody may look at the result of a call that does not wait. */
 static int fail_invalid(const call *c) {
   const seer_client *client = c->client;
@@ -108,8 +120,7 @@ static int fail_invalid(const call *c) {
       tell(c, problem, "not sent");
   }
   results = seer_result_fail(c->L, "ValidationError");
-  lua_pushstring(c->L, c->path);
-  lua_setfield(c->L, -2, "path");
+  set_path(c);
   if (!is_answered(c))
     seer_callbacks_keep_invalid(c->L, c->self, c->event);
   return results;
