@@ -11,7 +11,6 @@ files["checks/fuzz"] = {
 }
 files["dev/service.lua"] = { std = "ngx_lua" }
 files["checks/torture/service.lua"] = { std = "ngx_lua" }
-files["dev/judge.lua"] = { std = "ngx_lua" }
 files["bench/support/handlers.lua"] = { std = "ngx_lua" }
 files["examples/nginx"] = { std = "ngx_lua" }
 files["examples/love"] = { std = "min+love" }

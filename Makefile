@@ -32,13 +32,32 @@ OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c)) $(CORE_OBJECTS)
 $(BUILD)/seerstack.so: $(OBJECTS)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(CURL_LIBS) -ldl -lm
 
-$(BUILD)/%.o: src/%.c
+$(BUILD)/%.o: src/%.c | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(CORE)/%.o: src/core/%.c
+$(CORE)/%.o: src/core/%.c | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Whether the compiler finds what is not ours, or else what Debian calls it. Of
+# LuaJIT there are two, of which nginx's Lua module needs this one.
+DEBIAN_5.1 = liblua5.1-0-dev
+DEBIAN_luajit = libluajit2-5.1-dev (from Debian 13 on libluajit-5.1-dev)
+DEBIAN_LUA = $(or $(DEBIAN_$(LUA)),liblua$(LUA)-dev)
+FINDS = printf '\#include <%s>\n' $(1) | \
+	$(CC) $(LUA_CFLAGS) $(CURL_CFLAGS) $(CFLAGS) -E - >/dev/null 2>&1
+OR_SAY = || { echo "There is no $(1). On Debian install $(2)." >&2; exit 1; }
+
+$(BUILD)/found:
+	@mkdir -p $(@D)
+	@command -v $(firstword $(CC)) >/dev/null $(call OR_SAY,$(CC),gcc)
+	@$(call FINDS,stdlib.h) $(call OR_SAY,stdlib.h,libc6-dev)
+	@$(call FINDS,curl/curl.h) \
+		$(call OR_SAY,curl/curl.h,libcurl4-openssl-dev)
+	@$(call FINDS,lua.h) $(call OR_SAY,lua.h for Lua $(LUA),$(DEBIAN_LUA) and \
+		pkg-config; elsewhere set LUA_CFLAGS=-I<the directory of lua.h>)
+	@touch $@
 
 -include $(OBJECTS:.o=.d)
 
@@ -63,26 +82,50 @@ quickstart: # run examples/quickstart.lua and show what arrives
 	@$(SUBMAKE) --quiet run-quickstart
 
 QUICKSTART = $(LUA_PROGRAM) examples/quickstart.lua
+LISTEN = $(LUA_PROGRAM) bin/seerstack listen
 
+# On a terminal the page stays until Ctrl-C.
 run-quickstart:
 	@export LUA_CPATH="$(BUILD)/?.so;;"; \
 	if [ -n "$$SEERSTACK_API_KEY" ]; then $(QUICKSTART); \
-	else $(LUA_PROGRAM) dev/quickstart.lua $(QUICKSTART); fi
+	elif [ -t 1 ]; then $(LISTEN) --stay -- $(QUICKSTART); \
+	else $(LISTEN) --port 0 -- $(QUICKSTART) && \
+		echo "To see it on a page: $(LUA_PROGRAM) bin/seerstack listen"; fi
 
 test: deps # run the specs; LUAS="5.4 luajit" and SPEC=path restrict them
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(SPEC)
 
 standin: # run the stand-in for the API until interrupted
-	@LUAS=$(LUA) dev/deps.sh quickstart
+	@LUAS=$(LUA) dev/deps.sh standin
 	@$(LUA_PROGRAM) dev/standin.lua
 
 PREFIX ?= /usr/local
-LUA_ABI_luajit = 5.1
-INST_LIBDIR ?= $(PREFIX)/lib/lua/$(or $(LUA_ABI_$(LUA)),$(LUA))
+LUA_ABI = $(if $(filter luajit,$(LUA)),5.1,$(LUA))
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_ABI)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_ABI)
+INST_BINDIR ?= $(PREFIX)/bin
+TOOL = $(DESTDIR)$(INST_LUADIR)/seerstack/tool
 
-install: $(BUILD)/seerstack.so # copy the module to INST_LIBDIR
-	install -D -m 755 $(BUILD)/seerstack.so \
-		$(DESTDIR)$(INST_LIBDIR)/seerstack.so
+OR_PREFIX = || { echo "This needs root, or a directory of yours:" \
+	"make $@ LUA=$(LUA) PREFIX=\$$HOME/.local" >&2; exit 1; }
+MODULE = $(DESTDIR)$(INST_LIBDIR)/seerstack.so
+COMMAND = $(DESTDIR)$(INST_BINDIR)/seerstack
+
+install: $(BUILD)/seerstack.so # copy the module, and the command, to PREFIX
+	@install -D -m 755 $(BUILD)/seerstack.so $(MODULE) $(OR_PREFIX)
+	@echo "Installed: $(MODULE)"
+	@if command -v $(LUA_PROGRAM) >/dev/null; then $(SUBMAKE) install-tool; \
+	else echo "There is no $(LUA_PROGRAM) to run the command."; fi
+
+install-tool:
+	@install -d $(TOOL) $(DESTDIR)$(INST_BINDIR) $(OR_PREFIX)
+	@install -m 644 bin/lib/seerstack/tool/* $(TOOL)
+	@sed '1s/lua$$/$(LUA_PROGRAM)/' bin/seerstack >$(COMMAND)
+	@chmod 755 $(COMMAND)
+	@echo "Installed: $(COMMAND), for $(LUA_PROGRAM)"
+
+uninstall: # remove what install has copied for this LUA
+	@rm -rf $(dir $(TOOL)) $(MODULE) $(COMMAND) $(OR_PREFIX)
 
 clean: # remove what was built
 	rm -rf build
@@ -92,4 +135,5 @@ help: # this list
 
 include checks/checks.mk
 
-.PHONY: all-lua deps quickstart run-quickstart standin test install clean help
+.PHONY: all-lua deps quickstart run-quickstart standin test install \
+	install-tool uninstall clean help

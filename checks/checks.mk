@@ -37,8 +37,18 @@ test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
 	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
 
+test-page: deps # run the specs of the page of seerstack listen, in Chromium
+	@dev/deps.sh page
+	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/page)
+
 test-faults: deps # run the specs of what networks and servers do wrong
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/faults)
+
+# On other systems: all of this again in a chroot that is made for it, under
+# each of LUAS. What that takes is in checks/platforms/run.
+test-debian13: # specs, hosts and linting on Debian 13
+	@dev/deps.sh chroots
+	@checks/platforms/run trixie amd64 test test-hosts lint LUAS="$(LUAS)"
 
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
@@ -133,13 +143,13 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
 		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
-	luacheck --quiet --no-color .
+	luacheck --quiet --no-color . bin/seerstack
 	luarocks lint rockspec/*.rockspec
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || \
-		shellcheck dev/*.sh checks/*.sh bench/*.sh .ci/run
+		shellcheck dev/*.sh checks/*.sh checks/platforms/run bench/*.sh .ci/run
 
 analyze: # have gcc's analyzer and clang-tidy look for bugs
 	@dev/deps.sh analyze
@@ -172,7 +182,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-hosts test-faults test-asan \
-	test-tsan test-valgrind torture-ready torture torture-sample fuzzers fuzz \
-	fuzz-replay fuzz-merge mutants soak lint analyze bench-ready bench \
-	bench-instructions
+.PHONY: specs-ready test-unit test-all test-hosts test-page test-faults \
+	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
+	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak lint \
+	analyze bench-ready bench bench-instructions

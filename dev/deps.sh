@@ -1,9 +1,9 @@
 #!/bin/bash
 # shellcheck disable=SC2086
 # Installs the Debian packages that are missing, for each Lua of LUAS: those of
-# the module and the stand-in (quickstart), or else of all specs besides, and
-# of the cases below that are named. Calls no package manager when all are
-# there.
+# the module and `seerstack listen` (quickstart), with the stand-in (standin),
+# or else of all specs besides, and of the cases below that are named. Calls no
+# package manager when all are there.
 #   LUAS="5.4 luajit" dev/deps.sh [PURPOSE...]
 set -eu
 
@@ -19,9 +19,12 @@ lua_packages() { # lua
 }
 
 packages="gcc libc6-dev make pkg-config libcurl4-openssl-dev ca-certificates
-  lua-cjson lua-socket nginx libnginx-mod-http-lua openssl"
-[ "$*" = quickstart ] ||
+  lua-cjson lua-socket"
+[ "$*" = quickstart ] || packages+=" nginx libnginx-mod-http-lua openssl"
+case "$*" in quickstart | standin) ;; *)
   packages+=" lua5.4 lua-sec lua-busted luarocks curl locales"
+  ;;
+esac
 for purpose; do
   case $purpose in
   lint) packages+=" clang-format lua-check" ;;
@@ -33,7 +36,9 @@ for purpose; do
   instructions) packages+=" valgrind" ;;
   bench) packages+=" valgrind nghttp2-client wrk lua-curl" ;;
   analyze) packages+=" clang-tidy" ;;
+  page) packages+=" chromium" ;;
   valgrind) packages+=" valgrind libc6-dbg" ;;
+  chroots) packages+=" debootstrap" ;;
   esac
 done
 

@@ -108,8 +108,13 @@ local function judge_request(body, arrived)
     end
     return asked.fail_status, "Failure asked for"
   end
-  local status, problem = judge.envelope(asked.key)
+  local status, problem = judge.envelope({
+    method = ngx.req.get_method(), path = ngx.var.uri,
+    authorization = ngx.var.http_authorization,
+    content_type = ngx.var.http_content_type,
+  }, asked.key)
   if status then
+    ngx.header["Allow"] = status == 405 and "POST" or nil
     return status, problem
   end
   local seconds = over_limit(asked)

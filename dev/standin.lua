@@ -82,9 +82,11 @@ local function write_configuration(directory, options, port, tls_port)
 end
 
 local function write_files(directory, options)
-  for _, name in ipairs { "service.lua", "judge.lua" } do
-    shell.write(directory .. "/" .. name,
-      assert(shell.read(here .. "/" .. name)))
+  for _, path in ipairs {
+    "/service.lua", "/../bin/lib/seerstack/tool/judge.lua",
+  } do
+    shell.write(directory .. path:match "/[^/]*$",
+      assert(shell.read(here .. path)))
   end
   local pid = shell.own_pid()
   local _, started = shell.process(pid)

@@ -15,11 +15,11 @@ unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
 SECONDS_PER_FILE=600
-jobs=$(($(nproc) * 4))
-if [ "${SANITIZER:-}" = valgrind ]; then
-  SECONDS_PER_FILE=3600
-  jobs=$(($(nproc) + 1))
-fi
+jobs=$(($(nproc) * 6))
+case ${SANITIZER:-} in
+asan | tsan) jobs=$(($(nproc) * 4)) ;;
+valgrind) SECONDS_PER_FILE=3600 jobs=$(($(nproc) + 1)) ;;
+esac
 jobs=${JOBS:-$jobs}
 suffix=${SANITIZER:+-$SANITIZER}
 busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
@@ -126,30 +126,40 @@ in_order() { # paths
   printf '%s\n' "$@"
 }
 
-# Whether a spec sees the same under any Lua: the core and the network know of
-# none, and the others there test the stand-in, the helpers and the repository.
-# They run under the two that differ most: PUC's newest, with integers, and
-# LuaJIT, with the interface of 5.1, doubles and FFI's numbers.
-narrow() { # spec
+# Whether a spec tests the stand-in, the helpers or the repository: no
+# sanitizer sees anything in these.
+beside() { # spec
   case $1 in
-  spec/core/* | spec/faults/* | spec/dev/* | spec/support/*) ;;
-  spec/repo_spec.lua | spec/sources_spec.lua | spec/rockspec_spec.lua | \
-    spec/mutants_spec.lua) ;;
-  spec/unit_spec.lua) ;;
+  spec/dev/* | spec/support/* | spec/repo_spec.lua | spec/sources_spec.lua | \
+    spec/rockspec_spec.lua | spec/mutants_spec.lua) ;;
   *) return 1 ;;
   esac
 }
 
-all=${LUAS:-5.4} two=
-if [ $# = 0 ] && [ -z "${ALL:-}" ]; then
+# Whether a spec sees the same under any Lua: the core and the network know of
+# none. They run under the two that differ most: PUC's newest, with integers,
+# and LuaJIT, with the interface of 5.1, doubles and FFI's numbers.
+narrow() { # spec
+  case $1 in
+  spec/core/* | spec/faults/* | spec/unit_spec.lua) ;;
+  *) beside "$1" ;;
+  esac
+}
+
+all=${LUAS:-5.4} two='' whole=''
+if [ $# = 0 ]; then whole=1; fi
+if [ -n "$whole" ] && [ -z "${ALL:-}" ]; then
   for lua in $all; do
     case $lua in 5.4 | luajit) two+=" $lua" ;; esac
   done
 fi
 two=${two:-$all}
 
-# What is in spec/hosts needs programs that only `make test-hosts` installs.
-if [ $# = 0 ]; then set -- spec -not -path 'spec/hosts/*'; fi
+# What is in spec/hosts and spec/page needs programs that only `make test-hosts`
+# and `make test-page` install.
+if [ -n "$whole" ]; then
+  set -- spec -not -path 'spec/hosts/*' -not -path 'spec/page/*'
+fi
 mapfile -t specs < <(find "$@" -name '*_spec.lua' | LC_ALL=C sort)
 mapfile -t specs < <(in_order "${specs[@]}" | awk 'NF && !seen[$0]++')
 declare -A programs
@@ -159,6 +169,7 @@ done
 
 number=0
 for spec in "${specs[@]}"; do
+  if [ -n "$whole" ] && [ -n "$suffix" ] && beside "$spec"; then continue; fi
   if narrow "$spec"; then luas=$two; else luas=$all; fi
   for lua in $luas; do
     while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done

@@ -1,5 +1,5 @@
--- The whole interface on one page. `make quickstart` runs it against a local
--- stand-in for the API, or, where SEERSTACK_API_KEY is set, the service.
+-- The whole interface on one page. `make quickstart` runs it against the API
+-- that `seerstack listen` plays; where SEERSTACK_API_KEY is set, the service.
 
 local seerstack = require "seerstack"
 

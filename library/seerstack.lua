@@ -94,7 +94,8 @@ seerstack.null = nil
 ---established, > 0; `exit_timeout` holds, too. Default: `2`.
 ---@field exit_connect_timeout? number
 ---Requests a minute that the key is good for, 1 to 10^9, of which 95 % are
----used; `false`: no limit. Several processes have to divide it.
+---used; `false`: no limit. Processes forked from one that had loaded the module
+---share it.
 ---Default: `1000`.
 ---@field rate_limit? integer|false
 ---Requests at a time, 1 to 1000. Default: `16`.
@@ -136,10 +137,10 @@ seerstack.null = nil
 ---or returns neither a table nor nil, the event is dropped and the call returns
 ---`nil, message, err` with a `DroppedError`. `false`: none. Default: none.
 ---@field before_send? seerstack.BeforeSend|false
----Called inside `poll`, `flush`, `close` and `future:get`, for each accepted
----event that was given up with nobody waiting for it: rejected by the API, or
----dropped (expired, displaced); and for each that cannot be sent and whose call
----does not wait. `false`: none. Default: none.
+---Called inside `poll`, `pump`, `flush`, `close`, `future:get` and a call that
+---waits, for each accepted event that was given up with nobody waiting for it:
+---rejected by the API, or dropped (expired, displaced); and for each that
+---cannot be sent and whose call does not wait. `false`: none. Default: none.
 ---@field on_error? seerstack.OnError|false
 ---Called where `on_error` is, for each queued event that was delivered and that
 ---nobody waited for; not in `test_mode`. `false`: none. Default: none.
@@ -177,9 +178,9 @@ seerstack.null = nil
 ---and are returned by `client:captured()`. A waited-for call gets
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
----Whether a thread may be started for this client; without one, `pump` sends,
----and whoever waits does. The host is then looked up when the client is made,
----and again after it could not be reached.
+---Whether a thread that sends may be started for this client; without one,
+---`pump` sends, and whoever waits does. The host is then looked up when the
+---client is made, and later on a thread that ends with the answer.
 ---Default: `true`.
 ---@field thread? boolean
 
@@ -326,6 +327,10 @@ seerstack.null = nil
 ---When queued events are tried again, if they are held back: seconds since
 ---1970 UTC, like `os.time`.
 ---@field retry_at? number
+---Requests a minute that may go at present: 95 % of `rate_limit`, less after a
+---429; nil without a limit. All clients with the same base URL and key share
+---it, up to the largest limit among them.
+---@field rate? integer
 
 ---A request that `test_mode` kept.
 ---@class seerstack.Captured

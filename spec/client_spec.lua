@@ -191,4 +191,13 @@ describe("a client's method", function()
     end
     client:close()
   end)
+
+  it("of a future does, too", function()
+    local client = h.client("http://127.0.0.1:1", { test_mode = true })
+    local future = h.ask(client)
+    for _, method in ipairs { "get", "done" } do
+      h.assert_raises("a future expected, got nothing: methods are called "
+        .. "with a colon, as in future:get()", future[method])
+    end
+  end)
 end)

@@ -94,6 +94,16 @@ function h.ask(client, event, options)
     util.merge({ future = true }, options)))
 end
 
+-- Which libcurl there is: 7.88 is 7, and reads answers and URLs otherwise than
+-- 8 does.
+local libcurl
+
+function h.libcurl()
+  libcurl = libcurl
+    or tonumber(h.shell.output("curl --version"):match("libcurl/(%d+)"))
+  return libcurl
+end
+
 -- Waiting for a condition: spec/support/wait.lua.
 function h.wait(...)
   return require "spec.support.wait".until_(...)

@@ -43,6 +43,27 @@ seerstack: warn: post: path: must have at most 8192 bytes, be ASCII ]]
     assert.equal("12\t0\n", stdout)
   end)
 
+  it("for a full queue or a failing before_send is told once, too", function()
+    local stderr = told_by [[
+      local full = client:with_options { max_queue_events = 1 }
+      local failing = client:with_options {
+        before_send = function() error("oops", 0) end,
+      }
+      for i = 1, 4 do
+        full.events.capture { name = "n" .. i }
+        failing.events.capture { name = "f" .. i }
+      end
+      full.events.capture({ name = "n" }, { wait = true })
+      print(full:stats().refused, failing:stats().dropped)
+    ]]
+    assert.equal([[
+seerstack: warn: capture: before_send failed: oops; the event 'f1' to ]]
+      .. [[/capture is not sent
+seerstack: warn: capture: queue full: max_queue_events is 1, ]]
+      .. [[max_queue_bytes 16777216; the event 'n2' to /capture is not sent
+]], stderr:gsub("seerstack: error: [^\n]*\n", ""))
+  end)
+
   it("is told the logger, and not who waits or wants no warning", function()
     local x = h.open()
     local heard = {}

@@ -150,6 +150,11 @@ describe("client:post", function()
   end)
 end)
 
+-- libcurl 8 leaves out a query that is empty.
+local function as_sent(path)
+  return h.libcurl() < 8 and path or (path:gsub("%?$", ""))
+end
+
 describe("the path of a post", function()
   it("is appended to the base URL as it is", function()
     local paths = {
@@ -172,7 +177,7 @@ describe("the path of a post", function()
       assert.equal(before + #paths, #x.requests)
       for i, path in ipairs(paths) do
         local request = x.requests[before + i]
-        assert.equal(base:gsub("/$", "") .. path, request.target)
+        assert.equal(base:gsub("/$", "") .. as_sent(path), request.target)
         assert.equal("Bearer " .. key, request.headers.authorization)
         assert.equal(x.url, "http://" .. request.headers.host)
       end

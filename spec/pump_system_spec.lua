@@ -129,16 +129,30 @@ describe("where the system refuses threads", function()
     h.assert_received(server, 1)
   end)
 
-  it("a host that a proxy looks up is not looked up here", function()
-    for _, scheme in ipairs { "http", "socks5h" } do
-      local result = start(("thread = false, log_level = 'off', "
-        .. "proxy = '%s://127.0.0.1:9'"):format(scheme), "", h.merge(named(), {
-          SEER_RESOLVER_DELAY = 15, no_proxy = false, NO_PROXY = false,
-        })):wait()
-      assert.equal("", result.stderr)
-      h.assert_in_time(result, 8)
-    end
-  end)
+  -- The resolver hangs once the client is made.
+  for _, call in ipairs {
+    "client:pump(0)", "client:pump(0.2)", "client:flush(0.2)",
+    "local f = client.events.capture({ name = 'a' }, { future = true })\n"
+      .. "while not f:done() do end",
+    "client.events.capture({ name = 'a' }, { wait = true, timeout = 1 })",
+    "client:close(0.2)", "",
+  } do
+    it("nothing waits for a resolver: " .. (call:match "%((.*)" or "the exit"),
+      function()
+        local path = os.tmpname()
+        h.shell.write(path, "0 -2")
+        local result = start("log_level = 'error', exit_timeout = 3", [[
+          local file = io.open(os.getenv "SEER_RESOLVER_FILE", "w")
+          file:write "60 0"
+          file:close()
+          capture(1, 1)
+        ]] .. call, h.merge(named(), { SEER_RESOLVER_FILE = path })):wait()
+        os.remove(path)
+        assert.matches("no thread could be started to look up api%.test",
+          result.stderr)
+        h.assert_in_time(result, 12)
+      end)
+  end
 
   it("a client without a thread looks its host up when it is made", function()
     run("thread = false, log_level = 'error'", [[

@@ -25,6 +25,22 @@ describe("the rockspec", function()
     local sources = load_rockspec().build.modules.seerstack.sources
     assert.same(find "*.c", sources)
   end)
+
+  it("installs all parts of the command", function()
+    local build = load_rockspec().build
+    local installed = { build.install.lua["seerstack.tool.page"] }
+    for name, path in pairs(build.modules) do
+      local part = name:match "^seerstack%.tool%.(%l+)$"
+      if part then
+        assert.equal("bin/lib/seerstack/tool/" .. part .. ".lua", path)
+        installed[#installed + 1] = path
+      end
+    end
+    table.sort(installed)
+    assert.same(lines_of(h.shell.output(
+      "find bin/lib -type f | LC_ALL=C sort")), installed)
+    assert.same({ seerstack = "bin/seerstack" }, build.install.bin)
+  end)
 end)
 
 describe("the version", function()
@@ -38,14 +54,18 @@ describe("the version", function()
     assert.equal(version, rockspec.version:match("^(.+)%-%d+$"))
     assert.equal("v" .. version, rockspec.source.tag)
     assert.equal(version, read "CHANGELOG.md":match("\n## [^\n%d]*([%d.]+)"))
-    for named in read "README.md":gmatch("%f[%w]%d+%.%d+%.%d+%f[^%w.]") do
-      assert.equal(version, named)
+    for _, page in ipairs { "README.md", "docs/install.md" } do
+      for named in read(page):gmatch("%f[%w.]%d+%.%d+%.%d+%f[^%w.]") do
+        assert.equal(version, named)
+      end
     end
   end)
 end)
 
 describe("the manual", function()
-  local library, readme = read "library/seerstack.lua", read "README.md"
+  local library = read "library/seerstack.lua"
+  local reference = read "docs/reference.md"
+  local callbacks = read "docs/callbacks.md"
 
   -- How the manual writes a default of each kind: the number or the name for
   -- it, one word for all, or nothing (the environment's, what others do).
@@ -134,10 +154,10 @@ describe("the manual", function()
     return names_of(found)
   end
 
-  -- The names in a column of a table of README.md, sorted.
+  -- The names in a column of a table of the reference, sorted.
   local function first_column(head)
     local found = {}
-    for cell in readme:match("\n| " .. head .. " |.-\n\n")
+    for cell in reference:match("\n| " .. head .. " |.-\n\n")
       :gmatch("\n| (`[^|]*) |") do
       for name in cell:gmatch("`([%w_]+)`") do
         found[name] = true
@@ -151,10 +171,10 @@ describe("the manual", function()
     assert_annotated("seerstack%.RequestOptions", "request_options", false)
   end)
 
-  it("lists every option with its default in README.md", function()
+  it("lists every option with its default", function()
     for name, defaults in pairs(options "client_options") do
-      local row = readme:match("\n| `" .. name .. "` |([^\n]*)")
-      assert(row, "option " .. name .. " is not in README.md")
+      local row = reference:match("\n| `" .. name .. "` |([^\n]*)")
+      assert(row, "option " .. name .. " is not in the reference")
       for _, default in ipairs(defaults) do
         assert_has(row:match("^[^|]*"), default, name)
       end
@@ -178,7 +198,7 @@ describe("the manual", function()
       local found = library:find("\nfunction seerstack%." .. name .. "%(")
         or library:find("\nseerstack%." .. name .. " = ")
       assert(found, "seerstack." .. name .. " is not annotated")
-      assert_has(readme, name, "README.md")
+      assert_has(reference, name, "reference.md")
     end
   end)
 
@@ -205,7 +225,7 @@ describe("the manual", function()
     local future = client.events.capture({ name = "a" }, { future = true })
     for _, name in ipairs(names_of(getmetatable(future).__index)) do
       assert_has(library, "\nfunction Future:" .. name .. "(", "library")
-      assert_has(readme, "future:" .. name, "README.md")
+      assert_has(reference, "future:" .. name, "reference.md")
     end
     client:close()
   end)
@@ -213,6 +233,7 @@ describe("the manual", function()
   it("annotates every field of stats, and no others", function()
     local x = h.open {
       initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
+      rate_limit = 1000,
     }
     x:capture "a.b"
     x:serve(function() return 401 end, function() return x:paused() end)
@@ -220,8 +241,9 @@ describe("the manual", function()
     x:close()
     assert.same(fields_of "seerstack%.Stats", names_of(stats))
     assert.same(fields_of "seerstack%.Drops", names_of(stats.dropped_by))
+    assert.same(names_of(stats), first_column "Field")
     for reason in pairs(stats.dropped_by) do
-      assert_has(readme, "`" .. reason .. "`", "README.md")
+      assert_has(reference, "`" .. reason .. "`", "reference.md")
     end
   end)
 
@@ -231,9 +253,9 @@ describe("the manual", function()
       assert(client.events.capture { name = "a.b" })
       local names = names_of(client:captured()[1])
       assert.same(fields_of "seerstack%.Captured", names)
-      local paragraph = readme:match("\nA request has .-\n\n")
+      local paragraph = reference:match("\nA request has .-\n\n")
       for _, name in ipairs(names) do
-        assert_has(paragraph, "`" .. name .. "`", "README.md")
+        assert_has(paragraph, "`" .. name .. "`", "reference.md")
       end
       client:close()
     end)
@@ -250,7 +272,7 @@ describe("the manual", function()
     fields.repeated = read "src/callbacks.c":match '"repeated"'
     assert.same(fields_of "seerstack%.LogFields", names_of(fields))
     for name in pairs(fields) do
-      assert_has(readme, "`" .. name .. "`", "README.md")
+      assert_has(callbacks, "`" .. name .. "`", "callbacks.md")
     end
   end)
 
@@ -261,7 +283,7 @@ describe("the manual", function()
       assert_has(annotation("seerstack%.Options", "log_level")
         .. library:match "@alias seerstack%.Level\n(.-)\n\n",
         '"' .. level .. '"', "library")
-      assert_has(readme, "`" .. level .. "`", "README.md")
+      assert_has(callbacks, "`" .. level .. "`", "callbacks.md")
     end
   end)
 
@@ -288,6 +310,50 @@ describe("the manual", function()
     end
     assert.same(names_of(known), names_of(annotated))
     assert.same(names_of(known), first_column "`err.name`")
+  end)
+end)
+
+-- What the module may say, from its sources: literals with words in them,
+-- those of more than one line joined.
+local function messages_of(path)
+  local text, found = read(path), {}
+  text = text:gsub("/%*.-%*/", ""):gsub("\n#[^\n]*", ""):gsub('\\"', "'")
+    :gsub('"%s*\n%s*"', "")
+  for literal in text:gmatch '"([^"\n]*)"' do
+    if literal:find "%l %l" and not literal:find "^ .* $" then
+      found[#found + 1] = literal
+    end
+  end
+  return found
+end
+
+describe("the troubleshooting page", function()
+  local page = read "docs/troubleshooting.md":gsub("%s+", " ")
+    :gsub('"', "'")
+  local count = 0
+
+  -- A message is cut where something is filled in, and at marks: the page
+  -- has an example there, or goes on otherwise.
+  local function assert_has(message, path)
+    for part in (message:gsub("%%[%d.*]*l*%a", "\n")):gmatch "[^\n;:'()]+" do
+      part = part:match "^[ ,]*(.-)[ ,]*$"
+      if part:find "%l+ %l+ %l+" then
+        count = count + 1
+        assert(page:find(part, 1, true),
+          path .. ": not on the page: " .. part)
+      end
+    end
+  end
+
+  it("has each message of the sources", function()
+    for _, path in ipairs(find "*.c") do
+      for _, message in ipairs(messages_of(path)) do
+        if message ~= "const volatile void *" then -- a type of LuaJIT's
+          assert_has(message, path)
+        end
+      end
+    end
+    assert.is_true(count > 80)
   end)
 end)
 

@@ -18,8 +18,8 @@ describe("the rockspec", function()
   -- LuaRocks puts objects beside the sources, so it gets a copy of them.
   setup(function()
     directory = h.shell.temporary_directory("rockspec")
-    status = h.shell.run("cp -r src rockspec " .. h.shell.quote(directory)
-      .. " && cd " .. h.shell.quote(directory)
+    status = h.shell.run("cp -r src bin docs library rockspec "
+      .. h.shell.quote(directory) .. " && cd " .. h.shell.quote(directory)
       .. " && env -u LUA_PATH -u LUA_CPATH HOME=. luarocks --lua-version="
       .. version .. " --tree=tree make --deps-mode=none rockspec/*.rockspec"
       .. variables() .. " >log 2>&1")
@@ -36,6 +36,30 @@ describe("the rockspec", function()
   it("builds and installs the module", function()
     assert.equal(0, status, h.shell.read(directory .. "/log"))
     assert.is_string(h.shell.read(module_path()))
+  end)
+
+  it("brings the manual, and the annotations for editors", function()
+    for _, name in ipairs { "docs/install.md", "library/seerstack.lua" } do
+      assert.equal("1", h.shell.output("find "
+        .. h.shell.quote(directory .. "/tree/lib/luarocks")
+        .. " -path '*/" .. name .. "' | wc -l"))
+    end
+  end)
+
+  it("installs the command, with its parts and its page", function()
+    local command = h.shell.quote(directory .. "/tree/bin/seerstack")
+    local result = h.script.run {
+      commands = ("exec %s listen --port 0 -- sh -c '%s send a.b && "
+        .. "curl -s $SEERSTACK_BASE_URL/ | grep -c doctype'\n")
+        :format(command, command),
+      env = {
+        LUA_PATH = directory .. "/tree/share/lua/" .. version .. "/?.lua;;",
+        LUA_CPATH = directory .. "/tree/lib/lua/" .. version .. "/?.so;;",
+      },
+    }
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.matches("200 a.b %d+ ms\n1\n", result.stdout)
   end)
 
   it("builds a module that exports one symbol", function()

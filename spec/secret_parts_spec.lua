@@ -182,6 +182,39 @@ describe("what a server says", function()
       return 400, nil, '{"error":"' .. SAYS .. '"}'
     end)
     assert.is_nil(message:find "%c", message)
+    assert.is_nil(message:find("\194\155", 1, true), message)
+  end)
+
+  it("is told so of an event's name and fields as well", function()
+    local NAME = "a\nseerstack: error: forged \27[31m \194\155x"
+    local told = {}
+    local y = h.open {
+      logger = function(_, text) told[#told + 1] = text end,
+    }
+    y:capture(NAME)
+    y:settle(function() return 400 end)
+    y.client.events.capture { name = NAME, data = { ["\194\155"] = print } }
+    y.client:post("/x" .. NAME)
+    y.client:poll()
+    y:close()
+    told[#told + 1] = h.script.run { code = [[
+      local client = require "seerstack".new { test_mode = true }
+      client.events.capture { name = "a\n\27\194\155x", data = 5 }
+    ]] }.stderr:match "^(.*)\n$"
+    assert.equal(4, #told)
+    for _, text in ipairs(told) do
+      assert.is_nil(text:find "[%c\127\128-\255]", text)
+    end
+  end)
+end)
+
+describe("the key in base64", function()
+  it("is no more shown than as it is", function()
+    local key = "sk_test_hush_in_base64"
+    local answer = ask({ api_key = key }, function()
+      return 200, nil, ('{"a":"%s"}'):format(require "mime".b64(key))
+    end)
+    assert.same({ a = "***" }, answer)
   end)
 end)
 
@@ -192,6 +225,29 @@ describe("a short key", function()
     client.events.capture { name = "a" }
     assert.equal("Bearer ***",
       client:captured()[1].headers.authorization)
+  end)
+end)
+
+describe("the key of a gateway, X-Api-Key", function()
+  it("is neither logged, nor captured, nor in what a server says", function()
+    local told = {}
+    local options = {
+      headers = { ["x-api-key"] = "hush_gateway" }, log_level = "debug",
+      logger = function(_, text) told[#told + 1] = text end,
+    }
+    local y = h.open(options)
+    y:capture "a"
+    y:settle(function(request)
+      return 400, nil, "who is " .. request.headers["x-api-key"]
+    end)
+    y.client:poll()
+    options.test_mode = true
+    local client = y:new(options)
+    client.events.capture { name = "a" }
+    told[#told + 1] = client:captured()[1].headers["x-api-key"]
+    y:close()
+    assert.equal("***", told[#told])
+    assert.is_nil(table.concat(told, "\n"):find("hush", 1, true))
   end)
 end)
 

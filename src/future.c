@@ -44,7 +44,7 @@ void seer_future_push(lua_State *L, int self, seer_request **request,
 }
 
 static future *check(lua_State *L) {
-  return luaL_checkudata(L, 1, METATABLE);
+  return seer_options_self(L, METATABLE, "future", "get");
 }
 
 static bool is_settled(const future *f, int64_t deadline) {

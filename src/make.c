@@ -77,7 +77,7 @@ static const char *push_block(lua_State *L, int64_t given, const char *name,
 static void set_site(lua_State *L, const seer_client_options *options,
                      seer_site_options *site) {
   site->http_version = (int)options->settings.http_version;
-  site->resolve = !options->settings.thread; /* libcurl's needs one */
+  site->threadless = !options->settings.thread;
   site->headers = push_block(L, options->headers, "headers",
                              SEER_BLOCK_HEADERS, site->headers);
   site->query =

@@ -101,7 +101,7 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 12);
+  lua_createtable(L, 0, 14);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
@@ -118,6 +118,8 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
     lua_pushstring(L, stats->last_error);
     lua_setfield(L, -2, "last_error");
   }
+  if (stats->rate > 0)
+    set_count(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
     lua_pushnumber(L, (double)(seer_clock_wall() + stats->retry_in) / 1000);
     lua_setfield(L, -2, "retry_at");
@@ -143,11 +145,7 @@ int seer_methods_stats(lua_State *L, int self) {
    stays while it works: arguments from index 1 on, the client at the one
    that seer_send wants. */
 static void move_self(lua_State *L) {
-  if (seer_client_test(L, 1) == NULL)
-    luaL_error(L,
-               "a client expected, got %s: methods are called with a colon, "
-               "as in client:flush()",
-               lua_gettop(L) > 0 ? luaL_typename(L, 1) : "nothing");
+  seer_options_self(L, SEER_CLIENT, "client", "flush");
   lua_settop(L, SEER_SEND_SELF);
   lua_pushvalue(L, 1);
   lua_remove(L, 1);

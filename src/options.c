@@ -98,6 +98,18 @@ static void misuse_option(lua_State *L, int argument, const char *function,
   seer_options_misuse(L, argument, function);
 }
 
+void *seer_options_self(lua_State *L, const char *metatable, const char *name,
+                        const char *method) {
+  void *self = luaL_testudata(L, 1, metatable);
+  if (self == NULL)
+    luaL_error(L,
+               "a %s expected, got %s: methods are called with a colon, as in "
+               "%s:%s()",
+               name, lua_gettop(L) > 0 ? luaL_typename(L, 1) : "nothing", name,
+               method);
+  return self;
+}
+
 void seer_options_table(lua_State *L, int argument, const char *function) {
   if (lua_type(L, argument) == LUA_TTABLE)
     return;

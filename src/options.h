@@ -45,6 +45,12 @@ typedef struct seer_request_options {
    message that is on the top of the stack. Never returns. */
 int seer_options_misuse(lua_State *L, int argument, const char *function);
 
+/* Returns what the method of a "client" or "future", as in <name>:<method>(),
+   is called on: the userdata at index 1. Raises unless it has the metatable of
+   that name. [-0, +0] */
+void *seer_options_self(lua_State *L, const char *metatable, const char *name,
+                        const char *method);
+
 /* Raises unless the value at `argument` is a table. [-0, +0] */
 void seer_options_table(lua_State *L, int argument, const char *function);
 

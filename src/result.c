@@ -3,6 +3,7 @@
 #include "compat.h"
 #include "core/base/ascii.h"
 #include "core/base/header.h"
+#include "core/base/mask.h"
 #include "require.h"
 
 #include <stdio.h>
@@ -224,11 +225,11 @@ static bool begins_object(const seer_outcome *outcome) {
 
 /* Pushes what a server says, which is not to forge a line of a log. */
 static void push_clean(lua_State *L, const char *text, size_t length) {
-  luaL_Buffer buffer;
-  luaL_buffinit(L, &buffer);
-  for (size_t i = 0; i < length; i++)
-    luaL_addchar(&buffer, seer_is_control(text[i]) ? ' ' : text[i]);
-  luaL_pushresult(&buffer);
+  char *copy = lua_newuserdata(L, length);
+  memcpy(copy, text, length);
+  seer_mask_controls(copy, length);
+  lua_pushlstring(L, copy, length);
+  lua_remove(L, -2);
 }
 
 /* Pushes the "error" of the decoded body at `body`, if it has that string,

@@ -42,22 +42,6 @@ static bool is_answered(const call *c) {
 ** Failures. Each returns the number of results.
 */
 
-static int fail_full(lua_State *L, const seer_settings *settings) {
-  char message[120];
-  snprintf(message, sizeof(message),
-           "queue full: max_queue_events is %lld, max_queue_bytes %lld",
-           (long long)settings->max_queue_events,
-           (long long)settings->max_queue_bytes);
-  lua_pushstring(L, message);
-  return seer_result_fail(L, "QueueFullError");
-}
-
-static int fail_submitted(const call *c, seer_submitted submitted) {
-  if (submitted == SEER_QUEUE_FULL)
-    return fail_full(c->L, &c->client->settings);
-  return seer_result_closed(c->L);
-}
-
 /* Tells of the event: of what is wrong with it, and whether it is sent. */
 static void tell(const call *c, const char *problem, const char *what) {
   const seer_client *client = c->client;
@@ -105,20 +89,41 @@ static void set_path(const call *c) {
   lua_setfield(c->L, -2, "path");
 }
 
-/* Nobody may look at the result of a call that does not wait. */
-static int fail_invalid(const call *c) {
+/* Tells of the problem on the top, once per kind: nobody may look at the
+   result of a call that does not wait. */
+static void tell_problem(const call *c) {
   const seer_client *client = c->client;
-  const char *problem;
+  const char *problem = lua_tostring(c->L, -1);
   int64_t untold;
+  if (client->queue != NULL && !is_answered(c) &&
+      client->settings.log_level >= SEER_WARN &&
+      seer_trouble_now(trouble_of(c, problem), &untold))
+    tell(c, problem, "not sent");
+}
+
+static int fail_full(const call *c) {
+  const seer_settings *settings = &c->client->settings;
+  char message[120];
+  snprintf(message, sizeof(message),
+           "queue full: max_queue_events is %lld, max_queue_bytes %lld",
+           (long long)settings->max_queue_events,
+           (long long)settings->max_queue_bytes);
+  lua_pushstring(c->L, message);
+  tell_problem(c);
+  return seer_result_fail(c->L, "QueueFullError");
+}
+
+static int fail_submitted(const call *c, seer_submitted submitted) {
+  return submitted == SEER_QUEUE_FULL ? fail_full(c)
+                                      : seer_result_closed(c->L);
+}
+
+static int fail_invalid(const call *c) {
   int results;
   add_hint(c);
-  problem = lua_tostring(c->L, -1);
-  if (client->queue != NULL) {
-    seer_sender_count_invalid(client->queue);
-    if (!is_answered(c) && client->settings.log_level >= SEER_WARN &&
-        seer_trouble_now(trouble_of(c, problem), &untold))
-      tell(c, problem, "not sent");
-  }
+  if (c->client->queue != NULL)
+    seer_sender_count_invalid(c->client->queue);
+  tell_problem(c);
   results = seer_result_fail(c->L, "ValidationError");
   set_path(c);
   if (!is_answered(c))
@@ -439,6 +444,8 @@ static int drop(const call *c, seer_filtered filtered) {
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_BEFORE_SEND))
     return seer_result_closed(L);
+  if (filtered == SEER_FILTERED_FAILURE)
+    tell_problem(c);
   if (filtered == SEER_FILTERED_FAILURE || is_answered(c))
     return seer_result_drop(L, lua_tostring(L, -1), c->path);
   lua_pushboolean(L, 1);

@@ -48,6 +48,14 @@ return {
     title = "names the event's path and, if it has one, its name",
   },
   {
+    what = "an address that leads nowhere is good for a minute",
+    file = "src/core/base/names.c",
+    from = "bool fresh = !name->doubtful && ",
+    to = "bool fresh = ",
+    spec = "spec/core/lookup_spec.lua",
+    title = "is looked up again once nobody is there, thread = false",
+  },
+  {
     what = "the lock is not taken while counts are read",
     file = "src/core/sender.c",
     from = "  seer_lock();\n  stats->accepted = queue->accepted;\n"
@@ -75,27 +83,27 @@ return {
   },
   {
     what = "the pacer lets one more go",
-    file = "src/core/pace.c",
-    from = "seer_pace_share(rate_limit) + 1;",
-    to = "seer_pace_share(rate_limit);",
+    file = "src/core/gate.c",
+    from = "return (uint32_t)(share > 0 ? share / uses_of(share)",
+    to = "return (uint32_t)(share > 0 ? share / uses_of(share) + 1",
     spec = "spec/core/pace_spec.lua",
     title = "lets 95 % of rate_limit out at once, at least one, and no more",
   },
   {
     what = "a slot comes free before 60 s are over",
-    file = "src/core/pace.c",
-    from = "return (step + 1) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
-    to = "return (step - 9) * SEER_PACE_STEP + SEER_PACE_WINDOW;",
+    file = "src/core/gate.c",
+    from = "return time + 1 + (SEER_GATE_WINDOW + uses - 1) / uses;",
+    to = "return time - 999 + (SEER_GATE_WINDOW + uses - 1) / uses;",
     spec = "spec/unit_spec.lua",
-    title = "pace never shows a server more than 95 % in a minute",
+    title = "a gate never shows a server more than its share in a minute",
   },
   {
     what = "a slot is taken for the beginning of a request alone",
-    file = "src/core/pace.c",
-    from = "pace->ended + pace->in_flight - seer_pace_share",
-    to = "pace->ended - seer_pace_share",
-    spec = "spec/core/pace_spec.lua",
-    title = "lets 95 % of rate_limit out at once, at least one, and no more",
+    file = "src/core/gate.c",
+    from = "int64_t lease = timeout < LEASE_MOST ? timeout : LEASE_MOST;",
+    to = "int64_t lease = timeout < 0;",
+    spec = "spec/unit_spec.lua",
+    title = "a gate never shows a server more than its share in a minute",
   },
   {
     what = "the key is in what is logged of answers",
@@ -299,11 +307,10 @@ return {
   {
     what = "waited-for requests queue up behind the others",
     file = "src/core/endpoint.c",
-    from = "event = claim_from(endpoint, SEER_WAITED, now, queue, dead);",
-    to = "event = is_open(endpoint, now)\n"
-      .. "              ? claim_from(endpoint, SEER_QUEUED, now, queue, dead)"
-      .. "\n              : NULL;\n  if (event == NULL)\n    event = "
-      .. "claim_from(endpoint, SEER_WAITED, now, queue, dead);",
+    from = "claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);",
+    to = "claim_from(endpoint, SEER_QUEUED, delay, now, claim, dead);\n"
+      .. "  if (event == NULL)\n    event = "
+      .. "claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);",
     spec = "spec/core/endpoint_spec.lua",
     title = "goes before queued ones when there is but one place",
   },

@@ -5,7 +5,6 @@ local seerstack = require "seerstack"
 -- The key is in Apache's environment: Debian's /etc/apache2/envvars.
 local client = seerstack.new {
   exit_timeout = 7, -- `apachectl stop` kills what takes longer than 9
-  rate_limit = 100, -- of each process: Apache has several
 }
 
 function capture(request)

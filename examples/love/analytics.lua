@@ -5,10 +5,13 @@
 local seerstack = require "seerstack"
 
 -- All that is in here, players can read. So a game never contains the API's
--- key: it sends to a relay of yours, which has it, see examples/relay.
+-- key: it sends to a relay of yours, which has it, see examples/relay. The
+-- environment leads to another server while you try it out.
 local client = seerstack.new {
-  base_url = "https://relay.example.com:8443/events",
-  api_key = "the relay's secret", -- any text if it has none
+  base_url = os.getenv "SEERSTACK_BASE_URL"
+    or "https://relay.example.com:8443/events",
+  api_key = os.getenv "SEERSTACK_API_KEY"
+    or "the relay's secret", -- any text if it has none
   rate_limit = 300,               -- events a minute, of this player
   exit_timeout = 0.9,             -- seconds that quitting may take longer
 }

@@ -1,26 +1,35 @@
 -- What nginx.conf calls. One client for all of nginx: init_by_lua makes it in
 -- the master, and each worker goes on with a queue and a thread of its own.
 
-local seerstack = require "seerstack"
-
-local client = seerstack.new {
-  rate_limit = math.floor(1000 / ngx.worker.count()), -- a worker's share
-}
+-- The website comes up whatever is missing: the key, the module, lua-cjson.
+local ok, client = pcall(function()
+  return require "seerstack".new {}
+end)
+if not ok then
+  ngx.log(ngx.ERR, "analytics are off: ", client)
+  client = nil
+end
 
 local analytics = { client = client }
 
 -- Queues an event. It must not matter to the visitor whether that works.
 function analytics.capture(event)
-  local ok, message = client.events.capture(event)
-  if not ok then
+  if not client then
+    return false
+  end
+  local queued, message = client.events.capture(event)
+  if not queued then
     ngx.log(ngx.WARN, "no event: ", message)
   end
-  return ok
+  return queued
 end
 
 -- Sends an event and returns the answer, or nil, message, err. It is this
 -- request that waits: `wait = true` would hold up the whole worker.
 function analytics.send(event)
+  if not client then
+    return {} -- as if it had been sent
+  end
   local future, message, err = client.events.capture(event,
     { future = true, timeout = 5, max_retries = 0 })
   if not future then

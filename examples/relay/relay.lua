@@ -8,9 +8,7 @@ local seerstack = require "seerstack"
 -- it keeps out those who have none. Unset: anybody may send.
 local SECRET = os.getenv "RELAY_SECRET"
 
-local client = seerstack.new {
-  rate_limit = math.floor(1000 / ngx.worker.count()), -- a worker's share
-}
+local client = seerstack.new {}
 
 -- Only these, whatever else the key may be good for.
 local SEND = {

@@ -186,8 +186,15 @@ describe("a Location", function()
     assert.equal("/a%20b", target("", "/a b"))
     assert.equal("/%c3%a4?%c3%b6", target("", "/\195\164?\195\182"):lower())
     assert.equal("/a%0D%0AX-A:%20b", target("", "/a%0D%0AX-A:%20b"))
-    for _, to in ipairs { "/a\tb", "/a\1b", "/a\127b" } do
-      refused(307, location(to))
+    -- libcurl 7 refuses control characters, 8 escapes them.
+    for to, escaped in pairs {
+      ["/a\tb"] = "/a%09b", ["/a\1b"] = "/a%01b", ["/a\127b"] = "/a%7fb",
+    } do
+      if h.libcurl() < 8 then
+        refused(307, location(to))
+      else
+        assert.equal(escaped, target("", to):lower())
+      end
     end
   end)
 

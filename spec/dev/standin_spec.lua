@@ -291,37 +291,4 @@ describe("the stand-in", function()
     end)
     assert.equal(9, program:wait(5).signal)
   end)
-
-  describe("quickstart", function()
-    local function quickstart(code)
-      local path = os.tmpname()
-      h.shell.write(path, code)
-      local result = h.script.run {
-        code = 'dofile "dev/quickstart.lua"',
-        args = { "sh", path },
-        env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
-      }
-      os.remove(path)
-      return result
-    end
-
-    local SEND = 'curl -s -o /dev/null -d \'{"name":"a.b"}\''
-      .. ' -H "Authorization: Bearer $SEERSTACK_API_KEY"'
-      .. ' -H "Content-Type: application/json"'
-      .. ' "$SEERSTACK_BASE_URL/capture"\n'
-
-    it("shows what arrived", function()
-      local result = quickstart("echo hello\n" .. SEND)
-      assert.equal("", result.stderr)
-      assert.equal('hello\nPOST /capture {"name":"a.b"}\n', result.stdout)
-      assert.equal(0, result.status)
-    end)
-
-    it("fails with the program, and when nothing arrived", function()
-      assert.equal(7, quickstart(SEND .. "exit 7\n").status)
-      local result = quickstart("exit 0\n")
-      assert.equal(1, result.status)
-      assert.equal("nothing arrived\n", result.stderr)
-    end)
-  end)
 end)

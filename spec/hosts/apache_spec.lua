@@ -11,7 +11,7 @@ describe("Apache, " .. mpm, function()
     options = options or {}
     local directory, port = h.host.directory("apache"), h.host.free_ports(1)[1]
     local script = h.host.copy("apache/analytics.lua", directory, {
-      ["rate_limit = 100"] = "rate_limit = false",
+      ["exit_timeout = 7,"] = "exit_timeout = 7, rate_limit = false,"
     })
     local configuration = h.host.copy("apache/apache2.conf", directory, {
       ["mpm_event"] = "mpm_" .. mpm,

@@ -6,7 +6,7 @@ describe("HAProxy", function()
 
   -- The example, on a free port. Options: load, the word that loads Lua; lua,
   -- changes of the Lua file, and more, what is appended to it; ca_file;
-  -- base_url; arguments, of HAProxy.
+  -- base_url; env, beyond this; arguments, of HAProxy.
   local function start(options)
     options = options or {}
     local directory = h.host.directory "haproxy"
@@ -25,10 +25,10 @@ describe("HAProxy", function()
     local started = h.host.start {
       command = ("haproxy %s -f %s")
         :format(options.arguments or "-db", configuration),
-      env = {
+      env = h.merge({
         SEERSTACK_API_KEY = api.key,
         SEERSTACK_BASE_URL = options.base_url or api.url,
-      },
+      }, options.env),
     }
     started.url = "http://127.0.0.1:" .. port .. "/"
     return started
@@ -76,6 +76,15 @@ describe("HAProxy", function()
       assert.is_nil(result.stderr:find("seerstack", 1, true))
     end)
   end
+
+  it("comes up without a key, and tells that analytics are off", function()
+    local started = run { env = { SEERSTACK_API_KEY = false } }
+    local result = stop(started, "USR1")
+    assert.equal(0, result.status)
+    assert.matches("analytics are off: .*SEERSTACK_API_KEY is missing",
+      result.stderr)
+    assert.equal(0, api:status().requests)
+  end)
 
   it("captures in every thread with lua-load-per-thread", function()
     local started = run {

@@ -82,13 +82,9 @@ end)
 local function play(code, options)
   options = options or {}
   local directory = h.host.directory "love"
-  local changes = h.merge({
-    ["https://relay.example.com:8443/events"] = options.url or server.url,
-    ["the relay's secret"] = server.key,
-  }, options.changes)
   local files = directory .. "/game"
   assert(h.shell.run(h.shell.join { "mkdir", files }) == 0)
-  h.host.copy("love/analytics.lua", files, changes)
+  h.host.copy("love/analytics.lua", files, options.changes)
   h.host.copy("love/conf.lua", files,
     { ["t.window.vsync = 1"] = "t.window.vsync = 0" })
   local main = h.host.copy("love/main.lua", files)
@@ -99,6 +95,8 @@ local function play(code, options)
   assert(h.shell.run(h.shell.join { "cp",
     h.host.root .. "/build/luajit/seerstack.so", files }) == 0)
   local env = h.merge({
+    SEERSTACK_BASE_URL = options.url or server.url,
+    SEERSTACK_API_KEY = server.key,
     DISPLAY = ":" .. display, SPEC_DIRECTORY = directory,
     XDG_DATA_HOME = directory, XDG_RUNTIME_DIR = directory, HOME = directory,
     ALSOFT_DRIVERS = "null", LUA_PATH = false, LUA_CPATH = false,

@@ -154,6 +154,41 @@ describe("nginx", function()
     end
   end)
 
+  -- That it serves as ever, has told once why, and has sent nothing.
+  local function assert_off(server, reason, env)
+    local tested = h.host.start {
+      command = "env PATH=\"$PATH:/usr/sbin\" nginx -t -c "
+        .. server.directory .. "/nginx.conf",
+      env = env,
+    }:wait()
+    assert.equal(0, tested.status, tested.stderr)
+    assert.equal("Welcome!\n", server:fetch "/signup?user=u1")
+    assert.equal(404, (server:get "/missing.html"))
+    server:stop()
+    local told = server.handle:stderr() .. server:error_log()
+    local _, count = told:gsub("analytics are off: ", "")
+    assert.equal(1, count, told)
+    assert.matches(reason, told, 1, true)
+    assert.equal(0, api:status().requests)
+  end
+
+  it("comes up without a key, and tells once that analytics are off",
+    function()
+      local env = { SEERSTACK_API_KEY = false }
+      assert_off(start { env = env }, "SEERSTACK_API_KEY is missing", env)
+    end)
+
+  it("comes up without lua-cjson, and tells once that analytics are off",
+    function()
+      local server = start {
+        changes = { [EXAMPLE_INIT] = [[init_by_lua_block {
+          package.cpath = "{{directory}}/lua-luajit/?.so"
+          require "analytics"
+        }]] },
+      }
+      assert_off(server, "module 'cjson' not found")
+    end)
+
   local ENVIRONMENT = [[
 location = /environment {
   content_by_lua_block {

@@ -10,10 +10,12 @@ describe("nginx under load", function()
   local load
 
   -- A queue that can be delivered in time on a slow machine, too.
-  local function start(queue)
+  local function start(queue, options)
     local server = count.start {
       api = api,
-      client = "exit_timeout = 30, max_queue_events = " .. queue .. ",",
+      workers = 4,
+      client = (options or "exit_timeout = 30,") .. " max_queue_events = "
+        .. queue .. ",",
     }
     load = count.load(server, "/count")
     return server
@@ -31,6 +33,19 @@ describe("nginx under load", function()
     assert.equal(count.sum(counts, "begun"), count.returned(counts))
     assert.equal(count.sum(counts, "true"), count.sum(counts, "accepted"))
     assert.equal(count.sum(counts, "true"), api:count())
+  end)
+
+  it("has one budget for workers, old and new, in 5 reloads", function()
+    api:config { rate_limit = 100 }
+    local server = start(2000, "rate_limit = 100, exit_timeout = 0.5,")
+    for number = 1, 5 do
+      server:reload()
+      count.wait_for(server, load, number * 100)
+    end
+    server:stop()
+    local by_status = api:status().by_status
+    assert.is_nil(by_status["429"])
+    assert.is_true(by_status["200"] >= 95)
   end)
 
   it("counts in stats() what a full queue refuses", function()

@@ -3,7 +3,7 @@
 local cjson = require "cjson"
 local h = require "spec.helper"
 
-local EXAMPLE_RATE = "rate_limit = math.floor(1000 / ngx.worker.count()),"
+local EXAMPLE_CLIENT = "seerstack.new {}"
 local SECRET = "a shared secret"
 
 describe("the relay", function()
@@ -23,7 +23,8 @@ describe("the relay", function()
         ["/etc/nginx/relay.key"] = api.directory .. "/key.pem",
       }, options.changes),
       files = { ["relay.lua"] = {
-        [EXAMPLE_RATE] = "rate_limit = false, " .. (options.client or ""),
+        [EXAMPLE_CLIENT] = ("seerstack.new { rate_limit = false, %s }"):format(
+      options.client or ""),
       } },
       env = { RELAY_SECRET = options.secret or false },
     }

@@ -12,7 +12,7 @@ local count = {}
 -- What count.clean_up ends.
 local loads = {}
 
-local EXAMPLE_RATE = "rate_limit = math.floor(1000 / ngx.worker.count()),"
+local EXAMPLE_CLIENT = "seerstack.new {}"
 
 -- A worker writes all counts to a file when it ends. The last one has seen
 -- everything.
@@ -61,7 +61,8 @@ function count.start(options)
   options.http = HTTP .. (options.http or "")
   options.server = SERVER .. (options.server or "")
   options.files = { ["analytics.lua"] = {
-    [EXAMPLE_RATE] = "rate_limit = false, " .. (options.client or ""),
+    [EXAMPLE_CLIENT] = ("seerstack.new { rate_limit = false, %s }"):format(
+      options.client or ""),
   } }
   return nginx.start(options)
 end

@@ -11,9 +11,9 @@ local server = {}
 server.__index = server
 server.__name = "support.server"
 
--- Listens on a free loopback port.
-function server.new()
-  local port = ports.take()
+-- Listens on a free loopback port, or on one that was refusing.
+function server.new(port)
+  port = port or ports.take()
   return setmetatable({
     listener = ports.listen(port),
     port = port,

@@ -9,6 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Later releases of Lua 5.4 do not try again when it is the stack that does
+   not grow, so there all growth is granted. */
+#if defined(LUA_VERSION_RELEASE_NUM) && LUA_VERSION_RELEASE_NUM > 50404
+#define GROWTH_TOO 0
+#else
+#define GROWTH_TOO 1
+#endif
+
 typedef struct memory {
   int hungry;  /* refuse first attempts */
   int refused; /* the last attempt was a first one */
@@ -34,7 +42,7 @@ static void *allocate(void *data, void *block, size_t old, size_t size) {
     free(block);
     return NULL;
   }
-  if (m->hungry && (block == NULL || size > old)) {
+  if (m->hungry && (block == NULL || (GROWTH_TOO && size > old))) {
     m->refused = !m->refused;
     if (m->refused) {
       m->count++;

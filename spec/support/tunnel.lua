@@ -69,9 +69,18 @@ local function take_address(link)
   return ("%d.%d.%d.%d"):format(take(link, 4):byte(1, 4))
 end
 
+-- Only the loopback one is expected.
+local function take_address6(link)
+  local bytes = take(link, 16)
+  return bytes == ("\0"):rep(15) .. "\1" and "::1" or bytes
+end
+
 local function take_counted(link)
   return take(link, take(link, 1):byte())
 end
+
+-- By how SOCKS 5 says that a host is given.
+local HOSTS = { take_address, nil, take_counted, take_address6 }
 
 -- Each returns what was asked for, and what to say when there is a way.
 
@@ -104,8 +113,8 @@ local function socks5(link)
   else
     send(link, link.near, "\5\0")
   end
-  local named = take(link, 4):byte(4) == 3
-  local host = named and take_counted(link) or take_address(link)
+  local take_host = HOSTS[take(link, 4):byte(4)]
+  local host = take_host(link)
   return { host = host, port = take_port(link), login = login },
     "\5\0\0\1" .. ("\0"):rep(6)
 end

@@ -14,9 +14,7 @@
 
 /* A request in flight. */
 typedef struct flight {
-  seer_queue *queue;
-  seer_event *event;
-  uint32_t epoch;
+  seer_claim claim;
   int64_t ends;
   int number; /* in the order in which they were sent */
 } flight;
@@ -101,17 +99,17 @@ static int claim(void) {
   int before = flying;
   for (;;) {
     flight *new = &flights[flying];
+    bool claimed;
     seer_lock();
-    new->event = seer_endpoint_claim(endpoint, unit_now, &new->queue, &dead);
+    claimed = seer_endpoint_claim(endpoint, unit_now, &new->claim, &dead);
     seer_unlock();
-    if (new->event == NULL)
+    if (!claimed)
       break;
-    new->epoch = endpoint->epoch;
     new->ends = unit_now + unit_random(longest + 1);
     new->number = sent_count;
     sent_at[sent_count] = unit_now;
-    sent_by[sent_count] = new->queue;
-    sent_waited[sent_count++] = new->event->request != NULL;
+    sent_by[sent_count] = new->claim.queue;
+    sent_waited[sent_count++] = new->claim.event->request != NULL;
     flying++;
   }
   seer_dead_free(&dead);
@@ -123,27 +121,27 @@ static void land_with(int place, int status, int64_t retry_after) {
   flight end = flights[place];
   seer_answer answer = {
       .status = status, .should_retry = -1, .retry_after = retry_after};
-  bool waited = end.event->request != NULL;
-  seer_asked asked = {.attempts = end.event->attempts, .waited = waited};
+  bool waited = end.claim.event->request != NULL;
+  seer_asked asked = {.attempts = end.claim.event->attempts, .waited = waited};
   seer_attempt attempt = {.answer = &answer,
                           .verdict = seer_retry_judge(&answer, &asked),
-                          .epoch = end.epoch,
-                          .number = end.event->attempts,
+                          .epoch = end.claim.epoch,
+                          .number = end.claim.event->attempts,
                           .waited = waited};
   seer_dead dead = SEER_NO_DEAD;
   int64_t due;
   flights[place] = flights[--flying];
   seer_lock();
-  seer_endpoint_landed(end.queue, waited, end.epoch, 1, unit_now);
-  due =
-      seer_endpoint_learn(endpoint, &end.queue->settings, &attempt, unit_now);
+  seer_endpoint_landed(&end.claim, 1, status != 0, unit_now);
+  due = seer_endpoint_learn(endpoint, &end.claim.queue->settings, &attempt,
+                            unit_now);
   if (attempt.verdict == SEER_DELIVERED || attempt.verdict == SEER_REJECTED)
-    seer_queue_done(end.queue, end.event,
+    seer_queue_done(end.claim.queue, end.claim.event,
                     attempt.verdict == SEER_DELIVERED ? SEER_SETTLED_DELIVERED
                                                       : SEER_SETTLED_REJECTED,
                     &dead);
   else
-    seer_queue_release(end.queue, end.event, due, unit_now);
+    seer_queue_release(end.claim.queue, end.claim.event, due, unit_now);
   seer_unlock();
   seer_dead_free(&dead);
 }
@@ -202,7 +200,7 @@ static void end_test(void) {
     seer_sender_release(clients[i]);
   }
   seer_dead_free(&dead);
-  unit_now += 3 * SEER_PACE_WINDOW;
+  unit_now += 3 * SEER_GATE_WINDOW;
   add_client(settings_of(0, 1));
   seer_sender_release(clients[client_count - 1]);
 }
@@ -211,12 +209,12 @@ static void end_test(void) {
    of all (NULL). */
 static void check_minutes(int64_t limit, const seer_queue *by) {
   static int64_t times[MOST];
-  int count = 0, share = (int)seer_pace_share(limit);
+  int count = 0, share = (int)seer_gate_share(limit);
   for (int i = 0; i < sent_count; i++)
     if (by == NULL || sent_by[i] == by)
       times[count++] = sent_at[i];
   for (int i = share; i < count; i++)
-    CHECK(times[i] - times[i - share] >= SEER_PACE_WINDOW);
+    CHECK(times[i] - times[i - share] >= SEER_GATE_WINDOW);
 }
 
 static void paces_a_burst(void) {
@@ -252,7 +250,7 @@ static void paces_a_burst(void) {
 static int flying_of(const seer_queue *queue) {
   int count = 0;
   for (int i = 0; i < flying; i++)
-    count += flights[i].queue == queue;
+    count += flights[i].claim.queue == queue;
   return count;
 }
 
@@ -354,12 +352,12 @@ static void takes_turns(void) {
 static void pauses_and_probes(void) {
   static const int answers[] = {429, 401, 500, 0};
   for (int i = 0; i < 4; i++) {
-    int64_t pause = 500, began;
+    int64_t pause = 500, longest_pause = i == 0 ? 8000 : 60000, began;
     begin_test();
     put(add_client(settings_of(0, 5)), 100);
     CHECK(claim() == 5);
     land_all(answers[i]);
-    CHECK(endpoint->paused_until == unit_now + pause);
+    CHECK(seer_pauses_until(endpoint->pauses) == unit_now + pause);
     for (int step = 0; step < 10; step++) {
       began = unit_now;
       CHECK(claim() == 0);
@@ -373,8 +371,8 @@ static void pauses_and_probes(void) {
       CHECK(claim() == 1); /* one probe */
       CHECK(claim() == 0);
       land(0, answers[i]);
-      pause = pause * 2 < 60000 ? pause * 2 : 60000;
-      CHECK(endpoint->paused_until == unit_now + pause);
+      pause = pause * 2 < longest_pause ? pause * 2 : longest_pause;
+      CHECK(seer_pauses_until(endpoint->pauses) == unit_now + pause);
     }
     unit_now += pause;
     CHECK(claim() == 1);
@@ -393,17 +391,17 @@ static void passes_stragglers(void) {
   land_with(3, 429, 1000);
   for (int step = 0; step < 3; step++) {
     CHECK(flying == 3 && claim() == 0);
-    CHECK(next_time() <= endpoint->paused_until);
-    unit_now = endpoint->paused_until;
+    CHECK(next_time() <= seer_pauses_until(endpoint->pauses));
+    unit_now = seer_pauses_until(endpoint->pauses);
     CHECK(claim() == 1); /* the probe, beside the three */
     CHECK(claim() == 0);
     land(3, step < 2 ? 503 : 200);
   }
-  CHECK(endpoint->level == 0 && claim() == 1);
+  CHECK(seer_pauses_level(endpoint->pauses) == 0 && claim() == 1);
   land(0, 0); /* a straggler had no answer */
   CHECK(claim() == 1);
   land_all(200);
-  CHECK(endpoint->probes == 0 && endpoint->in_flight == 0);
+  CHECK(endpoint->probe == 0 && endpoint->in_flight == 0);
   end_test();
 }
 
@@ -413,13 +411,13 @@ static void endures_failures(void) {
   for (int i = 0; i < 50; i++) {
     CHECK(claim() == 1);
     land(0, i % 5 == 4 ? 200 : 500);
-    CHECK(endpoint->level == 0);
+    CHECK(seer_pauses_level(endpoint->pauses) == 0);
   }
   for (int i = 0; i < 5; i++) {
-    CHECK(endpoint->level == 0 && claim() == 1);
+    CHECK(seer_pauses_level(endpoint->pauses) == 0 && claim() == 1);
     land(0, 500);
   }
-  CHECK(endpoint->level == 1 && claim() == 0);
+  CHECK(seer_pauses_level(endpoint->pauses) == 1 && claim() == 0);
   end_test();
 }
 
@@ -555,7 +553,7 @@ static void outlives_its_clients(void) {
     put(add_client(settings_of(20, 100)), 5);
     CHECK(claim() == 0);
   }
-  unit_now += 1000 + SEER_PACE_STEP;
+  unit_now += 1000 + 1;
   CHECK(claim() == 5);
   end_test();
 }

@@ -11,6 +11,8 @@
 #define EXIT_RETRY 50      /* ms between attempts to reach it at exit */
 #define REFUSALS_ENDURED 3 /* of these in a row, before giving up */
 #define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
+#define OTHERS 1000        /* ms until other processes may have given back */
+#define TRY_BRIEFLY 1000   /* ms, until it is known what is tried */
 
 static int64_t sooner(int64_t one, int64_t other) {
   return one < other ? one : other;
@@ -24,29 +26,24 @@ const char *seer_endpoint_url(const seer_endpoint *endpoint) {
   return endpoint->base_url;
 }
 
-/* Whether queued events may go now: not while it pauses, and while it backs
-   off one at a time. What was sent before the pause does not matter: it may
-   hang for long. */
-static bool is_open(const seer_endpoint *endpoint, int64_t now) {
-  if (endpoint->paused_until > now)
-    return false;
-  return endpoint->level == 0 || endpoint->probes == 0;
+static int64_t share_of(const seer_endpoint *endpoint) {
+  return seer_gate_share(endpoint->rate_limit);
 }
 
-/* Milliseconds until a client's requests may be sent, as far as pacing goes;
-   0 now. */
+/* Milliseconds until a client's own limit of the rate lets out another
+   request; 0 now. One that may send as much as all together needs none of its
+   own. */
 static int64_t pace_delay(seer_queue *queue, int64_t now) {
-  seer_endpoint *endpoint = queue->endpoint;
-  return later(seer_pace_delay(&queue->pace, queue->settings.rate_limit, now),
-               seer_pace_delay(&endpoint->pace, endpoint->rate_limit, now));
+  int64_t own = queue->settings.rate_limit, all = queue->endpoint->rate_limit;
+  if (own == 0 || (all != 0 && own >= all))
+    return 0;
+  return seer_pace_delay(&queue->pace, seer_gate_share(own), now);
 }
 
-/* The same, unless too many are in flight; SEER_NEVER when the end of some
-   request decides. */
-static int64_t line_delay(const seer_line *line, int64_t now) {
-  seer_queue *queue = line->queue;
-  if (queue->in_flight >= queue->settings.max_in_flight ||
-      queue->endpoint->in_flight >= queue->endpoint->max_in_flight)
+/* The same by its limits of any kind; SEER_NEVER when the end of some request
+   decides. */
+static int64_t own_delay(seer_queue *queue, int64_t now) {
+  if (queue->in_flight >= queue->settings.max_in_flight)
     return SEER_NEVER;
   return pace_delay(queue, now);
 }
@@ -68,27 +65,26 @@ static void refuse_paced(seer_line *line, int64_t delay, int64_t now,
   }
 }
 
+/* The next event of the lines, if after `delay`, which is the same for all, 0
+   is left to wait; NULL if there is none. */
 static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
-                              int64_t now, seer_queue **queue,
+                              int64_t delay, int64_t now, seer_claim *claim,
                               seer_dead *dead) {
   seer_line **ring = &endpoint->lines.ready[urgency];
   for (int i = endpoint->lines.count[urgency]; i > 0 && *ring != NULL; i--) {
     seer_line *line = *ring;
-    int64_t delay = line_delay(line, now);
-    seer_event *event;
+    int64_t wait = later(delay, own_delay(line->queue, now));
     *ring = line->next_ready;
-    if (delay > 0) {
-      if (urgency == SEER_WAITED)
-        refuse_paced(line, delay, now, dead);
-      else
-        seer_queue_expire(line, now, dead);
-      continue;
+    if (wait == 0) {
+      claim->queue = line->queue;
+      claim->event = seer_queue_claim(line, now, dead);
+      if (claim->event != NULL)
+        return claim->event;
+    } else if (urgency == SEER_WAITED) {
+      refuse_paced(line, wait, now, dead);
+    } else {
+      seer_queue_expire(line, now, dead);
     }
-    event = seer_queue_claim(line, now, dead);
-    if (event == NULL)
-      continue;
-    *queue = line->queue;
-    return event;
   }
   return NULL;
 }
@@ -103,50 +99,99 @@ static void wake_lines(seer_endpoint *endpoint, int64_t now) {
   }
 }
 
-static void expire_lines(seer_endpoint *endpoint, int64_t now,
-                         seer_dead *dead) {
-  seer_line **ring = &endpoint->lines.ready[SEER_QUEUED];
-  for (int i = endpoint->lines.count[SEER_QUEUED]; i > 0 && *ring; i--) {
-    seer_line *line = *ring;
-    *ring = line->next_ready;
-    seer_queue_expire(line, now, dead);
-  }
+/* Whether a queued event may go, as far as the pauses go: while they last, it
+   is the one that tries. */
+static bool may_go(seer_endpoint *endpoint, int64_t now) {
+  int64_t share = share_of(endpoint);
+  if (endpoint->lines.count[SEER_QUEUED] == 0)
+    return false;
+  if (seer_pauses_delay(endpoint->pauses, share, now) == 0)
+    return seer_pauses_try(endpoint->pauses, now + TRY_BRIEFLY,
+                           &endpoint->probe, now);
+  seer_pauses_hold(endpoint->pauses, share, now);
+  return false;
 }
 
-seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
-                                seer_queue **queue, seer_dead *dead) {
-  seer_event *event;
-  seer_assert(seer_lock_is_held());
-  wake_lines(endpoint, now);
-  event = claim_from(endpoint, SEER_WAITED, now, queue, dead);
-  if (event == NULL && is_open(endpoint, now))
-    event = claim_from(endpoint, SEER_QUEUED, now, queue, dead);
-  else if (event == NULL)
-    expire_lines(endpoint, now, dead);
-  if (event == NULL)
-    return NULL;
-  endpoint->in_flight++;
-  if (event->request == NULL)
-    endpoint->probes++;
-  else
-    event->request->waits_until = seer_clock_after(
-        now, seer_clock_after(WAITER_GRACE, event->request->timeout));
-  seer_pace_begin(&endpoint->pace);
-  (*queue)->in_flight++;
-  seer_pace_begin(&(*queue)->pace);
+/* An event that goes with this slot; NULL if there is none. */
+static seer_event *claim_event(seer_endpoint *endpoint, int64_t delay,
+                               int64_t now, seer_claim *claim,
+                               seer_dead *dead) {
+  seer_event *event =
+      claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);
+  if (event != NULL)
+    return event;
+  if (delay == 0 && !may_go(endpoint, now))
+    delay = SEER_NEVER;
+  event = claim_from(endpoint, SEER_QUEUED, delay, now, claim, dead);
+  if (event == NULL && delay == 0)
+    seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
   return event;
 }
 
-/* When a ready line may be claimed from, by its own limits. */
-static int64_t next_ready(seer_endpoint *endpoint, seer_urgency urgency,
+/* The request will be over when its time is up. */
+static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
                           int64_t now) {
+  int64_t timeout = seer_queue_timeout(claim->queue, claim->event);
+  seer_request *request = claim->event->request;
+  claim->endpoint = endpoint;
+  claim->epoch = seer_pauses_epoch(endpoint->pauses);
+  endpoint->in_flight++;
+  claim->queue->in_flight++;
+  seer_pace_begin(&claim->queue->pace);
+  seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint), timeout,
+                  now);
+  seer_pauses_send(endpoint->pauses, share_of(endpoint), now);
+  if (request != NULL)
+    request->waits_until =
+        seer_clock_after(now, seer_clock_after(WAITER_GRACE, timeout));
+  else
+    seer_pauses_go_on_trying(endpoint->pauses, &endpoint->probe,
+                             seer_clock_after(now, timeout));
+}
+
+/* A slot, if there is one and it may be used. The result is the delay until
+   then. */
+static int64_t take_slot(seer_endpoint *endpoint, int64_t now,
+                         seer_slot *slot) {
+  int64_t share = share_of(endpoint);
+  slot->index = -1;
+  if (endpoint->in_flight >= endpoint->max_in_flight)
+    return SEER_NEVER;
+  *slot = seer_gate_take(endpoint->gate, share, now);
+  if (slot->index >= 0 || share == 0)
+    return 0;
+  return later(seer_gate_delay(endpoint->gate, share, now), 1);
+}
+
+bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
+                         seer_claim *claim, seer_dead *dead) {
+  int64_t delay;
+  seer_assert(seer_lock_is_held());
+  wake_lines(endpoint, now);
+  if (endpoint->lines.count[SEER_WAITED] == 0 &&
+      endpoint->lines.count[SEER_QUEUED] == 0)
+    return false;
+  delay = take_slot(endpoint, now, &claim->slot);
+  if (claim_event(endpoint, delay, now, claim, dead) == NULL) {
+    seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint), 0, true,
+                  now);
+    return false;
+  }
+  begin_request(endpoint, claim, now);
+  return true;
+}
+
+/* When a ready line may be claimed from, which all together may after
+   `delay`. */
+static int64_t next_ready(seer_endpoint *endpoint, seer_urgency urgency,
+                          int64_t delay, int64_t now) {
   seer_line *first = endpoint->lines.ready[urgency], *line = first;
   int64_t next = SEER_NEVER;
   if (first == NULL)
     return SEER_NEVER;
   do {
-    int64_t delay = line_delay(line, now);
-    next = sooner(next, seer_clock_after(now, delay));
+    int64_t wait = later(delay, own_delay(line->queue, now));
+    next = sooner(next, seer_clock_after(now, wait));
     line = line->next_ready;
   } while (line != first);
   return next;
@@ -172,50 +217,61 @@ static int64_t next_due(const seer_endpoint *endpoint) {
   return next;
 }
 
+/* Until when no slot is free. If other processes have all of them, they may
+   give some back at any time. */
+static int64_t slot_delay(const seer_endpoint *endpoint, int64_t now) {
+  int64_t delay;
+  if (endpoint->in_flight >= endpoint->max_in_flight)
+    return SEER_NEVER;
+  delay = seer_gate_delay(endpoint->gate, share_of(endpoint), now);
+  return delay == SEER_NEVER ? OTHERS : delay;
+}
+
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
-  int64_t queued = next_ready(endpoint, SEER_QUEUED, now);
-  int64_t next = next_ready(endpoint, SEER_WAITED, now);
+  int64_t delay = slot_delay(endpoint, now);
+  int64_t next = next_ready(endpoint, SEER_WAITED, delay, now);
   seer_assert(seer_lock_is_held());
   endpoint->lines.changed = false;
-  if (endpoint->level > 0 && endpoint->probes > 0)
-    queued = SEER_NEVER; /* the end of the probe decides */
-  next = sooner(next, later(queued, endpoint->paused_until));
+  delay = later(delay,
+                seer_pauses_delay(endpoint->pauses, share_of(endpoint), now));
+  next = sooner(next, next_ready(endpoint, SEER_QUEUED, delay, now));
   next = sooner(next, next_due(endpoint));
   return sooner(next, next_expiry(endpoint));
 }
 
-/* From now on, what is in flight tells nothing of whether the service works
-   again. */
-static void begin_epoch(seer_endpoint *endpoint) {
-  endpoint->epoch++;
-  endpoint->probes = 0;
-}
-
-/* A request over the wire has ended. */
-static void free_slots(seer_queue *queue, int sent, int64_t now) {
-  seer_pace_end(&queue->pace, sent, now);
-  seer_pace_end(&queue->endpoint->pace, sent, now);
-}
-
-void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
-                          int sent, int64_t now) {
-  seer_endpoint *endpoint = queue->endpoint;
+void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
+                          int64_t now) {
+  seer_endpoint *endpoint = claim->endpoint;
+  seer_queue *queue = claim->queue;
   seer_assert(seer_lock_is_held());
   seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
   queue->in_flight--;
   endpoint->in_flight--;
-  if (!waited && epoch == endpoint->epoch)
-    endpoint->probes--;
-  free_slots(queue, sent, now);
+  if (claim->event->request == NULL &&
+      claim->epoch == seer_pauses_epoch(endpoint->pauses))
+    seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
+  seer_pace_end(&queue->pace, sent, now);
+  seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint), sent,
+                answered, now);
 }
 
-bool seer_endpoint_hop(seer_queue *queue, int sent, int64_t now) {
+bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
+  seer_endpoint *endpoint = claim->endpoint;
+  int64_t share = share_of(endpoint);
+  seer_slot another;
   seer_assert(seer_lock_is_held());
-  if (pace_delay(queue, now) > 0)
+  if (pace_delay(claim->queue, now) > 0)
     return false;
-  free_slots(queue, sent, now);
-  seer_pace_begin(&queue->pace);
-  seer_pace_begin(&queue->endpoint->pace);
+  another = seer_gate_take(endpoint->gate, share, now);
+  if (another.index < 0 && share != 0)
+    return false;
+  seer_pace_end(&claim->queue->pace, sent, now);
+  seer_pace_begin(&claim->queue->pace);
+  seer_gate_end(endpoint->gate, claim->slot, share, sent, true, now);
+  claim->slot = another;
+  seer_gate_lease(endpoint->gate, &claim->slot, share,
+                  seer_queue_timeout(claim->queue, claim->event), now);
+  seer_pauses_send(endpoint->pauses, share, now);
   return true;
 }
 
@@ -226,37 +282,64 @@ static bool is_refusal(const seer_attempt *attempt) {
          (attempt->verdict == SEER_PAUSE && attempt->answer->status != 429);
 }
 
-/* The next step of backing off, unless the attempt was sent before the last
-   one: what failed together counts once. */
+/* A new step begins: what failed together counts once. The first 429 of a
+   pause says that too much was sent. */
+static void deepen(seer_endpoint *endpoint, const seer_attempt *attempt,
+                   int64_t now) {
+  seer_pauses *pauses = endpoint->pauses;
+  if (attempt->exiting && is_refusal(attempt) &&
+      ++endpoint->refusals >= REFUSALS_ENDURED)
+    endpoint->hopeless = true;
+  if (attempt->answer->status == 429 && seer_pauses_level(pauses) == 1) {
+    int64_t from = later(seer_pauses_since(pauses), now - SEER_GATE_WINDOW);
+    int64_t oldest, got;
+    got = seer_gate_count(endpoint->gate, share_of(endpoint), from, now,
+                          &oldest);
+    seer_pauses_measure(pauses, got, oldest, now);
+  }
+}
+
+/* How long to pause. What a 429 asks for was too little once it came to the
+   next one. */
+static int64_t pause_of(const seer_endpoint *endpoint,
+                        const seer_settings *settings,
+                        const seer_attempt *attempt) {
+  seer_answer answer = *attempt->answer;
+  int level = seer_pauses_level(endpoint->pauses);
+  int64_t most = settings->max_queued_delay, delay;
+  if (attempt->exiting && answer.unreachable)
+    return EXIT_RETRY;
+  if (answer.status == 429)
+    most = sooner(most, SEER_PAUSES_DELAY_MOST);
+  delay = seer_retry_delay(&answer, level, settings->initial_delay, most,
+                           attempt->jitter);
+  delay = later(delay, seer_retry_long_pause(&answer));
+  if (answer.status != 429 || level < 2)
+    return delay;
+  answer.retry_after = SEER_NO_RETRY_AFTER;
+  return later(delay, seer_retry_delay(&answer, level, settings->initial_delay,
+                                       most, attempt->jitter));
+}
+
 static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
                      const seer_attempt *attempt, int64_t now) {
-  int64_t delay;
-  if (attempt->epoch == endpoint->epoch) {
-    begin_epoch(endpoint);
-    endpoint->level++;
-    if (attempt->exiting && is_refusal(attempt) &&
-        ++endpoint->refusals >= REFUSALS_ENDURED)
-      endpoint->hopeless = true;
-  }
-  delay = attempt->exiting && attempt->answer->unreachable
-              ? EXIT_RETRY
-              : seer_retry_delay(attempt->answer, endpoint->level,
-                                 settings->initial_delay,
-                                 settings->max_queued_delay, attempt->jitter);
-  delay = later(delay, seer_retry_long_pause(attempt->answer));
-  if (attempt->epoch + 1 == endpoint->epoch) /* of this step */
-    endpoint->paused_until =
-        later(endpoint->paused_until, seer_clock_after(now, delay));
+  seer_pauses *pauses = endpoint->pauses;
+  if (seer_pauses_deepen(pauses, attempt->epoch))
+    deepen(endpoint, attempt, now);
+  if (attempt->epoch + 1 == seer_pauses_epoch(pauses)) /* of this step */
+    seer_pauses_extend(
+        pauses, seer_clock_after(now, pause_of(endpoint, settings, attempt)));
 }
 
 /* The service works. What was sent before the endpoint began to back off
    does not tell, though, whether it works again. */
-static void succeed(seer_endpoint *endpoint, const seer_attempt *attempt) {
+static void succeed(seer_endpoint *endpoint, const seer_attempt *attempt,
+                    int64_t now) {
   endpoint->refusals = 0;
-  if (endpoint->level > 0 && attempt->epoch != endpoint->epoch)
-    return;
-  endpoint->failures = endpoint->level = 0;
-  endpoint->paused_until = 0;
+  seer_pauses_succeed(endpoint->pauses, attempt->epoch, share_of(endpoint),
+                      now);
+  if (seer_pauses_level(endpoint->pauses) == 0)
+    endpoint->failures = 0;
 }
 
 /* A service that answers a good event badly, or not at all. What fails a
@@ -267,7 +350,7 @@ static void fail(seer_endpoint *endpoint, const seer_settings *settings,
   const seer_answer *answer = attempt->answer;
   if (answer->status != 0)
     endpoint->refusals = 0;
-  if (endpoint->level == 0) {
+  if (seer_pauses_level(endpoint->pauses) == 0) {
     if (answer->status == 0 || attempt->number == 1)
       endpoint->failures++;
     if (endpoint->failures < FAILURES_ENDURED &&
@@ -296,7 +379,7 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                                 : settings->max_queued_delay;
   seer_assert(seer_lock_is_held());
   if (shows_that_it_works(attempt))
-    succeed(endpoint, attempt);
+    succeed(endpoint, attempt, now);
   else if (attempt->verdict == SEER_PAUSE)
     back_off(endpoint, settings, attempt, now);
   else if (attempt->verdict == SEER_RETRY && !attempt->waited)
@@ -308,23 +391,30 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                                                       max, attempt->jitter));
 }
 
+int64_t seer_endpoint_rate(const seer_endpoint *endpoint, int64_t now) {
+  return seer_pauses_rate(endpoint->pauses, share_of(endpoint), now);
+}
+
+/* What other processes have paused for stays as it is. */
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
   seer_assert(seer_lock_is_held());
-  endpoint->failures = endpoint->level = endpoint->refusals = 0;
-  endpoint->paused_until = 0;
-  begin_epoch(endpoint);
+  endpoint->failures = endpoint->refusals = 0;
+  seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
+  seer_pauses_leave(endpoint->pauses, &endpoint->own_pauses);
+  endpoint->pauses = &endpoint->own_pauses;
   while (endpoint->lines.delayed != NULL)
     seer_queue_hurry(endpoint->lines.delayed);
 }
 
+/* The requests are the parent's, and so are their slots. */
 void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(&endpoint->lines, 0, sizeof endpoint->lines);
-  memset(&endpoint->pace, 0, sizeof endpoint->pace);
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
-  endpoint->in_flight = 0;
+  endpoint->in_flight = endpoint->failures = endpoint->refusals = 0;
+  endpoint->probe = 0;
+  endpoint->pauses = &endpoint->gate->pauses;
   endpoint->hopeless = false;
   for (seer_site *site = endpoint->sites; site != NULL;
        site = seer_site_next(site))
     seer_site_forget(site);
-  seer_endpoint_hurry(endpoint);
 }

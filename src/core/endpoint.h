@@ -17,8 +17,8 @@
 
 #include "base/retry.h"
 #include "base/tell.h"
+#include "gate.h"
 #include "http/site.h"
-#include "pace.h"
 #include "queue.h"
 
 #pragma GCC visibility push(hidden)
@@ -32,13 +32,12 @@ struct seer_endpoint {
   seer_queue *queues; /* a list */
   seer_lines lines;
   int64_t rate_limit, max_in_flight; /* the largest of its clients' */
-  seer_pace pace;
-  int in_flight;        /* requests */
-  int probes;           /* of these, queued and sent since it last paused */
-  int failures;         /* in a row, while not backing off */
-  int level;            /* 0: not backing off; else failed probes + 1 */
-  int64_t paused_until; /* for queued events */
-  uint32_t epoch;       /* number of times that it began to pause */
+  seer_gate *gate;                   /* which other processes may share... */
+  seer_pauses *pauses;               /* ...and its pauses; at exit, its own */
+  seer_pauses own_pauses;
+  int64_t probe; /* of the pauses: with this we try; 0: we do not */
+  int in_flight; /* requests */
+  int failures;  /* in a row, while not backing off */
   seer_trouble troubles[SEER_TROUBLES];
   int refusals;  /* in a row, since exit began */
   bool hopeless; /* at exit: nothing more will be delivered */
@@ -48,7 +47,7 @@ struct seer_endpoint {
 typedef struct seer_attempt {
   const seer_answer *answer;
   seer_verdict verdict;
-  uint32_t epoch; /* the endpoint's when it was sent */
+  uint32_t epoch; /* of the pauses, when it was claimed */
   int number;     /* 1: the event's first */
   bool waited;
   bool exiting;  /* the process ends: no time to lose */
@@ -60,32 +59,34 @@ const char *seer_endpoint_url(const seer_endpoint *endpoint);
 
 /* The rest is for the sender, with the lock held. */
 
-/* The next event that may be sent now, taken in turn from the endpoint's
-   queues and counted as in flight; NULL if there is none. */
-seer_event *seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
-                                seer_queue **queue, seer_dead *dead);
+/* Claims the next event that may be sent now, taken in turn from the
+   endpoint's queues and counted as in flight; false if there is none. */
+bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
+                         seer_claim *claim, seer_dead *dead);
 
 /* When it is worth to claim again, or an event is due to expire; SEER_NEVER
    if only a new event or the end of a request can change anything. From now
    on a change in its lines is news. */
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 
-/* A claimed event of the queue is in flight no more; `epoch` was the
-   endpoint's when it was claimed, and its request went over the wire `sent`
-   times. */
-void seer_endpoint_landed(seer_queue *queue, bool waited, uint32_t epoch,
-                          int sent, int64_t now);
+/* What was claimed is in flight no more; it went over the wire `sent` times.
+   Without an answer it counts until its time would have been up: the server
+   may still be about to read it. */
+void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
+                          int64_t now);
 
-/* A claimed event of the queue is to be sent once more, to another place:
-   true, and a slot is taken for that, if the pacer allows it now. `sent` as
-   above. */
-bool seer_endpoint_hop(seer_queue *queue, int sent, int64_t now);
+/* What was claimed is to be sent once more, to another place: true, and it has
+   another slot for that, if there is one now. `sent` as above. */
+bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now);
 
 /* Draws the conclusions for the endpoint, and returns when the event is due
    again, if it is. */
 int64_t seer_endpoint_learn(seer_endpoint *endpoint,
                             const seer_settings *settings,
                             const seer_attempt *attempt, int64_t now);
+
+/* How many requests a minute may be sent at present; 0: no limit. */
+int64_t seer_endpoint_rate(const seer_endpoint *endpoint, int64_t now);
 
 /* The process begins to exit: forget pauses, hurry what is delayed. */
 void seer_endpoint_hurry(seer_endpoint *endpoint);

@@ -23,6 +23,7 @@ static void free_endpoint(seer_endpoint *endpoint) {
   if (endpoint == NULL)
     return;
   seer_site_free(endpoint->sites);
+  seer_gate_free(endpoint->gate);
   free(endpoint->base_url);
   free(endpoint->api_key);
   free(endpoint);
@@ -36,13 +37,15 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
   endpoint->base_url = copy(options->base_url);
   endpoint->api_key = copy(options->api_key);
   endpoint->sites = seer_site_new(options);
+  endpoint->hash = seer_id_hash(options->base_url, strlen(options->base_url)) ^
+                   seer_id_hash(options->api_key, strlen(options->api_key))
+                       << 1;
+  endpoint->gate = seer_gate_new(endpoint->hash);
+  if (endpoint->gate != NULL)
+    endpoint->pauses = &endpoint->gate->pauses;
   if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
-      endpoint->sites != NULL) {
-    endpoint->hash =
-        seer_id_hash(options->base_url, strlen(options->base_url)) ^
-        seer_id_hash(options->api_key, strlen(options->api_key)) << 1;
+      endpoint->sites != NULL && endpoint->gate != NULL)
     return endpoint;
-  }
   free_endpoint(endpoint);
   return NULL;
 }
@@ -64,8 +67,7 @@ static seer_endpoint *unlist_idle(int64_t now) {
   seer_endpoint *idle = NULL, **link = &seer_endpoints;
   while (*link != NULL) {
     seer_endpoint *endpoint = *link;
-    seer_pace_delay(&endpoint->pace, 0, now); /* frees slots */
-    if (endpoint->references > 0 || endpoint->pace.ended > 0) {
+    if (endpoint->references > 0 || !seer_gate_is_idle(endpoint->gate, now)) {
       link = &endpoint->next;
     } else {
       *find(endpoint) = endpoint->next_alike;

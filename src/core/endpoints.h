@@ -24,8 +24,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
 void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site);
 
 /* Gives a reference back, and one to the site, which may be NULL. Takes the
-   lock. An endpoint outlives its last reference until its pacing log is
-   empty. */
+   lock. An endpoint outlives its last reference until its slots are free. */
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site);
 
 /* Adds a client's queue. Takes the lock. */

@@ -15,14 +15,6 @@
 #define START_AGAIN 1000   /* ms after the system refused a thread */
 #define IDLE_TIMEOUT 30000 /* ms until unused connections are closed */
 
-typedef struct claimed {
-  seer_endpoint *endpoint;
-  seer_queue *queue;
-  seer_event *event;
-  uint32_t epoch;
-  bool threadless; /* a caller sends it */
-} claimed;
-
 /* With the lock held: the work is the caller's now. */
 static void take(seer_work work) {
   seer_assert(seer_lock_is_held());
@@ -58,81 +50,60 @@ static void end_work(seer_work next) {
     seer_wake();
 }
 
-/* The first claim draws the event's id: capture need not, and no attempt has
-   been made yet. */
-static void note_claim(claimed *claim, seer_endpoint *endpoint,
-                       seer_queue *queue, seer_event *event) {
-  if (!seer_id_is_drawn(event->id))
-    event->id = seer_id_next();
-  claim->endpoint = endpoint;
-  claim->queue = queue;
-  claim->event = event;
-  claim->epoch = endpoint->epoch;
-  claim->threadless = !seer_state.threaded;
-}
-
 /* With the lock held: what may be sent now, at most BATCH events. */
-static int claim_events(claimed *claims, int64_t now, seer_dead *dead) {
+static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
   int count = 0;
   seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
-    while (count < BATCH) {
-      seer_queue *queue;
-      seer_event *event = seer_endpoint_claim(endpoint, now, &queue, dead);
-      if (event == NULL)
-        break;
-      note_claim(&claims[count++], endpoint, queue, event);
+    while (count < BATCH &&
+           seer_endpoint_claim(endpoint, now, &claims[count], dead)) {
+      /* Only now its id is drawn: capture need not. */
+      seer_event *event = claims[count++].event;
+      if (!seer_id_is_drawn(event->id))
+        event->id = seer_id_next();
     }
   }
   return count;
 }
 
 /* The event is in flight, so its queue stays, and with it the settings. */
-static seer_sending make_sending(const claimed *claim) {
+static seer_sending make_sending(const seer_claim *claim) {
   const seer_settings *settings = &claim->queue->settings;
   seer_event *event = claim->event;
-  const seer_special *special = seer_event_special(event);
   seer_sending sending;
   sending.site = claim->queue->site;
   sending.event = event;
-  sending.timeout = settings->timeout;
-  if (event->request != NULL)
-    sending.timeout = event->request->timeout;
-  else if (special != NULL && special->timeout > 0)
-    sending.timeout = special->timeout;
+  sending.timeout = seer_queue_timeout(claim->queue, event);
   sending.connect_timeout = settings->connect_timeout;
   sending.connection_age = settings->connection_age;
-  sending.threadless = claim->threadless;
   sending.thorough = event->request != NULL || settings->has_on_error ||
                      settings->log_level >= SEER_DEBUG;
   return sending;
 }
 
-static bool start_transfer(const claimed *claim) {
+static bool start_transfer(const seer_claim *claim) {
   seer_sending sending = make_sending(claim);
   seer_transfer *transfer;
   if (seer_state.http == NULL)
-    seer_state.http = seer_http_new();
+    seer_state.http = seer_http_new(seer_state.alarm);
   if (seer_state.http == NULL)
     return false;
   transfer = seer_http_start(seer_state.http, &sending);
   if (transfer == NULL)
     return false;
-  transfer->endpoint = claim->endpoint;
-  transfer->queue = claim->queue;
-  transfer->epoch = claim->epoch;
+  transfer->claim = *claim;
   seer_report_request(transfer);
   return true;
 }
 
-static int start_transfers(const claimed *claims, int count) {
+static int start_transfers(const seer_claim *claims, int count) {
   int started = 0;
   for (int i = 0; i < count; i++) {
     if (start_transfer(&claims[i]))
       started++;
     else
-      seer_settle_unsent(claims[i].queue, claims[i].event, claims[i].epoch);
+      seer_settle_unsent(&claims[i]);
   }
   return started;
 }
@@ -144,9 +115,9 @@ static bool follow(seer_transfer *transfer) {
   if (!transfer->redirected)
     return false;
   seer_lock();
-  may = seer_endpoint_hop(transfer->queue, transfer->sent, seer_clock_now());
+  may = seer_endpoint_hop(&transfer->claim, transfer->sent, seer_clock_now());
   seer_unlock();
-  if (!may && transfer->event->request != NULL)
+  if (!may && transfer->claim.event->request != NULL)
     transfer->answer.failure = SEER_FAILURE_PACED;
   if (!may)
     return false;
@@ -157,10 +128,10 @@ static bool follow(seer_transfer *transfer) {
   return true;
 }
 
-static int settle_finished(void) {
+static int settle_finished(int64_t time) {
   seer_transfer *transfer;
   int count = 0;
-  while ((transfer = seer_http_finished(seer_state.http)) != NULL) {
+  while ((transfer = seer_http_finished(seer_state.http, time)) != NULL) {
     if (follow(transfer))
       continue;
     seer_settle(transfer);
@@ -171,9 +142,10 @@ static int settle_finished(void) {
 }
 
 /* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. With the lock held, and inside; gives the lock up. */
-static int work(void) {
-  claimed claims[BATCH];
+   claimed or settled. With the lock held, and inside; gives the lock up. The
+   caller has `time` ms, in which a host may be looked up. */
+static int work(int64_t time) {
+  seer_claim claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
   int claims_made, settled = 0;
@@ -185,7 +157,7 @@ static int work(void) {
     seer_http_perform(seer_state.http);
     if (exiting)
       seer_http_hurry(seer_state.http);
-    settled = settle_finished();
+    settled = settle_finished(time);
     seer_state.in_flight -= settled;
     seer_state.idle_since = seer_clock_now();
   }
@@ -294,7 +266,7 @@ static void run(void) {
   for (;;) {
     seer_lock();
     begin_turn();
-    if (work() > 0)
+    if (work(0) > 0)
       leave_libcurl();
     else
       rest();
@@ -341,6 +313,12 @@ void seer_loop_start(void) {
 ** Steps of callers.
 */
 
+/* Whether a host was looked up here, because the system refused a thread.
+   Forks may happen meanwhile, and signals arrive. */
+static bool look_up(void) {
+  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
+}
+
 /* Waits for the network, or for another thread's event, until `deadline`;
    false if nothing can happen before. */
 static bool wait_for_network(int64_t deadline) {
@@ -354,7 +332,7 @@ static bool wait_for_network(int64_t deadline) {
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();
-  if (sleep)
+  if (sleep && !look_up())
     poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
   leave_libcurl();
   return !futile;
@@ -365,7 +343,7 @@ static seer_step step(int64_t deadline) {
   int done;
   seer_signals_block(&before);
   seer_lock();
-  done = work();
+  done = work(deadline - seer_clock_now());
   seer_signals_restore(&before);
   if (done > 0) {
     leave_libcurl();

@@ -1,6 +1,7 @@
 #include "notice.h"
 
 #include "base/assert.h"
+#include "base/mask.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ seer_message *seer_message_new(seer_level level, const char *text) {
   memset(message, 0, sizeof *message);
   message->level = level;
   memcpy(message->text, text, size);
+  seer_mask_controls(message->text, size - 1);
   return message;
 }
 

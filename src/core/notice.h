@@ -42,8 +42,8 @@ typedef struct seer_notices {
   int64_t missed;
 } seer_notices;
 
-/* A message with a copy of the text; NULL without memory. Not under the
-   lock. */
+/* A message with a copy of the text, without control characters; NULL without
+   memory. Not under the lock. */
 seer_message *seer_message_new(seer_level level, const char *text);
 
 /* Adds a message; the result, if any, is one to be freed. */

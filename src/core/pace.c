@@ -3,12 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-int64_t seer_pace_share(int64_t rate_limit) {
-  int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;
-  return share > 0 ? share : 1;
-}
-
-/* Whether each slot that has ended stands in one of the steps. */
+/* Whether each request that has ended stands in one of the steps. */
 static bool is_sound(const seer_pace *pace) {
   int64_t ended = 0;
   for (int i = 0; i < SEER_PACE_STEPS; i++)
@@ -16,12 +11,12 @@ static bool is_sound(const seer_pace *pace) {
   return ended == pace->ended && pace->in_flight >= 0;
 }
 
-/* When the slots of a step come free. */
+/* When what ended in a step comes free. */
 static int64_t freed_at(int64_t step) {
   return (step + 1) * SEER_PACE_STEP + SEER_PACE_WINDOW;
 }
 
-/* Frees the slots whose time has come. */
+/* Forgets what has come free. */
 static void forget(seer_pace *pace, int64_t now) {
   seer_assert(is_sound(pace));
   while (pace->ended > 0 && freed_at(pace->oldest) <= now) {
@@ -32,12 +27,10 @@ static void forget(seer_pace *pace, int64_t now) {
   }
 }
 
-int64_t seer_pace_delay(seer_pace *pace, int64_t rate_limit, int64_t now) {
+int64_t seer_pace_delay(seer_pace *pace, int64_t share, int64_t now) {
+  int64_t excess;
   forget(pace, now);
-  if (rate_limit == 0)
-    return 0;
-  int64_t excess =
-      pace->ended + pace->in_flight - seer_pace_share(rate_limit) + 1;
+  excess = pace->ended + pace->in_flight - share + 1;
   if (excess <= 0)
     return 0;
   if (excess > pace->ended)

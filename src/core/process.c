@@ -109,6 +109,7 @@ static void after_fork_in_child(void) {
   process = getpid();
   seer_id_forget();
   forget_thread();
+  seer_http_forget(whole);
   forget_all(whole, &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);
@@ -220,7 +221,7 @@ static bool waits_to_retry(const seer_queue *queue) {
 static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
                     char *reason, size_t size) {
   const char *why = "the time to deliver was up";
-  if ((endpoint->level > 0 || waits_to_retry(queue)) &&
+  if ((seer_pauses_level(endpoint->pauses) > 0 || waits_to_retry(queue)) &&
       queue->last_error[0] != '\0')
     why = queue->last_error;
   else if (endpoint->hopeless)
@@ -303,6 +304,7 @@ static bool initialized;
 static void initialize(void) {
   pin();
   process = getpid();
+  seer_gate_prepare();
   initialized = seer_http_init() &&
                 seer_thread_atfork(before_fork, after_fork_in_parent,
                                    after_fork_in_child) &&

@@ -300,6 +300,15 @@ seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
   return event;
 }
 
+int64_t seer_queue_timeout(const seer_queue *queue, const seer_event *event) {
+  const seer_special *special = seer_event_special(event);
+  if (event->request != NULL)
+    return event->request->timeout;
+  if (special != NULL && special->timeout > 0)
+    return special->timeout;
+  return queue->settings.timeout;
+}
+
 /* An event whose time has come goes behind the others, unless it has expired
    meanwhile. */
 static void come_back(seer_line *line, seer_event *event, int64_t now) {

@@ -42,7 +42,7 @@ struct seer_queue {
   seer_queue *next_dead;
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
-  seer_pace pace;        /* of its own requests */
+  seer_pace pace;        /* of its own requests, for its own limit */
   int in_flight;         /* requests */
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
@@ -107,6 +107,9 @@ static inline bool seer_queue_has_news(const seer_queue *queue) {
 /* The next ready event of a line, now in flight; NULL if there is none.
    Expired and cancelled ones on the way are settled. */
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead);
+
+/* Milliseconds that one attempt of the event may take. */
+int64_t seer_queue_timeout(const seer_queue *queue, const seer_event *event);
 
 /* Puts an event in flight back, behind the others, not to be claimed
    before `due`. */

@@ -77,10 +77,10 @@ static size_t name_length(const char *name) {
 /* Which event it is, for afterwards it may be gone. */
 static void write_subject(seer_report *report, const seer_transfer *transfer) {
   static const char start[] = "{\"name\":\"";
-  const seer_event *event = transfer->event;
+  const seer_event *event = transfer->claim.event;
   bool named = event->kind == SEER_CAPTURE;
   const char *name = named ? event->body + sizeof start - 1 : NULL;
-  seer_report_write_subject(transfer->queue->site, name,
+  seer_report_write_subject(transfer->claim.queue->site, name,
                             named ? name_length(name) : 0,
                             seer_event_path(event), report->subject);
 }
@@ -95,7 +95,7 @@ static void write_text(char *text, size_t size, const seer_report *report,
                         ? " is lost"
                         : " is delivered by its status, but is this the API?";
   const char *what = whats[report->kind];
-  const char *url = transfer->endpoint->base_url;
+  const char *url = transfer->claim.endpoint->base_url;
   if (report->level == SEER_INFO)
     snprintf(text, size, "%s %s", what, url);
   else if (is_of_event(report))
@@ -120,13 +120,13 @@ static bool is_heard(const seer_request *request) {
 
 seer_report seer_report_prepare(const seer_transfer *transfer,
                                 seer_verdict verdict) {
-  const seer_settings *settings = &transfer->queue->settings;
+  const seer_settings *settings = &transfer->claim.queue->settings;
   char text[TEXT_LENGTH];
   seer_report report;
   memset(&report, 0, sizeof report);
   report.level = level_of(verdict, transfer->doubtful);
   report.kind = kind_of(transfer, verdict);
-  report.wanted = may_be_unheard(transfer->event->request) &&
+  report.wanted = may_be_unheard(transfer->claim.event->request) &&
                   settings->log_level >= (int64_t)report.level;
   if (report.wanted && is_of_event(&report))
     write_subject(&report, transfer);
@@ -161,12 +161,12 @@ static void notify(seer_report *report, seer_queue *queue,
 void seer_report_decide(seer_report *report, const seer_transfer *transfer,
                         const seer_attempt *attempt, bool recovered,
                         int64_t now) {
-  seer_queue *queue = transfer->queue;
-  seer_endpoint *endpoint = transfer->endpoint;
+  seer_queue *queue = transfer->claim.queue;
+  seer_endpoint *endpoint = transfer->claim.endpoint;
   bool logs = queue->settings.has_logger;
   seer_trouble *troubles = logs ? queue->troubles : endpoint->troubles;
   seer_assert(seer_lock_is_held());
-  if (!report->wanted || is_heard(transfer->event->request) ||
+  if (!report->wanted || is_heard(transfer->claim.event->request) ||
       !is_worth_telling(report, attempt, recovered) ||
       !seer_trouble_happened(&troubles[report->kind], 1, now, &report->untold))
     return;
@@ -287,11 +287,11 @@ static void trace(seer_transfer *transfer,
                   void (*describe)(seer_transfer *, char *, size_t),
                   int status) {
   char text[SEER_TELL_LENGTH - 30];
-  if (transfer->queue->settings.log_level < SEER_DEBUG)
+  if (transfer->claim.queue->settings.log_level < SEER_DEBUG)
     return;
   describe(transfer, text, sizeof text);
-  seer_report_say(transfer->queue, SEER_DEBUG, text, status,
-                  transfer->event->attempts);
+  seer_report_say(transfer->claim.queue, SEER_DEBUG, text, status,
+                  transfer->claim.event->attempts);
 }
 
 void seer_report_request(seer_transfer *transfer) {

@@ -231,7 +231,7 @@ static const char *stage_name(void) {
 }
 
 void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
-  int64_t now = seer_clock_now();
+  int64_t now = seer_clock_now(), paused_until;
   seer_lock();
   stats->accepted = queue->accepted;
   stats->delivered = queue->delivered;
@@ -243,9 +243,9 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   stats->invalid = queue->invalid;
   stats->doubtful = queue->doubtful;
   stats->missed = queue->notices.missed;
-  stats->retry_in = queue->endpoint->paused_until > now
-                        ? queue->endpoint->paused_until - now
-                        : -1;
+  stats->rate = seer_endpoint_rate(queue->endpoint, now);
+  paused_until = seer_pauses_until(queue->endpoint->pauses);
+  stats->retry_in = paused_until > now ? paused_until - now : -1;
   memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
   stats->sender = stage_name();
   seer_unlock();

@@ -24,6 +24,7 @@ typedef struct seer_stats {
   int64_t refused;      /* not accepted: the queue was full */
   int64_t invalid;      /* could not be sent at all */
   int64_t missed;       /* notices for the callbacks */
+  int64_t rate;         /* requests a minute at present; 0: no limit */
   int64_t retry_in;     /* ms until the next try; -1: not held */
   char last_error[200]; /* "": none yet */
   const char *sender;   /* "none", "running", "stopped" */

@@ -57,14 +57,14 @@ typedef struct conclusion {
 } conclusion;
 
 static seer_attempt make_attempt(const seer_transfer *transfer) {
-  const seer_event *event = transfer->event;
+  const seer_event *event = transfer->claim.event;
   const seer_special *special = seer_event_special(event);
   seer_attempt attempt;
   seer_asked asked;
   asked.attempts = event->attempts;
   asked.waited = event->request != NULL;
   asked.own_path = event->kind == SEER_POST;
-  asked.max_retries = transfer->queue->settings.max_retries;
+  asked.max_retries = transfer->claim.queue->settings.max_retries;
   if (asked.waited)
     asked.max_retries = event->request->max_retries;
   else if (special != NULL && special->max_retries >= 0)
@@ -72,7 +72,7 @@ static seer_attempt make_attempt(const seer_transfer *transfer) {
   attempt.answer = &transfer->answer;
   attempt.waited = asked.waited;
   attempt.number = event->attempts;
-  attempt.epoch = transfer->epoch;
+  attempt.epoch = transfer->claim.epoch;
   attempt.exiting = false;
   attempt.jitter = seer_id_fraction();
   attempt.verdict = seer_retry_judge(&transfer->answer, &asked);
@@ -89,7 +89,7 @@ static conclusion conclude(const seer_transfer *transfer) {
   memset(&end, 0, sizeof end);
   end.attempt = make_attempt(transfer);
   if (!end.attempt.waited && end.attempt.verdict == SEER_REJECTED &&
-      transfer->queue->settings.has_on_error)
+      transfer->claim.queue->settings.has_on_error)
     end.carrier = seer_request_new(0, 0);
   if (end.carrier != NULL || (end.attempt.waited && is_over(&end.attempt)))
     end.outcome = make_outcome(transfer);
@@ -107,7 +107,8 @@ static void hand_over(conclusion *end, seer_request *request) {
 }
 
 static void reject(conclusion *end, seer_transfer *transfer, seer_dead *dead) {
-  if (!seer_queue_reject(transfer->queue, transfer->event, end->carrier, dead))
+  if (!seer_queue_reject(transfer->claim.queue, transfer->claim.event,
+                         end->carrier, dead))
     return;
   end->carrier->outcome = end->outcome;
   end->carrier = NULL;
@@ -117,8 +118,8 @@ static void reject(conclusion *end, seer_transfer *transfer, seer_dead *dead) {
 /* With the lock held: what becomes of the event. */
 static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
                     int64_t now, seer_dead *dead) {
-  seer_queue *queue = transfer->queue;
-  seer_event *event = transfer->event;
+  seer_queue *queue = transfer->claim.queue;
+  seer_event *event = transfer->claim.event;
   seer_assert(seer_lock_is_held());
   if (!is_over(&end->attempt)) {
     if (event->request != NULL)
@@ -140,15 +141,16 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
 static int64_t learn(const seer_transfer *transfer,
                      const seer_attempt *attempt, seer_report *report,
                      int64_t now) {
-  seer_endpoint *endpoint = transfer->endpoint;
-  seer_queue *queue = transfer->queue;
-  int level = endpoint->level;
+  seer_endpoint *endpoint = transfer->claim.endpoint;
+  seer_queue *queue = transfer->claim.queue;
+  int level = seer_pauses_level(endpoint->pauses);
   int64_t due;
-  seer_endpoint_landed(queue, attempt->waited, attempt->epoch, transfer->sent,
-                       now);
+  seer_endpoint_landed(&transfer->claim, transfer->sent,
+                       attempt->answer->status != 0, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
   seer_report_decide(report, transfer, attempt,
-                     level > 0 && endpoint->level == 0, now);
+                     level > 0 && seer_pauses_level(endpoint->pauses) == 0,
+                     now);
   queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
@@ -180,12 +182,14 @@ static bool is_last_attempt(const seer_event *event) {
          event->attempts > event->request->max_retries;
 }
 
-void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch) {
+void seer_settle_unsent(const seer_claim *claim) {
   int64_t now = seer_clock_now(), due = now + UNSENT_DELAY;
+  seer_queue *queue = claim->queue;
+  seer_event *event = claim->event;
   seer_request *request = event->request;
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  seer_endpoint_landed(queue, request != NULL, epoch, 0, now);
+  seer_endpoint_landed(claim, 0, false, now);
   if (is_last_attempt(event)) {
     if (!request->settled)
       request->outcome.failure = SEER_FAILURE_NOMEM;

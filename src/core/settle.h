@@ -16,9 +16,9 @@
 void seer_settle(seer_transfer *transfer);
 
 /* A claimed event could not be sent for want of memory: it is put back for
-   a while, or rejected if somebody has waited for its last attempt. `epoch`
-   was the endpoint's when it was claimed. Takes the lock. */
-void seer_settle_unsent(seer_queue *queue, seer_event *event, uint32_t epoch);
+   a while, or rejected if somebody has waited for its last attempt. Takes the
+   lock. */
+void seer_settle_unsent(const seer_claim *claim);
 
 #pragma GCC visibility pop
 

@@ -84,10 +84,11 @@ static bool is_among(const char *name, size_t length,
 
 static const char *const logins[] = {"authorization", "proxy-authorization",
                                      NULL};
-static const char *const cookies[] = {"cookie", "set-cookie", NULL};
+static const char *const others[] = {"cookie", "set-cookie", "x-api-key",
+                                     NULL};
 
 bool seer_block_is_secret(const char *name, size_t length) {
-  return is_among(name, length, logins) || is_among(name, length, cookies);
+  return is_among(name, length, logins) || is_among(name, length, others);
 }
 
 const char *seer_block_secret(const char *line) {

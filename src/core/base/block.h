@@ -38,7 +38,7 @@ void seer_block_merge(seer_buffer *out, seer_block_kind kind,
 void seer_block_write_query(seer_buffer *out, const char *block);
 
 /* True if it is the name of a header whose value nobody may see:
-   Authorization, Proxy-Authorization, Cookie, Set-Cookie. */
+   Authorization, Proxy-Authorization, Cookie, Set-Cookie, X-Api-Key. */
 bool seer_block_is_secret(const char *name, size_t length);
 
 /* The secret of such a line of a block, without "Bearer " or the like: the

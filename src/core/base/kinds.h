@@ -5,8 +5,8 @@
  * The kinds of request: a row for each path of the API that has a function
  * of its own. What is particular to one stands here and nowhere else; to add
  * one is to add a row, and to describe it in library/seerstack.lua and
- * README.md. The core looks at the paths; the fields are for those who build
- * an event from a value of their language.
+ * docs/reference.md. The core looks at the paths; the fields are for those who
+ * build an event from a value of their language.
  */
 
 #include <stddef.h>

@@ -1,6 +1,7 @@
 #include "tell.h"
 
 #include "clock.h"
+#include "mask.h"
 #include "thread.h"
 
 #include <stdarg.h>
@@ -43,9 +44,7 @@ void seer_tell(seer_level level, const char *format, ...) {
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   va_end(arguments);
   length = strlen(line);
-  for (size_t i = 0; i < length; i++)
-    if ((unsigned char)line[i] < ' ' || line[i] == 127)
-      line[i] = ' ';
+  seer_mask_controls(line, length);
   line[length] = '\n'; /* where the zero was */
   seer_write_quietly(STDERR_FILENO, line, length + 1);
 }

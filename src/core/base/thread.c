@@ -201,6 +201,23 @@ int seer_fd_raise(int fd) {
   return raised;
 }
 
+void seer_fds_hold(int held[3]) {
+  for (int i = 0; i < 3; i++) {
+    held[i] = open("/", O_PATH | O_CLOEXEC);
+    if (held[i] > 2) {
+      close(held[i]);
+      held[i] = -1;
+    }
+    if (held[i] < 0)
+      break;
+  }
+}
+
+void seer_fds_release(const int held[3]) {
+  for (int i = 0; i < 3 && held[i] >= 0; i++)
+    close(held[i]);
+}
+
 int seer_alarm_open(void) {
   return seer_fd_raise(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }

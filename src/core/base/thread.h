@@ -86,6 +86,12 @@ bool seer_lock_renew(void);
    closes; negative stays negative, with errno. */
 int seer_fd_raise(int fd);
 
+/* Takes the descriptors of standard streams that are closed, so that others'
+   code opens none there, until they are given back. Reading and writing them
+   fails as before. */
+void seer_fds_hold(int held[3]);
+void seer_fds_release(const int held[3]);
+
 /* An alarm wakes a thread that polls its descriptor. -1 without one. */
 int seer_alarm_open(void);
 void seer_alarm_ring(int alarm);

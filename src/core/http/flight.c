@@ -1,15 +1,23 @@
 #include "core/http/flight.h"
 
+#include "core/base/block.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
+#include "core/http/lookup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* From this version on a handle forgets its last answer's headers. Before, if
    an answer begins with a line that continues a header, libcurl writes to the
    last header of the answer before, which it has freed. */
 #define REUSABLE 0x080101
+
+/* Bytes that each handle has room for of what its socket does not take at
+   once: from libcurl 8.7 on it keeps them, and 64 KiB unless told otherwise.
+   This is the least. */
+#define UPLOAD_BUFFER 16384L
 
 #define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
 #define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
@@ -34,6 +42,14 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose,
   if (fd == CURL_SOCKET_BAD)
     f->exhausted = errno == EMFILE || errno == ENFILE;
   return fd;
+}
+
+/* libcurl is about to look a name up. It tells nobody which. */
+static int on_resolve(void *state, void *reserved, void *data) {
+  seer_flight *f = data;
+  (void)state, (void)reserved;
+  f->grounded = f->missing;
+  return f->missing;
 }
 
 /* A connection that was used is not to carry a request when its input waits
@@ -98,6 +114,7 @@ static void disconnected(seer_flight *f, bool answered) {
 static bool set_permanent(seer_handles *handles, seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+         SET(UPLOAD_BUFFERSIZE, UPLOAD_BUFFER) &&
          SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
@@ -106,6 +123,8 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
          SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
          SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
          SET(OPENSOCKETFUNCTION, on_socket) && SET(OPENSOCKETDATA, f) &&
+         SET(RESOLVER_START_FUNCTION, on_resolve) &&
+         SET(RESOLVER_START_DATA, f) &&
          SET(CLOSESOCKETFUNCTION, seer_sockets_close) &&
          SET(CLOSESOCKETDATA, &handles->sockets) &&
          SET(SHARE, handles->share) &&
@@ -130,7 +149,7 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
 static bool set_version(CURL *easy, const seer_site *site) {
   return SET(HTTP_VERSION, site->http_version) &&
          (site->http_version != CURL_HTTP_VERSION_2TLS ||
-          SET(SSLVERSION, CURL_SSLVERSION_TLSv1_2));
+          SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
 }
 
 /* What is the same for every request to a site. */
@@ -139,12 +158,51 @@ static bool set_site(seer_flight *f, const seer_site *site) {
   if (f->prepared_for == site->serial)
     return true;
   f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
-  if (!set_version(easy, site) || !SET(RESOLVE, site->addresses) ||
-      !SET(PROXY, site->proxy) || !SET(NOPROXY, site->no_proxy) ||
-      !set_authorities(easy, site))
+  if (!set_version(easy, site) || !SET(PROXY, site->proxy) ||
+      !SET(NOPROXY, site->no_proxy) || !set_authorities(easy, site))
     return false;
   f->prepared_for = site->serial;
   return true;
+}
+
+/* Tells libcurl what is known of a target. */
+static bool add_addresses(seer_flight *f, const char *target) {
+  char entry[SEER_NAME_SIZE + SEER_ADDRESSES_SIZE + 8];
+  char addresses[SEER_ADDRESSES_SIZE];
+  struct curl_slist *longer;
+  if (seer_lookup(target, f->asked_at, addresses) == SEER_NAME_KNOWN) {
+    snprintf(entry, sizeof entry, "%s:%s", target, addresses);
+  } else {
+    snprintf(entry, sizeof entry, "-%s", target); /* forget it */
+    f->missing = true;
+  }
+  longer = curl_slist_append(f->resolve, entry);
+  if (longer != NULL)
+    f->resolve = longer;
+  return longer != NULL;
+}
+
+/* libcurl reads the list when the request begins: then it knows what stands
+   there and no more, for how long addresses are good is not its to say. */
+static bool set_addresses(seer_flight *f) {
+  struct curl_slist *before = f->resolve;
+  CURL *easy = f->easy;
+  bool set = true;
+  f->resolve = NULL;
+  f->missing = false;
+  f->targets = seer_outgoing_targets(&f->outgoing);
+  for (const char *t = f->targets; set && t != NULL && *t != '\0';
+       t = seer_block_next(t))
+    set = add_addresses(f, t);
+  set = SET(RESOLVE, f->resolve) && set;
+  curl_slist_free_all(before);
+  return set && f->targets != NULL;
+}
+
+/* What is left of the time to connect: 0 would be libcurl's own idea of it. */
+static long connect_timeout(const seer_flight *f) {
+  int64_t left = f->connect_by - seer_clock_now();
+  return left > 0 ? (long)left : 1;
 }
 
 /* Makes the handle send what `outgoing` says. The deadline is not libcurl's to
@@ -155,12 +213,12 @@ static bool set_request(seer_flight *f) {
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
   const char *url = seer_outgoing_url(&f->outgoing);
   return headers != NULL && url != NULL &&
-         SET(CONNECTTIMEOUT_MS, f->connect_timeout) &&
+         SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
          SET(HTTPHEADER, headers) && SET(URL, url);
 }
 
 static bool set_method(seer_flight *f) {
-  const seer_event *event = f->transfer.event;
+  const seer_event *event = f->transfer.claim.event;
   CURL *easy = f->easy;
   bool get = f->outgoing.get, changed = get != f->got;
   f->got = get; /* even if libcurl refuses: then it is to be set again */
@@ -218,13 +276,13 @@ static bool avoid_old(seer_flight *f) {
 bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
   if (!is_fit(handles, f) && !renew(handles, f))
     return false;
-  return set_site(f, f->site) && set_request(f) && set_method(f) &&
-         avoid_old(f);
+  return set_site(f, f->site) && set_addresses(f) && set_request(f) &&
+         set_method(f) && avoid_old(f);
 }
 
 void seer_flight_take_off(seer_flight *f) {
   f->port = 0;
-  f->reused = f->stale = f->exhausted = false;
+  f->reused = f->stale = f->exhausted = f->grounded = false;
   f->timeouts = f->site->timeouts;
   f->site->flying++;
 }
@@ -266,6 +324,45 @@ void seer_flight_land(seer_flight *f, CURLcode code) {
     note_timeout(site);
 }
 
+/* What is to be said if it ends so. */
+static seer_names_found tell(seer_flight *f, seer_names_found found,
+                             const char *what, const char *target) {
+  snprintf(f->error, sizeof f->error, "%s %.*s", what,
+           (int)(strrchr(target, ':') - target), target);
+  return found;
+}
+
+static seer_names_found look_up(seer_flight *f, const char *target, int alarm,
+                                int64_t time) {
+  seer_name_state state = seer_lookup(target, f->asked_at, NULL);
+  if (state == SEER_NAME_KNOWN)
+    return SEER_NAMES_ALL;
+  if (state == SEER_NAME_FAILED)
+    return tell(f, SEER_NAMES_NEVER, "Could not resolve host:", target);
+  if (state == SEER_NAME_PENDING || seer_lookup_start(target, alarm))
+    return tell(f, SEER_NAMES_SOME, "timed out, looking up", target);
+  if (seer_lookup_has_time(time)) {
+    f->refused = target;
+    return SEER_NAMES_SOME;
+  }
+  if (seer_lookup_keep(target))
+    return SEER_NAMES_ALL;
+  return tell(f, SEER_NAMES_NEVER, "no thread could be started to look up",
+              target);
+}
+
+seer_names_found seer_flight_look_up(seer_flight *f, int alarm, int64_t time) {
+  seer_names_found found = SEER_NAMES_ALL, one;
+  f->refused = NULL;
+  for (const char *t = f->targets; *t != '\0' && found != SEER_NAMES_NEVER;
+       t = seer_block_next(t)) {
+    one = look_up(f, t, alarm, time);
+    if (one > found)
+      found = one;
+  }
+  return found;
+}
+
 seer_flight *seer_flight_of(seer_transfer *transfer) {
   return (seer_flight *)(void *)transfer;
 }
@@ -285,6 +382,7 @@ seer_flight *seer_flight_new(seer_handles *handles) {
 
 void seer_flight_free(seer_flight *f) {
   curl_easy_cleanup(f->easy);
+  curl_slist_free_all(f->resolve);
   seer_incoming_clear(&f->incoming);
   seer_outgoing_clear(&f->outgoing);
   free(f);

@@ -29,7 +29,12 @@ typedef struct seer_flight {
   seer_outgoing outgoing;
   seer_incoming incoming;
   int64_t began, deadline;
-  uint64_t timeouts; /* of the site, when it took off */
+  const char *targets;        /* what libcurl may have to look up */
+  struct curl_slist *resolve; /* what libcurl was told of them */
+  const char *refused;        /* one that no thread was to be had for */
+  int64_t asked_at;   /* answers since then count; by seer_clock_boot */
+  int64_t connect_by; /* looking up included */
+  uint64_t timeouts;  /* of the site, when it took off */
   long connect_timeout;
   long lifetime;    /* s, at most, of a connection that it takes */
   int port;         /* our end's, of the connection */
@@ -39,6 +44,8 @@ typedef struct seer_flight {
   bool fresh;       /* none that has been used is to be taken */
   bool hurried;     /* its deadline was brought forward */
   bool exhausted;   /* no descriptor was left for a socket */
+  bool missing;     /* not all of the targets are known... */
+  bool grounded;    /* ...and libcurl wanted to know one */
   bool thorough;    /* all of the answer will be read */
   bool connected;   /* counted in site->connected */
   bool got;         /* its handle was used for a GET */
@@ -64,6 +71,18 @@ bool seer_flight_prepare(seer_handles *handles, seer_flight *flight);
 /* Between these two the handle is with libcurl. */
 void seer_flight_take_off(seer_flight *flight);
 void seer_flight_land(seer_flight *flight, CURLcode code);
+
+typedef enum seer_names_found {
+  SEER_NAMES_ALL,
+  SEER_NAMES_SOME, /* others are being looked up */
+  SEER_NAMES_NEVER /* one cannot be; `error` says which */
+} seer_names_found;
+
+/* For a flight that is grounded: has its targets looked up, if nobody does,
+   by a thread that rings the alarm. Without one, `refused` is set if there is
+   time (ms) to look it up here. */
+seer_names_found seer_flight_look_up(seer_flight *flight, int alarm,
+                                     int64_t time);
 
 #pragma GCC visibility pop
 

@@ -1,9 +1,11 @@
 #include "core/http/http.h"
 
 #include "core/base/ascii.h"
+#include "core/base/block.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 #include "core/http/flight.h"
+#include "core/http/lookup.h"
 #include "core/http/trace.h"
 
 #include <stdarg.h>
@@ -20,6 +22,8 @@
 struct seer_http {
   CURLM *multi;
   seer_flight *idle, *flying;
+  seer_flight *grounded; /* until a host has been looked up */
+  int alarm;
   int64_t performed;   /* when transfers were last moved on */
   int64_t hurry_began; /* by seer_clock_boot; 0: there is none */
   long count, most;    /* of those that fly */
@@ -41,9 +45,10 @@ static seer_flight *take_flight(seer_http *http) {
 
 static bool reset_flight(seer_flight *f, const seer_sending *sending) {
   memset(&f->transfer, 0, sizeof f->transfer);
-  f->transfer.event = sending->event;
+  f->transfer.claim.event = sending->event;
   f->site = sending->site;
   f->began = seer_clock_now();
+  f->asked_at = seer_clock_boot();
   f->deadline = seer_clock_after(f->began, sending->timeout);
   f->thorough = sending->thorough;
   f->fresh = f->hurried = false;
@@ -73,7 +78,7 @@ static void land(seer_http *http, seer_flight *f, CURLcode code) {
   seer_flight_land(f, code);
 }
 
-static bool launch(seer_http *http, seer_flight *f) {
+static bool fly(seer_http *http, seer_flight *f) {
   f->error[0] = '\0';
   if (!seer_flight_prepare(&http->handles, f) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
@@ -82,13 +87,15 @@ static bool launch(seer_http *http, seer_flight *f) {
   return true;
 }
 
+static bool launch(seer_http *http, seer_flight *f) {
+  f->connect_by = seer_clock_after(seer_clock_now(), f->connect_timeout);
+  return fly(http, f);
+}
+
 seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   seer_flight *f = take_flight(http);
   if (f == NULL)
     return NULL;
-  if (sending->threadless && !sending->site->resolved &&
-      sending->site->flying == 0)
-    seer_site_look_up(sending->site);
   f->connect_timeout = (long)sending->connect_timeout;
   f->lifetime = (long)((sending->connection_age + 999) / 1000);
   if (reset_flight(f, sending) && launch(http, f))
@@ -110,7 +117,7 @@ void seer_http_hurry(seer_http *http) {
     http->hurry_began = seer_clock_boot();
   for (seer_flight *f = http->flying; f != NULL; f = f->next) {
     if (!f->reused || f->hurried || f->incoming.status != 0 ||
-        f->alive_at >= http->hurry_began)
+        f->alive_at > http->hurry_began)
       continue;
     f->hurried = true;
     if (f->deadline > patience)
@@ -180,6 +187,13 @@ static void say(seer_flight *f, const char *format, ...) {
   message[length] = '\0';
 }
 
+/* They may be others by now. */
+static void doubt_addresses(const seer_flight *f) {
+  for (const char *t = f->targets; t != NULL && *t != '\0';
+       t = seer_block_next(t))
+    seer_lookup_doubt(t);
+}
+
 static void conclude_failure(seer_flight *f, CURLcode code) {
   seer_transfer *t = &f->transfer;
   t->answer.status = 0; /* that of a redirect does not count */
@@ -188,7 +202,7 @@ static void conclude_failure(seer_flight *f, CURLcode code) {
                           : SEER_FAILURE_CONNECTION;
   t->answer.unreachable = is_unreachable(code);
   if (t->sent == 0)
-    f->site->resolved = false; /* the address may be another by now */
+    doubt_addresses(f);
   t->answer.should_retry = -1;
   t->answer.retry_after = SEER_NO_RETRY_AFTER;
   say(f, "%s", why_none(f, code));
@@ -273,7 +287,70 @@ static seer_flight *next_late(seer_http *http, CURLcode *code) {
   return f;
 }
 
-seer_transfer *seer_http_finished(seer_http *http) {
+static int64_t patience_of(const seer_flight *f) {
+  return f->connect_by < f->deadline ? f->connect_by : f->deadline;
+}
+
+/* Whether the flight need not wait for a look-up any longer: it can go on, or
+   `*code` is why it cannot. */
+static bool is_decided(const seer_http *http, seer_flight *f, int64_t time,
+                       CURLcode *code) {
+  int64_t now = seer_clock_now();
+  if (f->deadline - now < time)
+    time = f->deadline - now;
+  switch (seer_flight_look_up(f, http->alarm, time)) {
+  case SEER_NAMES_ALL:
+    *code = CURLE_OK;
+    return true;
+  case SEER_NAMES_NEVER:
+    *code = CURLE_COULDNT_RESOLVE_HOST;
+    return true;
+  default:
+    *code = CURLE_OPERATION_TIMEDOUT;
+    return patience_of(f) <= now;
+  }
+}
+
+/* Lets those go whose hosts have been looked up. The next that waits in vain,
+   or NULL. */
+static seer_flight *next_grounded(seer_http *http, int64_t time,
+                                  CURLcode *code) {
+  seer_flight **place = &http->grounded, *f;
+  while ((f = *place) != NULL) {
+    if (!is_decided(http, f, time, code)) {
+      place = &f->next;
+      continue;
+    }
+    *place = f->next;
+    if (*code == CURLE_OK && fly(http, f))
+      continue;
+    if (*code == CURLE_OK)
+      *code = CURLE_OUT_OF_MEMORY;
+    return f;
+  }
+  return NULL;
+}
+
+bool seer_http_look_up(seer_http *http) {
+  seer_flight *f = http->grounded;
+  int64_t began = seer_clock_now(), took;
+  while (f != NULL && f->refused == NULL)
+    f = f->next;
+  if (f == NULL)
+    return false;
+  seer_lookup_here(f->refused);
+  took = seer_clock_now() - began;
+  for (f = http->grounded; f != NULL; f = f->next)
+    f->connect_by += took; /* there was no other way */
+  return true;
+}
+
+static void ground(seer_http *http, seer_flight *f) {
+  f->next = http->grounded;
+  http->grounded = f;
+}
+
+seer_transfer *seer_http_finished(seer_http *http, int64_t time) {
   CURLcode code = CURLE_OK;
   seer_flight *f;
   while ((f = next_done(http, &code)) != NULL ||
@@ -281,10 +358,13 @@ seer_transfer *seer_http_finished(seer_http *http) {
     bool again = f->stale && !f->fresh;
     land(http, f, code);
     f->fresh = f->fresh || again;
-    if (!again || !launch(http, f))
+    if (f->grounded)
+      ground(http, f);
+    else if (!again || !launch(http, f))
       return finish(f, code);
   }
-  return NULL;
+  f = next_grounded(http, time, &code);
+  return f != NULL ? finish(f, code) : NULL;
 }
 
 void seer_http_trace_request(seer_transfer *transfer, char *text,
@@ -304,12 +384,20 @@ void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
   http->idle = f;
 }
 
+static int until(int64_t time, int64_t now, int timeout) {
+  if (time - now >= timeout)
+    return timeout;
+  return time > now ? (int)(time - now) : 0;
+}
+
 /* Not longer than until the next deadline. */
 static int bound(const seer_http *http, int timeout) {
   int64_t now = seer_clock_now();
-  for (const seer_flight *f = http->flying; f != NULL; f = f->next)
-    if (f->deadline - now < timeout)
-      timeout = f->deadline > now ? (int)(f->deadline - now) : 0;
+  const seer_flight *f;
+  for (f = http->flying; f != NULL; f = f->next)
+    timeout = until(f->deadline, now, timeout);
+  for (f = http->grounded; f != NULL; f = f->next)
+    timeout = until(patience_of(f), now, timeout);
   return timeout;
 }
 
@@ -321,10 +409,11 @@ bool seer_http_poll(seer_http *http, int alarm, int timeout) {
   return waited.revents != 0;
 }
 
-seer_http *seer_http_new(void) {
+seer_http *seer_http_new(int alarm) {
   seer_http *http = calloc(1, sizeof *http);
   if (http == NULL)
     return NULL;
+  http->alarm = alarm;
   http->multi = seer_sockets_new_multi(&http->handles.sockets);
   if (http->multi != NULL && seer_handles_init(&http->handles))
     return http;
@@ -353,4 +442,8 @@ void seer_http_abandon(seer_http *http) {
   http->next = abandoned;
   abandoned = http;
   seer_sockets_abandon(&http->handles.sockets);
+}
+
+void seer_http_forget(bool whole) {
+  seer_lookup_forget(whole);
 }

@@ -21,8 +21,9 @@ typedef struct seer_http seer_http;
 /* Loads libcurl; false if it cannot start. Before any other call. */
 bool seer_http_init(void);
 
-/* An empty pool without connections; NULL without memory. */
-seer_http *seer_http_new(void);
+/* An empty pool without connections, which rings the alarm when it may go on
+   without that the network moved; NULL without memory. */
+seer_http *seer_http_new(int alarm);
 
 /* Closes all connections and frees the pool, which must have no transfers
    in flight. */
@@ -32,6 +33,10 @@ void seer_http_free(seer_http *http);
    no word to the server, and leaves the rest alone. */
 void seer_http_abandon(seer_http *http);
 
+/* There, too, and with the lock held: nobody looks a host up any more. Not
+   `whole`: what is known of some may be in the middle of a change. */
+void seer_http_forget(bool whole);
+
 /* How an event is to be sent. */
 typedef struct seer_sending {
   seer_site *site;
@@ -40,7 +45,6 @@ typedef struct seer_sending {
   int64_t connect_timeout; /* ms */
   int64_t connection_age;  /* ms; an older one is not used again */
   bool thorough;           /* somebody will read all of the answer */
-  bool threadless; /* libcurl's resolver will be refused a thread, too */
 } seer_sending;
 
 /* Starts to send. NULL without memory. */
@@ -55,8 +59,10 @@ void seer_http_perform(seer_http *http);
    Takes the lock. */
 void seer_http_hurry(seer_http *http);
 
-/* A transfer that has finished, or NULL. The caller gives it back. */
-seer_transfer *seer_http_finished(seer_http *http);
+/* A transfer that has finished, or NULL. The caller gives it back. If a host
+   has to be looked up for one, and no thread can do so, it stays in flight if
+   the caller has the `time` (ms) for seer_http_look_up. */
+seer_transfer *seer_http_finished(seer_http *http, int64_t time);
 void seer_http_recycle(seer_http *http, seer_transfer *transfer);
 
 /* Sends a transfer that was redirected to its new place; false if it cannot
@@ -67,6 +73,10 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer);
    debugging; at most `size` bytes, ended by a zero. */
 void seer_http_trace_request(seer_transfer *transfer, char *text, size_t size);
 void seer_http_trace_answer(seer_transfer *transfer, char *text, size_t size);
+
+/* Looks up a host for which the system refused a thread, and returns true; or
+   there is none. Cannot be interrupted, and is not meant for the thread. */
+bool seer_http_look_up(seer_http *http);
 
 /* Waits up to `timeout` ms for a transfer to move, or the alarm; true if the
    alarm rang. */

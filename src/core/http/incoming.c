@@ -4,6 +4,8 @@
 #include "core/base/clock.h"
 #include "core/base/header.h"
 
+#include <strings.h>
+
 #define BODY_START 512          /* of an answer that nobody waits for... */
 #define ENDURED 65536u          /* ...of which more is read */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
@@ -113,13 +115,21 @@ char *seer_incoming_find(const seer_incoming *in, const char *name,
   return value;
 }
 
+static bool is_html(const seer_incoming *in) {
+  static const char html[] = "text/html";
+  seer_header type;
+  return find(in, "content-type", &type) &&
+         type.value_length >= sizeof html - 1 &&
+         strncasecmp(type.value, html, sizeof html - 1) == 0;
+}
+
 bool seer_incoming_is_doubtful(const seer_incoming *in) {
   static const char key[] = "\"success\"";
   const char *at = in->body.data;
   const char *end = at != NULL ? at + in->body.length : NULL;
   while (at < end && seer_is_blank(*at))
     at++;
-  if (at < end && *at == '<')
+  if (at < end && (*at == '<' || is_html(in)))
     return true;
   at = at < end ? memmem(at, (size_t)(end - at), key, sizeof key - 1) : NULL;
   if (at == NULL)

@@ -2,6 +2,7 @@
 
 #include "core/base/block.h"
 #include "core/base/mask.h"
+#include "core/http/url.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ void seer_outgoing_init(seer_outgoing *out) {
   memset(out, 0, sizeof *out);
   seer_buffer_init(&out->lines, SIZE_MAX / 2);
   seer_buffer_init(&out->path, SIZE_MAX / 2);
+  seer_buffer_init(&out->targets, SIZE_MAX / 2);
 }
 
 static void free_urls(seer_outgoing *out) {
@@ -26,6 +28,7 @@ void seer_outgoing_clear(seer_outgoing *out) {
   free_urls(out);
   seer_buffer_clear(&out->lines);
   seer_buffer_clear(&out->path);
+  seer_buffer_clear(&out->targets);
   seer_secrets_clear(&out->secrets);
   free(out->nodes);
 }
@@ -90,6 +93,15 @@ const char *seer_outgoing_url(seer_outgoing *out) {
   if (special == NULL || (special->path == NULL && special->query == NULL))
     return out->site->urls[out->event->kind];
   return write_url(out, special);
+}
+
+const char *seer_outgoing_targets(seer_outgoing *out) {
+  const seer_site *site = out->site;
+  if (out->url == NULL)
+    return site->targets;
+  seer_buffer_reset(&out->targets, KEPT);
+  seer_url_targets(&out->targets, out->url, site->proxy, site->no_proxy);
+  return out->targets.error ? NULL : out->targets.data;
 }
 
 /*

@@ -35,6 +35,7 @@ typedef struct seer_outgoing {
   seer_buffer lines;        /* that these point into */
   seer_secrets secrets;     /* if it has some; the site's are among them */
   seer_buffer path;         /* the URL, if it is this request's own */
+  seer_buffer targets;      /* of where it was redirected to */
 } seer_outgoing;
 
 void seer_outgoing_init(seer_outgoing *out);
@@ -46,6 +47,10 @@ bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
 
 /* Where it goes; NULL without memory. */
 const char *seer_outgoing_url(seer_outgoing *out);
+
+/* What libcurl may have to look up for that, see url.h; NULL without memory.
+   Valid until the next call. */
+const char *seer_outgoing_targets(seer_outgoing *out);
 
 /* The headers, valid until the next call; NULL without memory. */
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out);

@@ -5,6 +5,7 @@
 #include "core/base/mask.h"
 #include "core/base/thread.h"
 #include "core/base/version.h"
+#include "core/http/lookup.h"
 #include "core/http/url.h"
 
 #include <curl/curl.h>
@@ -60,7 +61,7 @@ static char *base64(const char *text) {
   return coded;
 }
 
-/* What goes over the wire of a login. */
+/* As it goes over the wire of a login, or is shown by some servers. */
 static bool add_coded(seer_site *site, const char *login) {
   char *coded = base64(login);
   bool added = coded != NULL && add_secret(site, coded);
@@ -134,7 +135,7 @@ bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
 }
 
 static bool add_secrets(seer_site *site) {
-  return add_secret(site, site->api_key) &&
+  return add_secret(site, site->api_key) && add_coded(site, site->api_key) &&
          (*site->proxy == '\0' || add_proxy_secrets(site)) &&
          seer_site_add_secrets(&site->secrets, site->given_headers);
 }
@@ -300,29 +301,23 @@ static uint64_t next_serial(void) {
   return serial;
 }
 
-/* Whether it is the proxy, if any, that looks up the host: all but two kinds
-   do, unless the host may be one that is reached without. */
-static bool proxy_resolves(const seer_site *site) {
-  return *site->proxy != '\0' && *site->no_proxy == '\0' &&
-         strncasecmp(site->proxy, "socks5://", 9) != 0 &&
-         strncasecmp(site->proxy, "socks4://", 9) != 0;
+static bool set_targets(seer_site *site) {
+  seer_buffer out;
+  seer_buffer_init(&out, SIZE_MAX / 2);
+  seer_url_targets(&out, site->base_url, site->proxy, site->no_proxy);
+  if (!out.error)
+    site->targets = copy_block(out.data);
+  seer_buffer_clear(&out);
+  return site->targets != NULL;
 }
 
-void seer_site_look_up(seer_site *site) {
-  struct curl_slist *found = NULL, *before;
-  if (!proxy_resolves(site))
-    found = seer_url_resolve(NULL, site->base_url, false);
-  if (*site->proxy != '\0')
-    found = seer_url_resolve(found, site->proxy, true);
-  site->resolved = true;
-  if (found == NULL)
-    return; /* what was found before may still do */
-  site->serial = next_serial();
-  seer_lock();
-  before = site->addresses;
-  site->addresses = found;
-  seer_unlock();
-  curl_slist_free_all(before);
+/* Where no thread can do it later. What is known may be old. */
+static void look_up(const seer_site *site, bool threadless) {
+  const char *target = site->targets;
+  if (*target == '\0' || (!threadless && seer_lookup_has_threads()))
+    return;
+  for (; *target != '\0'; target = seer_block_next(target))
+    seer_lookup_here(target);
 }
 
 seer_site *seer_site_new(const seer_site_options *options) {
@@ -333,13 +328,12 @@ seer_site *seer_site_new(const seer_site_options *options) {
   site->references = 1;
   site->http_given = options->http_version;
   site->http_version = http_version(options->http_version);
-  site->resolve = options->resolve;
   site->api_key = copy(options->api_key);
   if (site->api_key != NULL && set_urls(site, options) &&
       set_headers(site, options) && set_proxy(site, options) &&
-      set_authorities(site, options) && add_secrets(site)) {
-    if (site->resolve)
-      seer_site_look_up(site);
+      set_targets(site) && set_authorities(site, options) &&
+      add_secrets(site)) {
+    look_up(site, options->threadless);
     return site;
   }
   seer_site_free(site);
@@ -350,11 +344,11 @@ void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
   curl_slist_free_all(site->list);
-  curl_slist_free_all(site->addresses);
   seer_secrets_clear(&site->secrets);
   for (int i = 0; i < SEER_ROWS; i++)
     free(site->urls[i]);
   free(site->base_url);
+  free(site->targets);
   free(site->headers);
   free(site->given_headers);
   free(site->query);
@@ -375,7 +369,7 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->ca_file = site->ca_file;
   options->ca_blob = site->ca_blob;
   options->http_version = site->http_given;
-  options->resolve = site->resolve;
+  options->threadless = false;
   options->headers = site->given_headers;
   options->query = site->query;
 }
@@ -407,15 +401,6 @@ static bool same_text(const char *one, const char *other) {
          (one != NULL && other != NULL && strcmp(one, other) == 0);
 }
 
-static bool same_list(const struct curl_slist *one,
-                      const struct curl_slist *other) {
-  while (one != NULL && other != NULL && strcmp(one->data, other->data) == 0) {
-    one = one->next;
-    other = other->next;
-  }
-  return one == other;
-}
-
 static bool same_block(const char *one, const char *other) {
   size_t size = seer_block_size(one);
   return size == seer_block_size(other) && memcmp(one, other, size) == 0;
@@ -430,8 +415,6 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_text(one->ca_blob, other->ca_blob) &&
          one->http_version == other->http_version &&
          one->http_given == other->http_given &&
-         one->resolve == other->resolve &&
-         (!one->resolve || same_list(one->addresses, other->addresses)) &&
          same_block(one->given_headers, other->given_headers) &&
          same_block(one->query, other->query);
 }

@@ -24,18 +24,16 @@ struct curl_slist;
 typedef struct seer_site seer_site;
 
 struct seer_site {
-  seer_site *next;              /* of the same endpoint */
-  uint64_t serial;              /* no two sites of a process share it */
-  int references;               /* of queues */
-  char *base_url;               /* without the slash at its end */
-  char *urls[SEER_ROWS];        /* of each kind, with the query */
-  char *headers;                /* a block: the client's over the SDK's */
-  char *given_headers;          /* the client's alone */
-  char *query;                  /* a block */
-  bool resolve;                 /* when it is made */
-  bool resolved;                /* tried, and they could be reached since */
-  struct curl_slist *addresses; /* of the host, as libcurl takes them */
-  struct curl_slist *list;      /* of `headers` */
+  seer_site *next;         /* of the same endpoint */
+  uint64_t serial;         /* no two sites of a process share it */
+  int references;          /* of queues */
+  char *base_url;          /* without the slash at its end */
+  char *urls[SEER_ROWS];   /* of each kind, with the query */
+  char *headers;           /* a block: the client's over the SDK's */
+  char *given_headers;     /* the client's alone */
+  char *query;             /* a block */
+  char *targets;           /* to be looked up, see url.h */
+  struct curl_slist *list; /* of `headers` */
   char *api_key;
   char *proxy;           /* "": none */
   char *no_proxy;        /* "": none */
@@ -65,7 +63,7 @@ typedef struct seer_site_options {
       *ca_file; /* NULL: $SSL_CERT_FILE, else libcurl's own, unless... */
   const char *ca_blob; /* ...these are given, as PEM */
   int http_version;    /* 1 or 2; 0: the better one */
-  bool resolve;        /* look the host up now, once for all */
+  bool threadless;     /* what is to be looked up is, now */
   const char *headers; /* blocks, see block.h; or NULL */
   const char *query;
 } seer_site_options;
@@ -119,11 +117,6 @@ void seer_site_forget(seer_site *site);
 /* A block: what every request says, unless somebody has put another line
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
-
-/* Looks up the hosts that it connects to, its own or its proxy's or both, for
-   CURLOPT_RESOLVE. While it is made, or by the one who sends when none of its
-   transfers flies. Waits for the resolver; takes the lock. */
-void seer_site_look_up(seer_site *site);
 
 /* Appends a path and, when the block has any, the parameters of a query. */
 void seer_site_write_path(seer_buffer *out, const char *path,

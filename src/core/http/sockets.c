@@ -19,25 +19,6 @@
 ** old versions leave open for programs that are started.
 */
 
-/* Takes the descriptors of standard streams that are closed, until they are
-   given back. Reading and writing them fails as before. */
-static void hold_low(int held[3]) {
-  for (int i = 0; i < 3; i++) {
-    held[i] = open("/", O_PATH | O_CLOEXEC);
-    if (held[i] > 2) {
-      close(held[i]);
-      held[i] = -1;
-    }
-    if (held[i] < 0)
-      break;
-  }
-}
-
-static void release_low(const int held[3]) {
-  for (int i = 0; i < 3 && held[i] >= 0; i++)
-    close(held[i]);
-}
-
 /* The two descriptors that will be given out next. */
 static void foresee(int next[2]) {
   next[0] = open("/", O_PATH | O_CLOEXEC);
@@ -72,10 +53,10 @@ static void secure_pair(seer_sockets *sockets, CURLM *multi,
 CURLM *seer_sockets_new_multi(seer_sockets *sockets) {
   int held[3] = {-1, -1, -1}, pair[2];
   CURLM *multi;
-  hold_low(held);
+  seer_fds_hold(held);
   foresee(pair);
   multi = curl_multi_init();
-  release_low(held);
+  seer_fds_release(held);
   if (multi != NULL)
     secure_pair(sockets, multi, pair);
   return multi;

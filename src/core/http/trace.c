@@ -3,7 +3,6 @@
 #include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/header.h"
-#include "core/base/mask.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -61,7 +60,6 @@ static void finish(const seer_outgoing *out, seer_buffer *line, char *text) {
   size_t length = seer_outgoing_mask(out, text, line->length, cut);
   if (cut && length == line->length)
     length = seer_cut(text, length, length - 1);
-  seer_mask_controls(text, length);
   text[length] = '\0';
 }
 

@@ -6,16 +6,12 @@
  * of it is without secrets.
  */
 
-#include "core/base/event.h"
+#include "core/base/claim.h"
 #include "core/base/retry.h"
 
 typedef struct seer_transfer {
-  struct seer_queue *queue; /* these four are the caller's to set and read */
-  seer_event *event;
-  struct seer_endpoint *endpoint;
-  uint32_t epoch;
-
-  seer_answer answer; /* these are valid when it has finished */
+  seer_claim claim;   /* the caller's to set and read */
+  seer_answer answer; /* this and the rest: valid when it has finished */
   int sent;           /* times that the request went over the wire */
   bool doubtful;      /* a good status, but not the API's good answer */
   bool redirected;    /* seer_http_follow can go on */

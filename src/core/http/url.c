@@ -1,9 +1,9 @@
 #include "core/http/url.h"
 
+#include "core/base/names.h"
+
 #include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -148,76 +148,113 @@ const char *seer_url_check_proxy(const char *text) {
 }
 
 /*
-** Looking a host up.
+** What is to be looked up.
 */
-
-/* Appends ",address" if there is room. */
-static void append_address(char *entry, size_t size,
-                           const struct addrinfo *found) {
-  char address[NI_MAXHOST];
-  size_t length = strlen(entry);
-  const char *separator = entry[length - 1] == ':' ? "" : ",";
-  const char *format =
-      found->ai_family == AF_INET6 ? "%s[%s]" : "%s%s"; /* as in a URL */
-  if (getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address,
-                  NULL, 0, NI_NUMERICHOST) != 0 ||
-      length + strlen(address) + 4 > size)
-    return;
-  snprintf(entry + length, size - length, format, separator, address);
-}
-
-/* Adds "host:port:address,address" to the list. */
-static struct curl_slist *look_up(struct curl_slist *list, const char *host,
-                                  const char *port) {
-  struct addrinfo hints, *found = NULL;
-  struct curl_slist *longer = NULL;
-  char entry[1024];
-  memset(&hints, 0, sizeof hints);
-  hints.ai_socktype = SOCK_STREAM;
-  if (getaddrinfo(host, NULL, &hints, &found) != 0)
-    return list;
-  snprintf(entry, sizeof entry, "%s:%s:", host, port);
-  for (const struct addrinfo *a = found; a != NULL; a = a->ai_next)
-    append_address(entry, sizeof entry, a);
-  if (entry[strlen(entry) - 1] != ':')
-    longer = curl_slist_append(list, entry);
-  freeaddrinfo(found);
-  return longer != NULL ? longer : list;
-}
 
 static bool is_address(const char *host) {
   unsigned char address[4];
   return *host == '[' || inet_pton(AF_INET, host, address) == 1;
 }
 
+static bool is_below(const char *host, size_t length, const char *domain,
+                     size_t size) {
+  return size > 0 && size <= length &&
+         strncasecmp(host + length - size, domain, size) == 0 &&
+         (size == length || host[length - size - 1] == '.');
+}
+
+/* Names that libcurl gives to nobody, or in another form, and what is none. */
+static bool is_own(const char *host) {
+  size_t length = strlen(host);
+  for (const char *c = host; *c != '\0'; c++)
+    if ((unsigned char)*c >= 0x80)
+      return true;
+  length -= length > 0 && host[length - 1] == '.';
+  return length >= SEER_NAME_SIZE || is_address(host) ||
+         is_below(host, length, "localhost", 9);
+}
+
+/* Whether the host is reached without the proxy, as libcurl reads the list. */
+static bool is_exempt(const char *host, const char *list) {
+  size_t length = strlen(host), size;
+  length -= length > 0 && host[length - 1] == '.';
+  if (strcmp(list, "*") == 0)
+    return true;
+  for (; *(list += strspn(list, ", ")) != '\0'; list += size) {
+    size_t dot = *list == '.', end;
+    size = strcspn(list, ", ");
+    end = size - (size > 1 && list[size - 1] == '.');
+    if (is_below(host, length, list + dot, end - dot))
+      return true;
+  }
+  return false;
+}
+
+static char *host_of(CURLU *url) {
+  char *host = NULL;
+  curl_url_get(url, CURLUPART_HOST, &host, 0);
+  return host;
+}
+
 /* The port that libcurl takes where none is given: that of the scheme, but
    1080 for a proxy, unless it is one of https. */
-static bool get_port(CURLU *url, bool of_proxy, char **port) {
-  char *scheme = NULL;
+static char *port_of(CURLU *url, bool of_proxy) {
+  char *port = NULL, *scheme = NULL;
   bool usual;
-  if (curl_url_get(url, CURLUPART_PORT, port, 0) == CURLUE_OK)
-    return true;
+  if (curl_url_get(url, CURLUPART_PORT, &port, 0) == CURLUE_OK)
+    return port;
   curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
   usual = !of_proxy || (scheme != NULL && strcmp(scheme, "https") == 0);
   curl_free(scheme);
   if (usual)
-    return curl_url_get(url, CURLUPART_PORT, port, CURLU_DEFAULT_PORT) ==
-           CURLUE_OK;
-  *port = NULL; /* curl_free takes it */
-  return true;
+    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  return port;
 }
 
-struct curl_slist *seer_url_resolve(struct curl_slist *list, const char *text,
-                                    bool of_proxy) {
-  char *host = NULL, *port = NULL;
-  CURLU *url = curl_url();
-  if (url != NULL &&
-      curl_url_set(url, CURLUPART_URL, text, SEER_URL_OF_PROXY) == CURLUE_OK &&
-      curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-      get_port(url, of_proxy, &port) && !is_address(host))
-    list = look_up(list, host, port != NULL ? port : PROXY_PORT);
+static void add_target(seer_buffer *out, CURLU *url, bool of_proxy) {
+  char *host = host_of(url), *port = port_of(url, of_proxy);
+  const char *number = port != NULL ? port : PROXY_PORT;
+  if (host != NULL && !is_own(host)) {
+    seer_buffer_append(out, host, strlen(host));
+    seer_buffer_byte(out, ':');
+    seer_buffer_append(out, number, strlen(number) + 1);
+  }
   curl_free(host);
   curl_free(port);
+}
+
+static bool looks_up_itself(const char *proxy) {
+  return strncasecmp(proxy, "socks5://", 9) != 0 &&
+         strncasecmp(proxy, "socks4://", 9) != 0;
+}
+
+/* Which proxy an address has may depend on masks in the list, as 10.0.0.0/8:
+   then libcurl has to look up the proxy. */
+static void add_targets(seer_buffer *out, CURLU *url, const char *proxy,
+                        const char *no_proxy) {
+  CURLU *parsed = *proxy != '\0' ? curl_url() : NULL;
+  char *host = host_of(url);
+  if (host == NULL || (*no_proxy != '\0' && is_address(host)))
+    out->error = host == NULL ? SEER_BUFFER_NOMEM : out->error;
+  else if (*proxy == '\0' || is_exempt(host, no_proxy))
+    add_target(out, url, false);
+  else if (curl_url_set(parsed, CURLUPART_URL, proxy, SEER_URL_OF_PROXY) ==
+           CURLUE_OK) {
+    add_target(out, parsed, true);
+    if (!looks_up_itself(proxy))
+      add_target(out, url, false);
+  }
+  curl_free(host);
+  curl_url_cleanup(parsed);
+}
+
+void seer_url_targets(seer_buffer *out, const char *text, const char *proxy,
+                      const char *no_proxy) {
+  CURLU *url = curl_url();
+  if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
+    add_targets(out, url, proxy, no_proxy);
+  else
+    out->error = SEER_BUFFER_NOMEM;
   curl_url_cleanup(url);
-  return list;
+  seer_buffer_byte(out, '\0');
 }

@@ -2,14 +2,13 @@
 #define SEER_HTTP_URL_H
 
 /*
- * URLs as libcurl reads them: whether they can be used, and the addresses
- * of their hosts.
+ * URLs as libcurl reads them: whether they can be used, and which names are
+ * looked up for them.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "core/base/buffer.h"
 
-struct curl_slist;
+#include <stdbool.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -32,11 +31,12 @@ bool seer_url_is_loopback(const char *url);
    says nothing of the text: there may be a password in it. */
 const char *seer_url_check_proxy(const char *text);
 
-/* Adds the addresses of the URL's host to the list, for CURLOPT_RESOLVE,
-   unless it is an address itself, or nobody knows any. Waits for the
-   resolver. */
-struct curl_slist *seer_url_resolve(struct curl_slist *list, const char *text,
-                                    bool of_proxy);
+/* Appends a block (see block.h) of what libcurl looks up for a request to the
+   URL, each as "host:port": the host, or the proxy's, or both where the proxy
+   wants an address. Those are left out that need no resolver. The lists are
+   "" where there is no proxy, or none goes without. */
+void seer_url_targets(seer_buffer *out, const char *url, const char *proxy,
+                      const char *no_proxy);
 
 #pragma GCC visibility pop
 

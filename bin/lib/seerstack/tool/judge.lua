@@ -1,5 +1,7 @@
--- What the API accepts: pure judgement of one request, within nginx. Each
--- function returns nil when all is well, else the status and the message.
+-- What the API accepts, for those who play it: `seerstack listen`, and the
+-- stand-in of the specs (dev/service.lua, within nginx). Each function judges
+-- a part of a request, and returns nil when all is well, else the status and
+-- the message.
 
 local cjson = require "cjson"
 
@@ -79,16 +81,18 @@ local FIELDS = {
   },
 }
 
-function judge.envelope(key)
-  if not FIELDS[ngx.var.uri] then
+-- The request has method, path, authorization and content_type, which are
+-- strings or nil. Without a key, any is good.
+function judge.envelope(request, key)
+  local bearer = (request.authorization or ""):match "^Bearer (%S+)$"
+  if not FIELDS[request.path] then
     return 404, "Not found"
-  elseif ngx.req.get_method() ~= "POST" then
-    ngx.header["Allow"] = "POST"
+  elseif request.method ~= "POST" then
     return 405, "Method not allowed"
-  elseif ngx.var.http_authorization ~= "Bearer " .. key then
+  elseif not bearer or key and bearer ~= key then
     return 401, "Missing or invalid API key"
   end
-  local media = (ngx.var.http_content_type or ""):match("^[^;%s]*"):lower()
+  local media = (request.content_type or ""):match "^[^;%s]*":lower()
   if media ~= "application/json" then
     return 415, "Content-Type must be application/json"
   end
@@ -102,10 +106,27 @@ local function decode_object(body)
   return ok and event or nil
 end
 
--- PCRE checks the whole text before it matches, and cjson does not.
+-- All that UTF-8 has beside ASCII. The first byte of one is never within
+-- another, so each form can be looked for by itself.
+local SEQUENCES = {
+  "[\194-\223][\128-\191]",
+  "\224[\160-\191][\128-\191]",
+  "[\225-\236\238\239][\128-\191][\128-\191]",
+  "\237[\128-\159][\128-\191]",
+  "\240[\144-\191][\128-\191][\128-\191]",
+  "[\241-\243][\128-\191][\128-\191][\128-\191]",
+  "\244[\128-\143][\128-\191][\128-\191]",
+}
+
+-- cjson does not look.
 local function is_utf8(body)
-  local _, _, problem = ngx.re.find(body, "", "ju")
-  return problem == nil
+  if not body:find "[\128-\255]" then
+    return true
+  end
+  for _, sequence in ipairs(SEQUENCES) do
+    body = body:gsub(sequence, "?")
+  end
+  return not body:find "[\128-\255]"
 end
 
 function judge.body(path, body)

@@ -1,0 +1,203 @@
+#include "gate.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define PREPARED 16 /* gates */
+#define LEASE_MOST                                                            \
+  600000         /* ms that a process that died keeps a slot, at most */
+#define LOOKS 64 /* for a free slot, where none is needed */
+
+#define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
+#define SWAP(word, seen, value)                                               \
+  __atomic_compare_exchange_n(&(word), &(seen), value, false,                 \
+                              __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
+
+static seer_gate *prepared;
+
+/* Memory that is zero, and the same in the children of a fork; NULL if the
+   system has none. */
+static void *share_memory(size_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return memory != MAP_FAILED ? memory : NULL;
+}
+
+/* The key of hashes is drawn, too, for it is the same in children only if it
+   was there before the fork. */
+void seer_gate_prepare(void) {
+  seer_id_hash("", 0);
+  prepared = share_memory(PREPARED * sizeof *prepared);
+}
+
+static seer_gate *find_prepared(uint64_t hash) {
+  for (int i = 0; prepared != NULL && i < PREPARED; i++) {
+    uint64_t seen = LOAD(prepared[i].hash);
+    if (seen == 0 && SWAP(prepared[i].hash, seen, hash))
+      return &prepared[i];
+    if (seen == hash)
+      return &prepared[i];
+  }
+  return NULL;
+}
+
+seer_gate *seer_gate_new(uint64_t hash) {
+  seer_gate *gate = find_prepared(hash | 1);
+  if (gate != NULL)
+    return gate;
+  gate = share_memory(sizeof *gate);
+  if (gate == NULL)
+    return calloc(1, sizeof *gate);
+  gate->shared = 1;
+  return gate;
+}
+
+void seer_gate_free(seer_gate *gate) {
+  if (gate == NULL || gate->hash != 0)
+    return;
+  if (gate->shared)
+    munmap(gate, sizeof *gate);
+  else
+    free(gate);
+}
+
+int64_t seer_gate_share(int64_t rate_limit) {
+  int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;
+  return share > 0 || rate_limit == 0 ? share : 1;
+}
+
+/* How often a slot is used in a window. */
+static int64_t uses_of(int64_t share) {
+  return share > 0 ? (share - 1) / SEER_GATE_SLOTS + 1 : 1;
+}
+
+/* The slots that may be taken: the first so many. */
+static uint32_t range_of(int64_t share) {
+  return (uint32_t)(share > 0 ? share / uses_of(share) : SEER_GATE_SLOTS);
+}
+
+/* When a slot comes free whose request is over at `time`. Clocks are read in
+   whole ms, so that may be up to one later. */
+static int64_t freed_at(int64_t share, int64_t time) {
+  int64_t uses = uses_of(share);
+  return time + 1 + (SEER_GATE_WINDOW + uses - 1) / uses;
+}
+
+static void raise_top(seer_gate *gate, uint32_t least) {
+  uint32_t seen = LOAD(gate->top);
+  while (seen < least && !SWAP(gate->top, seen, least))
+    ;
+}
+
+static uint32_t count_used(const seer_gate *gate, uint32_t top, int64_t now) {
+  uint32_t used = 0;
+  for (uint32_t i = 0; i < top; i++)
+    used += LOAD(gate->slots[i]) > now;
+  return used;
+}
+
+/* Takes one of the first `range` slots, looking at some; -1 without one. */
+static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
+                         int64_t until, int64_t now) {
+  uint32_t at = LOAD(gate->hint);
+  for (; looks > 0; looks--, at++) {
+    if (at >= range)
+      at = 0;
+    int64_t seen = LOAD(gate->slots[at]);
+    if (seen > now || !SWAP(gate->slots[at], seen, until))
+      continue;
+    raise_top(gate, at + 1);
+    STORE(gate->hint, at + 1);
+    return (int32_t)at;
+  }
+  return -1;
+}
+
+/* Those who have a larger limit use slots beyond this range, too. */
+seer_slot seer_gate_take(seer_gate *gate, int64_t share, int64_t now) {
+  seer_slot slot = {freed_at(share, now), -1};
+  uint32_t range = range_of(share), top = LOAD(gate->top);
+  if (range < top && count_used(gate, top, now) >= range)
+    return slot;
+  slot.index =
+      take_free(gate, range, share > 0 ? range : LOOKS, slot.until, now);
+  return slot;
+}
+
+/* Changes a slot, unless it has come free, and may be another's by now. */
+static void move(seer_gate *gate, seer_slot *slot, int64_t until) {
+  int64_t seen = slot->until;
+  if (slot->index >= 0 && SWAP(gate->slots[slot->index], seen, until))
+    slot->until = until;
+}
+
+void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
+                     int64_t timeout, int64_t now) {
+  int64_t lease = timeout < LEASE_MOST ? timeout : LEASE_MOST;
+  move(gate, slot, freed_at(share, now + lease));
+}
+
+/* A request more than slots were taken for: where none is free, the one that
+   would be next is not. */
+static void charge(seer_gate *gate, int64_t share, int64_t now) {
+  uint32_t range = range_of(share), next = 0;
+  int64_t until = freed_at(share, now), least;
+  if (take_free(gate, range, range, until, now) >= 0)
+    return;
+  for (uint32_t i = 1; i < range; i++)
+    if (LOAD(gate->slots[i]) < LOAD(gate->slots[next]))
+      next = i;
+  least = LOAD(gate->slots[next]);
+  if (least < until)
+    SWAP(gate->slots[next], least, until);
+}
+
+void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
+                   bool answered, int64_t now) {
+  if (times == 0)
+    move(gate, &slot, 0);
+  else if (answered)
+    move(gate, &slot, freed_at(share, now));
+  for (; times > 1; times--)
+    charge(gate, share, now);
+}
+
+int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
+  uint32_t range = range_of(share), top = LOAD(gate->top), used = 0;
+  int64_t next = SEER_NEVER, ended = freed_at(share, now);
+  if (share == 0 || top < range)
+    return 0;
+  for (uint32_t i = 0; i < top; i++) {
+    int64_t until = LOAD(gate->slots[i]);
+    used += until > now;
+    if (until > now && until <= ended && until < next)
+      next = until;
+  }
+  if (used < range)
+    return 0;
+  return next == SEER_NEVER ? SEER_NEVER : next - now;
+}
+
+int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
+                        int64_t to, int64_t *first) {
+  uint32_t top = LOAD(gate->top);
+  int64_t count = 0;
+  *first = to;
+  for (uint32_t i = 0; i < top; i++) {
+    int64_t ended = LOAD(gate->slots[i]) - freed_at(share, 0);
+    if (ended <= from || ended > to)
+      continue;
+    count++;
+    if (ended < *first)
+      *first = ended;
+  }
+  return count;
+}
+
+bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
+  return count_used(gate, LOAD(gate->top), now) == 0;
+}

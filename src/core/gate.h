@@ -1,0 +1,83 @@
+#ifndef SEER_GATE_H
+#define SEER_GATE_H
+
+/*
+ * The budget of one API, which all processes share that were forked from one
+ * that had the module: its slots, and its pauses.
+ *
+ * A slot lets one request out. It is one word: the time at which it comes
+ * free. Whoever takes it writes when the request will be over for sure, plus
+ * the window; when the request ends, the word becomes that time plus the
+ * window. There are as many slots as requests may be in a window, so however
+ * the server counts, there are never more, whoever takes them. A burst within
+ * the limit goes out at once. There is no lock, no sum and no owner: a process
+ * that is killed leaves only true words, and what it held comes free by
+ * itself.
+ *
+ * A limit that has more slots than there are words uses each word several
+ * times in a window, and keeps it for so much shorter.
+ *
+ * All functions may be called at any time from anywhere, and wait for nobody.
+ */
+
+#include "base/claim.h"
+#include "pauses.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_GATE_WINDOW 60000 /* ms */
+#define SEER_GATE_SLOTS 8128
+
+typedef struct seer_gate {
+  uint64_t hash;   /* of the API; 0: nobody's */
+  uint32_t shared; /* 1: its memory is mapped, not allocated */
+  uint32_t hint;   /* where to look for a free slot first */
+  uint32_t top;    /* slots from here on have never been used */
+  seer_pauses pauses;
+  int64_t slots[SEER_GATE_SLOTS];
+} seer_gate;
+
+/* Makes some gates that processes find which are forked from now on, whichever
+   of them needs one first. */
+void seer_gate_prepare(void);
+
+/* The gate of the API of this hash; NULL without memory. Whoever is forked
+   later shares it, unless the system has no memory to share. Not thread-safe
+   alone: two calls for one hash may make two gates. */
+seer_gate *seer_gate_new(uint64_t hash);
+void seer_gate_free(seer_gate *gate);
+
+/* How many of `rate_limit` requests a minute are used: 95 %, at least 1; 0 for
+   no limit. */
+int64_t seer_gate_share(int64_t rate_limit);
+
+/* Takes a slot for a request that begins, and is to be over at once; its index
+   is -1 if none of the `share` is free. A share of 0, no limit, is counted for
+   the others' sake, as far as there is room. */
+seer_slot seer_gate_take(seer_gate *gate, int64_t share, int64_t now);
+
+/* The request that begins has `timeout` ms. */
+void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
+                     int64_t timeout, int64_t now);
+
+/* The request has ended; it went over the wire `times` times. Without an
+   answer it counts for as long as it was given: who knows when the server
+   reads it. */
+void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
+                   bool answered, int64_t now);
+
+/* Milliseconds until a slot is free: 0 now, SEER_NEVER when only the end of a
+   request can tell. */
+int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now);
+
+/* How many requests have ended after `from` and not after `to`, and when the
+   first of them did; `to` if there was none. */
+int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
+                        int64_t to, int64_t *first);
+
+/* Whether all slots are free. */
+bool seer_gate_is_idle(const seer_gate *gate, int64_t now);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,202 @@
+#include "pauses.h"
+
+#define MINUTE 60000       /* ms */
+#define MINUTE_US 60000000 /* us */
+#define STEP 10000         /* ms in which the pace grows by a step */
+#define SLOW_STEPS 6       /* before steps double */
+#define SLOWEST 50         /* a gap is never so many times the limit's own */
+#define LEAST_MEASURED 50  /* ms */
+#define ASK_AGAIN 1000     /* ms, while somebody tries */
+#define DEEPEST 3          /* a gap becomes so many times longer at most */
+
+#define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
+#define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELEASE)
+#define SWAP(word, seen, value)                                               \
+  __atomic_compare_exchange_n(&(word), &(seen), value, false,                 \
+                              __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+static int64_t later(int64_t one, int64_t other) {
+  return one > other ? one : other;
+}
+
+static int64_t sooner(int64_t one, int64_t other) {
+  return one < other ? one : other;
+}
+
+static uint64_t phase_of(uint32_t epoch, uint32_t level) {
+  return (uint64_t)epoch << 32 | level;
+}
+
+static uint32_t epoch_of(uint64_t phase) {
+  return (uint32_t)(phase >> 32);
+}
+
+static uint32_t level_of(uint64_t phase) {
+  return (uint32_t)phase;
+}
+
+uint32_t seer_pauses_epoch(const seer_pauses *pauses) {
+  return epoch_of(LOAD(pauses->phase));
+}
+
+int seer_pauses_level(const seer_pauses *pauses) {
+  return (int)level_of(LOAD(pauses->phase));
+}
+
+int64_t seer_pauses_until(const seer_pauses *pauses) {
+  return LOAD(pauses->until);
+}
+
+int64_t seer_pauses_since(const seer_pauses *pauses) {
+  return LOAD(pauses->from);
+}
+
+/* By how much more is sent from a step on: 2 % in each of the first minute,
+   for a rate is proven only when a whole window has passed at it; then twice
+   as much each time, up to 32 %. */
+static int64_t growth(int64_t step) {
+  if (step < SLOW_STEPS)
+    return 102;
+  return step < SLOW_STEPS + 3 ? 100 + (4 << (step - SLOW_STEPS)) : 132;
+}
+
+/* The gap as it has shrunk until now. */
+static int64_t gap_at(seer_pauses *pauses, int64_t share, int64_t now) {
+  int64_t set = LOAD(pauses->gap), gap = set, least;
+  if (set == 0 || share == 0)
+    return 0;
+  least = MINUTE_US / share;
+  int64_t steps = (now - LOAD(pauses->from)) / STEP;
+  for (int64_t step = 0; step < steps && gap > least; step++)
+    gap = gap * 100 / growth(step);
+  if (gap > least)
+    return gap;
+  if (now - LOAD(pauses->held) >= STEP && SWAP(pauses->gap, set, 0))
+    return 0; /* it holds nobody */
+  return least;
+}
+
+static int64_t gap_delay(seer_pauses *pauses, int64_t share, int64_t now) {
+  if (gap_at(pauses, share, now) == 0)
+    return 0;
+  return later((LOAD(pauses->tat) + 999) / 1000 - now, 0);
+}
+
+/* The probe does not wait for the gap. */
+int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now) {
+  int64_t pause = later(LOAD(pauses->until) - now, 0);
+  if (seer_pauses_level(pauses) > 0)
+    return later(pause, sooner(LOAD(pauses->probe) - now, ASK_AGAIN));
+  return later(pause, gap_delay(pauses, share, now));
+}
+
+void seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now) {
+  if (LOAD(pauses->until) <= now && seer_pauses_level(pauses) == 0 &&
+      gap_delay(pauses, share, now) > 0)
+    STORE(pauses->held, now);
+}
+
+bool seer_pauses_try(seer_pauses *pauses, int64_t over, int64_t *probe,
+                     int64_t now) {
+  int64_t seen = LOAD(pauses->probe);
+  *probe = 0;
+  if (seer_pauses_level(pauses) == 0)
+    return true;
+  if (seen > now || !SWAP(pauses->probe, seen, over))
+    return false;
+  *probe = over;
+  return true;
+}
+
+void seer_pauses_go_on_trying(seer_pauses *pauses, int64_t *probe,
+                              int64_t over) {
+  int64_t seen = *probe;
+  if (seen != 0 && SWAP(pauses->probe, seen, over))
+    *probe = over;
+}
+
+void seer_pauses_end_try(seer_pauses *pauses, int64_t *probe) {
+  int64_t seen = *probe;
+  *probe = 0;
+  if (seen != 0)
+    SWAP(pauses->probe, seen, 0);
+}
+
+void seer_pauses_send(seer_pauses *pauses, int64_t share, int64_t now) {
+  int64_t gap = gap_at(pauses, share, now), seen = LOAD(pauses->tat);
+  while (gap > 0 && !SWAP(pauses->tat, seen, later(seen, now * 1000) + gap))
+    ;
+}
+
+bool seer_pauses_deepen(seer_pauses *pauses, uint32_t epoch) {
+  uint64_t seen = LOAD(pauses->phase);
+  while (epoch_of(seen) == epoch)
+    if (SWAP(pauses->phase, seen, phase_of(epoch + 1, level_of(seen) + 1))) {
+      STORE(pauses->probe, 0);
+      return true;
+    }
+  return false;
+}
+
+void seer_pauses_measure(seer_pauses *pauses, int64_t got, int64_t oldest,
+                         int64_t now) {
+  STORE(pauses->got, got);
+  STORE(pauses->oldest, oldest);
+  STORE(pauses->hit, now);
+}
+
+void seer_pauses_extend(seer_pauses *pauses, int64_t until) {
+  int64_t seen = LOAD(pauses->until);
+  while (seen < until && !SWAP(pauses->until, seen, until))
+    ;
+}
+
+/* The gap after a 429: 95 % of what was measured, but no less than a third of
+   what there was before and no more than 85 %. The time that the pause took
+   counts, so that a full window and a small bucket both come out right. */
+static int64_t longer_gap(const seer_pauses *pauses, int64_t gap,
+                          int64_t share, int64_t now) {
+  int64_t got = LOAD(pauses->got), least = MINUTE_US / share;
+  int64_t old = gap > 0 ? gap : least, wanted = old * DEEPEST;
+  int64_t took = later(now - LOAD(pauses->oldest), LEAST_MEASURED);
+  if (got > 0)
+    wanted = sooner(wanted, took * 1000 * 100 / (95 * got));
+  return sooner(later(wanted, old * 100 / 85), SLOWEST * least);
+}
+
+/* A pause that began with a 429 is over. If the gap held nobody before, it was
+   somebody else's doing. A reader sees a new gap with its own `from`. */
+static void slow_down(seer_pauses *pauses, int64_t hit, int64_t share,
+                      int64_t now) {
+  int64_t gap = gap_at(pauses, share, now);
+  STORE(pauses->from, now);
+  if (gap == 0 || hit - LOAD(pauses->held) < STEP) {
+    gap = longer_gap(pauses, gap, share, now);
+    STORE(pauses->tat, now * 1000 + gap);
+  }
+  STORE(pauses->gap, gap);
+}
+
+void seer_pauses_succeed(seer_pauses *pauses, uint32_t epoch, int64_t share,
+                         int64_t now) {
+  uint64_t phase = LOAD(pauses->phase);
+  int64_t until = LOAD(pauses->until), hit = LOAD(pauses->hit);
+  if (level_of(phase) == 0 || epoch_of(phase) != epoch ||
+      !SWAP(pauses->phase, phase, phase_of(epoch, 0)))
+    return;
+  SWAP(pauses->until, until, 0);
+  if (hit != 0 && SWAP(pauses->hit, hit, 0) && share > 0)
+    slow_down(pauses, hit, share, now);
+}
+
+void seer_pauses_leave(const seer_pauses *pauses, seer_pauses *own) {
+  static const seer_pauses none;
+  uint32_t epoch = seer_pauses_epoch(pauses) + 1;
+  *own = none;
+  own->phase = phase_of(epoch, 0);
+}
+
+int64_t seer_pauses_rate(seer_pauses *pauses, int64_t share, int64_t now) {
+  int64_t gap = gap_at(pauses, share, now);
+  return gap > 0 ? MINUTE_US / gap : share;
+}
