@@ -78,6 +78,18 @@ static void add_hint(const call *c) {
   lua_remove(L, -2);
 }
 
+/* Gives the error on the top its path. That of a post may be anything, and so
+   is shown as in a line of the log. A finalizer may have ended the client. */
+static void set_path(const call *c) {
+  const seer_site *site = c->client->site;
+  char text[SEER_SUBJECT_LENGTH];
+  if (site == NULL)
+    return;
+  seer_report_write_subject(site, NULL, 0, c->path, text);
+  lua_pushstring(c->L, text + sizeof " to " - 1);
+  lua_setfield(c->L, -2, "path");
+}
+
 /* Tells of the problem on the top, once per kind: nobody may look at the
    result of a call that does not wait. */
 static void tell_problem(const call *c) {
@@ -107,17 +119,6 @@ static int fail_submitted(const call *c, seer_submitted submitted) {
                                       : seer_result_closed(c->L);
 }
 
-/* Pushes the path as it may be shown: it may be anything that was given. */
-static void push_path(const call *c) {
-  size_t length = strlen(c->path);
-  char *copy = lua_newuserdata(c->L, length + 1);
-  memcpy(copy, c->path, length + 1);
-  if (c->client->site != NULL)
-    length = seer_site_mask(c->client->site, copy, length, false);
-  lua_pushlstring(c->L, copy, length);
-  lua_remove(c->L, -2);
-}
-
 static int fail_invalid(const call *c) {
   int results;
   add_hint(c);
@@ -125,8 +126,7 @@ static int fail_invalid(const call *c) {
     seer_sender_count_invalid(c->client->queue);
   tell_problem(c);
   results = seer_result_fail(c->L, "ValidationError");
-  push_path(c);
-  lua_setfield(c->L, -2, "path");
+  set_path(c);
   if (!is_answered(c))
     seer_callbacks_keep_invalid(c->L, c->self, c->event);
   return results;
