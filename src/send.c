@@ -273,10 +273,6 @@ static bool lay_over(call *c) {
 ** test mode.
 */
 
-static int fail_request(lua_State *L) {
-  return luaL_error(L, "not enough memory");
-}
-
 static seer_request *new_request(const call *c) {
   const seer_settings *settings = &c->client->settings;
   const seer_request_options *chosen = &c->chosen;
@@ -297,7 +293,7 @@ static int push_answer(const call *c, int status, const char *body) {
   holder = seer_holder_push(L, 1);
   holder->request = new_request(c);
   if (holder->request == NULL)
-    return fail_request(L);
+    return luaL_error(L, "not enough memory");
   holder->request->settled = true;
   outcome = &holder->request->outcome;
   outcome->status = status;
@@ -403,7 +399,7 @@ static int send_answered(const call *c) {
   seer_request *request = holder->request = new_request(c);
   int future = 0;
   if (request == NULL)
-    return fail_request(L);
+    return luaL_error(L, "not enough memory");
   if (c->chosen.future) {
     seer_future_push(L, c->self, &holder->request, c->path);
     future = lua_gettop(L);

@@ -100,6 +100,9 @@ local PROGRAM = [[
 -- Beside it, requests and connections have memory of their own.
 local SLACK = 2 ^ 19
 
+-- libcurl 8 keeps 64 KiB for each of 16 handles besides.
+local UPLOADS = h.libcurl() < 8 and 0 or 2 ^ 20
+
 -- Where something looks for memory that is used after its end, none is kept;
 -- under these, malloc does not count.
 if not os.getenv "SANITIZER" then
@@ -117,7 +120,7 @@ if not os.getenv "SANITIZER" then
 
     it("is kept for those to come, a MiB of it", function()
       local kept = measure(0)
-      assert.is_true(kept > 2 ^ 19 and kept < 2 ^ 20 + SLACK, kept)
+      assert.is_true(kept > 2 ^ 19 and kept < 2 ^ 20 + UPLOADS + SLACK, kept)
     end)
 
     if h.patient then

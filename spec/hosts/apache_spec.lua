@@ -1,6 +1,8 @@
 local h = require "spec.helper"
 local socket = require "socket"
 
+local lua = h.host.lua_of "/usr/lib/apache2/modules/mod_lua.so"
+
 for _, mpm in ipairs { "event", "prefork" } do
 describe("Apache, " .. mpm, function()
   local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
@@ -21,7 +23,7 @@ describe("Apache, " .. mpm, function()
       ["/var/log/apache2"] = directory,
       ["/var/www/html"] = directory .. "/html",
       ["# LuaPackageCPath /opt/lua/?.so"] =
-        "LuaPackageCPath " .. h.host.cpath(directory, "5.3"),
+        "LuaPackageCPath " .. h.host.cpath(directory, lua),
       ["LuaScope thread"] = "LuaScope " .. (options.scope or "thread"),
       ["/etc/apache2/analytics.lua"] = script,
     })

@@ -1,6 +1,8 @@
 local h = require "spec.helper"
 local socket = require "socket"
 
+local lua = h.host.lua_of "$(PATH=$PATH:/usr/sbin command -v haproxy)"
+
 describe("HAProxy", function()
   local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
@@ -17,7 +19,7 @@ describe("HAProxy", function()
     }) .. (options.more or ""))
     local configuration = h.host.copy("haproxy/haproxy.cfg", directory, {
       ["# lua-prepend-path /opt/lua/?.so cpath"] =
-        "lua-prepend-path " .. h.host.cpath(directory, "5.3") .. " cpath",
+        "lua-prepend-path " .. h.host.cpath(directory, lua) .. " cpath",
       ["lua-load /etc/haproxy/analytics.lua"] =
         (options.load or "lua-load") .. " " .. script,
       ["127.0.0.1:8080"] = "127.0.0.1:" .. port,

@@ -71,6 +71,11 @@ function host.cpath(directory, lua)
   return ("%s/lua-%s/?.so"):format(directory, lua)
 end
 
+-- The version of the Lua that a program or a library of the system links.
+function host.lua_of(file)
+  return (shell.output("ldd " .. file):match "liblua(5%.%d)")
+end
+
 -- A text with pieces replaced, { [piece] = replacement }. Each piece has to
 -- be there: an example that has changed must not pass untested.
 function host.replace(text, changes)

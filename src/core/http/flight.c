@@ -14,11 +14,6 @@
    last header of the answer before, which it has freed. */
 #define REUSABLE 0x080101
 
-/* Bytes that each handle has room for of what its socket does not take at
-   once: from libcurl 8.7 on it keeps them, and 64 KiB unless told otherwise.
-   This is the least. */
-#define UPLOAD_BUFFER 16384L
-
 #define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
 #define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
 
@@ -114,7 +109,6 @@ static void disconnected(seer_flight *f, bool answered) {
 static bool set_permanent(seer_handles *handles, seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
-         SET(UPLOAD_BUFFERSIZE, UPLOAD_BUFFER) &&
          SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
