@@ -127,6 +127,7 @@ describe("client:stats", function()
       accepted = 0, delivered = 0, rejected = 0, dropped = 0, pending = 0,
       dropped_by = {
         expired = 0, displaced = 0, exit = 0, disabled = 0, before_send = 0,
+        sampled = 0,
       },
       missed = 0, refused = 0, invalid = 0, doubtful = 0,
     }, stats)
