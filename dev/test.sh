@@ -126,12 +126,13 @@ in_order() { # paths
   printf '%s\n' "$@"
 }
 
-# Whether a spec tests the stand-in, the helpers or the repository: no
-# sanitizer sees anything in these.
+# Whether a spec tests the command, the stand-in, the helpers or the
+# repository: no sanitizer sees anything in these.
 beside() { # spec
   case $1 in
-  spec/dev/* | spec/support/* | spec/repo_spec.lua | spec/sources_spec.lua | \
-    spec/rockspec_spec.lua | spec/mutants_spec.lua) ;;
+  spec/dev/* | spec/support/* | spec/tool/* | spec/docs_spec.lua | \
+    spec/repo_spec.lua | spec/sources_spec.lua | spec/rockspec_spec.lua | \
+    spec/mutants_spec.lua) ;;
   *) return 1 ;;
   esac
 }
