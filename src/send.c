@@ -306,9 +306,8 @@ static int push_answer(const call *c, int status, const char *body) {
 }
 
 static int discard(const call *c, seer_settlement why) {
-  if (!seer_sender_account(c->client->queue, why))
-    return seer_result_closed(c->L);
-  return push_answer(c, 204, "");
+  return seer_sender_account(c->client->queue, why) ? push_answer(c, 204, "")
+                                                    : seer_result_closed(c->L);
 }
 
 /*
@@ -445,8 +444,7 @@ static int drop(const call *c, seer_filtered filtered) {
     tell_problem(c);
   if (filtered == SEER_FILTERED_FAILURE || is_answered(c))
     return seer_result_drop(L, lua_tostring(L, -1), c->path);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_answer(c, 204, "");
 }
 
 static int filter_and_send(const call *c) {
