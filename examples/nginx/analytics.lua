@@ -3,7 +3,8 @@
 
 -- The website comes up whatever is missing: the key, the module, lua-cjson.
 local ok, client = pcall(function()
-  return require "seerstack".new {}
+  local seerstack = require "seerstack"
+  return seerstack.new {}
 end)
 if not ok then
   ngx.log(ngx.ERR, "analytics are off: ", client)
