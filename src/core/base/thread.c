@@ -112,7 +112,10 @@ void seer_wake(void) {
 bool seer_lock_renew(void) {
   static const pthread_mutex_t fresh = FRESH_LOCK;
   bool was_free = pthread_mutex_trylock(&lock) == 0;
-  lock = fresh;
+  if (was_free)
+    pthread_mutex_unlock(&lock);
+  else
+    lock = fresh;
   return was_free;
 }
 
