@@ -32,7 +32,7 @@ end
 -- What one job does: all it says is in its directory's files.
 local SCRIPT = [[
 cd %s || exit
-cp -a Makefile src dev checks spec rockspec library docs examples bench *.md \
+cp -a Makefile src bin dev checks spec rockspec library docs examples bench *.md \
   LICENSE %s/
 cp %s/mutant %s/%s
 cd %s && {
