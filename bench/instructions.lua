@@ -8,7 +8,7 @@ local FIGURES = "bench/instructions.txt"
 local COUNT = 2000
 local TOLERANCE = 1.02       -- of the figure, with the compiler it is of
 local OTHER_TOLERANCE = 1.10 -- of the ratio to cjson, with another one
-local ATTEMPTS = 3
+local ATTEMPTS = 8
 
 local directory = os.getenv "BENCH_DIRECTORY" or "build/bench"
 local suffix = os.getenv "SUFFIX" or ""
