@@ -24,8 +24,9 @@ static void tell(const char *name) {
   fclose(file);
 }
 
-/* Waits, and returns the error that there is to be, or 0. */
-static int delay(char address[64]) {
+/* Waits, and returns the error that there is to be, or 0. Whoever sees the
+   line in the log may change the file: it was read. */
+static int delay(const char *name, char address[64]) {
   const char *seconds = getenv("SEER_RESOLVER_DELAY");
   const char *path = getenv("SEER_RESOLVER_FILE");
   FILE *file = path != NULL ? fopen(path, "re") : NULL;
@@ -36,6 +37,7 @@ static int delay(char address[64]) {
       wait = error = 0;
     fclose(file);
   }
+  tell(name);
   time.tv_sec = wait;
   nanosleep(&time, NULL);
   return error;
@@ -53,7 +55,6 @@ getaddrinfo(const char *restrict name, const char *restrict service,
     return EAI_SYSTEM;
   if (name == NULL)
     return next(name, service, hints, result);
-  tell(name);
-  error = delay(address);
+  error = delay(name, address);
   return error != 0 ? error : next(address, service, hints, result);
 }
