@@ -32,8 +32,8 @@ end
 -- What one job does: all it says is in its directory's files.
 local SCRIPT = [[
 cd %s || exit
-cp -a Makefile src bin dev checks spec rockspec library docs examples bench *.md \
-  LICENSE %s/
+cp -a Makefile src bin dev checks spec rockspec library docs examples bench \
+  *.md LICENSE %s/
 cp %s/mutant %s/%s
 cd %s && {
   make --quiet LUA=5.4 %s specs-ready >build.txt 2>&1 || {
