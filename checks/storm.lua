@@ -67,6 +67,18 @@ local function watch(api, minutes, step)
   return seen
 end
 
+-- What was delivered and refused in a minute, from the second on.
+local function averages(seen)
+  local delivered, refused = 0, 0
+  for minute = 2, #seen do
+    delivered = delivered + seen[minute]["200"] / (#seen - 1)
+    refused = refused + seen[minute]["429"] / (#seen - 1)
+  end
+  print(("from the second on, a minute: %.0f delivered, %.1f refused"):format(
+    delivered, refused))
+  return delivered, refused
+end
+
 -- The most requests that the server had in any 60 seconds.
 local function worst_window(api)
   local times, first, worst = {}, 1, 0
@@ -126,13 +138,7 @@ function storms.strangers()
     kill(pid)
   end
   api:stop()
-  local delivered, refused = 0, 0
-  for minute = 2, #seen do
-    delivered = delivered + seen[minute]["200"] / (#seen - 1)
-    refused = refused + seen[minute]["429"] / (#seen - 1)
-  end
-  print(("from the second on, a minute: %.0f delivered, %.1f refused"):format(
-    delivered, refused))
+  local delivered, refused = averages(seen)
   assert(delivered >= 880 and refused <= 12)
 end
 
@@ -142,13 +148,7 @@ function storms.wrong()
   local seen = watch(api, 5, function() socket.sleep(0.1) end)
   kill(pid)
   api:stop()
-  local delivered, refused = 0, 0
-  for minute = 2, #seen do
-    delivered = delivered + seen[minute]["200"] / (#seen - 1)
-    refused = refused + seen[minute]["429"] / (#seen - 1)
-  end
-  print(("from the second on, a minute: %.0f delivered, %.1f refused"):format(
-    delivered, refused))
+  local delivered, refused = averages(seen)
   assert(delivered >= 270 and refused <= 4)
 end
 

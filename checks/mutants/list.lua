@@ -100,7 +100,7 @@ return {
   {
     what = "a slot is taken for the beginning of a request alone",
     file = "src/core/gate.c",
-    from = "int64_t lease = timeout < LEASE_MOST ? timeout : LEASE_MOST;",
+    from = "int64_t lease = seer_clock_sooner(timeout, LEASE_MOST);",
     to = "int64_t lease = timeout < 0;",
     spec = "spec/unit_spec.lua",
     title = "a gate never shows a server more than its share in a minute",

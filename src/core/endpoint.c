@@ -14,14 +14,6 @@
 #define OTHERS 1000        /* ms until other processes may have given back */
 #define TRY_BRIEFLY 1000   /* ms, until it is known what is tried */
 
-static int64_t sooner(int64_t one, int64_t other) {
-  return one < other ? one : other;
-}
-
-static int64_t later(int64_t one, int64_t other) {
-  return one > other ? one : other;
-}
-
 const char *seer_endpoint_url(const seer_endpoint *endpoint) {
   return endpoint->base_url;
 }
@@ -73,7 +65,7 @@ static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
   seer_line **ring = &endpoint->lines.ready[urgency];
   for (int i = endpoint->lines.count[urgency]; i > 0 && *ring != NULL; i--) {
     seer_line *line = *ring;
-    int64_t wait = later(delay, own_delay(line->queue, now));
+    int64_t wait = seer_clock_later(delay, own_delay(line->queue, now));
     *ring = line->next_ready;
     if (wait == 0) {
       claim->queue = line->queue;
@@ -160,7 +152,7 @@ static int64_t take_slot(seer_endpoint *endpoint, int64_t now,
   *slot = seer_gate_take(endpoint->gate, share, now);
   if (slot->index >= 0 || share == 0)
     return 0;
-  return later(seer_gate_delay(endpoint->gate, share, now), 1);
+  return seer_clock_later(seer_gate_delay(endpoint->gate, share, now), 1);
 }
 
 bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
@@ -190,8 +182,8 @@ static int64_t next_ready(seer_endpoint *endpoint, seer_urgency urgency,
   if (first == NULL)
     return SEER_NEVER;
   do {
-    int64_t wait = later(delay, own_delay(line->queue, now));
-    next = sooner(next, seer_clock_after(now, wait));
+    int64_t wait = seer_clock_later(delay, own_delay(line->queue, now));
+    next = seer_clock_sooner(next, seer_clock_after(now, wait));
     line = line->next_ready;
   } while (line != first);
   return next;
@@ -203,7 +195,7 @@ static int64_t next_expiry(const seer_endpoint *endpoint) {
   if (first == NULL)
     return SEER_NEVER;
   do {
-    next = sooner(next, seer_queue_next_expiry(line));
+    next = seer_clock_sooner(next, seer_queue_next_expiry(line));
     line = line->next_ready;
   } while (line != first);
   return next;
@@ -213,7 +205,7 @@ static int64_t next_due(const seer_endpoint *endpoint) {
   int64_t next = SEER_NEVER;
   for (const seer_line *line = endpoint->lines.delayed; line != NULL;
        line = line->next_delayed)
-    next = sooner(next, seer_queue_next_due(line));
+    next = seer_clock_sooner(next, seer_queue_next_due(line));
   return next;
 }
 
@@ -232,11 +224,12 @@ int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t next = next_ready(endpoint, SEER_WAITED, delay, now);
   seer_assert(seer_lock_is_held());
   endpoint->lines.changed = false;
-  delay = later(delay,
-                seer_pauses_delay(endpoint->pauses, share_of(endpoint), now));
-  next = sooner(next, next_ready(endpoint, SEER_QUEUED, delay, now));
-  next = sooner(next, next_due(endpoint));
-  return sooner(next, next_expiry(endpoint));
+  delay = seer_clock_later(
+      delay, seer_pauses_delay(endpoint->pauses, share_of(endpoint), now));
+  next =
+      seer_clock_sooner(next, next_ready(endpoint, SEER_QUEUED, delay, now));
+  next = seer_clock_sooner(next, next_due(endpoint));
+  return seer_clock_sooner(next, next_expiry(endpoint));
 }
 
 void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
@@ -291,7 +284,8 @@ static void deepen(seer_endpoint *endpoint, const seer_attempt *attempt,
       ++endpoint->refusals >= REFUSALS_ENDURED)
     endpoint->hopeless = true;
   if (attempt->answer->status == 429 && seer_pauses_level(pauses) == 1) {
-    int64_t from = later(seer_pauses_since(pauses), now - SEER_GATE_WINDOW);
+    int64_t from =
+        seer_clock_later(seer_pauses_since(pauses), now - SEER_GATE_WINDOW);
     int64_t oldest, got;
     got = seer_gate_count(endpoint->gate, share_of(endpoint), from, now,
                           &oldest);
@@ -310,15 +304,16 @@ static int64_t pause_of(const seer_endpoint *endpoint,
   if (attempt->exiting && answer.unreachable)
     return EXIT_RETRY;
   if (answer.status == 429)
-    most = sooner(most, SEER_PAUSES_DELAY_MOST);
+    most = seer_clock_sooner(most, SEER_PAUSES_DELAY_MOST);
   delay = seer_retry_delay(&answer, level, settings->initial_delay, most,
                            attempt->jitter);
-  delay = later(delay, seer_retry_long_pause(&answer));
+  delay = seer_clock_later(delay, seer_retry_long_pause(&answer));
   if (answer.status != 429 || level < 2)
     return delay;
   answer.retry_after = SEER_NO_RETRY_AFTER;
-  return later(delay, seer_retry_delay(&answer, level, settings->initial_delay,
-                                       most, attempt->jitter));
+  return seer_clock_later(delay, seer_retry_delay(&answer, level,
+                                                  settings->initial_delay,
+                                                  most, attempt->jitter));
 }
 
 static void back_off(seer_endpoint *endpoint, const seer_settings *settings,

@@ -137,7 +137,7 @@ static void move(seer_gate *gate, seer_slot *slot, int64_t until) {
 
 void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
                      int64_t timeout, int64_t now) {
-  int64_t lease = timeout < LEASE_MOST ? timeout : LEASE_MOST;
+  int64_t lease = seer_clock_sooner(timeout, LEASE_MOST);
   move(gate, slot, freed_at(share, now + lease));
 }
 
@@ -199,5 +199,8 @@ int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
 }
 
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
-  return count_used(gate, LOAD(gate->top), now) == 0;
+  for (uint32_t i = LOAD(gate->top); i > 0; i--)
+    if (LOAD(gate->slots[i - 1]) > now)
+      return false;
+  return true;
 }

@@ -1,5 +1,7 @@
 #include "pauses.h"
 
+#include "base/clock.h"
+
 #define MINUTE 60000       /* ms */
 #define MINUTE_US 60000000 /* us */
 #define STEP 10000         /* ms in which the pace grows by a step */
@@ -14,14 +16,6 @@
 #define SWAP(word, seen, value)                                               \
   __atomic_compare_exchange_n(&(word), &(seen), value, false,                 \
                               __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-
-static int64_t later(int64_t one, int64_t other) {
-  return one > other ? one : other;
-}
-
-static int64_t sooner(int64_t one, int64_t other) {
-  return one < other ? one : other;
-}
 
 static uint64_t phase_of(uint32_t epoch, uint32_t level) {
   return (uint64_t)epoch << 32 | level;
@@ -79,15 +73,16 @@ static int64_t gap_at(seer_pauses *pauses, int64_t share, int64_t now) {
 static int64_t gap_delay(seer_pauses *pauses, int64_t share, int64_t now) {
   if (gap_at(pauses, share, now) == 0)
     return 0;
-  return later((LOAD(pauses->tat) + 999) / 1000 - now, 0);
+  return seer_clock_later((LOAD(pauses->tat) + 999) / 1000 - now, 0);
 }
 
 /* The probe does not wait for the gap. */
 int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now) {
-  int64_t pause = later(LOAD(pauses->until) - now, 0);
+  int64_t pause = seer_clock_later(LOAD(pauses->until) - now, 0);
   if (seer_pauses_level(pauses) > 0)
-    return later(pause, sooner(LOAD(pauses->probe) - now, ASK_AGAIN));
-  return later(pause, gap_delay(pauses, share, now));
+    return seer_clock_later(
+        pause, seer_clock_sooner(LOAD(pauses->probe) - now, ASK_AGAIN));
+  return seer_clock_later(pause, gap_delay(pauses, share, now));
 }
 
 void seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now) {
@@ -124,7 +119,8 @@ void seer_pauses_end_try(seer_pauses *pauses, int64_t *probe) {
 
 void seer_pauses_send(seer_pauses *pauses, int64_t share, int64_t now) {
   int64_t gap = gap_at(pauses, share, now), seen = LOAD(pauses->tat);
-  while (gap > 0 && !SWAP(pauses->tat, seen, later(seen, now * 1000) + gap))
+  while (gap > 0 &&
+         !SWAP(pauses->tat, seen, seer_clock_later(seen, now * 1000) + gap))
     ;
 }
 
@@ -158,10 +154,11 @@ static int64_t longer_gap(const seer_pauses *pauses, int64_t gap,
                           int64_t share, int64_t now) {
   int64_t got = LOAD(pauses->got), least = MINUTE_US / share;
   int64_t old = gap > 0 ? gap : least, wanted = old * DEEPEST;
-  int64_t took = later(now - LOAD(pauses->oldest), LEAST_MEASURED);
+  int64_t took = seer_clock_later(now - LOAD(pauses->oldest), LEAST_MEASURED);
   if (got > 0)
-    wanted = sooner(wanted, took * 1000 * 100 / (95 * got));
-  return sooner(later(wanted, old * 100 / 85), SLOWEST * least);
+    wanted = seer_clock_sooner(wanted, took * 1000 * 100 / (95 * got));
+  return seer_clock_sooner(seer_clock_later(wanted, old * 100 / 85),
+                           SLOWEST * least);
 }
 
 /* A pause that began with a 429 is over. If the gap held nobody before, it was

@@ -39,6 +39,15 @@ int64_t seer_clock_wall(void);
 /* now + delay, without passing SEER_NEVER. */
 int64_t seer_clock_after(int64_t now, int64_t delay);
 
+/* Of two times, or two spans of it. */
+static inline int64_t seer_clock_sooner(int64_t one, int64_t other) {
+  return one < other ? one : other;
+}
+
+static inline int64_t seer_clock_later(int64_t one, int64_t other) {
+  return one > other ? one : other;
+}
+
 /* Writes "2025-01-04T12:00:00.000Z" and a zero for a wall time from 0 to
    SEER_CLOCK_LAST. */
 void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]);

@@ -288,7 +288,7 @@ static seer_flight *next_late(seer_http *http, CURLcode *code) {
 }
 
 static int64_t patience_of(const seer_flight *f) {
-  return f->connect_by < f->deadline ? f->connect_by : f->deadline;
+  return seer_clock_sooner(f->connect_by, f->deadline);
 }
 
 /* Whether the flight need not wait for a look-up any longer: it can go on, or

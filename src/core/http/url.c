@@ -163,21 +163,25 @@ static bool is_below(const char *host, size_t length, const char *domain,
          (size == length || host[length - size - 1] == '.');
 }
 
+/* The bytes of a host without the dot that may be at its end. */
+static size_t length_of(const char *host) {
+  size_t length = strlen(host);
+  return length - (length > 0 && host[length - 1] == '.');
+}
+
 /* Names that libcurl gives to nobody, or in another form, and what is none. */
 static bool is_own(const char *host) {
-  size_t length = strlen(host);
+  size_t length = length_of(host);
   for (const char *c = host; *c != '\0'; c++)
     if ((unsigned char)*c >= 0x80)
       return true;
-  length -= length > 0 && host[length - 1] == '.';
   return length >= SEER_NAME_SIZE || is_address(host) ||
          is_below(host, length, "localhost", 9);
 }
 
 /* Whether the host is reached without the proxy, as libcurl reads the list. */
 static bool is_exempt(const char *host, const char *list) {
-  size_t length = strlen(host), size;
-  length -= length > 0 && host[length - 1] == '.';
+  size_t length = length_of(host), size;
   if (strcmp(list, "*") == 0)
     return true;
   for (; *(list += strspn(list, ", ")) != '\0'; list += size) {

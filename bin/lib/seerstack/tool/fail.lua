@@ -17,6 +17,12 @@ function fail.usage(message, ...)
   fail.with(fail.USAGE, message, ...)
 end
 
+-- A file to read, which has to be there.
+function fail.open(path)
+  local file, problem = io.open(path, "rb")
+  return file or fail.usage("%s", problem)
+end
+
 -- The status for an error of the SDK.
 function fail.status_of(err)
   if err.status == 401 or err.status == 403 then

@@ -14,10 +14,7 @@ local function read(path)
   if path == "-" then
     return io.read "*a"
   end
-  local file, problem = io.open(path, "rb")
-  if not file then
-    fail.usage("%s", problem)
-  end
+  local file = fail.open(path)
   local text = file:read "*a"
   file:close()
   return text or fail.usage("%s cannot be read", path)

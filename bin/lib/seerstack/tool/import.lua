@@ -50,14 +50,6 @@ local function wanted(text)
   end
 end
 
-local function open(path)
-  local file, problem = io.open(path, "rb")
-  if not file then
-    fail.usage("%s", problem)
-  end
-  return file
-end
-
 -- The wanted lines that are not empty: an iterator of number and text.
 local function lines_of(file, is_wanted)
   local number = 0
@@ -81,7 +73,7 @@ local function check(path, is_wanted, given)
   local judge = seerstack.new {
     test_mode = true, max_queue_events = 1, log_level = "off",
   }
-  local method, file, count = method_of(judge, given), open(path), 0
+  local method, file, count = method_of(judge, given), fail.open(path), 0
   for number, text in lines_of(file, is_wanted) do
     local ok, event = json.decode_object(text)
     local problem = not ok and event
@@ -110,7 +102,7 @@ end
 --                had before
 local function new_state(path, is_wanted)
   return {
-    next_line = lines_of(open(path), is_wanted),
+    next_line = lines_of(fail.open(path), is_wanted),
     read = { last = 0, taken = 0 },
     texts = {}, pending = {}, again = {}, rejected = {}, held_until = 0,
   }
