@@ -1,4 +1,4 @@
-#include "core/endpoints.h"
+#include "client.h"
 
 #include "core/base/clock.h"
 #include "core/base/thread.h"
@@ -39,33 +39,8 @@ static void begin_test(void) {
   longest = 100;
 }
 
-static seer_site_options options_of(const char *api_key) {
-  seer_site_options options;
-  memset(&options, 0, sizeof options);
-  options.base_url = "http://localhost:9";
-  options.api_key = api_key;
-  options.proxy = "";
-  return options;
-}
-
-static seer_settings settings_of(int64_t rate_limit, int64_t max_in_flight) {
-  seer_settings settings = {
-      .timeout = 60000,
-      .initial_delay = 500,
-      .max_waited_delay = 8000,
-      .max_queued_delay = 60000,
-      .rate_limit = rate_limit,
-      .max_in_flight = max_in_flight,
-      .max_queue_events = MOST,
-      .max_queue_bytes = INT64_MAX / 2,
-      .max_event_bytes = 1000,
-      .max_age = 86400000,
-  };
-  return settings;
-}
-
 static seer_queue *add_client(seer_settings settings) {
-  seer_site_options options = options_of(key);
+  seer_site_options options = client_options(key);
   seer_site *site;
   endpoint = seer_endpoints_get(&options, &site);
   return clients[client_count++] = seer_sender_open(&settings, endpoint, site);
@@ -201,7 +176,7 @@ static void end_test(void) {
   }
   seer_dead_free(&dead);
   unit_now += 3 * SEER_GATE_WINDOW;
-  add_client(settings_of(0, 1));
+  add_client(client_settings(0, 1));
   seer_sender_release(clients[client_count - 1]);
 }
 
@@ -222,7 +197,7 @@ static void paces_a_burst(void) {
   int64_t began = unit_now, idle;
   int steps = 0;
   begin_test();
-  queue = add_client(settings_of(1000, 16));
+  queue = add_client(client_settings(1000, 16));
   put(queue, 1200);
   while (queue->delivered < 950) {
     claim();
@@ -262,7 +237,7 @@ static void paces_for_long(void) {
   longest = 1 + unit_random(3000);
   for (int i = 0; i < 3; i++) {
     seer_settings settings =
-        settings_of(20 + unit_random(500), 1 + unit_random(20));
+        client_settings(20 + unit_random(500), 1 + unit_random(20));
     limit = settings.rate_limit > limit ? settings.rate_limit : limit;
     most = settings.max_in_flight > most ? settings.max_in_flight : most;
     add_client(settings);
@@ -293,9 +268,9 @@ static void starves_nobody(void) {
   int64_t stop = unit_now + 5 * 60000;
   int rounds = 0;
   begin_test();
-  busy = add_client(settings_of(1000, 16));
-  small =
-      add_client(unit_random(2) ? settings_of(100, 16) : settings_of(1000, 1));
+  busy = add_client(client_settings(1000, 16));
+  small = add_client(unit_random(2) ? client_settings(100, 16)
+                                    : client_settings(1000, 1));
   longest = 500;
   put(busy, 10000);
   while (unit_now < stop) {
@@ -323,11 +298,11 @@ static void starves_nobody(void) {
 static void narrows(void) {
   begin_test();
   longest = 0;
-  put(add_client(settings_of(20, 2)), 100);
-  put(add_client(settings_of(40, 3)), 100);
-  put(add_client(settings_of(40, 2)), 100);
+  put(add_client(client_settings(20, 2)), 100);
+  put(add_client(client_settings(40, 3)), 100);
+  put(add_client(client_settings(40, 2)), 100);
   CHECK(endpoint->rate_limit == 40 && endpoint->max_in_flight == 3);
-  add_client(settings_of(0, 1));
+  add_client(client_settings(0, 1));
   CHECK(endpoint->rate_limit == 0 && endpoint->max_in_flight == 3);
   while (claim() > 0)
     rest(unit_now + 1);
@@ -342,7 +317,7 @@ static void narrows(void) {
 static void takes_turns(void) {
   begin_test();
   for (int i = 0; i < 3; i++)
-    put(add_client(settings_of(0, 1000)), 100);
+    put(add_client(client_settings(0, 1000)), 100);
   CHECK(claim() == 300);
   for (int i = 3; i < 300; i++)
     CHECK(sent_by[i] == sent_by[i - 3] && sent_by[i] != sent_by[i - 1]);
@@ -354,7 +329,7 @@ static void pauses_and_probes(void) {
   for (int i = 0; i < 4; i++) {
     int64_t pause = 500, longest_pause = i == 0 ? 8000 : 60000, began;
     begin_test();
-    put(add_client(settings_of(0, 5)), 100);
+    put(add_client(client_settings(0, 5)), 100);
     CHECK(claim() == 5);
     land_all(answers[i]);
     CHECK(seer_pauses_until(endpoint->pauses) == unit_now + pause);
@@ -386,7 +361,7 @@ static void pauses_and_probes(void) {
    last, nothing goes astray. */
 static void passes_stragglers(void) {
   begin_test();
-  put(add_client(settings_of(0, 4)), 100);
+  put(add_client(client_settings(0, 4)), 100);
   CHECK(claim() == 4);
   land_with(3, 429, 1000);
   for (int step = 0; step < 3; step++) {
@@ -407,7 +382,7 @@ static void passes_stragglers(void) {
 
 static void endures_failures(void) {
   begin_test();
-  put(add_client(settings_of(0, 1)), 100);
+  put(add_client(client_settings(0, 1)), 100);
   for (int i = 0; i < 50; i++) {
     CHECK(claim() == 1);
     land(0, i % 5 == 4 ? 200 : 500);
@@ -423,7 +398,7 @@ static void endures_failures(void) {
 
 static void does_as_asked(void) {
   begin_test();
-  put(add_client(settings_of(0, 1)), 3);
+  put(add_client(client_settings(0, 1)), 3);
   CHECK(claim() == 1);
   land_with(0, 429, 7000);
   unit_now += 6999;
@@ -441,7 +416,7 @@ static void does_as_asked(void) {
 static void lets_waiters_pass(void) {
   seer_request *request;
   begin_test();
-  put(add_client(settings_of(0, 5)), 10);
+  put(add_client(client_settings(0, 5)), 10);
   CHECK(claim() == 5);
   land_all(401);
   request = put_waited(clients[0], 1000);
@@ -456,7 +431,7 @@ static void refuses_waiters(void) {
   seer_request *early, *late;
   begin_test();
   longest = 0;
-  put(add_client(settings_of(20, 100)), 19);
+  put(add_client(client_settings(20, 100)), 19);
   CHECK(claim() == 19);
   land_all(200);
   early = put_waited(clients[0], 59000);
@@ -473,7 +448,7 @@ static void refuses_waiters(void) {
 }
 
 static void drops_what_is_old(void) {
-  seer_settings settings = settings_of(0, 1);
+  seer_settings settings = client_settings(0, 1);
   int64_t began = unit_now;
   begin_test();
   settings.max_age = 5000;
@@ -492,7 +467,8 @@ static void drops_what_is_old(void) {
 
 static void are_shared(void) {
   seer_endpoint *one, *other;
-  seer_site_options first = options_of("key"), second = options_of("other");
+  seer_site_options first = client_options("key"),
+                    second = client_options("other");
   seer_site *site, *other_site, *same_site;
   one = seer_endpoints_get(&first, &site);
   other = seer_endpoints_get(&second, &other_site);
@@ -514,7 +490,7 @@ static void are_found(void) {
     seer_endpoint *again;
     seer_site *site;
     snprintf(keys[which], sizeof keys[which], "many%d", which);
-    options = options_of(keys[which]);
+    options = client_options(keys[which]);
     again = seer_endpoints_get(&options, &site);
     CHECK(strcmp(again->api_key, keys[which]) == 0);
     CHECK(all[which] == NULL || (again == all[which] && site == sites[which]));
@@ -538,7 +514,7 @@ static void are_found(void) {
 static void outlives_its_clients(void) {
   begin_test();
   longest = 0;
-  put(add_client(settings_of(20, 100)), 25);
+  put(add_client(client_settings(20, 100)), 25);
   CHECK(claim() == 19);
   land_all(200);
   for (int i = 1; i < 60; i++) {
@@ -550,7 +526,7 @@ static void outlives_its_clients(void) {
     seer_sender_release(clients[0]);
     unit_now += 1000;
     client_count = 0;
-    put(add_client(settings_of(20, 100)), 5);
+    put(add_client(client_settings(20, 100)), 5);
     CHECK(claim() == 0);
   }
   unit_now += 1000 + 1;

@@ -1,5 +1,6 @@
 #include "strangers.h"
 
+#include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 #include "core/sender.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_AGE 86400000
 #define READY 20 /* events that one who always has some has */
 
 stranger strangers[STRANGERS];
@@ -21,24 +21,9 @@ static int64_t about(double mean) {
 }
 
 static void open_stranger(stranger *s, const char *key, int64_t rate_limit) {
-  seer_site_options options;
+  seer_site_options options = client_options(key);
+  seer_settings settings = client_settings(rate_limit, STRANGER_FLIGHTS);
   seer_site *site;
-  seer_settings settings = {
-      .timeout = 60000,
-      .initial_delay = 500,
-      .max_waited_delay = 8000,
-      .max_queued_delay = 60000,
-      .rate_limit = rate_limit,
-      .max_in_flight = STRANGER_FLIGHTS,
-      .max_queue_events = 1000000,
-      .max_queue_bytes = INT64_MAX / 2,
-      .max_event_bytes = 1000,
-      .max_age = MAX_AGE,
-  };
-  memset(&options, 0, sizeof options);
-  options.base_url = "http://localhost:9";
-  options.api_key = key;
-  options.proxy = "";
   memset(s, 0, sizeof *s);
   s->endpoint = seer_endpoints_get(&options, &site);
   s->queue = seer_sender_open(&settings, s->endpoint, site);
@@ -87,7 +72,8 @@ static void come(stranger *s) {
 }
 
 static void deliver(stranger *s, const stranger_flight *f, seer_dead *dead) {
-  int64_t born = f->claim.event->expires - MAX_AGE - SEER_CLOCK_COARSENESS;
+  int64_t born =
+      f->claim.event->expires - CLIENT_MAX_AGE - SEER_CLOCK_COARSENESS;
   if (unit_now - born > s->longest_wait)
     s->longest_wait = unit_now - born;
   s->delivered++;
