@@ -15,11 +15,11 @@ unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
 SECONDS_PER_FILE=600
-jobs=$(($(nproc) * 6))
-case ${SANITIZER:-} in
-asan | tsan) jobs=$(($(nproc) * 4)) ;;
-valgrind) SECONDS_PER_FILE=3600 jobs=$(($(nproc) + 1)) ;;
-esac
+jobs=$(($(nproc) * 4))
+if [ "${SANITIZER:-}" = valgrind ]; then
+  SECONDS_PER_FILE=3600
+  jobs=$(($(nproc) + 1))
+fi
 jobs=${JOBS:-$jobs}
 suffix=${SANITIZER:+-$SANITIZER}
 busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
