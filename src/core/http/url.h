@@ -35,7 +35,7 @@ const char *seer_url_check_proxy(const char *text);
    URL, each as "host:port": the host, or the proxy's, or both where the proxy
    wants an address. Those are left out that need no resolver. The lists are
    "" where there is no proxy, or none goes without. */
-void seer_url_targets(seer_buffer *out, const char *url, const char *proxy,
+void seer_url_targets(seer_buffer *out, const char *text, const char *proxy,
                       const char *no_proxy);
 
 #pragma GCC visibility pop
