@@ -81,7 +81,7 @@ describe("client:with_options", function()
     for i, client in ipairs { parent, child, grandchild } do
       local accepted, _, err = client.events.capture({ name = "a.b" })
       assert.is_nil(accepted)
-      assert.equal("APITimeoutError", err.name)
+      assert.equal("APITimeoutError", err.name, err.message)
       x:serve_requests(({ 1, 2, 4 })[i])
       assert.is_nil((client.events.capture { name = ("x"):rep(200) }))
     end

@@ -108,6 +108,31 @@ describe("a connection", function()
     assert.equal(16, connections())
   end)
 
+  it("is not taken for another that has the same port on our end", function()
+    x = h.open()
+    local other, free = h.start_standin(), assert(socket.bind("127.0.0.1", 0))
+    local _, port = free:getsockname()
+    free:close()
+    local result = x:child({ env = {
+      LD_PRELOAD = h.preload "one_port", SEER_PORT = port,
+      OTHER_URL = other.url, OTHER_KEY = other.key,
+    }, code = [[
+      local options = { wait = true, max_retries = 0 }
+      local seerstack = require "seerstack"
+      local client = seerstack.new {}
+      local another = seerstack.new {
+        base_url = os.getenv "OTHER_URL", api_key = os.getenv "OTHER_KEY",
+      }
+      assert(client.events.capture({ name = "a.b" }, options))
+      assert(another.events.capture({ name = "a.b" }, options))
+    ]] }, function(_, peer)
+      peer:respond(h.ok())
+      peer:close()
+    end)
+    other:stop()
+    assert.equal("", result.stderr)
+  end)
+
   it("that is silent at exit is given up in time for another", function()
     x = h.open()
     local result = x:child({ code = [[

@@ -59,9 +59,8 @@ static bool is_doubtful(const seer_socket *opened, const seer_site *site) {
 }
 
 /* Whether the connection is fit to carry the request. */
-static bool board(seer_flight *f, int port) {
-  seer_socket *opened = seer_sockets_find(&f->handles->sockets, port);
-  f->port = port;
+static bool board(seer_flight *f, seer_socket *opened) {
+  f->socket = opened != NULL ? opened->fd : -1;
   f->reused = opened != NULL && opened->used;
   f->stale = f->reused && is_doubtful(opened, f->site);
   if (opened != NULL) {
@@ -74,11 +73,12 @@ static bool board(seer_flight *f, int port) {
 /* Called each time the request is about to go over a connection: a second
    call means that libcurl sends it again because a reused one had died. One
    that was used before tells nothing of the server until it answers. */
-static int on_connected(void *data, char *remote, char *local, int port,
+static int on_connected(void *data, char *peer, char *local, int peer_port,
                         int local_port) {
   seer_flight *f = data;
-  (void)remote, (void)local, (void)port;
-  if (!board(f, local_port))
+  (void)local;
+  if (!board(f, seer_sockets_find(&f->handles->sockets, local_port, peer,
+                                  peer_port)))
     return CURL_PREREQFUNC_ABORT;
   f->transfer.sent++;
   if (f->reused || f->connected)
@@ -275,7 +275,7 @@ bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
 }
 
 void seer_flight_take_off(seer_flight *f) {
-  f->port = 0;
+  f->socket = -1;
   f->reused = f->stale = f->exhausted = f->grounded = false;
   f->timeouts = f->site->timeouts;
   f->site->flying++;
@@ -294,7 +294,7 @@ static bool is_broken(CURLcode code) {
 
 /* What the end of a transfer tells of its connection, and of others. */
 static void learn(seer_flight *f, CURLcode code) {
-  seer_socket *opened = seer_sockets_find(&f->handles->sockets, f->port);
+  seer_socket *opened = seer_sockets_get(&f->handles->sockets, f->socket);
   long version = 0;
   if (f->reused && is_broken(code))
     f->site->broke_at = seer_clock_boot();

@@ -37,7 +37,7 @@ typedef struct seer_flight {
   uint64_t timeouts;  /* of the site, when it took off */
   long connect_timeout;
   long lifetime;    /* s, at most, of a connection that it takes */
-  int port;         /* our end's, of the connection */
+  int socket;       /* of the connection; -1: not known */
   int64_t alive_at; /* when that had last answered, by seer_clock_boot */
   bool reused;      /* the connection has carried a request before */
   bool stale;       /* it was not to carry this one */

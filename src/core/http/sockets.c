@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -97,35 +97,58 @@ curl_socket_t seer_sockets_open(seer_sockets *sockets,
 
 int seer_sockets_close(void *data, curl_socket_t fd) {
   seer_sockets *sockets = data;
-  for (size_t i = 0; i < sockets->count; i++) {
-    if (sockets->open[i].fd == fd) {
-      sockets->open[i] = sockets->open[--sockets->count];
-      break;
-    }
-  }
+  seer_socket *opened = seer_sockets_get(sockets, fd);
+  if (opened != NULL)
+    *opened = sockets->open[--sockets->count];
   return close(fd);
 }
 
-static int port_of(int fd) {
-  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-  socklen_t length = sizeof address;
-  if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
-    return 0;
-  if (address.ss_family == AF_INET6)
-    return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-  return address.ss_family == AF_INET
-             ? ntohs(((struct sockaddr_in *)(void *)&address)->sin_port)
-             : 0;
+/* An end of a connection, as getsockname and getpeername tell it. */
+typedef union end {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+} end;
+
+static int port_of(const end *e) {
+  return ntohs(e->any.sa_family == AF_INET6 ? e->v6.sin6_port
+                                            : e->v4.sin_port);
 }
 
-seer_socket *seer_sockets_find(seer_sockets *sockets, int port) {
-  for (size_t i = 0; i < sockets->count && port > 0; i++) {
+/* While it is connected: of one that has been reset nothing is known. */
+static void identify(seer_socket *opened) {
+  end own = {.any.sa_family = AF_UNSPEC}, peer = own;
+  socklen_t length = sizeof own, size = sizeof peer;
+  const void *address = &peer.v4.sin_addr;
+  if (getsockname(opened->fd, &own.any, &length) != 0 ||
+      getpeername(opened->fd, &peer.any, &size) != 0)
+    return;
+  if (peer.any.sa_family == AF_INET6)
+    address = &peer.v6.sin6_addr;
+  if (inet_ntop(peer.any.sa_family, address, opened->peer,
+                sizeof opened->peer) == NULL)
+    return;
+  opened->local_port = port_of(&own);
+  opened->peer_port = port_of(&peer);
+}
+
+seer_socket *seer_sockets_find(seer_sockets *sockets, int local_port,
+                               const char *peer, int peer_port) {
+  for (size_t i = 0; i < sockets->count && local_port > 0; i++) {
     seer_socket *opened = &sockets->open[i];
-    if (opened->port == 0)
-      opened->port = port_of(opened->fd);
-    if (opened->port == port)
+    if (opened->local_port == 0)
+      identify(opened);
+    if (opened->local_port == local_port && opened->peer_port == peer_port &&
+        strcmp(opened->peer, peer) == 0)
       return opened;
   }
+  return NULL;
+}
+
+seer_socket *seer_sockets_get(seer_sockets *sockets, int fd) {
+  for (size_t i = 0; i < sockets->count; i++)
+    if (sockets->open[i].fd == fd)
+      return &sockets->open[i];
   return NULL;
 }
 

@@ -9,6 +9,7 @@
  */
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,9 +17,12 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct seer_socket {
-  int fd, port;     /* the port is our own end's; 0: not connected yet */
-  bool used;        /* a request has gone over it */
-  bool in_turn;     /* one request at a time, as in HTTP/1 */
+  int fd;
+  int local_port; /* 0: not connected yet */
+  int peer_port;
+  char peer[INET6_ADDRSTRLEN]; /* the other end's address, as text */
+  bool used;                   /* a request has gone over it */
+  bool in_turn;                /* one request at a time, as in HTTP/1 */
   int64_t alive_at; /* when it had last answered, as seer_clock_boot has it */
 } seer_socket;
 
@@ -39,9 +43,14 @@ curl_socket_t seer_sockets_open(seer_sockets *sockets,
 /* For CURLOPT_CLOSESOCKETFUNCTION; `data` is the sockets. */
 int seer_sockets_close(void *data, curl_socket_t fd);
 
-/* The connected socket with this port on our end; NULL if there is none.
-   Valid until the next one is opened or closed. */
-seer_socket *seer_sockets_find(seer_sockets *sockets, int port);
+/* The socket that is connected from this local port to that of a peer; NULL if
+   there is none. The local port alone may be that of several. Valid until the
+   next one is opened or closed. */
+seer_socket *seer_sockets_find(seer_sockets *sockets, int local_port,
+                               const char *peer, int peer_port);
+
+/* The socket of this number, likewise. */
+seer_socket *seer_sockets_get(seer_sockets *sockets, int fd);
 
 /* Whether there is something to be read, or the other end has closed. */
 bool seer_socket_has_input(const seer_socket *opened);
