@@ -345,7 +345,7 @@ describe("a game", function()
     end
   end)
 
-  describe("quits in less than a second and says what is lost", function()
+  describe("quits within its exit_timeout and says what is lost", function()
     local sockets
 
     before_each(function()
@@ -387,17 +387,13 @@ describe("a game", function()
       return tonumber(saved(game, "ended")) - tonumber(saved(game, "quitting"))
     end
 
-    -- The example's exit_timeout leaves a tenth of a second to LÖVE and the
-    -- machine, which others use as well: so the best of three counts.
+    -- By default an exit may take 10 s: what ends in half of that was ended by
+    -- the example's exit_timeout of 0.9 s. How long LÖVE and the machine take
+    -- beside it is shown.
     local function check(url)
-      local best = math.huge
-      for _ = 1, 3 do
-        if best >= 1 then
-          best = math.min(best, seconds_to_quit(url))
-        end
-      end
-      print(("LÖVE quits in %.3f s"):format(best))
-      assert.is_true(best < 1)
+      local seconds = seconds_to_quit(url)
+      print(("LÖVE quits in %.3f s"):format(seconds))
+      assert.is_true(seconds < 5)
     end
 
     it("when the API refuses connections", function()

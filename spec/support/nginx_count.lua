@@ -101,12 +101,13 @@ function count.final(server)
   return final
 end
 
--- Sends requests for a path until count.clean_up is called.
+-- Sends requests for a path until count.clean_up is called, which has to be
+-- long before wrk ends by itself.
 function count.load(server, path, options)
   local load = script.start {
-    commands = ("exec wrk -t1 -c16 -d60 %s %s"):format(options or "",
+    commands = ("exec wrk -t1 -c16 -d600 %s %s"):format(options or "",
       (path:find("^/") and server.url or "") .. path),
-    timeout = 70,
+    timeout = 610,
   }
   loads[#loads + 1] = load
   return load
