@@ -29,11 +29,18 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *data) {
   return seer_incoming_body(&f->incoming, bytes, length) ? length : 0;
 }
 
+/* From here on it is of this request that libcurl says why it failed. Before,
+   it closes idle connections that have ended, and would say that. */
+static void listen_to(seer_flight *f) {
+  curl_easy_setopt(f->easy, CURLOPT_ERRORBUFFER, f->error);
+}
+
 static curl_socket_t on_socket(void *data, curlsocktype purpose,
                                struct curl_sockaddr *address) {
   seer_flight *f = data;
   curl_socket_t fd = seer_sockets_open(&f->handles->sockets, address);
   (void)purpose;
+  listen_to(f);
   if (fd == CURL_SOCKET_BAD)
     f->exhausted = errno == EMFILE || errno == ENFILE;
   return fd;
@@ -43,6 +50,7 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose,
 static int on_resolve(void *state, void *reserved, void *data) {
   seer_flight *f = data;
   (void)state, (void)reserved;
+  listen_to(f);
   f->grounded = f->missing;
   return f->missing;
 }
@@ -77,6 +85,7 @@ static int on_connected(void *data, char *peer, char *local, int peer_port,
                         int local_port) {
   seer_flight *f = data;
   (void)local;
+  listen_to(f);
   if (!board(f, seer_sockets_find(&f->handles->sockets, local_port, peer,
                                   peer_port)))
     return CURL_PREREQFUNC_ABORT;
@@ -112,7 +121,7 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
          SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
-         SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(ERRORBUFFER, f->error) &&
+         SET(SUPPRESS_CONNECT_HEADERS, 1L) &&
          SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, f) &&
          SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
          SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
@@ -208,7 +217,8 @@ static bool set_request(seer_flight *f) {
   const char *url = seer_outgoing_url(&f->outgoing);
   return headers != NULL && url != NULL &&
          SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
-         SET(HTTPHEADER, headers) && SET(URL, url);
+         SET(HTTPHEADER, headers) && SET(URL, url) &&
+         SET(ERRORBUFFER, (char *)NULL);
 }
 
 static bool set_method(seer_flight *f) {
