@@ -50,6 +50,11 @@ void strangers_share_gate(void) {
   }
 }
 
+void strangers_limit(int which, int64_t rate_limit) {
+  strangers[which].queue->settings.rate_limit = rate_limit;
+  strangers[which].endpoint->rate_limit = rate_limit;
+}
+
 static void put(stranger *s) {
   seer_dead dead = SEER_NO_DEAD;
   seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL);

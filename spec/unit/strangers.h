@@ -44,6 +44,9 @@ void strangers_end(void);
 /* All others are the first one's children. */
 void strangers_share_gate(void);
 
+/* Gives one another limit of the rate. */
+void strangers_limit(int which, int64_t rate_limit);
+
 /* The time of so many ms passes. */
 void strangers_run(int64_t duration);
 

@@ -10,6 +10,8 @@
 #define LEASE_MOST                                                            \
   600000         /* ms that a process that died keeps a slot, at most */
 #define LOOKS 64 /* for a free slot, where none is needed */
+#define WIDTH_BITS 24
+#define WIDTH_MOST ((1 << WIDTH_BITS) - 1)
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
@@ -68,6 +70,26 @@ void seer_gate_free(seer_gate *gate) {
 int64_t seer_gate_share(int64_t rate_limit) {
   int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;
   return share > 0 || rate_limit == 0 ? share : 1;
+}
+
+/* A share as it stands in the word: no limit is the largest. */
+static uint64_t width_of(int64_t share) {
+  return share > 0 && share < WIDTH_MOST ? (uint64_t)share : WIDTH_MOST;
+}
+
+int64_t seer_gate_widest(const seer_gate *gate, int64_t share, int64_t now) {
+  uint64_t seen = LOAD(gate->widest), widest = seen & WIDTH_MOST;
+  if ((int64_t)(seen >> WIDTH_BITS) <= now || widest <= width_of(share))
+    return share;
+  return widest < WIDTH_MOST ? (int64_t)widest : 0;
+}
+
+void seer_gate_use(seer_gate *gate, int64_t share, int64_t now) {
+  uint64_t until = (uint64_t)(now + SEER_GATE_WINDOW);
+  uint64_t seen = LOAD(gate->widest);
+  while (seer_gate_widest(gate, share, now) == share &&
+         !SWAP(gate->widest, seen, until << WIDTH_BITS | width_of(share)))
+    ;
 }
 
 /* How often a slot is used in a window. */

@@ -33,6 +33,7 @@ typedef struct seer_gate {
   uint32_t shared; /* 1: its memory is mapped, not allocated */
   uint32_t hint;   /* where to look for a free slot first */
   uint32_t top;    /* slots from here on have never been used */
+  uint64_t widest; /* the largest share that is in use, below when that ends */
   seer_pauses pauses;
   int64_t slots[SEER_GATE_SLOTS];
 } seer_gate;
@@ -50,6 +51,13 @@ void seer_gate_free(seer_gate *gate);
 /* How many of `rate_limit` requests a minute are used: 95 %, at least 1; 0 for
    no limit. */
 int64_t seer_gate_share(int64_t rate_limit);
+
+/* Who shares a gate may have different limits. The largest of those that were
+   used in the last window is for all together; each is held to its own by
+   itself. Says that a request goes under this share; and what the largest is,
+   with this one. */
+void seer_gate_use(seer_gate *gate, int64_t share, int64_t now);
+int64_t seer_gate_widest(const seer_gate *gate, int64_t share, int64_t now);
 
 /* Takes a slot for a request that begins, and is to be over at once; its index
    is -1 if none of the `share` is free. A share of 0, no limit, is counted for

@@ -85,10 +85,12 @@ int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now) {
   return seer_clock_later(pause, gap_delay(pauses, share, now));
 }
 
-void seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now) {
-  if (LOAD(pauses->until) <= now && seer_pauses_level(pauses) == 0 &&
-      gap_delay(pauses, share, now) > 0)
-    STORE(pauses->held, now);
+bool seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now) {
+  if (LOAD(pauses->until) > now || seer_pauses_level(pauses) > 0 ||
+      gap_delay(pauses, share, now) == 0)
+    return false;
+  STORE(pauses->held, now);
+  return true;
 }
 
 bool seer_pauses_try(seer_pauses *pauses, int64_t over, int64_t *probe,

@@ -54,8 +54,9 @@ int64_t seer_pauses_until(const seer_pauses *pauses);
    because somebody tries; 0 now. */
 int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now);
 
-/* Says that a request was ready which the delay above held. */
-void seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now);
+/* Says that a request was ready which the delay above held; the result is
+   whether that is the gap's doing. */
+bool seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now);
 
 /* Begins to try, until `over`: true, and `*probe` is what to end it with; or
    somebody else does. True, and 0, when there is nothing to try. */
