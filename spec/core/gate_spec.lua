@@ -113,9 +113,11 @@ describe("the budget of forked processes", function()
 
   it("gives a smaller limit what it may, beside a larger one", function()
     local _, by_status = run [[
-      local client = open()
-      capture(client, 60)
-      assert(client:flush(10))
+      join(fork(1, function()
+        local large = open()
+        capture(large, 60)
+        assert(large:flush(10))
+      end))
       join(fork(1, function()
         local small = open { rate_limit = 20 }
         capture(small, 30)
