@@ -151,7 +151,8 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
   seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
                   timeout, now);
   seer_gate_use(endpoint->gate, seer_gate_share(endpoint->rate_limit), now);
-  seer_pauses_send(endpoint->pauses, share_of(endpoint, now), now);
+  seer_pauses_send(endpoint->pauses, share_of(endpoint, now), request != NULL,
+                   now);
   if (request != NULL)
     request->waits_until =
         seer_clock_after(now, seer_clock_after(WAITER_GRACE, timeout));
@@ -286,7 +287,8 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   claim->slot = another;
   seer_gate_lease(endpoint->gate, &claim->slot, share,
                   seer_queue_timeout(claim->queue, claim->event), now);
-  seer_pauses_send(endpoint->pauses, share, now);
+  seer_pauses_send(endpoint->pauses, share, claim->event->request != NULL,
+                   now);
   return true;
 }
 

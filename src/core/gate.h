@@ -33,6 +33,7 @@ typedef struct seer_gate {
   uint32_t shared; /* 1: its memory is mapped, not allocated */
   uint32_t hint;   /* where to look for a free slot first */
   uint32_t top;    /* slots from here on have never been used */
+  uint32_t silent; /* 1: some request had no answer, and none has come since */
   uint64_t widest; /* the largest share that is in use, below when that ends */
   seer_pauses pauses;
   int64_t slots[SEER_GATE_SLOTS];
@@ -69,8 +70,8 @@ void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
                      int64_t timeout, int64_t now);
 
 /* The request has ended; it went over the wire `times` times. Without an
-   answer it counts for as long as it was given: who knows when the server
-   reads it. */
+   answer it counts for as long as it was given, and from the next answer to
+   any request anew: a server that stands still reads it when it goes on. */
 void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
                    bool answered, int64_t now);
 
