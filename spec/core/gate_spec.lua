@@ -111,6 +111,22 @@ describe("the budget of forked processes", function()
     assert_no_429(95, by_status)
   end)
 
+  it("gives a smaller limit what it may, beside a larger one", function()
+    local _, by_status = run [[
+      join(fork(1, function()
+        local large = open()
+        capture(large, 60)
+        assert(large:flush(10))
+      end))
+      join(fork(1, function()
+        local small = open { rate_limit = 20 }
+        capture(small, 30)
+        assert(deliver(small, 19) == 19)
+      end))
+    ]]
+    assert_no_429(79, by_status)
+  end)
+
   it("tells at exit that it allows no more", function()
     local child = h.start {
       code = PRELUDE .. [[

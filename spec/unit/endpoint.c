@@ -294,6 +294,74 @@ static void starves_nobody(void) {
   end_test();
 }
 
+static bool is_short(seer_queue *queue, seer_shortage *shortage) {
+  bool is;
+  seer_lock();
+  is = seer_endpoint_is_short(queue, unit_now, shortage);
+  seer_unlock();
+  return is;
+}
+
+/* Events come evenly for so long. Returns how often the client is short of
+   budget, and how at last. */
+static int run_short(seer_queue *queue, int64_t a_minute, int64_t lasts,
+                     seer_shortage *shortage) {
+  int64_t stop = unit_now + lasts, due = unit_now;
+  int times = 0;
+  while (unit_now < stop) {
+    for (; due <= unit_now; due += 60000 / a_minute)
+      put(queue, 1);
+    claim();
+    times += is_short(queue, shortage);
+    if (!rest(due))
+      unit_now = due;
+  }
+  return times;
+}
+
+/* Told once, until all that waits has gone. */
+static void says_when_it_is_short(void) {
+  seer_shortage shortage;
+  seer_queue *queue;
+  begin_test();
+  queue = add_client(client_settings(1000, 16));
+  CHECK(run_short(queue, 900, 300000, &shortage) == 0);
+  unit_now += 2 * SEER_GATE_WINDOW;
+  put(queue, 990); /* some wait, but not for a minute */
+  CHECK(run_short(queue, 1, 70000, &shortage) == 0);
+  CHECK(run_short(queue, 1600, 90000, &shortage) == 0);
+  CHECK(run_short(queue, 1600, 300000, &shortage) == 1);
+  CHECK(shortage.may_go == 950 && shortage.waiting > 200);
+  CHECK(shortage.come > 1500 && shortage.come < 1700);
+  run_short(queue, 1, 600000, &shortage);
+  CHECK(queue->pending <= 1);
+  CHECK(run_short(queue, 1600, 300000, &shortage) == 1);
+  end_test();
+}
+
+/* Its own limit, beside a client that may send more; and the pace after a
+   429. */
+static void says_what_may_go(void) {
+  seer_shortage shortage;
+  seer_queue *small;
+  begin_test();
+  add_client(client_settings(1000, 16));
+  small = add_client(client_settings(100, 16));
+  CHECK(run_short(small, 200, 300000, &shortage) == 1);
+  CHECK(shortage.may_go == 95 && shortage.come == 200);
+  CHECK(!is_short(clients[0], &shortage));
+  end_test();
+  begin_test();
+  small = add_client(client_settings(0, 16));
+  put(small, 1000);
+  claim();
+  land_with(0, 503, 50000); /* not the budget's doing */
+  CHECK(run_short(small, 200, 45000, &shortage) == 0);
+  unit_now += 70000;
+  CHECK(!is_short(small, &shortage));
+  end_test();
+}
+
 /* The largest limits are those of the clients that are there. */
 static void narrows(void) {
   begin_test();
@@ -529,7 +597,7 @@ static void outlives_its_clients(void) {
     put(add_client(client_settings(20, 100)), 5);
     CHECK(claim() == 0);
   }
-  unit_now += 1000 + 1;
+  unit_now += 1000 + 2;
   CHECK(claim() == 5);
   end_test();
 }
@@ -541,6 +609,9 @@ const unit_test unit_endpoint[] = {
      paces_for_long                                                                           },
     {"a client that may send little gets that beside a busy one",
      starves_nobody                                                                           },
+    {"a client hears once that more events come than may go",
+     says_when_it_is_short                                                                    },
+    {"a client hears what its own limit lets go",                            says_what_may_go },
     {"an endpoint has the largest limits of its clients",                    narrows          },
     {"clients of an endpoint take turns",                                    takes_turns      },
     {"an endpoint pauses, twice as long each time, and sends one probe",

@@ -114,7 +114,7 @@ static void outlast_deaths(void) {
       move_on(i, share, longest);
   for (int i = 0; i < PROCESSES; i++)
     die(i);
-  unit_now += longest + SEER_GATE_WINDOW + 2;
+  unit_now += longest + SEER_GATE_WINDOW + 3;
   CHECK(seer_gate_is_idle(gate, unit_now));
   check_windows(share);
   CHECK(sent > 10 * share || sent > MOST / 2); /* it is not stingy either */
@@ -163,11 +163,39 @@ static void forgets_the_late(void) {
   begin_test();
   late = seer_gate_take(gate, 1, unit_now);
   seer_gate_lease(gate, &late, 1, 1000, unit_now);
-  unit_now += 1000 + SEER_GATE_WINDOW + 1;
+  unit_now += 1000 + SEER_GATE_WINDOW + 2;
   next = seer_gate_take(gate, 1, unit_now);
   CHECK(next.index == 0);
   seer_gate_end(gate, late, 1, 0, true, unit_now);
   CHECK(seer_gate_take(gate, 1, unit_now).index < 0);
+  end_test();
+}
+
+/* A server that stood still reads what had no answer when it goes on, which
+   the next answer shows. */
+static void counts_the_unanswered_anew(void) {
+  int64_t share = 2 + unit_random(100), lost = 1 + unit_random(share - 1);
+  seer_slot slots[101];
+  begin_test();
+  for (int64_t i = 0; i < lost; i++) {
+    slots[i] = seer_gate_take(gate, share, unit_now);
+    seer_gate_lease(gate, &slots[i], share, 1000, unit_now);
+  }
+  unit_now += 1000;
+  for (int64_t i = 0; i < lost; i++)
+    seer_gate_end(gate, slots[i], share, 1, false, unit_now);
+  unit_now += SEER_GATE_WINDOW + unit_random(100000);
+  slots[0] = seer_gate_take(gate, share, unit_now + 10);
+  CHECK(slots[0].index >= 0);
+  unit_now += unit_random(1000);
+  seer_gate_end(gate, slots[0], share, 1, true, unit_now);
+  for (int64_t i = lost + 1; i < share; i++)
+    CHECK(seer_gate_take(gate, share, unit_now).index >= 0);
+  CHECK(seer_gate_delay(gate, share, unit_now) >= SEER_GATE_WINDOW);
+  unit_now += SEER_GATE_WINDOW;
+  CHECK(seer_gate_take(gate, share, unit_now).index < 0);
+  unit_now += 3;
+  CHECK(seer_gate_is_idle(gate, unit_now));
   end_test();
 }
 
@@ -234,16 +262,18 @@ static void is_found_in_children(void) {
 }
 
 const unit_test unit_gate[] = {
-    {"a gate uses 95 % of a limit, and at least one",               knows_its_share },
+    {"a gate uses 95 % of a limit, and at least one",                 knows_its_share },
     {"a gate never shows a server more than its share in a minute, whoever is "
-     "killed",                                                 outlasts_deaths },
-    {"a gate says to the millisecond when to ask again",            says_when_to_ask},
+     "killed",                                                   outlasts_deaths },
+    {"a gate says to the millisecond when to ask again",              says_when_to_ask},
     {"a gate's slot is not given back by one whose time is up",
-     forgets_the_late                                                               },
-    {"a gate charges what is sent again",                           charges         },
+     forgets_the_late                                                                 },
+    {"a gate counts what had no answer anew from the next answer on",
+     counts_the_unanswered_anew                                                       },
+    {"a gate charges what is sent again",                             charges         },
     {"a gate lets a smaller limit see what larger ones use",
-     counts_wider_ranges                                                            },
+     counts_wider_ranges                                                              },
     {"a gate is found by children forked before anybody needed it",
-     is_found_in_children                                                           },
-    {NULL,                                                          NULL            },
+     is_found_in_children                                                             },
+    {NULL,                                                            NULL            },
 };

@@ -50,23 +50,36 @@ void strangers_share_gate(void) {
   }
 }
 
-static void put(stranger *s) {
+void strangers_limit(int which, int64_t rate_limit) {
+  strangers[which].queue->settings.rate_limit = rate_limit;
+  strangers[which].endpoint->rate_limit = rate_limit;
+}
+
+static void put(stranger *s, bool waited) {
   seer_dead dead = SEER_NO_DEAD;
   seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL);
+  if (waited) {
+    event->request = seer_request_new(10000, 2);
+    event->request->references = 1;
+  }
   seer_lock();
   CHECK(seer_queue_put(s->queue, event, unit_now, &dead) == SEER_ACCEPTED);
   seer_unlock();
 }
 
 static void come(stranger *s) {
+  for (; s->asks > 0 && s->ask <= unit_now; s->asked++) {
+    put(s, true);
+    s->ask = unit_now + 1 + about(60000 / s->asks);
+  }
   if (s->demand == 0) {
     while (s->queue->pending < READY + s->flying)
-      put(s);
+      put(s, false);
     s->comes = SEER_NEVER;
     return;
   }
   while (s->comes <= unit_now) {
-    put(s);
+    put(s, false);
     s->comes += 1 + about(60000 / s->demand);
   }
 }
@@ -74,9 +87,11 @@ static void come(stranger *s) {
 static void deliver(stranger *s, const stranger_flight *f, seer_dead *dead) {
   int64_t born =
       f->claim.event->expires - CLIENT_MAX_AGE - SEER_CLOCK_COARSENESS;
-  if (unit_now - born > s->longest_wait)
-    s->longest_wait = unit_now - born;
+  bool waited = f->claim.event->request != NULL;
+  int64_t *longest = waited ? &s->longest_ask : &s->longest_wait;
+  *longest = seer_clock_later(*longest, unit_now - born);
   s->delivered++;
+  s->answered += waited;
   seer_queue_done(s->queue, f->claim.event, SEER_SETTLED_DELIVERED, dead);
 }
 
@@ -86,11 +101,15 @@ static void land(stranger *s, const stranger_flight *f) {
                                                     : SEER_FAILURE_STATUS,
                         .should_retry = -1,
                         .retry_after = f->retry_after};
+  bool waited = f->claim.event->request != NULL;
+  seer_asked asked = {.attempts = f->claim.event->attempts,
+                      .waited = waited,
+                      .max_retries = 2};
   seer_attempt attempt = {.answer = &answer,
-                          .verdict =
-                              f->status == 200 ? SEER_DELIVERED : SEER_PAUSE,
+                          .verdict = seer_retry_judge(&answer, &asked),
                           .epoch = f->claim.epoch,
                           .number = f->claim.event->attempts,
+                          .waited = waited,
                           .jitter = (double)unit_random(1000) / 1000};
   seer_dead dead = SEER_NO_DEAD;
   int64_t due;
@@ -98,10 +117,12 @@ static void land(stranger *s, const stranger_flight *f) {
   seer_endpoint_landed(&f->claim, 1, true, unit_now);
   due = seer_endpoint_learn(s->endpoint, &s->queue->settings, &attempt,
                             unit_now);
+  s->refused += f->status == 429;
   if (f->status == 200) {
     deliver(s, f, &dead);
+  } else if (attempt.verdict == SEER_REJECTED) {
+    seer_queue_done(s->queue, f->claim.event, SEER_SETTLED_REJECTED, &dead);
   } else {
-    s->refused++;
     seer_queue_release(s->queue, f->claim.event, due, unit_now);
   }
   seer_unlock();
@@ -127,6 +148,8 @@ static void claim(stranger *s) {
 
 static int64_t next_of(const stranger *s) {
   int64_t next = s->gone || s->next < s->comes ? s->next : s->comes;
+  if (s->asks > 0 && !s->gone)
+    next = seer_clock_sooner(next, s->ask);
   for (int i = 0; i < s->flying; i++) {
     const stranger_flight *f = &s->flights[i];
     int64_t time = f->status == 0 ? f->arrives : f->lands;
@@ -149,14 +172,15 @@ static void act(stranger *s) {
   }
   if (s->gone)
     s->next = SEER_NEVER;
-  else if (changed || s->comes <= unit_now)
+  else if (changed || s->comes <= unit_now ||
+           (s->asks > 0 && s->ask <= unit_now))
     come(s), claim(s);
 }
 
 void strangers_run(int64_t duration) {
   int64_t stop = unit_now + duration;
   for (int i = 0; i < stranger_count; i++)
-    strangers[i].next = unit_now;
+    strangers[i].next = strangers[i].ask = unit_now;
   while (unit_now < stop) {
     int first = (int)(unit_now % stranger_count);
     int64_t next = stop;
@@ -170,8 +194,9 @@ void strangers_run(int64_t duration) {
 
 void strangers_measure(void) {
   for (int i = 0; i < stranger_count; i++)
-    strangers[i].delivered = strangers[i].refused = strangers[i].longest_wait =
-        0;
+    strangers[i].delivered = strangers[i].refused = strangers[i].answered =
+        strangers[i].asked = strangers[i].longest_wait =
+            strangers[i].longest_ask = 0;
 }
 
 int64_t strangers_delivered(void) {

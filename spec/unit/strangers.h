@@ -25,11 +25,14 @@ typedef struct stranger {
   seer_gate *own_gate;
   stranger_flight flights[STRANGER_FLIGHTS];
   int flying;
-  double demand; /* events a minute; 0: it always has some */
-  int64_t comes; /* when the next event does */
-  int64_t next;  /* when there may be something to send */
+  double demand;      /* events a minute; 0: it always has some */
+  int64_t comes;      /* when the next event does */
+  double asks;        /* requests a minute that it waits for */
+  int64_t asked, ask; /* how many, and when it does again */
+  int64_t next;       /* when there may be something to send */
   bool gone;
-  int64_t delivered, refused, longest_wait; /* since they were measured */
+  int64_t delivered, refused, longest_wait; /* since they were measured... */
+  int64_t answered, longest_ask; /* ...and of those that it waits for */
 } stranger;
 
 extern stranger strangers[STRANGERS];
@@ -43,6 +46,9 @@ void strangers_end(void);
 
 /* All others are the first one's children. */
 void strangers_share_gate(void);
+
+/* Gives one another limit of the rate. */
+void strangers_limit(int which, int64_t rate_limit);
 
 /* The time of so many ms passes. */
 void strangers_run(int64_t duration);

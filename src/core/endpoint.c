@@ -13,23 +13,27 @@
 #define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
 #define OTHERS 1000        /* ms until other processes may have given back */
 #define TRY_BRIEFLY 1000   /* ms, until it is known what is tried */
+#define HELD_LONG 60000    /* ms, by the budget: that is told */
+#define TOLD (-1)
 
 const char *seer_endpoint_url(const seer_endpoint *endpoint) {
   return endpoint->base_url;
 }
 
-static int64_t share_of(const seer_endpoint *endpoint) {
-  return seer_gate_share(endpoint->rate_limit);
+/* How many requests a minute all together may send. */
+static int64_t share_of(const seer_endpoint *endpoint, int64_t now) {
+  return seer_gate_widest(endpoint->gate,
+                          seer_gate_share(endpoint->rate_limit), now);
 }
 
 /* Milliseconds until a client's own limit of the rate lets out another
    request; 0 now. One that may send as much as all together needs none of its
    own. */
 static int64_t pace_delay(seer_queue *queue, int64_t now) {
-  int64_t own = queue->settings.rate_limit, all = queue->endpoint->rate_limit;
-  if (own == 0 || (all != 0 && own >= all))
+  int64_t own = seer_gate_share(queue->settings.rate_limit);
+  if (own == 0 || own == share_of(queue->endpoint, now))
     return 0;
-  return seer_pace_delay(&queue->pace, seer_gate_share(own), now);
+  return seer_pace_delay(&queue->pace, own, now);
 }
 
 /* The same by its limits of any kind; SEER_NEVER when the end of some request
@@ -57,6 +61,19 @@ static void refuse_paced(seer_line *line, int64_t delay, int64_t now,
   }
 }
 
+/* Whether it is the budget that lets none of the client's events go. */
+static bool is_held(seer_queue *queue, int64_t now) {
+  return queue->endpoint->scarce || pace_delay(queue, now) > 0;
+}
+
+static void note_held(seer_line *line, int64_t now) {
+  if (line->head == NULL || line->held_since != 0 ||
+      !is_held(line->queue, now))
+    return;
+  line->held_since = now;
+  line->held_from = line->queue->accepted;
+}
+
 /* The next event of the lines, if after `delay`, which is the same for all, 0
    is left to wait; NULL if there is none. */
 static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
@@ -76,6 +93,7 @@ static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
       refuse_paced(line, wait, now, dead);
     } else {
       seer_queue_expire(line, now, dead);
+      note_held(line, now);
     }
   }
   return NULL;
@@ -94,13 +112,13 @@ static void wake_lines(seer_endpoint *endpoint, int64_t now) {
 /* Whether a queued event may go, as far as the pauses go: while they last, it
    is the one that tries. */
 static bool may_go(seer_endpoint *endpoint, int64_t now) {
-  int64_t share = share_of(endpoint);
+  int64_t share = share_of(endpoint, now);
   if (endpoint->lines.count[SEER_QUEUED] == 0)
     return false;
   if (seer_pauses_delay(endpoint->pauses, share, now) == 0)
     return seer_pauses_try(endpoint->pauses, now + TRY_BRIEFLY,
                            &endpoint->probe, now);
-  seer_pauses_hold(endpoint->pauses, share, now);
+  endpoint->scarce = seer_pauses_hold(endpoint->pauses, share, now);
   return false;
 }
 
@@ -130,9 +148,11 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
   endpoint->in_flight++;
   claim->queue->in_flight++;
   seer_pace_begin(&claim->queue->pace);
-  seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint), timeout,
-                  now);
-  seer_pauses_send(endpoint->pauses, share_of(endpoint), now);
+  seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
+                  timeout, now);
+  seer_gate_use(endpoint->gate, seer_gate_share(endpoint->rate_limit), now);
+  seer_pauses_send(endpoint->pauses, share_of(endpoint, now), request != NULL,
+                   now);
   if (request != NULL)
     request->waits_until =
         seer_clock_after(now, seer_clock_after(WAITER_GRACE, timeout));
@@ -145,13 +165,15 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
    then. */
 static int64_t take_slot(seer_endpoint *endpoint, int64_t now,
                          seer_slot *slot) {
-  int64_t share = share_of(endpoint);
+  int64_t share = share_of(endpoint, now);
   slot->index = -1;
+  endpoint->scarce = false;
   if (endpoint->in_flight >= endpoint->max_in_flight)
     return SEER_NEVER;
   *slot = seer_gate_take(endpoint->gate, share, now);
   if (slot->index >= 0 || share == 0)
     return 0;
+  endpoint->scarce = true;
   return seer_clock_later(seer_gate_delay(endpoint->gate, share, now), 1);
 }
 
@@ -165,8 +187,8 @@ bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
     return false;
   delay = take_slot(endpoint, now, &claim->slot);
   if (claim_event(endpoint, delay, now, claim, dead) == NULL) {
-    seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint), 0, true,
-                  now);
+    seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint, now), 0,
+                  true, now);
     return false;
   }
   begin_request(endpoint, claim, now);
@@ -215,7 +237,7 @@ static int64_t slot_delay(const seer_endpoint *endpoint, int64_t now) {
   int64_t delay;
   if (endpoint->in_flight >= endpoint->max_in_flight)
     return SEER_NEVER;
-  delay = seer_gate_delay(endpoint->gate, share_of(endpoint), now);
+  delay = seer_gate_delay(endpoint->gate, share_of(endpoint, now), now);
   return delay == SEER_NEVER ? OTHERS : delay;
 }
 
@@ -224,8 +246,9 @@ int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
   int64_t next = next_ready(endpoint, SEER_WAITED, delay, now);
   seer_assert(seer_lock_is_held());
   endpoint->lines.changed = false;
-  delay = seer_clock_later(
-      delay, seer_pauses_delay(endpoint->pauses, share_of(endpoint), now));
+  delay =
+      seer_clock_later(delay, seer_pauses_delay(endpoint->pauses,
+                                                share_of(endpoint, now), now));
   next =
       seer_clock_sooner(next, next_ready(endpoint, SEER_QUEUED, delay, now));
   next = seer_clock_sooner(next, next_due(endpoint));
@@ -244,13 +267,13 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
       claim->epoch == seer_pauses_epoch(endpoint->pauses))
     seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
   seer_pace_end(&queue->pace, sent, now);
-  seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint), sent,
+  seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint, now), sent,
                 answered, now);
 }
 
 bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   seer_endpoint *endpoint = claim->endpoint;
-  int64_t share = share_of(endpoint);
+  int64_t share = share_of(endpoint, now);
   seer_slot another;
   seer_assert(seer_lock_is_held());
   if (pace_delay(claim->queue, now) > 0)
@@ -264,7 +287,8 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   claim->slot = another;
   seer_gate_lease(endpoint->gate, &claim->slot, share,
                   seer_queue_timeout(claim->queue, claim->event), now);
-  seer_pauses_send(endpoint->pauses, share, now);
+  seer_pauses_send(endpoint->pauses, share, claim->event->request != NULL,
+                   now);
   return true;
 }
 
@@ -287,7 +311,7 @@ static void deepen(seer_endpoint *endpoint, const seer_attempt *attempt,
     int64_t from =
         seer_clock_later(seer_pauses_since(pauses), now - SEER_GATE_WINDOW);
     int64_t oldest, got;
-    got = seer_gate_count(endpoint->gate, share_of(endpoint), from, now,
+    got = seer_gate_count(endpoint->gate, share_of(endpoint, now), from, now,
                           &oldest);
     seer_pauses_measure(pauses, got, oldest, now);
   }
@@ -331,8 +355,8 @@ static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
 static void succeed(seer_endpoint *endpoint, const seer_attempt *attempt,
                     int64_t now) {
   endpoint->refusals = 0;
-  seer_pauses_succeed(endpoint->pauses, attempt->epoch, share_of(endpoint),
-                      now);
+  seer_pauses_succeed(endpoint->pauses, attempt->epoch,
+                      share_of(endpoint, now), now);
   if (seer_pauses_level(endpoint->pauses) == 0)
     endpoint->failures = 0;
 }
@@ -387,7 +411,27 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
 }
 
 int64_t seer_endpoint_rate(const seer_endpoint *endpoint, int64_t now) {
-  return seer_pauses_rate(endpoint->pauses, share_of(endpoint), now);
+  int64_t own = seer_gate_share(endpoint->rate_limit);
+  int64_t rate =
+      seer_pauses_rate(endpoint->pauses, share_of(endpoint, now), now);
+  return rate == 0 || (own != 0 && own < rate) ? own : rate;
+}
+
+bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
+                            seer_shortage *shortage) {
+  seer_line *line = &queue->line[SEER_QUEUED];
+  int64_t held = now - line->held_since;
+  seer_assert(seer_lock_is_held());
+  if (line->held_since == 0 || line->held_from == TOLD || held < HELD_LONG ||
+      !is_held(queue, now))
+    return false;
+  shortage->waiting = queue->pending;
+  shortage->come = (queue->accepted - line->held_from) * HELD_LONG / held;
+  shortage->may_go = seer_gate_share(queue->settings.rate_limit);
+  if (seer_endpoint_rate(queue->endpoint, now) < shortage->may_go)
+    shortage->may_go = seer_endpoint_rate(queue->endpoint, now);
+  line->held_from = TOLD;
+  return true;
 }
 
 /* What other processes have paused for stays as it is. */

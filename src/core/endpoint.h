@@ -36,6 +36,7 @@ struct seer_endpoint {
   seer_pauses *pauses;               /* ...and its pauses; at exit, its own */
   seer_pauses own_pauses;
   int64_t probe; /* of the pauses: with this we try; 0: we do not */
+  bool scarce;   /* the budget let out nothing more, when it was asked last */
   int in_flight; /* requests */
   int failures;  /* in a row, while not backing off */
   seer_trouble troubles[SEER_TROUBLES];
@@ -87,6 +88,16 @@ int64_t seer_endpoint_learn(seer_endpoint *endpoint,
 
 /* How many requests a minute may be sent at present; 0: no limit. */
 int64_t seer_endpoint_rate(const seer_endpoint *endpoint, int64_t now);
+
+/* Events that the budget holds. */
+typedef struct seer_shortage {
+  int64_t waiting, come, may_go; /* the latter two a minute */
+} seer_shortage;
+
+/* Whether it has held events of this client for a minute. True once, until it
+   has let all of them go. */
+bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
+                            seer_shortage *shortage);
 
 /* The process begins to exit: forget pauses, hurry what is delayed. */
 void seer_endpoint_hurry(seer_endpoint *endpoint);

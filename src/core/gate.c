@@ -10,6 +10,9 @@
 #define LEASE_MOST                                                            \
   600000         /* ms that a process that died keeps a slot, at most */
 #define LOOKS 64 /* for a free slot, where none is needed */
+#define UNANSWERED INT64_C(1) /* a bit of a slot's word */
+#define WIDTH_BITS 24
+#define WIDTH_MOST ((1 << WIDTH_BITS) - 1)
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
@@ -70,6 +73,26 @@ int64_t seer_gate_share(int64_t rate_limit) {
   return share > 0 || rate_limit == 0 ? share : 1;
 }
 
+/* A share as it stands in the word: no limit is the largest. */
+static uint64_t width_of(int64_t share) {
+  return share > 0 && share < WIDTH_MOST ? (uint64_t)share : WIDTH_MOST;
+}
+
+int64_t seer_gate_widest(const seer_gate *gate, int64_t share, int64_t now) {
+  uint64_t seen = LOAD(gate->widest), widest = seen & WIDTH_MOST;
+  if ((int64_t)(seen >> WIDTH_BITS) <= now || widest <= width_of(share))
+    return share;
+  return widest < WIDTH_MOST ? (int64_t)widest : 0;
+}
+
+void seer_gate_use(seer_gate *gate, int64_t share, int64_t now) {
+  uint64_t until = (uint64_t)(now + SEER_GATE_WINDOW);
+  uint64_t seen = LOAD(gate->widest);
+  while (seer_gate_widest(gate, share, now) == share &&
+         !SWAP(gate->widest, seen, until << WIDTH_BITS | width_of(share)))
+    ;
+}
+
 /* How often a slot is used in a window. */
 static int64_t uses_of(int64_t share) {
   return share > 0 ? (share - 1) / SEER_GATE_SLOTS + 1 : 1;
@@ -81,10 +104,11 @@ static uint32_t range_of(int64_t share) {
 }
 
 /* When a slot comes free whose request is over at `time`. Clocks are read in
-   whole ms, so that may be up to one later. */
+   whole ms, so that may be up to one later; and one more, for the words are
+   even, but for those of requests that had no answer. */
 static int64_t freed_at(int64_t share, int64_t time) {
   int64_t uses = uses_of(share);
-  return time + 1 + (SEER_GATE_WINDOW + uses - 1) / uses;
+  return (time + 2 + (SEER_GATE_WINDOW + uses - 1) / uses) & ~UNANSWERED;
 }
 
 static void raise_top(seer_gate *gate, uint32_t least) {
@@ -156,19 +180,35 @@ static void charge(seer_gate *gate, int64_t share, int64_t now) {
     SWAP(gate->slots[next], least, until);
 }
 
+/* The server answers again: it may have read just now what had no answer. */
+static void count_anew(seer_gate *gate, int64_t share, int64_t now) {
+  int64_t until = freed_at(share, now);
+  for (uint32_t i = LOAD(gate->top); i > 0; i--) {
+    int64_t seen = LOAD(gate->slots[i - 1]);
+    if ((seen & UNANSWERED) != 0 && seen < until)
+      SWAP(gate->slots[i - 1], seen, until);
+  }
+}
+
 void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
                    bool answered, int64_t now) {
-  if (times == 0)
+  uint32_t silent = LOAD(gate->silent);
+  if (times == 0) {
     move(gate, &slot, 0);
-  else if (answered)
-    move(gate, &slot, freed_at(share, now));
+    return;
+  }
+  move(gate, &slot, answered ? freed_at(share, now) : slot.until | UNANSWERED);
+  if (!answered)
+    STORE(gate->silent, 1);
+  else if (silent != 0 && SWAP(gate->silent, silent, 0))
+    count_anew(gate, share, now);
   for (; times > 1; times--)
     charge(gate, share, now);
 }
 
 int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
   uint32_t range = range_of(share), top = LOAD(gate->top), used = 0;
-  int64_t next = SEER_NEVER, ended = freed_at(share, now);
+  int64_t next = SEER_NEVER, ended = freed_at(share, now) | UNANSWERED;
   if (share == 0 || top < range)
     return 0;
   for (uint32_t i = 0; i < top; i++) {

@@ -33,6 +33,8 @@ typedef struct seer_gate {
   uint32_t shared; /* 1: its memory is mapped, not allocated */
   uint32_t hint;   /* where to look for a free slot first */
   uint32_t top;    /* slots from here on have never been used */
+  uint32_t silent; /* 1: some request had no answer, and none has come since */
+  uint64_t widest; /* the largest share that is in use, below when that ends */
   seer_pauses pauses;
   int64_t slots[SEER_GATE_SLOTS];
 } seer_gate;
@@ -51,6 +53,13 @@ void seer_gate_free(seer_gate *gate);
    no limit. */
 int64_t seer_gate_share(int64_t rate_limit);
 
+/* Who shares a gate may have different limits. The largest of those that were
+   used in the last window is for all together; each is held to its own by
+   itself. Says that a request goes under this share; and what the largest is,
+   with this one. */
+void seer_gate_use(seer_gate *gate, int64_t share, int64_t now);
+int64_t seer_gate_widest(const seer_gate *gate, int64_t share, int64_t now);
+
 /* Takes a slot for a request that begins, and is to be over at once; its index
    is -1 if none of the `share` is free. A share of 0, no limit, is counted for
    the others' sake, as far as there is room. */
@@ -61,8 +70,8 @@ void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
                      int64_t timeout, int64_t now);
 
 /* The request has ended; it went over the wire `times` times. Without an
-   answer it counts for as long as it was given: who knows when the server
-   reads it. */
+   answer it counts for as long as it was given, and from the next answer to
+   any request anew: a server that stands still reads it when it goes on. */
 void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
                    bool answered, int64_t now);
 

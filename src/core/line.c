@@ -30,6 +30,7 @@ static void leave_ready(seer_line *line) {
   line->next_ready->previous_ready = line->previous_ready;
   line->previous_ready->next_ready = line->next_ready;
   line->next_ready = line->previous_ready = NULL;
+  line->held_since = 0;
 }
 
 static void join_delayed(seer_line *line, seer_line **list) {

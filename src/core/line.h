@@ -35,6 +35,8 @@ typedef struct seer_line {
   seer_event *heap;        /* delayed: a pairing heap by `due` */
   struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
   struct seer_line *next_delayed, *previous_delayed;
+  int64_t held_since; /* the budget holds ready events; 0: it does not */
+  int64_t held_from;  /* what the client had accepted then */
 } seer_line;
 
 /* The lines of all clients of an endpoint that have something. */

@@ -2,14 +2,14 @@
 
 #include "base/clock.h"
 
-#define MINUTE 60000       /* ms */
-#define MINUTE_US 60000000 /* us */
-#define STEP 10000         /* ms in which the pace grows by a step */
-#define SLOW_STEPS 6       /* before steps double */
-#define SLOWEST 50         /* a gap is never so many times the limit's own */
-#define LEAST_MEASURED 50  /* ms */
-#define ASK_AGAIN 1000     /* ms, while somebody tries */
-#define DEEPEST 3          /* a gap becomes so many times longer at most */
+#define MINUTE 60000                /* ms */
+#define MINUTE_US INT64_C(60000000) /* us */
+#define STEP 10000                  /* ms in which the pace grows by a step */
+#define SLOW_STEPS 6                /* before steps double */
+#define SLOWEST 50        /* a gap is never so many times the limit's own */
+#define LEAST_MEASURED 50 /* ms */
+#define ASK_AGAIN 1000    /* ms, while somebody tries */
+#define DEEPEST 3         /* a gap becomes so many times longer at most */
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELEASE)
@@ -71,9 +71,11 @@ static int64_t gap_at(seer_pauses *pauses, int64_t share, int64_t now) {
 }
 
 static int64_t gap_delay(seer_pauses *pauses, int64_t share, int64_t now) {
+  int64_t next = (LOAD(pauses->tat) + 999) / 1000, last = LOAD(pauses->queued);
   if (gap_at(pauses, share, now) == 0)
     return 0;
-  return seer_clock_later((LOAD(pauses->tat) + 999) / 1000 - now, 0);
+  next = seer_clock_sooner(next, last + SLOWEST * MINUTE / share);
+  return seer_clock_later(next - now, 0);
 }
 
 /* The probe does not wait for the gap. */
@@ -85,10 +87,12 @@ int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now) {
   return seer_clock_later(pause, gap_delay(pauses, share, now));
 }
 
-void seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now) {
-  if (LOAD(pauses->until) <= now && seer_pauses_level(pauses) == 0 &&
-      gap_delay(pauses, share, now) > 0)
-    STORE(pauses->held, now);
+bool seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now) {
+  if (LOAD(pauses->until) > now || seer_pauses_level(pauses) > 0 ||
+      gap_delay(pauses, share, now) == 0)
+    return false;
+  STORE(pauses->held, now);
+  return true;
 }
 
 bool seer_pauses_try(seer_pauses *pauses, int64_t over, int64_t *probe,
@@ -117,11 +121,17 @@ void seer_pauses_end_try(seer_pauses *pauses, int64_t *probe) {
     SWAP(pauses->probe, seen, 0);
 }
 
-void seer_pauses_send(seer_pauses *pauses, int64_t share, int64_t now) {
-  int64_t gap = gap_at(pauses, share, now), seen = LOAD(pauses->tat);
-  while (gap > 0 &&
-         !SWAP(pauses->tat, seen, seer_clock_later(seen, now * 1000) + gap))
-    ;
+void seer_pauses_send(seer_pauses *pauses, int64_t share, bool waited,
+                      int64_t now) {
+  int64_t gap = gap_at(pauses, share, now), seen = LOAD(pauses->tat), next;
+  if (gap == 0)
+    return;
+  do {
+    next = seer_clock_later(seen, now * 1000) + gap;
+    next = seer_clock_sooner(next, now * 1000 + SLOWEST * MINUTE_US / share);
+  } while (!SWAP(pauses->tat, seen, next));
+  if (!waited)
+    STORE(pauses->queued, now);
 }
 
 bool seer_pauses_deepen(seer_pauses *pauses, uint32_t epoch) {
@@ -170,6 +180,7 @@ static void slow_down(seer_pauses *pauses, int64_t hit, int64_t share,
   if (gap == 0 || hit - LOAD(pauses->held) < STEP) {
     gap = longer_gap(pauses, gap, share, now);
     STORE(pauses->tat, now * 1000 + gap);
+    STORE(pauses->queued, now);
   }
   STORE(pauses->gap, gap);
 }

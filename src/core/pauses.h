@@ -40,6 +40,7 @@ typedef struct seer_pauses {
   int64_t gap;    /* us between requests, at `from`; 0: no gap */
   int64_t from;   /* when the gap was set, or began to shrink anew */
   int64_t tat;    /* us, when the next request may go */
+  int64_t queued; /* when something queued went last, under a gap */
   int64_t held;   /* when the gap held a request last */
 } seer_pauses;
 
@@ -54,8 +55,9 @@ int64_t seer_pauses_until(const seer_pauses *pauses);
    because somebody tries; 0 now. */
 int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now);
 
-/* Says that a request was ready which the delay above held. */
-void seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now);
+/* Says that a request was ready which the delay above held; the result is
+   whether that is the gap's doing. */
+bool seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now);
 
 /* Begins to try, until `over`: true, and `*probe` is what to end it with; or
    somebody else does. True, and 0, when there is nothing to try. */
@@ -65,8 +67,11 @@ void seer_pauses_go_on_trying(seer_pauses *pauses, int64_t *probe,
                               int64_t over);
 void seer_pauses_end_try(seer_pauses *pauses, int64_t *probe);
 
-/* A request is being sent. */
-void seer_pauses_send(seer_pauses *pauses, int64_t share, int64_t now);
+/* A request is being sent. One that is waited for does not wait for the gap,
+   but makes what is queued wait: no longer than for the longest gap, though,
+   however many are waited for. */
+void seer_pauses_send(seer_pauses *pauses, int64_t share, bool waited,
+                      int64_t now);
 
 /* An attempt of this epoch has failed. True for the first to say so: a new
    step begins. */

@@ -266,13 +266,13 @@ static void tell_logger(seer_queue *queue, seer_message *message) {
   free(missed);
 }
 
-void seer_report_say(seer_queue *queue, seer_level level, const char *text,
-                     int status, int attempt) {
+static void say(seer_queue *queue, seer_level level, const char *text,
+                int status, int attempt, int64_t untold) {
   seer_message *message;
   if (queue->settings.log_level < (int64_t)level)
     return;
   if (!queue->settings.has_logger) {
-    seer_tell(level, "%s", text);
+    seer_tell_again(level, untold, text);
     return;
   }
   message = seer_message_new(level, text);
@@ -280,7 +280,41 @@ void seer_report_say(seer_queue *queue, seer_level level, const char *text,
     return;
   message->status = status;
   message->attempt = attempt;
+  message->repeated = untold;
   tell_logger(queue, message);
+}
+
+void seer_report_say(seer_queue *queue, seer_level level, const char *text,
+                     int status, int attempt) {
+  say(queue, level, text, status, attempt, 0);
+}
+
+/* With the lock held: whether it is to be told that the budget is short. */
+static bool decide_short(seer_queue *queue, int64_t now,
+                         seer_shortage *shortage, int64_t *untold) {
+  seer_trouble *troubles =
+      queue->settings.has_logger ? queue->troubles : queue->endpoint->troubles;
+  return seer_endpoint_is_short(queue, now, shortage) &&
+         seer_trouble_happened(&troubles[SEER_TROUBLE_SHORT], 1, now, untold);
+}
+
+void seer_report_shortage(seer_queue *queue, int64_t now) {
+  char text[TEXT_LENGTH];
+  seer_shortage shortage;
+  int64_t untold;
+  bool tell;
+  seer_lock();
+  tell = decide_short(queue, now, &shortage, &untold);
+  seer_unlock();
+  if (!tell)
+    return;
+  snprintf(text, sizeof text,
+           "the rate limit holds events to %s: %lld wait, %lld a minute come, "
+           "%lld a minute may go; send a part of them (option sample), raise "
+           "rate_limit if the API allows more, or use several keys",
+           queue->endpoint->base_url, (long long)shortage.waiting,
+           (long long)shortage.come, (long long)shortage.may_go);
+  say(queue, SEER_WARN, text, 0, 0, untold);
 }
 
 static void trace(seer_transfer *transfer,

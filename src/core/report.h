@@ -42,6 +42,10 @@ void seer_report_decide(seer_report *report, const seer_transfer *transfer,
 /* Without the lock. */
 void seer_report_tell(seer_report *report, const seer_transfer *transfer);
 
+/* Tells, if the budget has held the client's events for a minute, how many
+   wait. Without the lock, while one of its events is in flight. */
+void seer_report_shortage(seer_queue *queue, int64_t now);
+
 /* For debugging: what goes out, and what has come back. Without the lock,
    while the event is in flight. */
 void seer_report_request(seer_transfer *transfer);

@@ -163,6 +163,7 @@ void seer_settle(seer_transfer *transfer) {
   int64_t now = seer_clock_now(), due;
   seer_dead dead = SEER_NO_DEAD;
   seer_report_answer(transfer);
+  seer_report_shortage(transfer->claim.queue, now);
   seer_lock();
   end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, &report, now);

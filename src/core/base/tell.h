@@ -44,6 +44,7 @@ typedef enum seer_trouble_kind {
   SEER_TROUBLE_REJECTED,    /* an event is at fault, and lost */
   SEER_TROUBLE_DOUBTFUL,    /* delivered, by an answer that is not the API's */
   SEER_TROUBLE_OVER,        /* none: events are delivered again */
+  SEER_TROUBLE_SHORT,       /* more events come than may go */
   SEER_TROUBLES
 } seer_trouble_kind;
 
