@@ -189,6 +189,13 @@ static bool set_authorities(seer_site *site,
   return true;
 }
 
+static bool set_identity(seer_site *site, const seer_site_options *options) {
+  site->identity = copy(options->identity);
+  site->key_password = copy(options->key_password);
+  return site->identity != NULL && site->key_password != NULL &&
+         add_secret(site, site->key_password);
+}
+
 /*
 ** Headers and URLs.
 */
@@ -332,7 +339,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
   if (site->api_key != NULL && set_urls(site, options) &&
       set_headers(site, options) && set_proxy(site, options) &&
       set_targets(site) && set_authorities(site, options) &&
-      add_secrets(site)) {
+      set_identity(site, options) && add_secrets(site)) {
     look_up(site, options->threadless);
     return site;
   }
@@ -357,6 +364,8 @@ void seer_site_free(seer_site *site) {
   free(site->no_proxy);
   free(site->ca_file);
   free(site->ca_blob);
+  free(site->identity);
+  free(site->key_password);
   free(site);
 }
 
@@ -368,6 +377,8 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->no_proxy = site->no_proxy;
   options->ca_file = site->ca_file;
   options->ca_blob = site->ca_blob;
+  options->identity = site->identity;
+  options->key_password = site->key_password;
   options->http_version = site->http_given;
   options->threadless = false;
   options->headers = site->given_headers;
@@ -413,6 +424,8 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_text(one->no_proxy, other->no_proxy) &&
          same_text(one->ca_file, other->ca_file) &&
          same_text(one->ca_blob, other->ca_blob) &&
+         same_text(one->identity, other->identity) &&
+         same_text(one->key_password, other->key_password) &&
          one->http_version == other->http_version &&
          one->http_given == other->http_given &&
          same_block(one->given_headers, other->given_headers) &&
