@@ -91,6 +91,7 @@ local function keep(body, arrived)
     headers = ngx.req.get_headers(0),
     protocol = ngx.var.server_protocol,
     connection = tonumber(ngx.var.connection),
+    client = ngx.var.ssl_client_s_dn,
     resumed = ngx.var.ssl_session_reused == "r", -- a session of TLS
   }
   local kept, problem = dict.events:safe_add(seq, event)

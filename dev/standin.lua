@@ -38,6 +38,7 @@ local SETTINGS = {
   keepalive_timeout = 75, -- seconds
   memory = "256m",        -- for the events kept
   certificate = false,    -- a directory with cert.pem and key.pem
+  client_ca = false,      -- PEM text: who speaks TLS needs a certificate of it
 }
 
 local function pick(defaults, options)
@@ -74,6 +75,8 @@ end
 local function write_configuration(directory, options, port, tls_port)
   local values = pick(SETTINGS, options)
   values.directory, values.port, values.tls_port = directory, port, tls_port
+  values.verify_client = options.client_ca
+    and "ssl_client_certificate client_ca.pem; ssl_verify_client on;" or ""
   values.load_modules = nginx.load_modules()
   values.user = nginx.user_directive()
   local template = assert(shell.read(here .. "/nginx.conf.template"))
@@ -95,6 +98,9 @@ local function write_files(directory, options)
   shell.write(directory .. "/config.json",
     cjson.encode(pick(BEHAVIOUR, options)))
   install_certificate(directory, options.certificate)
+  if options.client_ca then
+    shell.write(directory .. "/client_ca.pem", options.client_ca)
+  end
 end
 
 -- nginx binds its ports before it turns into a daemon, so its exit code

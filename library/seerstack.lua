@@ -171,6 +171,15 @@ seerstack.null = nil
 ---The same as PEM text. Raises without `-----BEGIN CERTIFICATE-----`; what
 ---else is wrong comes up as an `APIConnectionError`. Default: none.
 ---@field ca_blob? string
+---What the client shows where a server wants a certificate: the path of a PEM
+---file, or PEM text, with its chain; shown to the origin of `base_url` alone. A
+---file is read at once, raises if it cannot be. What is wrong with a
+---certificate or a key comes up as an `APIConnectionError`. Default: none.
+---@field client_cert? string
+---Its private key, likewise. Default: the one in `client_cert`.
+---@field client_key? string
+---The password of an encrypted key. Default: none.
+---@field client_key_password? string
 ---`"2"` is over TLS only: plain http stays 1.1. Raises where libcurl has no
 ---HTTP/2. Default: `"1.1"`, from libcurl 8 on `"2"`.
 ---@field http_version? "1.1"|"2"

@@ -86,7 +86,7 @@ describe("the manual", function()
     FULL = one_of('"reject"', '"drop_oldest"'),
     LEVEL = one_of('"off"', '"error"', '"warn"', '"info"', '"debug"'),
     HEAD = "`{}`", QUERY = "`{}`", TABLE = "none", PEM = "none",
-    PART = "none",
+    PART = "none", CERT = "none", PRIV = false, PASS = "none",
     HTTP = '`"1.1"`',
     KEY = false, URL = false, PROXY = false, PATH = false, CALL = false,
     ID = false,

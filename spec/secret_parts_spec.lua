@@ -208,13 +208,75 @@ describe("what a server says", function()
   end)
 end)
 
-describe("the key in base64", function()
-  it("is no more shown than as it is", function()
-    local key = "sk_test_hush_in_base64"
-    local answer = ask({ api_key = key }, function()
-      return 200, nil, ('{"a":"%s"}'):format(require "mime".b64(key))
+-- Forms in which a key was seen in answers: each byte of it as `way` has it.
+describe("the key in another form", function()
+  local KEY = "sk_test/hush+in-many.forms"
+
+  local function each(format)
+    return function(byte)
+      return format:format(byte:byte())
+    end
+  end
+
+  -- Percent-encoded in one case for some bytes, in the other for others.
+  local function mixed(byte)
+    return (byte:byte() % 2 == 0 and "%%%02x" or "%%%02X"):format(byte:byte())
+  end
+
+  local function twice(format)
+    return function(byte)
+      return (format:format(byte:byte()):gsub("\\", "\\\\"))
+    end
+  end
+
+  local FORMS = {
+    ["percent-encoded, in both cases"] = mixed,
+    ["percent-encoded twice"] = each "%%25%02x",
+    ["escaped twice, as JSON in JSON"] = twice "\\u%04x",
+    ["escaped twice, in capitals"] = twice "\\u%04X",
+    ["as HTML's numbers"] = each "&#%d;",
+    ["as HTML's numbers without the semicolon"] = each "&#%d",
+    ["as HTML's numbers in HTML"] = each "&amp;#%d;",
+    ["as HTML's hexadecimal numbers"] = each "&#X%02X;",
+    ["as those without the semicolon"] = each "&#x%x",
+    ["as a string of C"] = each "\\x%02x",
+    ["as octal numbers"] = each "\\%03o",
+    ["as mail has it"] = each "=%02X",
+    ["in hexadecimal"] = each "%02x",
+    ["in hexadecimal, in capitals"] = each "%02X",
+  }
+
+  local function said(text)
+    local _, message = ask({ api_key = KEY }, function()
+      return 400, nil, text
     end)
-    assert.same({ a = "***" }, answer)
+    return message
+  end
+
+  for form, way in pairs(FORMS) do
+    it("is masked " .. form, function()
+      assert.equal("400 no '***' here",
+        said("no '" .. KEY:gsub(".", way) .. "' here"))
+    end)
+  end
+
+  it("is masked in base64, whatever stands before and behind", function()
+    for _, before in ipairs { "", "x", "xy", "Bearer ", "a:b " } do
+      for _, after in ipairs { "", ":", ":p" } do
+        local coded = mime.b64(before .. KEY .. after)
+        for _, text in ipairs { coded,
+          (coded:gsub("[+/]", { ["+"] = "-", ["/"] = "_" })) } do
+          local shown = said("<" .. text .. ">"):match "<(.*)>"
+          assert.matches("***", shown, 1, true)
+          local rest = #shown - 3 - math.ceil(#before * 4 / 3)
+          assert.is_true(rest <= #after + 4, shown .. " of " .. text)
+        end
+      end
+    end
+  end)
+
+  it("is masked in base64 as a whole", function()
+    assert.equal("400 <***>", said("<" .. mime.b64(KEY) .. ">"))
   end)
 end)
 

@@ -156,8 +156,34 @@ local CLIENT = {
     { false, "string expected, got boolean" },
     { "/nonexistent", "cannot be read: No such file or directory" },
     { ".", "cannot be read: Is a directory" }, { "" },
-    { "/dev/null", "there is no certificate in the file" },
+    { "/dev/null", "there is no certificate in it" },
     { "/dev/null\0" .. SECRET, "the path has a control character" },
+  },
+  client_cert = {
+    { 5, "string expected, got number" },
+    { false, "string expected, got boolean" },
+    { "/" .. SECRET, "cannot be read: No such file or directory" },
+    { "/dev/null", "there is no certificate in it" },
+    { "/dev/null\0" .. SECRET, "the path has a control character" },
+    { "-----BEGIN PRIVATE KEY-----\n" .. SECRET,
+      "there is no certificate in it" },
+  },
+  client_key = {
+    { 5, "string expected, got number" },
+    { false, "string expected, got boolean" },
+    { "/" .. SECRET, "cannot be read: No such file or directory" },
+    { "/dev/null", "there is no private key in it" },
+    { "/dev/null\0" .. SECRET, "the path has a control character" },
+    { PEM, "there is no private key in it" },
+    { "-----BEGIN PRIVATE KEY-----\n" .. SECRET,
+      "cannot be given without 'client_cert'" },
+  },
+  client_key_password = {
+    { 5, "string expected, got number" },
+    { false, "string expected, got boolean" },
+    { SECRET .. "\n", "the password has a control character" },
+    { SECRET .. "\0" }, { ("x"):rep(8193), "more than 8192 bytes" },
+    { SECRET, "cannot be given without 'client_cert'" },
   },
   ca_blob = {
     { 5, "string expected, got number" },
@@ -360,6 +386,7 @@ describe("an option", function()
     for name, values in pairs {
       log_level = { "off", "error", "warn", "info", "debug" },
       http_version = { "1.1", "2" }, ca_file = { CERTIFICATES },
+      client_cert = { PEM .. "-----BEGIN PRIVATE KEY-----\n" },
       ca_blob = { PEM, "# a comment\n" .. PEM .. PEM },
       proxy = {
         false, "a.example", "a.example:3128", "http://a.example",

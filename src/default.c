@@ -80,6 +80,15 @@ static void set_raw(lua_State *L, int table, const char *name) {
   lua_rawset(L, table);
 }
 
+/* Has table[name] be what was read from there, if anything was. */
+static void keep_text(lua_State *L, int table, const char *name,
+                      int64_t given) {
+  if (given == 0)
+    return;
+  lua_pushvalue(L, (int)given);
+  set_raw(L, table, name);
+}
+
 /* Keeps a copy of the options, with all that is within: what was checked
    stays so. A file is kept as its text, for it may be gone at the first
    use. A client that is closed gives way to the next. */
@@ -96,12 +105,11 @@ static int configure(lua_State *L) {
     seer_options_misuse(L, 1, "configure");
   lua_replace(L, 1);
   seer_options_client(L, 1, "configure", &options);
-  if (options.ca_file != 0) {
-    lua_pushvalue(L, (int)options.ca_file);
-    set_raw(L, 1, "ca_blob");
-    lua_pushnil(L);
-    set_raw(L, 1, "ca_file");
-  }
+  keep_text(L, 1, "ca_blob", options.ca_file);
+  lua_pushnil(L);
+  set_raw(L, 1, "ca_file");
+  keep_text(L, 1, "client_cert", options.client_cert);
+  keep_text(L, 1, "client_key", options.client_key);
   lua_pushvalue(L, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, DEFAULT);
   return 0;

@@ -89,6 +89,12 @@ static void set_site(lua_State *L, const seer_client_options *options,
     site->ca_file = NULL;
   site->ca_blob = given_or(L, options->ca_file,
                            given_or(L, options->ca_blob, site->ca_blob));
+  if (options->client_cert == 0)
+    return;
+  site->identity =
+      lua_pushfstring(L, "%s\n%s", given_or(L, options->client_key, ""),
+                      lua_tostring(L, (int)options->client_cert));
+  site->key_password = given_or(L, options->key_password, NULL);
 }
 
 /*

@@ -61,6 +61,9 @@ static const row client_options[] = {
     {"proxy",                PROXY, 0, 0,      0,      ON(proxy)           },
     {"ca_file",              PATH,  0, 0,      0,      ON(ca_file)         },
     {"ca_blob",              PEM,   0, 0,      0,      ON(ca_blob)         },
+    {"client_cert",          CERT,  0, 0,      0,      ON(client_cert)     },
+    {"client_key",           PRIV,  0, 0,      0,      ON(client_key)      },
+    {"client_key_password",  PASS,  0, 0,      0,      ON(key_password)    },
     {"http_version",         HTTP,  1, 2,      0,      AT(http_version)    },
     {"thread",               FLAG,  0, 1,      1,      AT(thread)          },
     {"enabled",              FLAG,  0, 1,      1,      AT(enabled)         },
@@ -198,12 +201,41 @@ static void read_options(lua_State *L, int argument, const char *function,
   }
 }
 
+/* What is wrong with the certificate of a client, its key and the password of
+   that, which are given together; NULL if nothing is. The first two are text
+   by now. */
+static const char *fault_of_identity(lua_State *L,
+                                     const seer_client_options *options,
+                                     const char **name) {
+  int64_t holder =
+      options->client_key != 0 ? options->client_key : options->client_cert;
+  const char *text = holder != 0 ? lua_tostring(L, (int)holder) : "";
+  *name = options->client_key != 0 ? "client_key" : "client_key_password";
+  if (options->client_cert == 0)
+    return options->client_key != 0 || options->key_password != 0
+               ? "cannot be given without 'client_cert'"
+               : NULL;
+  *name = "client_key";
+  if (strstr(text, SEER_VALUES_KEY_MARK) == NULL)
+    return "missing, and there is none in 'client_cert'";
+  *name = "client_key_password";
+  return options->key_password == 0 && strstr(text, "ENCRYPTED") != NULL
+             ? "missing, and the key is encrypted"
+             : NULL;
+}
+
 static void read_client_options(lua_State *L, int argument,
                                 const char *function,
                                 seer_client_options *options) {
+  const char *fault, *name;
   read_options(L, argument, function, client_options, options);
   check_conflict(L, argument, function, "ca_blob", "ca_file",
                  options->ca_blob != 0 && options->ca_file != 0);
+  fault = fault_of_identity(L, options, &name);
+  if (fault == NULL)
+    return;
+  lua_pushstring(L, fault);
+  misuse_option(L, argument, function, name);
 }
 
 static void set_defaults(seer_client_options *options) {

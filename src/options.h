@@ -29,6 +29,8 @@ typedef struct seer_client_options {
   int64_t proxy;          /* "": none */
   int64_t ca_file;        /* what is in it */
   int64_t ca_blob;
+  int64_t client_cert, client_key; /* what is in them */
+  int64_t key_password;
   int64_t kept[SEER_KEPT]; /* false: none */
 } seer_client_options;
 

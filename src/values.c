@@ -310,17 +310,24 @@ static bool push_file(lua_State *L, const char *path) {
   return error == 0;
 }
 
-/* The file is read now: later it may be gone, or the process be in a chroot,
-   or of a user who cannot read it. */
-static bool read_path(lua_State *L, const char *path, size_t length) {
-  if (seer_has_control(path, length, false))
-    return judge(L, "the path has a control character");
-  if (!push_file(L, path))
-    return false;
-  lua_replace(L, -2);
-  return judge(L, strstr(lua_tostring(L, -1), PEM_MARK) != NULL
-                      ? NULL
-                      : "there is no certificate in the file");
+/* Puts the text of a file in the place of its path, unless that is such text
+   already. The file is read now: later it may be gone, or the process be in a
+   chroot, or of a user who cannot read it. */
+static bool read_path(lua_State *L, seer_value kind, const char *path,
+                      size_t length) {
+  bool key = kind == PRIV;
+  if (kind == PATH || strstr(path, "-----BEGIN ") == NULL) {
+    if (seer_has_control(path, length, false))
+      return judge(L, "the path has a control character");
+    if (!push_file(L, path))
+      return false;
+    lua_replace(L, -2);
+  }
+  if (strstr(lua_tostring(L, -1), key ? SEER_VALUES_KEY_MARK : PEM_MARK) !=
+      NULL)
+    return true;
+  return judge(L, key ? "there is no private key in it"
+                      : "there is no certificate in it");
 }
 
 static bool read_url(lua_State *L, const char *url, size_t length) {
@@ -336,7 +343,7 @@ static bool read_url(lua_State *L, const char *url, size_t length) {
 static bool read_text(lua_State *L, seer_value kind) {
   size_t length;
   const char *text = lua_tolstring(L, -1, &length);
-  if (length > STRING_MOST && kind != PEM && kind != ID)
+  if (length > STRING_MOST && (kind < PEM || kind == PASS))
     return judge(L, "more than 8192 bytes");
   switch (kind) {
   case KEY:
@@ -347,10 +354,14 @@ static bool read_text(lua_State *L, seer_value kind) {
     return judge(L, fault_of_proxy(text, length));
   case PEM:
     return judge(L, fault_of_pem(text));
+  case PASS:
+    return judge(L, seer_has_control(text, length, false)
+                        ? "the password has a control character"
+                        : NULL);
   case ID:
     return judge(L, fault_of_id(text, length));
   default:
-    return read_path(L, text, length);
+    return read_path(L, kind, text, length);
   }
 }
 

@@ -37,8 +37,14 @@ typedef enum seer_value {
   PROXY, /* that of a proxy, or false, which becomes "" */
   PATH,  /* the path of a file with a certificate; becomes its text */
   PEM,   /* a string with a certificate */
+  CERT,  /* either of these; becomes text */
+  PRIV,  /* the same with a private key */
+  PASS,  /* the password of a key */
   ID     /* a string that can be an Idempotency-Key */
 } seer_value;
+
+/* What stands in the text of each private key. */
+#define SEER_VALUES_KEY_MARK "PRIVATE KEY-----"
 
 /* Reads the value on the top of the stack. `least` and `most` are the range
    of numbers, in the unit of the option, and of what is stored for a name.

@@ -29,6 +29,12 @@ static char *put_secret(char *to, const char *secret, bool escaped) {
   return to;
 }
 
+static size_t mask(const char *secret, char *text, size_t length, bool cut) {
+  char *texts[] = {(char *)secret};
+  seer_secrets secrets = {texts, 1};
+  return seer_secrets_mask(&secrets, text, length, cut);
+}
+
 /* Texts of a few bytes that the secret has too, with secrets between. */
 static void masks_secrets(void) {
   static const char *const secrets[] = {"sk_abc", "aab", "a/\"b", "pa\\ss"};
@@ -44,7 +50,7 @@ static void masks_secrets(void) {
       }
     }
     *to = '\0';
-    size_t length = seer_mask(secret, text, (size_t)(to - text), false);
+    size_t length = mask(secret, text, (size_t)(to - text), false);
     CHECK(length == (size_t)(right - expected));
     CHECK(memcmp(text, expected, length) == 0);
   }
@@ -70,9 +76,23 @@ static void leaves_no_secret(void) {
     for (int j = 0; j < size; j++)
       secret[j] = "ab"[unit_random(2)];
     secret[size] = '\0';
-    masked = seer_mask(secret, text, length, false);
+    masked = mask(secret, text, length, false);
     CHECK(masked <= length);
     CHECK(!contains(text, masked, secret));
+  }
+}
+
+/* One within another, and the beginning of one at the end: wherever it stands,
+   no part of either is left. */
+static void masks_each_of_several(void) {
+  char *texts[] = {"sk_test_key-of-one", "sk_test_key", "key="};
+  seer_secrets secrets = {texts, 3};
+  for (size_t kept = 4; kept <= strlen(texts[0]); kept++) {
+    char text[80];
+    size_t length = (size_t)sprintf(text, "%s %s %.*s", texts[1], texts[0],
+                                    (int)kept, texts[0]);
+    length = seer_secrets_mask(&secrets, text, length, true);
+    CHECK(length == 11 && memcmp(text, "*** *** ***", length) == 0);
   }
 }
 
@@ -82,10 +102,10 @@ static void masks_what_was_cut(void) {
     char text[40], other[40];
     size_t length = (size_t)sprintf(text, "says %.*s", (int)kept, secret);
     memcpy(other, text, sizeof text);
-    length = seer_mask(secret, text, length, true);
+    length = mask(secret, text, length, true);
     CHECK(length == 5 + (kept < 3 ? kept : 3));
     CHECK(memcmp(text, "says ***", length) == 0);
-    length = seer_mask(secret, other, strlen(other), false);
+    length = mask(secret, other, strlen(other), false);
     CHECK(length == 5 + kept);
   }
 }
@@ -234,14 +254,18 @@ static void masks_escapes(void) {
                                       "k%2fe%27y+%26%3c",
                                       "k%2Fe'y%20%26%3C",
                                       "k/e&#39;y &amp;&lt;",
-                                      "k&#x2F;e&#039;y &#38;&LT;"};
+                                      "k&#x2F;e&#039;y &#38;&LT;",
+                                      "k&sol;e&#39y&#x20&amp&lt",
+                                      "\\x6b\\57e'y \\\\u0026\\\\u003c",
+                                      "k%252fe'y %26amp%3b&#x26;lt;",
+                                      "=6B/e=27y &amp;amp;&amp;lt;"};
   for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
     char text[60];
     size_t length = (size_t)snprintf(text, sizeof text, "<%s>", forms[i]);
-    CHECK(seer_mask(secret, text, length, false) == 5 &&
+    CHECK(mask(secret, text, length, false) == 5 &&
           strcmp(text, "<***>") == 0);
     length = (size_t)snprintf(text, sizeof text, "<%s", forms[i]);
-    CHECK(seer_mask(secret, text, length - 1, true) == 4 &&
+    CHECK(mask(secret, text, length - 1, true) == 4 &&
           strcmp(text, "<***") == 0);
   }
 }
@@ -321,6 +345,8 @@ const unit_test unit_text[] = {
     {"texts are cut between characters",                             cuts_between_characters},
     {"secrets are masked as URLs and HTML have them",                masks_escapes          },
     {"a secret header's parts are secrets",                          parts_secrets          },
+    {"secrets within others are masked, and in part at the end",
+     masks_each_of_several                                                                  },
     {"control characters are masked, other text is not",             masks_controls         },
     {NULL,                                                           NULL                   }
 };

@@ -6,119 +6,136 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* These return how many bytes an escape at `at` takes that means `byte`; 0 if
-   there is none, -1 if the text ends within what may be one. */
+#define LAYERS 2 /* of escapes, such as JSON in a string of JSON */
 
-static int match_text(const char *at, const char *end, const char *form) {
-  int length = 0;
-  for (; form[length] != '\0'; length++) {
-    if (at + length == end)
-      return -1;
-    if (seer_lower(at[length]) != form[length])
-      return 0;
+/* How bytes are escaped in strings of JSON and of languages, in URLs, mail and
+   HTML: what an escape begins with, and the base of the number that follows,
+   perhaps behind zeros. */
+static const struct {
+  const char *prefix;
+  int base;
+  char start;
+} numbers[] = {
+    {"u",  16, '\\'},
+    {"x",  16, '\\'},
+    {"",   8,  '\\'},
+    {"",   16, '%' },
+    {"u",  16, '%' },
+    {"",   16, '=' },
+    {"#",  10, '&' },
+    {"#x", 16, '&' }
+};
+
+/* A byte, what its escape begins with, and the rest of that. */
+static const char *const names[] = {
+    "&&amp",    "<&lt",    ">&gt",  "\"&quot",  "'&apos", "_&lowbar",
+    ".&period", ":&colon", "/&sol", "=&equals", "+&plus", "\t\\t",
+};
+
+/* These return how many bytes something takes that stands at `at` and means
+   `byte`, or the text `form` in any case, within so many `layers` of escapes
+   at most; or one of these: there is none, or the text ends within what may
+   be one. */
+enum { NONE = -2, ENDED };
+
+static int match_byte(const char *at, const char *end, char byte, int layers);
+
+static int match_form(const char *at, const char *end, const char *form,
+                      int layers) {
+  const char *start = at;
+  for (; *form != '\0'; form++) {
+    int length = match_byte(at, end, *form, layers);
+    if (length == NONE && *form >= 'a' && *form <= 'z')
+      length = match_byte(at, end, (char)(*form - 'a' + 'A'), layers);
+    if (length < 0)
+      return length;
+    at += length;
   }
-  return length;
+  return (int)(at - start);
 }
 
-static int match_json(const char *at, const char *end, char byte) {
-  char code[8];
-  if (end - at < 2)
-    return -1;
-  if (at[1] != 'u')
-    return at[1] == byte || (at[1] == 't' && byte == '\t') ? 2 : 0;
-  snprintf(code, sizeof code, "\\u%04x", (unsigned char)byte);
-  return match_text(at, end, code);
-}
-
-static int match_percent(const char *at, const char *end, char byte) {
-  char code[4];
-  snprintf(code, sizeof code, "%%%02x", (unsigned char)byte);
-  return match_text(at, end, code);
-}
-
-/* "&#39;", "&#039;" or "&#x27;" */
-static int match_number(const char *at, const char *end, char byte) {
-  const char *digits = at + 2;
-  bool hexadecimal = digits < end && seer_lower(*digits) == 'x';
-  char code[8];
+static int match_number(const char *at, const char *end, unsigned char byte,
+                        int base, int layers) {
+  const char *start = at;
+  char digits[9] = "", *first = digits + sizeof digits - 1;
   int length;
-  digits += hexadecimal;
-  while (digits < end && *digits == '0')
-    digits++;
-  snprintf(code, sizeof code, hexadecimal ? "%x;" : "%d;",
-           (unsigned char)byte);
-  length = digits < end ? match_text(digits, end, code) : -1;
-  return length > 0 ? length + (int)(digits - at) : length;
+  for (; byte > 0; byte = (unsigned char)(byte / base))
+    *--first = "0123456789abcdef"[byte % base];
+  while (at < end && *at == '0')
+    at++;
+  length = match_form(at, end, first, layers);
+  return length < 0 ? length : (int)(at - start) + length;
 }
 
-static int match_entity(const char *at, const char *end, char byte) {
-  static const char marked[] = "&<>\"'";
-  static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&quot;",
-                                      "&apos;"};
-  const char *place = strchr(marked, byte);
-  int length = match_text(at, end, "&#");
-  if (length > 0)
-    return match_number(at, end, byte);
-  if (length == 0 && place != NULL && *place != '\0')
-    return match_text(at, end, names[place - marked]);
-  return length;
+static int most(int one, int other) {
+  return one > other ? one : other;
 }
 
-static int match_escape(const char *at, const char *end, char byte) {
-  switch (*at) {
-  case '\\':
-    return match_json(at, end, byte);
-  case '%':
-    return match_percent(at, end, byte);
-  case '&':
-    return match_entity(at, end, byte);
-  case '+':
-    return byte == ' ';
-  default:
-    return 0;
+/* The rest of an escape that begins with `start`. */
+static int match_rest(const char *at, const char *end, char start, char byte,
+                      int layers) {
+  int found = start == '\\' ? match_byte(at, end, byte, layers) : NONE;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    int before = numbers[i].start == start
+                     ? match_form(at, end, numbers[i].prefix, layers)
+                     : NONE;
+    int length = before < 0
+                     ? before
+                     : match_number(at + before, end, (unsigned char)byte,
+                                    numbers[i].base, layers);
+    found = most(found, length < 0 ? length : before + length);
   }
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (names[i][0] == byte && names[i][1] == start)
+      found = most(found, match_form(at, end, names[i] + 2, layers));
+  return found;
 }
 
-/* How many bytes the secret takes that stands at `at`, as it is or `escaped`
-   as in a JSON string, a URL or HTML; 0 if it does not. In a text that was cut
-   off, its beginning may stand at the end. */
+static const char starts[] = "\\%=&";
+
+/* The longest there is: "%26amp;" is more than "%26". */
+static int match_escape(const char *at, const char *end, char byte,
+                        int layers) {
+  int found = byte == ' ' && *at == '+' ? 1 : NONE;
+  for (const char *s = starts; *s != '\0'; s++) {
+    int length = match_byte(at, end, *s, layers);
+    int rest =
+        length < 0 ? length : match_rest(at + length, end, *s, byte, layers);
+    length = rest < 0 ? rest : length + rest;
+    if (length >= 0 && *s == '&')
+      length += most(0, match_byte(at + length, end, ';', layers));
+    found = most(found, length);
+  }
+  return found;
+}
+
+static bool begins_escape(char byte) {
+  return byte == '\\' || byte == '%' || byte == '&' || byte == '=' ||
+         byte == '+';
+}
+
+static int match_byte(const char *at, const char *end, char byte, int layers) {
+  int length = NONE;
+  if (at == end)
+    return ENDED;
+  if (layers > 0 && begins_escape(*at))
+    length = match_escape(at, end, byte, layers - 1);
+  return length < 0 && *at == byte ? 1 : length;
+}
+
+/* How many bytes the secret takes that stands at `at`, within so many layers
+   of escapes; 0 if it does not. In a text that was cut off, its beginning may
+   stand at the end. */
 static size_t match_secret(const char *secret, const char *at, const char *end,
-                           bool escaped, bool cut) {
+                           int layers, bool cut) {
   const char *start = at;
   for (; *secret != '\0'; secret++) {
-    int length = at < end ? 0 : -1;
-    if (at < end && escaped)
-      length = match_escape(at, end, *secret);
-    if (at < end && length <= 0 && *at == *secret)
-      length = 1;
+    int length = match_byte(at, end, *secret, layers);
     if (length < 0)
-      return cut ? (size_t)(end - start) : 0;
-    if (length == 0)
-      return 0;
+      return length == ENDED && cut ? (size_t)(end - start) : 0;
     at += length;
   }
   return (size_t)(at - start);
-}
-
-size_t seer_mask(const char *secret, char *text, size_t length, bool cut) {
-  const char *at = text, *end = text + length;
-  char *to = text;
-  while (at < end) {
-    size_t taken = match_secret(secret, at, end, false, cut);
-    if (taken == 0)
-      taken = match_secret(secret, at, end, true, cut);
-    if (taken == 0) {
-      *to++ = *at++;
-    } else {
-      size_t stars = taken < 3 ? taken : 3;
-      at += taken;
-      memset(to, '*', stars);
-      to += stars;
-    }
-  }
-  if (to < end)
-    *to = '\0';
-  return (size_t)(to - text);
 }
 
 bool seer_secrets_add(seer_secrets *secrets, const char *text, size_t length) {
@@ -155,11 +172,38 @@ void seer_secrets_clear(seer_secrets *secrets) {
   secrets->count = 0;
 }
 
+/* The same of any of them, the longest first. */
+static size_t match_any(const seer_secrets *secrets, const char *at,
+                        const char *end, bool cut) {
+  bool escape = begins_escape(*at);
+  size_t taken = 0;
+  for (size_t i = 0; taken == 0 && i < secrets->count; i++) {
+    const char *secret = secrets->texts[i];
+    for (int layers = escape || *at == *secret ? 0 : LAYERS + 1;
+         taken == 0 && layers <= LAYERS; layers++)
+      taken = match_secret(secret, at, end, layers, cut);
+  }
+  return taken;
+}
+
 size_t seer_secrets_mask(const seer_secrets *secrets, char *text,
                          size_t length, bool cut) {
-  for (size_t i = 0; i < secrets->count; i++)
-    length = seer_mask(secrets->texts[i], text, length, cut);
-  return length;
+  const char *at = text, *end = text + length;
+  char *to = text;
+  while (at < end) {
+    size_t taken = match_any(secrets, at, end, cut);
+    size_t stars = taken < 3 ? taken : 3;
+    if (taken == 0) {
+      *to++ = *at++;
+    } else {
+      at += taken;
+      memset(to, '*', stars);
+      to += stars;
+    }
+  }
+  if (to < end)
+    *to = '\0';
+  return (size_t)(to - text);
 }
 
 /* In UTF-8, U+0080 to U+009F are controls as well; so are these bytes alone to

@@ -15,8 +15,8 @@
 
 #define SEER_SECRET_LEAST 4 /* bytes: a shorter one stands anywhere */
 
-/* What is to be masked, the longest first: what is left of a secret that has
-   another within it would not be found any more. Zeroed, it is empty. */
+/* What is to be masked, the longest first: of two that begin at one place, the
+   shorter may leave a part of the other. Zeroed, it is empty. */
 typedef struct seer_secrets {
   char **texts; /* owned */
   size_t count;
@@ -27,16 +27,13 @@ bool seer_secrets_add(seer_secrets *secrets, const char *text, size_t length);
 bool seer_secrets_copy(seer_secrets *secrets, const seer_secrets *others);
 void seer_secrets_clear(seer_secrets *secrets);
 
-/* Masks them all, as seer_mask does. */
+/* Puts *** in the place of each that stands in `text`, as it is or escaped as
+   in JSON and other strings, a URL, mail or HTML, in two layers at most. With
+   `cut` the text had more at its end, and a beginning of one that stands there
+   is replaced too. Returns the length, which does not grow; what has become
+   shorter ends with a zero. */
 size_t seer_secrets_mask(const seer_secrets *secrets, char *text,
                          size_t length, bool cut);
-
-/* Puts *** in the place of `secret` wherever it stands in `text`, as it is or
-   escaped as in a JSON string, a URL or HTML. With `cut` the text had more at
-   its end, and a beginning of the secret that stands there is replaced too.
-   Returns the length, which does not grow; what has become shorter ends with
-   a zero. */
-size_t seer_mask(const char *secret, char *text, size_t length, bool cut);
 
 /* Puts a space in the place of each byte of a control character. */
 void seer_mask_controls(char *text, size_t length);

@@ -147,6 +147,18 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
   return SET(CAINFO_BLOB, &blob) && SET(PROXY_CAINFO_BLOB, &blob);
 }
 
+/* Certificate and key are for the origin alone that they were given for. As
+   one text they tell connections apart: libcurl does not compare the keys. The
+   password is set even if there is none, for OpenSSL would ask for it at the
+   terminal. */
+static bool set_identity(CURL *easy, const seer_site *site, bool foreign) {
+  struct curl_blob blob = {site->identity, strlen(site->identity),
+                           CURL_BLOB_NOCOPY};
+  return blob.len == 0 || (SET(SSLCERT_BLOB, foreign ? NULL : &blob) &&
+                           SET(SSLKEY_BLOB, foreign ? NULL : &blob) &&
+                           SET(KEYPASSWD, site->key_password));
+}
+
 /* HTTP/2 wants TLS 1.2; and libcurl does not reuse a connection that was
    opened without asking for it. */
 static bool set_version(CURL *easy, const seer_site *site) {
@@ -216,6 +228,7 @@ static bool set_request(seer_flight *f) {
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
   const char *url = seer_outgoing_url(&f->outgoing);
   return headers != NULL && url != NULL &&
+         set_identity(easy, f->site, f->outgoing.foreign) &&
          SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
          SET(HTTPHEADER, headers) && SET(URL, url) &&
          SET(ERRORBUFFER, (char *)NULL);

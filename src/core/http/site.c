@@ -41,31 +41,70 @@ static bool add_secret(seer_site *site, const char *secret) {
   return seer_secrets_add(&site->secrets, secret, strlen(secret));
 }
 
-static char *base64(const char *text) {
+static char *base64(const char *bytes, size_t length) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm"
                                "nopqrstuvwxyz0123456789+/";
-  size_t length = strlen(text);
-  char *coded = malloc(length / 3 * 4 + 5), *at = coded;
+  char *coded = calloc(1, length / 3 * 4 + 5), *at = coded;
   if (coded == NULL)
     return NULL;
   for (size_t i = 0; i < length; i += 3) {
-    unsigned char bytes[3] = {0, 0, 0};
+    unsigned char three[3] = {0, 0, 0};
     size_t left = length - i < 3 ? length - i : 3;
-    memcpy(bytes, text + i, left);
-    *at++ = digits[bytes[0] >> 2];
-    *at++ = digits[(bytes[0] & 3) << 4 | bytes[1] >> 4];
-    *at++ = left > 1 ? digits[(bytes[1] & 15) << 2 | bytes[2] >> 6] : '=';
-    *at++ = left > 2 ? digits[bytes[2] & 63] : '=';
+    memcpy(three, bytes + i, left);
+    *at++ = digits[three[0] >> 2];
+    *at++ = digits[(three[0] & 3) << 4 | three[1] >> 4];
+    *at++ = left > 1 ? digits[(three[1] & 15) << 2 | three[2] >> 6] : '=';
+    *at++ = left > 2 ? digits[three[2] & 63] : '=';
   }
-  *at = '\0';
   return coded;
 }
 
-/* As it goes over the wire of a login, or is shown by some servers. */
-static bool add_coded(seer_site *site, const char *login) {
-  char *coded = base64(login);
-  bool added = coded != NULL && add_secret(site, coded);
-  free(coded);
+/* Adds what is left of a text in base64 when it begins there and is so long,
+   as it is and as it would be in a URL. */
+static bool add_digits(seer_site *site, char *text, size_t length) {
+  seer_secrets *secrets = &site->secrets;
+  bool added = seer_secrets_add(secrets, text, length), differs = false;
+  for (char *at = text; at < text + length; at++) {
+    differs = differs || *at == '+' || *at == '/';
+    *at = *at == '+' ? '-' : *at == '/' ? '_' : *at;
+  }
+  return added && (!differs || seer_secrets_add(secrets, text, length));
+}
+
+/* As it goes over the wire of a login, or is shown by some servers: in base64,
+   also behind and before something else, of which the digits at both ends
+   depend. `bytes` has two more before the secret. */
+static bool add_base64(seer_site *site, const char *bytes, size_t length) {
+  bool added = true;
+  for (size_t before = 0; added && before < 3; before++) {
+    size_t first = before > 0 ? before + 1 : 0;
+    size_t digits = (length + before) * 8 / 6;
+    char *coded = base64(bytes + 2 - before, length + before);
+    added = coded != NULL && (before > 0 || add_secret(site, coded)) &&
+            (digits < first + (size_t)2 * SEER_SECRET_LEAST ||
+             add_digits(site, coded + first, digits - first));
+    free(coded);
+  }
+  return added;
+}
+
+/* Also its bytes in hexadecimal, in either case. */
+static bool add_coded(seer_site *site, const char *secret) {
+  size_t length = strlen(secret);
+  char *bytes = calloc(1, length + 3), *digits = calloc(2, length + 1);
+  bool added = bytes != NULL && digits != NULL;
+  for (int upper = 0; added && upper < 2; upper++) {
+    for (size_t i = 0; i < length; i++)
+      sprintf(digits + 2 * i, upper ? "%02X" : "%02x",
+              (unsigned)(unsigned char)secret[i]);
+    added = add_secret(site, digits);
+  }
+  if (added) {
+    strcpy(bytes + 2, secret);
+    added = add_base64(site, bytes, length);
+  }
+  free(bytes);
+  free(digits);
   return added;
 }
 
@@ -187,6 +226,13 @@ static bool set_authorities(seer_site *site,
       (site->ca_blob = copy(options->ca_blob)) == NULL)
     return false;
   return true;
+}
+
+static bool set_identity(seer_site *site, const seer_site_options *options) {
+  site->identity = copy(options->identity);
+  site->key_password = copy(options->key_password);
+  return site->identity != NULL && site->key_password != NULL &&
+         add_secret(site, site->key_password);
 }
 
 /*
@@ -332,7 +378,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
   if (site->api_key != NULL && set_urls(site, options) &&
       set_headers(site, options) && set_proxy(site, options) &&
       set_targets(site) && set_authorities(site, options) &&
-      add_secrets(site)) {
+      set_identity(site, options) && add_secrets(site)) {
     look_up(site, options->threadless);
     return site;
   }
@@ -357,6 +403,8 @@ void seer_site_free(seer_site *site) {
   free(site->no_proxy);
   free(site->ca_file);
   free(site->ca_blob);
+  free(site->identity);
+  free(site->key_password);
   free(site);
 }
 
@@ -368,6 +416,8 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->no_proxy = site->no_proxy;
   options->ca_file = site->ca_file;
   options->ca_blob = site->ca_blob;
+  options->identity = site->identity;
+  options->key_password = site->key_password;
   options->http_version = site->http_given;
   options->threadless = false;
   options->headers = site->given_headers;
@@ -413,6 +463,8 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_text(one->no_proxy, other->no_proxy) &&
          same_text(one->ca_file, other->ca_file) &&
          same_text(one->ca_blob, other->ca_blob) &&
+         same_text(one->identity, other->identity) &&
+         same_text(one->key_password, other->key_password) &&
          one->http_version == other->http_version &&
          one->http_given == other->http_given &&
          same_block(one->given_headers, other->given_headers) &&

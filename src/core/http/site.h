@@ -35,10 +35,12 @@ struct seer_site {
   char *targets;           /* to be looked up, see url.h */
   struct curl_slist *list; /* of `headers` */
   char *api_key;
-  char *proxy;           /* "": none */
-  char *no_proxy;        /* "": none */
-  char *ca_file;         /* NULL: libcurl's own */
-  char *ca_blob;         /* NULL: none */
+  char *proxy;    /* "": none */
+  char *no_proxy; /* "": none */
+  char *ca_file;  /* NULL: libcurl's own */
+  char *ca_blob;  /* NULL: none */
+  char *identity; /* "": none */
+  char *key_password;
   long http_version;     /* as libcurl names it */
   int http_given;        /* as it was given */
   seer_secrets secrets;  /* to be masked */
@@ -61,10 +63,12 @@ typedef struct seer_site_options {
   const char *no_proxy; /* hosts to be reached without the proxy, or NULL */
   const char
       *ca_file; /* NULL: $SSL_CERT_FILE, else libcurl's own, unless... */
-  const char *ca_blob; /* ...these are given, as PEM */
-  int http_version;    /* 1 or 2; 0: the better one */
-  bool threadless;     /* what is to be looked up is, now */
-  const char *headers; /* blocks, see block.h; or NULL */
+  const char *ca_blob;  /* ...these are given, as PEM */
+  const char *identity; /* a private key and certificates, as PEM, or NULL */
+  const char *key_password; /* or NULL */
+  int http_version;         /* 1 or 2; 0: the better one */
+  bool threadless;          /* what is to be looked up is, now */
+  const char *headers;      /* blocks, see block.h; or NULL */
   const char *query;
 } seer_site_options;
 
