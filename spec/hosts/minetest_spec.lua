@@ -1,6 +1,6 @@
--- The server of Minetest with the mod of the example. Debian has no client
--- without a window, so a second mod plays the players: it calls what mods have
--- registered with the engine, as the engine does.
+-- The server of Minetest with the mod of the example. A real client joins it
+-- on a virtual screen; what a client does not do by itself is done by a second
+-- mod, which calls what mods have registered, as the engine does.
 
 local cjson = require "cjson"
 local h = require "spec.helper"
@@ -54,11 +54,12 @@ describe("the server of Minetest", function()
     h.shell.write(directory .. "/minetest.conf", "name = admin\n"
       .. (options.trusted == false and ""
         or "secure.trusted_mods = seerstack\n"))
+    local port = h.host.free_ports(1)[1]
     local started = h.host.start {
       command = h.shell.join { "/usr/lib/minetest/minetestserver",
         "--config", directory .. "/minetest.conf", "--gameid", "devtest",
         "--world", directory .. "/world", "--logfile", "",
-        "--port", tostring(h.host.free_ports(1)[1]) },
+        "--port", tostring(port) },
       directory = directory,
       env = h.merge({
         HOME = directory, SEERSTACK_API_KEY = api.key,
@@ -67,6 +68,7 @@ describe("the server of Minetest", function()
           or h.host.cpath(directory, "luajit") .. ";;",
       }, options.env),
     }
+    started.port = port
     h.wait(function()
       return started:done() or started:stderr():find "driver: done"
     end, 30)
@@ -113,6 +115,45 @@ describe("the server of Minetest", function()
       ["player.joined"] = 1, ["player.left"] = 1, ["chat.sent"] = 1,
       ["server.stopped"] = 1,
     }, arrived())
+  end)
+
+  it("hears of a real client that joins", function()
+    local screen = h.start {
+      timeout = 120,
+      commands = "exec Xvfb -displayfd 1 -screen 0 640x480x24 -nolisten tcp\n",
+    }
+    local display = h.wait(function()
+      assert(not screen:done(), screen:stderr())
+      return screen:stdout():match("^(%d+)\n")
+    end, 20, 0.02, "the X server")
+    local started = run ""
+    local directory = h.host.directory "minetest-client"
+    local player = h.host.start {
+      command = h.shell.join { "/usr/games/minetest", "--address",
+        "127.0.0.1", "--port", tostring(started.port), "--name", "ada",
+        "--password", "secret", "--go" },
+      directory = directory,
+      env = {
+        HOME = directory, DISPLAY = ":" .. display,
+        LIBGL_ALWAYS_SOFTWARE = "1", ALSOFT_DRIVERS = "null",
+      },
+    }
+    h.wait(function()
+      assert(not player:done(), player:stderr())
+      return api:count() == 1
+    end, 60)
+    started:kill "TERM"
+    assert.equal(0, started:wait(30).status)
+    player:kill "KILL"
+    screen:kill "KILL"
+    screen:wait(10)
+    local body = cjson.decode(api:events()[1].body)
+    body.timestamp = nil
+    assert.same({
+      name = "player.joined", user_id = "ada", data = { first = true },
+    }, body)
+    -- A server that ends tells no mod that its players leave.
+    assert.same({ ["player.joined"] = 1, ["server.stopped"] = 1 }, arrived())
   end)
 
   it("says who has joined and what was said by whom", function()
