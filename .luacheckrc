@@ -21,6 +21,8 @@ files["examples/apache"] = {
   read_globals = { "apache2" }, globals = { "capture" },
 }
 files["examples/relay/relay.lua"] = { std = "ngx_lua" }
+files["examples/relay/pure_love.lua"] = { std = "min+love" }
+files["examples/minetest"] = { read_globals = { "minetest" } }
 
 -- Declarations for the language server: bodies are empty, types are long.
 files["library"] = { ignore = { "212", "241", "631" } }

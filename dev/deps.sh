@@ -31,7 +31,7 @@ for purpose; do
   fuzz) packages+=" clang-14|clang libclang-rt-14-dev|libclang-rt-dev" ;;
   hosts)
     packages+=" love xvfb xauth haproxy lighttpd lighttpd-modules-lua apache2
-      neovim wrk"
+      neovim minetest-server minetest wrk"
     ;;
   instructions) packages+=" valgrind" ;;
   bench) packages+=" valgrind nghttp2-client wrk lua-curl" ;;

@@ -401,7 +401,7 @@ local users = {}
 ---```lua
 ---client.events.capture { name = "user.signup", user_id = "user_123" }
 ---```
----@param event seerstack.Event
+---@param event seerstack.Event|seerstack.Raw
 ---@param options? seerstack.RequestOptions
 ---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
@@ -419,7 +419,7 @@ function events.capture(event, options) end
 ---```lua
 ---client.users.identify { user_id = "user_123", email = "jane@example.com" }
 ---```
----@param user seerstack.User
+---@param user seerstack.User|seerstack.Raw
 ---@param options? seerstack.RequestOptions
 ---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
@@ -439,7 +439,7 @@ function users.identify(user, options) end
 ---client:post("/some/path", { any = { "thing" } })
 ---```
 ---@param path string begins with one `/`; may have a query, no fragment
----@param body? table an object or an array; nil: no body
+---@param body? table|seerstack.Raw an object or an array; nil: no body
 ---@param options? seerstack.RequestOptions
 ---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
@@ -518,7 +518,7 @@ function seerstack.configure(options) end
 function seerstack.default() end
 
 ---`capture` of the default client.
----@param event seerstack.Event
+---@param event seerstack.Event|seerstack.Raw
 ---@param options? seerstack.RequestOptions
 ---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
@@ -528,7 +528,7 @@ function seerstack.default() end
 function seerstack.capture(event, options) end
 
 ---`identify` of the default client.
----@param user seerstack.User
+---@param user seerstack.User|seerstack.Raw
 ---@param options? seerstack.RequestOptions
 ---@return true|seerstack.Response|seerstack.Future|nil result
 ---@return seerstack.Http|string|nil http_or_message
@@ -588,5 +588,19 @@ function seerstack.stats() end
 ---@param t T
 ---@return T
 function seerstack.array(t) end
+
+---What `seerstack.raw` returns.
+---@class seerstack.Raw
+
+---JSON text as a value: any value in an event, its `data`, the whole event, or
+---the body of a `post`. It is sent as it is, not decoded; `tostring` gives it.
+---Text that is not JSON in UTF-8 is a `ValidationError` of the call that would
+---send it. Raises when it is no string.
+---```lua
+---client.events.capture { name = "a.b", data = seerstack.raw '{"list":[]}' }
+---```
+---@param text string
+---@return seerstack.Raw
+function seerstack.raw(text) end
 
 return seerstack

@@ -12,8 +12,8 @@ describe("the module", function()
       identify = "function", post = "function", poll = "function",
       pump = "function",
       flush = "function", close = "function", stats = "function",
-      default = "function", array = "function", null = "userdata",
-      _VERSION = "string",
+      default = "function", array = "function", raw = "function",
+      null = "userdata", _VERSION = "string",
     }, types)
   end)
 

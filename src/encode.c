@@ -5,6 +5,7 @@
 #include "holder.h"
 #include "number.h"
 #include "path.h"
+#include "raw.h"
 
 #include <stdio.h>
 
@@ -37,6 +38,10 @@ static bool fail(walk *w, const char *format, const char *argument) {
 
 static bool fail_type(walk *w, int index, const char *format) {
   return fail(w, format, lua_typename(w->L, lua_type(w->L, index)));
+}
+
+static bool fail_depth(walk *w) {
+  return fail(w, "more than 100 levels of tables", "");
 }
 
 /* About the table at `at` itself: its key is not a part of the path. */
@@ -269,7 +274,7 @@ static bool write_unmarked(walk *w, int at, bool may_be_array) {
 static bool write_table(walk *w, int at) {
   bool written;
   if (w->depth == SEER_ENCODE_DEPTH)
-    return fail(w, "more than 100 levels of tables", "");
+    return fail_depth(w);
   w->depth++;
   if (seer_marks_has(w->marks, w->L, at))
     written = write_marked(w, at);
@@ -309,6 +314,18 @@ static bool write_cdata(walk *w, int at) {
   return true;
 }
 
+static bool write_raw(walk *w, int at) {
+  const seer_raw *raw = seer_raw_at(w->L, at);
+  if (raw == NULL)
+    return fail_type(w, at, "a %s cannot be sent");
+  if (raw->problem[0] != '\0')
+    return fail(w, "%s", raw->problem);
+  if (w->depth + raw->depth > SEER_ENCODE_DEPTH)
+    return fail_depth(w);
+  seer_buffer_append(w->out, raw->text, raw->length);
+  return true;
+}
+
 static void write_string(walk *w, int at) {
   size_t length;
   const char *text = lua_tolstring(w->L, at, &length);
@@ -339,6 +356,8 @@ static bool write_value(walk *w, int at, int type) {
     return write_table(w, at);
   case LUA_TLIGHTUSERDATA:
     return write_pointer(w, at);
+  case LUA_TUSERDATA:
+    return write_raw(w, at);
   case SEER_TCDATA:
     return write_cdata(w, at);
   default:

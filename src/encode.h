@@ -12,6 +12,7 @@
 
 #include "core/base/buffer.h"
 #include "core/base/kinds.h"
+#include "core/base/scan.h"
 #include "marks.h"
 
 #include <lua.h>
@@ -19,7 +20,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define SEER_ENCODE_DEPTH 100 /* levels of tables */
+#define SEER_ENCODE_DEPTH SEER_SCAN_DEPTH /* levels of tables */
 
 /* The room on the stack that encoding needs and callers provide: a key and a
    value for each level, and a few for what is looked up. */

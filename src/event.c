@@ -5,6 +5,7 @@
 #include "core/base/json.h"
 #include "merge.h"
 #include "number.h"
+#include "raw.h"
 
 #define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */
 
@@ -236,7 +237,7 @@ static bool write_text(builder *b, const seer_field *f, const value *v) {
 
 /* What is empty by raw access may be meant otherwise. */
 static void note_hollow(builder *b, const seer_field *f, const value *v) {
-  if (!seer_merge_is_hollow(b->L, v->at))
+  if (v->type != LUA_TTABLE || !seer_merge_is_hollow(b->L, v->at))
     return;
   b->with->hollow = f->name;
   b->with->others = true;
@@ -248,7 +249,7 @@ static bool write_named(builder *b, const seer_field *f, const value *v) {
   size_t start;
   if (is_null(b, v))
     return true;
-  if (v->type != LUA_TTABLE) {
+  if (v->type != LUA_TTABLE && !seer_raw_is_object(L, v->at)) {
     lua_pushfstring(L, "%s: must be a table, got %s", name,
                     lua_typename(L, v->type));
     return false;

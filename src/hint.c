@@ -88,6 +88,8 @@ static const char *find(lua_State *L, int index, const seer_row *row,
                         const char *name) {
   const char *found = NULL;
   bool present = false;
+  if (!lua_istable(L, index))
+    return NULL;
   lua_pushnil(L);
   while (lua_next(L, index)) {
     const char *key;
@@ -122,6 +124,8 @@ bool seer_hint_write(lua_State *L, int index, const seer_row *row,
 
 const char *seer_hint_string(lua_State *L, int index, const char *name) {
   const char *found = NULL;
+  if (!lua_istable(L, index))
+    return NULL;
   lua_pushnil(L);
   while (lua_next(L, index)) {
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING &&

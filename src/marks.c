@@ -83,6 +83,11 @@ bool seer_marks_has(const seer_marks *marks, lua_State *L, int index) {
   return false;
 }
 
+void seer_marks_set(lua_State *L) {
+  luaL_getmetatable(L, ARRAY_METATABLE);
+  lua_setmetatable(L, -2);
+}
+
 int seer_marks_array(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -90,7 +95,6 @@ int seer_marks_array(lua_State *L) {
     return 1;
   luaL_argcheck(L, !lua_getmetatable(L, 1), 1,
                 "the table has a metatable already");
-  luaL_getmetatable(L, ARRAY_METATABLE);
-  lua_setmetatable(L, 1);
+  seer_marks_set(L);
   return 1;
 }

@@ -31,6 +31,9 @@ const seer_marks *seer_marks_get(lua_State *L);
    as an array. [-0, +0] */
 bool seer_marks_has(const seer_marks *marks, lua_State *L, int index);
 
+/* Marks the table on the top as an array. [-0, +0] */
+void seer_marks_set(lua_State *L);
+
 /* seerstack.array(t): marks t as an array and returns it. */
 int seer_marks_array(lua_State *L);
 

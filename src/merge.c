@@ -5,6 +5,7 @@
 #include "marks.h"
 #include "number.h"
 #include "path.h"
+#include "raw.h"
 
 static void need_stack(lua_State *L) {
   luaL_checkstack(L, LUA_MINSTACK, "too many calls");
@@ -204,6 +205,11 @@ bool seer_merge_is_hollow(lua_State *L, int index) {
          has_metafield(L, index, "__pairs");
 }
 
+static void unfold_object(lua_State *L, int index) {
+  if (seer_raw_is_object(L, index))
+    seer_raw_unfold(L, index);
+}
+
 /* True if the value at `index` is neither a table of named values nor nil nor
    NULL, which stands for null. */
 static bool is_wrong(lua_State *L, int index) {
@@ -219,6 +225,10 @@ static bool is_wrong(lua_State *L, int index) {
 
 /* Pushes what an event's `own` table of named values becomes. */
 static void push_named(lua_State *L, int defaults, int own, int more) {
+  if (lua_istable(L, defaults) || !lua_isnil(L, more)) {
+    unfold_object(L, own);
+    unfold_object(L, more);
+  }
   if (is_wrong(L, more))
     lua_pushvalue(L, more);
   else if (is_wrong(L, own) ||

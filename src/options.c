@@ -5,6 +5,7 @@
 #include "core/base/tell.h"
 #include "core/process.h"
 #include "merge.h"
+#include "raw.h"
 #include "values.h"
 
 #include <stdlib.h>
@@ -120,6 +121,17 @@ void seer_options_table(lua_State *L, int argument, const char *function) {
   lua_settop(L, argument); /* one that is not there is nil */
   lua_pushfstring(L, "table expected, got %s", luaL_typename(L, argument));
   seer_options_misuse(L, argument, function);
+}
+
+bool seer_options_event(lua_State *L, int argument, const char *function,
+                        bool optional) {
+  if (lua_type(L, argument) == LUA_TTABLE)
+    return false;
+  if (seer_raw_at(L, argument) != NULL)
+    return true;
+  if (!optional || !lua_isnoneornil(L, argument))
+    seer_options_table(L, argument, function);
+  return false;
 }
 
 /*

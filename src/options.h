@@ -56,6 +56,11 @@ void *seer_options_self(lua_State *L, const char *metatable, const char *name,
 /* Raises unless the value at `argument` is a table. [-0, +0] */
 void seer_options_table(lua_State *L, int argument, const char *function);
 
+/* Whether the event or body at `argument` is raw text. Raises unless it is
+   that or a table, or `optional` and nil. [-0, +0] */
+bool seer_options_event(lua_State *L, int argument, const char *function,
+                        bool optional);
+
 /* Raises unless the value at `argument` is a table whose options raw access
    shows. [-0, +0] */
 void seer_options_plain(lua_State *L, int argument, const char *function);

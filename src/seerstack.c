@@ -6,6 +6,7 @@
 #include "holder.h"
 #include "marks.h"
 #include "methods.h"
+#include "raw.h"
 #include "result.h"
 
 /* The only symbol that is seen from outside. A process may come here any
@@ -23,12 +24,14 @@ int luaopen_seerstack(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"new",   seer_methods_new},
       {"array", seer_marks_array},
+      {"raw",   seer_raw_new    },
       {NULL,    NULL            }
   };
   if (!seer_process_init())
     return luaL_error(L, "seerstack: libcurl cannot be started");
   seer_result_open(L); /* loads lua-cjson, whose marks marks.c looks for */
   seer_marks_open(L);
+  seer_raw_open(L);
   seer_holder_open(L);
   seer_future_open(L);
   seer_methods_open(L);

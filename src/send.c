@@ -12,6 +12,7 @@
 #include "marks.h"
 #include "merge.h"
 #include "options.h"
+#include "raw.h"
 #include "record.h"
 #include "result.h"
 #include "sample.h"
@@ -27,7 +28,7 @@ typedef struct call {
   int self;
   int event;   /* the event, or the body of a post */
   int options; /* of the request */
-  bool has_options;
+  bool has_options, is_raw;
   seer_kind kind;
   const char *function, *path;
   seer_request_options chosen;
@@ -192,8 +193,7 @@ static void read_arguments(call *c) {
     seer_options_misuse(L, 1, c->function);
   }
   c->path = posts ? lua_tostring(L, 1) : seer_kinds[c->kind].path;
-  if (!posts || !lua_isnoneornil(L, c->event))
-    seer_options_table(L, c->event, c->function);
+  c->is_raw = seer_options_event(L, c->event, c->function, posts);
   read_options(c);
 }
 
@@ -490,7 +490,7 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
     return discard(&c, SEER_SETTLED_DISABLED);
   if (c.has_options || kind == SEER_POST)
     read_special(&c);
-  if (!lay_over(&c))
+  if ((c.is_raw && !seer_raw_event(L, c.event, kind)) || !lay_over(&c))
     return fail_invalid(&c);
   return filter_and_send(&c);
 }

@@ -2,12 +2,10 @@
 -- beside it seerstack.so, built with `make LUA=luajit`, and cjson.so where
 -- the system has no lua-cjson.
 
-local seerstack = require "seerstack"
-
 -- All that is in here, players can read. So a game never contains the API's
 -- key: it sends to a relay of yours, which has it, see examples/relay. The
 -- environment leads to another server while you try it out.
-local client = seerstack.new {
+local OPTIONS = {
   base_url = os.getenv "SEERSTACK_BASE_URL"
     or "https://relay.example.com:8443/events",
   api_key = os.getenv "SEERSTACK_API_KEY"
@@ -15,6 +13,14 @@ local client = seerstack.new {
   rate_limit = 300,               -- events a minute, of this player
   exit_timeout = 0.9,             -- seconds that quitting may take longer
 }
+
+-- The game starts whatever is missing: the module, lua-cjson.
+local ok, client = pcall(function()
+  return require "seerstack".new(OPTIONS)
+end)
+if not ok then
+  print("analytics are off: " .. client)
+end
 
 -- A player is a random number that stays with the saved games.
 local function player_id()
@@ -33,6 +39,9 @@ local analytics = {}
 -- Costs some microseconds and never waits: call it in any frame. Returns
 -- true, or nil and a message when the event cannot be taken.
 function analytics.capture(name, data)
+  if not ok then
+    return nil, client
+  end
   return client.events.capture { name = name, user_id = player, data = data }
 end
 

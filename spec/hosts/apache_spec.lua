@@ -8,7 +8,8 @@ describe("Apache, " .. mpm, function()
   local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port. Options: scope of the Lua states; more lines
-  -- of configuration. It has answered one request, which gives an event.
+  -- of configuration; cpath, where the module is; env. It has answered one
+  -- request, which gives an event.
   local function run(options)
     options = options or {}
     local directory, port = h.host.directory("apache"), h.host.free_ports(1)[1]
@@ -23,7 +24,8 @@ describe("Apache, " .. mpm, function()
       ["/var/log/apache2"] = directory,
       ["/var/www/html"] = directory .. "/html",
       ["# LuaPackageCPath /opt/lua/?.so"] =
-        "LuaPackageCPath " .. h.host.cpath(directory, lua),
+        "LuaPackageCPath " .. (options.cpath
+          or h.host.cpath(directory, lua)),
       ["LuaScope thread"] = "LuaScope " .. (options.scope or "thread"),
       ["/etc/apache2/analytics.lua"] = script,
     })
@@ -34,7 +36,9 @@ describe("Apache, " .. mpm, function()
     local command = "apache2 -f " .. configuration
     local started = h.host.start {
       command = command .. " -D FOREGROUND",
-      env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
+      env = h.merge({
+        SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url,
+      }, options.env),
     }
     started.command = command
     started.port = port
@@ -86,6 +90,32 @@ describe("Apache, " .. mpm, function()
     assert.equal(0, load(started.url .. ".none", 20))
     check(stop(started, "graceful-stop"),
       { ["/index.html"] = 301, ["/index.html.none"] = 20 })
+  end)
+
+  -- Whatever is missing, the website works, and why there is no event is told
+  -- once in each process.
+  local function assert_off(reason, options)
+    local started = run(options)
+    assert.equal(50, (h.host.load(started.url, 50, 1)))
+    local log = stop(started, "graceful-stop")
+    local tellers, count = {}, 0
+    for line in log:gmatch "[^\n]*analytics are off: [^\n]*" do
+      local pid = line:match "%[pid (%d+)"
+      assert.is_nil(tellers[pid], log)
+      assert.matches(reason, line, 1, true)
+      tellers[pid], count = true, count + 1
+    end
+    assert.is_true(count >= 1, log)
+    assert.equal(0, api:count())
+  end
+
+  it("serves without a key", function()
+    assert_off("SEERSTACK_API_KEY is missing",
+      { env = { SEERSTACK_API_KEY = false } })
+  end)
+
+  it("serves without the module", function()
+    assert_off("module 'seerstack' not found", { cpath = "/nowhere/?.so" })
   end)
 
   it("delivers all at graceful-stop when the API is slow", function()

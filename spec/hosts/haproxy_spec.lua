@@ -7,7 +7,7 @@ describe("HAProxy", function()
   local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port. Options: load, the word that loads Lua; lua,
-  -- changes of the Lua file, and more, what is appended to it; ca_file;
+  -- changes of the Lua file, and more, what is appended to it; ca_file; cpath;
   -- base_url; env, beyond this; arguments, of HAProxy.
   local function start(options)
     options = options or {}
@@ -19,7 +19,8 @@ describe("HAProxy", function()
     }) .. (options.more or ""))
     local configuration = h.host.copy("haproxy/haproxy.cfg", directory, {
       ["# lua-prepend-path /opt/lua/?.so cpath"] =
-        "lua-prepend-path " .. h.host.cpath(directory, lua) .. " cpath",
+        "lua-prepend-path " .. (options.cpath
+          or h.host.cpath(directory, lua)) .. " cpath",
       ["lua-load /etc/haproxy/analytics.lua"] =
         (options.load or "lua-load") .. " " .. script,
       ["127.0.0.1:8080"] = "127.0.0.1:" .. port,
@@ -87,6 +88,16 @@ describe("HAProxy", function()
       result.stderr)
     assert.equal(0, api:status().requests)
   end)
+
+  it("comes up without the module, and tells that analytics are off",
+    function()
+      local started = run { cpath = "/nowhere/?.so" }
+      local result = stop(started, "USR1")
+      assert.equal(0, result.status)
+      assert.matches("analytics are off: .*module 'seerstack' not found",
+        result.stderr)
+      assert.equal(0, api:status().requests)
+    end)
 
   it("captures in every thread with lua-load-per-thread", function()
     local started = run {

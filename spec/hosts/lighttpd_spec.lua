@@ -4,13 +4,16 @@ describe("lighttpd", function()
   local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
   -- The example, on a free port, with more lines of configuration. It has
-  -- answered one request, which gives an event.
-  local function run(more)
+  -- answered one request, which gives an event. Options: cpath, where the
+  -- module is; env.
+  local function run(more, options)
+    options = options or {}
     local directory = h.host.directory "lighttpd"
     local port = h.host.free_ports(1)[1]
     local script = h.host.copy("lighttpd/analytics.lua", directory, {
       ["-- package.cpath = \"/opt/lua/?.so;\""] =
-        ("package.cpath = %q"):format(h.host.cpath(directory, "5.4") .. ";"),
+        ("package.cpath = %q"):format((options.cpath
+          or h.host.cpath(directory, "5.4")) .. ";"),
     })
     local configuration = h.host.copy("lighttpd/lighttpd.conf", directory, {
       ["server.port = 8080"] = "server.port = " .. port,
@@ -24,7 +27,9 @@ describe("lighttpd", function()
       .. "/log"))
     local started = h.host.start {
       command = "lighttpd -D -f " .. configuration,
-      env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
+      env = h.merge({
+        SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url,
+      }, options.env),
     }
     started.url = "http://127.0.0.1:" .. port .. "/index.html"
     started.log = directory .. "/log/error.log"
@@ -72,6 +77,28 @@ describe("lighttpd", function()
       check(started, stop(started, signal), { ["/index.html"] = 301 })
     end)
   end
+
+  -- Whatever is missing, the website works, and it is told once.
+  local function assert_off(reason, options)
+    local started = run(nil, options)
+    assert.equal(50, (h.host.load(started.url, 50)))
+    local result = stop(started, "INT")
+    assert.is_true(result.status <= 1)
+    local told = result.stderr .. h.shell.read(started.log)
+    local _, count = told:gsub(reason, "")
+    assert.equal(1, count, told)
+    assert.equal(0, api:count())
+  end
+
+  it("serves without a key", function()
+    assert_off("SEERSTACK_API_KEY is missing",
+      { env = { SEERSTACK_API_KEY = false } })
+  end)
+
+  it("serves without the module", function()
+    assert_off("analytics are off: module 'seerstack' not found",
+      { cpath = "/nowhere/?.so" })
+  end)
 
   it("sends while it runs, as an unprivileged user", function()
     local started = run()

@@ -78,7 +78,7 @@ teardown(function()
 end)
 
 -- Starts the example's game with `code` in each frame. Options: url, env,
--- changes (of analytics.lua), command.
+-- changes (of analytics.lua), command, bare (without the module).
 local function play(code, options)
   options = options or {}
   local directory = h.host.directory "love"
@@ -92,7 +92,7 @@ local function play(code, options)
     .. h.host.replace(HARNESS, { ["--[[code]]"] = code })
       :gsub("%f[%u]URL%f[%U]", ("%q"):format(server.url))
       :gsub("%f[%u]KEY%f[%U]", ("%q"):format(server.key)))
-  assert(h.shell.run(h.shell.join { "cp",
+  assert(options.bare or h.shell.run(h.shell.join { "cp",
     h.host.root .. "/build/luajit/seerstack.so", files }) == 0)
   local env = h.merge({
     SEERSTACK_BASE_URL = options.url or server.url,
@@ -132,6 +132,27 @@ local function count_distinct(name, events)
   end
   return distinct
 end
+
+describe("a game without the module", function()
+  after_each(h.host.clean_up)
+
+  it("runs, tells that analytics are off, and why at each event", function()
+    server:reset()
+    local result = play([[
+      if frame == 10 then
+        local ok, message = analytics.capture("a.b")
+        save("result", tostring(ok) .. " " .. message)
+        quit()
+      end
+    ]], { bare = true })
+    local ended = result:wait()
+    assert.equal(0, ended.status, ended.stderr)
+    assert.matches("^nil .*module 'seerstack' not found",
+      saved(result, "result"))
+    assert.matches("analytics are off: ", ended.stdout, 1, true)
+    assert.equal(0, server:count())
+  end)
+end)
 
 describe("a game of 10,000 frames that captures an event in each", function()
   local FRAMES = 10000

@@ -131,6 +131,21 @@ describe("the relay", function()
     assert.equal(1, api:count())
   end)
 
+  it("passes values on as the game wrote them", function()
+    local relay = start()
+    local data = '{"big":76561197960287931,"list":[],"price":1.50,"o":{}}'
+    assert.equal(202, (request(relay, "/events/capture", { body =
+      '{"user_id":76561197960287930,"data":' .. data .. ',"name":"a.b"}' })))
+    assert.equal(202, (request(relay, "/events/identify", { body =
+      '{"user_id":76561197960287930,"attributes":' .. data .. "}" })))
+    relay:stop()
+    assert.equal(2, api:count())
+    for _, event in ipairs(api:events()) do
+      assert.is_truthy(event.body:find(data, 1, true), event.body)
+      assert.matches('"user_id":"76561197960287930"', event.body)
+    end
+  end)
+
   it("asks for its secret, if it has one", function()
     local relay = start { secret = SECRET }
     local function status(header)

@@ -160,9 +160,6 @@ static const char escapes[256] = {
 
 typedef const unsigned char *bytes_at;
 
-/* The length of the character at `at`, if it is valid UTF-8. Otherwise the
-   negated length of the longest part of it that could have become valid:
-   what the Unicode standard recommends to replace as one. */
 static int character(bytes_at at, bytes_at end) {
   unsigned char lead = *at, lowest = 0x80, highest = 0xBF;
   int length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
@@ -184,6 +181,10 @@ static int character(bytes_at at, bytes_at end) {
     highest = 0xBF;
   }
   return length;
+}
+
+int seer_json_character(const char *at, const char *end) {
+  return character((bytes_at)at, (bytes_at)end);
 }
 
 static void escaped(seer_buffer *out, unsigned char byte) {

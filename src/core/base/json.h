@@ -35,6 +35,12 @@ void seer_json_string(seer_buffer *out, const char *bytes, size_t length);
 bool seer_json_key(seer_buffer *out, char before, const char *bytes,
                    size_t length);
 
+/* The length of the character at `at`, which is not ASCII, if it is valid
+   UTF-8. Otherwise the negated length of the longest part of it that could
+   have become valid: what the Unicode standard recommends to replace as
+   one. */
+int seer_json_character(const char *at, const char *end);
+
 /* Bytes that are JSON already. */
 #define seer_json_literal(out, text)                                          \
   seer_buffer_append((out), "" text, sizeof(text) - 1)
