@@ -121,12 +121,11 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
          SET(ACCEPT_ENCODING, "gzip, deflate") &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
          SET(PROTOCOLS_STR, "http,https") &&
-         SET(SUPPRESS_CONNECT_HEADERS, 1L) &&
-         SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, f) &&
-         SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
-         SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
-         SET(OPENSOCKETFUNCTION, on_socket) && SET(OPENSOCKETDATA, f) &&
-         SET(RESOLVER_START_FUNCTION, on_resolve) &&
+         SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(HEADERFUNCTION, on_header) &&
+         SET(HEADERDATA, f) && SET(WRITEFUNCTION, on_body) &&
+         SET(WRITEDATA, f) && SET(PREREQFUNCTION, on_connected) &&
+         SET(PREREQDATA, f) && SET(OPENSOCKETFUNCTION, on_socket) &&
+         SET(OPENSOCKETDATA, f) && SET(RESOLVER_START_FUNCTION, on_resolve) &&
          SET(RESOLVER_START_DATA, f) &&
          SET(CLOSESOCKETFUNCTION, seer_sockets_close) &&
          SET(CLOSESOCKETDATA, &handles->sockets) &&
