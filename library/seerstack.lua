@@ -332,7 +332,7 @@ seerstack.null = nil
 ---Of those delivered: answered with a 2xx, but with HTML or `success: false`,
 ---as a captive portal does or what a wrong `base_url` leads to.
 ---@field doubtful integer
----Calls that returned `QueueFullError`; not a part of `accepted`.
+---Calls that returned `QueueFullError` or `ClosedError`; not a part of `accepted`.
 ---@field refused integer
 ---@field invalid integer events that could not be sent, as their message says
 ---The process's background thread; "none" before the first event, with

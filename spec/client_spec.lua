@@ -80,8 +80,32 @@ describe("client:close", function()
         client.users:identify({ user_id = "u" }, options))
     end
     assert.equal(0, client:stats().accepted)
+    assert.equal(4, client:stats().refused)
     assert.equal(0, api:count())
   end)
+
+  it("lets no event after it vanish: each is counted, and told once a kind",
+    function()
+      local told = {}
+      local client = new { logger = function(level, text)
+        told[#told + 1] = level .. " " .. text
+      end }
+      client:close()
+      for _ = 1, 3 do
+        client.events.capture { name = "a.b" }
+        client.users.identify { user_id = "u" }
+        client:post("/x", {})
+      end
+      client:poll()
+      table.sort(told)
+      assert.same({
+        "warn capture: client is closed; the event 'a.b' to /capture is not "
+          .. "sent",
+        "warn identify: client is closed; the event to /identify is not sent",
+        "warn post: client is closed; the event to /x is not sent",
+      }, told)
+      assert.equal(9, client:stats().refused)
+    end)
 
   it("leaves flush, stats and itself usable", function()
     local client = new()

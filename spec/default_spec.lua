@@ -81,6 +81,7 @@ describe("the default client", function()
 
   it("is closed by close", function()
     assert.equal("true true client is closed ClosedError 1\n", run_well [[
+      seerstack.configure { log_level = "error" }
       seerstack.capture { name = "a.b" }
       local first, second = seerstack.close(10), seerstack.close()
       local _, message, err = seerstack.capture { name = "a.b" }
@@ -311,6 +312,7 @@ describe("configure", function()
 
   it("after close starts a new client; the old one stays closed", function()
     local output = run_well [[
+      seerstack.configure { log_level = "error" }
       local old = seerstack.default()
       seerstack.capture { name = "old" }
       assert(seerstack.close(10))
@@ -337,6 +339,7 @@ describe("configure", function()
 
   it("leaves the closed client where the options are wrong", function()
     assert.equal("client is closed\n", run_well [[
+      seerstack.configure { log_level = "error" }
       seerstack.close()
       assert(not pcall(seerstack.configure, { timeout = -1 }))
       print((select(2, seerstack.capture { name = "a.b" })))

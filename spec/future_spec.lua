@@ -142,11 +142,8 @@ describe("instead of a future, nil, message, err are returned at once",
     local function assert_refused(name, message, ...)
       local stats = x.client:stats()
       assert_error(name, message, x.client.events.capture(...))
-      if name == "QueueFullError" then
-        stats.refused = stats.refused + 1
-      elseif name == "ValidationError" then
-        stats.invalid = stats.invalid + 1
-      end
+      local count = name == "ValidationError" and "invalid" or "refused"
+      stats[count] = stats[count] + 1
       assert.same(stats, x.client:stats())
     end
 

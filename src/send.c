@@ -115,22 +115,28 @@ static int fail_full(const call *c) {
   return seer_result_fail(c->L, "QueueFullError");
 }
 
+static int fail_closed(const call *c) {
+  if (c->client->queue != NULL)
+    seer_sender_count(&c->client->queue->refused);
+  lua_pushliteral(c->L, "client is closed");
+  tell_problem(c);
+  return seer_result_fail(c->L, "ClosedError");
+}
+
 static int fail_submitted(const call *c, seer_submitted submitted) {
-  return submitted == SEER_QUEUE_FULL ? fail_full(c)
-                                      : seer_result_closed(c->L);
+  return submitted == SEER_QUEUE_FULL ? fail_full(c) : fail_closed(c);
 }
 
 static int fail_invalid(const call *c) {
-  int results;
   add_hint(c);
   if (c->client->queue != NULL)
-    seer_sender_count_invalid(c->client->queue);
+    seer_sender_count(&c->client->queue->invalid);
   tell_problem(c);
-  results = seer_result_fail(c->L, "ValidationError");
+  seer_result_fail(c->L, "ValidationError");
   set_path(c);
   if (!is_answered(c))
     seer_callbacks_keep_invalid(c->L, c->self, c->event);
-  return results;
+  return 3;
 }
 
 /* Writes a hint, and returns where it is noted that it was told; NULL if there
@@ -174,8 +180,7 @@ static void read_options(call *c) {
   c->chosen.wait = c->client->settings.wait;
   c->chosen.future = c->chosen.timeout = 0;
   c->chosen.max_retries = -1;
-  c->has_options =
-      lua_gettop(c->L) >= c->options && !lua_isnil(c->L, c->options);
+  c->has_options = !lua_isnoneornil(c->L, c->options);
   if (c->has_options)
     seer_options_request(c->L, c->options, c->function, &c->chosen);
 }
@@ -307,7 +312,7 @@ static int push_answer(const call *c, int status, const char *body) {
 
 static int discard(const call *c, seer_settlement why) {
   return seer_sender_account(c->client->queue, why) ? push_answer(c, 204, "")
-                                                    : seer_result_closed(c->L);
+                                                    : fail_closed(c);
 }
 
 /*
@@ -416,16 +421,15 @@ static int send_answered(const call *c) {
 }
 
 static int keep_record(const call *c) {
-  lua_State *L = c->L;
-  seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
+  seer_holder *holder = seer_holder_push(c->L, SIZE_MAX / 2);
   holder->event = build(c);
   if (holder->event == NULL)
     return fail_invalid(c);
   holder->event->id = seer_id_new();
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
-    return seer_result_closed(L);
-  seer_record_add(L, c->self, holder);
+    return fail_closed(c);
+  seer_record_add(c->L, c->self, holder);
   seer_holder_release(holder);
   return push_answer(c, 200, "{\"success\":true}");
 }
@@ -439,7 +443,7 @@ static int drop(const call *c, seer_filtered filtered) {
   lua_State *L = c->L;
   if (c->client->closed ||
       !seer_sender_account(c->client->queue, SEER_SETTLED_BEFORE_SEND))
-    return seer_result_closed(L);
+    return fail_closed(c);
   if (filtered == SEER_FILTERED_FAILURE)
     tell_problem(c);
   if (filtered == SEER_FILTERED_FAILURE || is_answered(c))
@@ -474,16 +478,16 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
   c.is_special = false;
   read_arguments(&c);
   if (client->closed)
-    return seer_result_closed(L);
+    return fail_closed(&c);
   if (client->filtering)
     return seer_result_drop(
         L, "before_send cannot send with the client that has called it",
         c.path);
   if (kind == SEER_POST && !seer_url_is_relative(c.path, lua_rawlen(L, 1))) {
-    lua_pushliteral(L, "path: must have at most 8192 bytes, be ASCII "
-                       "(percent-encode the rest), begin with one "
-                       "\"/\", have no space, "
-                       "control character, \"#\", \"\\\" or segment \"..\"");
+    lua_pushliteral(
+        L, "path: must have at most 8192 bytes, be ASCII (percent-encode the "
+           "rest), begin with one \"/\", have no space, control character, "
+           "\"#\", \"\\\" or segment \"..\"");
     return fail_invalid(&c);
   }
   if (!client->settings.enabled)

@@ -48,7 +48,7 @@ struct seer_queue {
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */
   int64_t accepted, delivered, rejected, pending;
-  int64_t refused;  /* not accepted, for want of room */
+  int64_t refused;  /* not accepted: no room, or closed */
   int64_t invalid;  /* not even tried */
   int64_t doubtful; /* delivered, as far as the status says */
   int64_t dropped_by[SEER_DROPS];

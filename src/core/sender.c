@@ -89,9 +89,9 @@ static void wait_for_change(const seer_queue *queue, int64_t deadline) {
     seer_wait_cancellable(deadline);
 }
 
-void seer_sender_count_invalid(seer_queue *queue) {
+void seer_sender_count(int64_t *count) {
   seer_lock();
-  queue->invalid++;
+  ++*count;
   seer_unlock();
 }
 

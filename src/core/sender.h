@@ -21,7 +21,7 @@ typedef struct seer_stats {
   int64_t accepted, delivered, rejected, dropped, pending;
   int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
   int64_t doubtful;     /* delivered, but the answer is not the API's */
-  int64_t refused;      /* not accepted: the queue was full */
+  int64_t refused;      /* not accepted: the queue was full, or closed */
   int64_t invalid;      /* could not be sent at all */
   int64_t missed;       /* notices for the callbacks */
   int64_t rate;         /* requests a minute at present; 0: no limit */
@@ -45,8 +45,8 @@ void seer_sender_release(seer_queue *queue);
    request needs two references to it: the waiter's and its own. */
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event);
 
-/* Counts an event that cannot be sent. */
-void seer_sender_count_invalid(seer_queue *queue);
+/* Adds one to a count of a queue: of what it has not accepted. */
+void seer_sender_count(int64_t *count);
 
 /* Counts an event as accepted and settled at once; false, and nothing
    counted, if the queue is closed. */
