@@ -366,6 +366,27 @@ describe("before_send that fails", function()
     assert.matches("^before_send failed: ", (select(2, send "capture")))
   end)
 
+  it("may raise a value that has a text", function()
+    filter(function()
+      error(setmetatable({}, { __tostring = function() return "mine" end }))
+    end)
+    local _, message = send "capture"
+    assert.equal("before_send failed: mine", message)
+  end)
+
+  it("may raise a value whose text cannot send either", function()
+    local within
+    filter(function()
+      error(setmetatable({}, { __tostring = function()
+        within = h.pack(send "capture")
+        return "mine"
+      end }))
+    end)
+    local _, message = send "capture"
+    assert.equal("before_send failed: mine", message)
+    assert.matches("^before_send cannot send", within[2])
+  end)
+
   it("has a message of some length", function()
     filter(function() error(("x"):rep(1e6), 0) end)
     local _, message = send "capture"

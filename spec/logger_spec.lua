@@ -294,6 +294,34 @@ describe("logger", function()
     assert.equal("seerstack: warn: logger failed: my reason\n", child.stderr)
   end)
 
+  it("that raises a value with a text is told of with that", function()
+    local child = x:child({ code = [[
+      local function fail(text)
+        return function()
+          error(setmetatable({}, { __tostring = function()
+            return text or error "again"
+          end }))
+        end
+      end
+      local function try(name, f)
+        local client = seerstack.new { [name] = f }
+        client.events.capture { name = name == "on_delivered" and "a" or "" }
+        assert(client:flush(10))
+        client:poll()
+      end
+      try("logger", fail "mine")
+      try("on_delivered", fail "my own")
+      try("on_error", fail(nil))
+    ]] }, because(200))
+    assert.equal("", child.stdout)
+    local said = {}
+    for line in child.stderr:gmatch "[^\n]+ failed: [^\n]+" do
+      said[#said + 1] = line:match "warn: (.*)"
+    end
+    assert.same({ "logger failed: mine", "on_delivered failed: my own",
+      "on_error failed: table" }, said)
+  end)
+
   it("that yields is told of, too", function()
     local child = x:child({ code = [[
       local client = seerstack.new {

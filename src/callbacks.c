@@ -13,22 +13,33 @@
 #define FAILURE_LENGTH 400
 #define CALLS 256 /* in one go; the rest is for the next */
 
+/* The text of an error; another value if it has none. */
+static int describe(lua_State *L) {
+  if (lua_isstring(L, 1) || !luaL_callmeta(L, 1, "__tostring"))
+    lua_settop(L, 1);
+  return 1;
+}
+
 /* Pushes "<callback> failed: <the error on the top>", in place of that.
    What it says may have been in the options, and so is looked through for
    secrets. */
 static void push_failure(lua_State *L, const seer_client *client,
                          const char *callback) {
   char text[FAILURE_LENGTH];
-  const char *error = lua_tostring(L, -1);
+  const char *error = NULL;
+  lua_pushcfunction(L, describe);
+  lua_pushvalue(L, -2);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    error = lua_tostring(L, -1);
   if (error == NULL)
-    error = luaL_typename(L, -1);
+    error = luaL_typename(L, -2);
   snprintf(text, sizeof(text), "%s failed: %s", callback, error);
   if (client->site != NULL)
     seer_site_mask(client->site, text, strlen(text),
                    strlen(text) == sizeof(text) - 1);
   else /* it was finalized meanwhile, and nobody knows its secrets */
     snprintf(text, sizeof(text), "%s failed", callback);
-  lua_pop(L, 1);
+  lua_pop(L, 2);
   lua_pushstring(L, text);
 }
 
@@ -64,11 +75,10 @@ seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
   lua_pushstring(L, path); /* before_send, event, path */
   client->filtering = true;
   status = lua_pcall(L, 2, 1, 0);
+  if (status != LUA_OK)
+    push_failure(L, client, "before_send");
   client->filtering = false;
-  if (status == LUA_OK)
-    return judge(L, client, event);
-  push_failure(L, client, "before_send");
-  return SEER_FILTERED_FAILURE;
+  return status == LUA_OK ? judge(L, client, event) : SEER_FILTERED_FAILURE;
 }
 
 /*
