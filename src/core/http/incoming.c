@@ -62,6 +62,31 @@ static void keep_line(seer_buffer *headers, const char *line, size_t length) {
   seer_buffer_append(headers, line, length);
 }
 
+static bool has_name(const seer_header *header, const char *name) {
+  size_t i = 0;
+  while (i < header->name_length && seer_lower(header->name[i]) == name[i])
+    i++;
+  return i == header->name_length && name[i] == '\0';
+}
+
+/* Whether there is one length at most: by another, libcurl may wait for more
+   than there is. */
+static bool has_one_length(const seer_incoming *in) {
+  const char *line = in->headers.data;
+  const char *end = line != NULL ? line + in->headers.length : NULL;
+  seer_header header, first = {.value = NULL};
+  while ((line = seer_header_read(&header, line, end)) != NULL) {
+    if (!has_name(&header, "content-length"))
+      continue;
+    if (first.value != NULL &&
+        (first.value_length != header.value_length ||
+         memcmp(first.value, header.value, header.value_length) != 0))
+      return false;
+    first = header;
+  }
+  return true;
+}
+
 bool seer_incoming_header(seer_incoming *in, const char *line, size_t length) {
   int status = in->status == 0 ? read_status(line, length) : 0;
   in->header_bytes += length;
@@ -70,6 +95,8 @@ bool seer_incoming_header(seer_incoming *in, const char *line, size_t length) {
     seer_buffer_reset(&in->headers, SEER_INCOMING_HEADERS);
   } else if (length > 2) { /* not the empty line at the end */
     keep_line(&in->headers, line, length);
+  } else if (!has_one_length(in)) {
+    return false;
   }
   return in->header_bytes <= HEADERS_ENDURED;
 }
@@ -81,13 +108,6 @@ bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length) {
   in->cut = in->cut || length > room;
   seer_buffer_append(&in->body, bytes, length < room ? length : room);
   return in->body_bytes <= (in->whole_body ? SEER_INCOMING_BODY : ENDURED);
-}
-
-static bool has_name(const seer_header *header, const char *name) {
-  size_t i = 0;
-  while (i < header->name_length && seer_lower(header->name[i]) == name[i])
-    i++;
-  return i == header->name_length && name[i] == '\0';
 }
 
 static bool find(const seer_incoming *in, const char *name,
