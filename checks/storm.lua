@@ -146,8 +146,10 @@ function storms.burst()
   end)
 end
 
+-- Slots come free at the rate at which they were taken: 950, and half a minute
+-- of 1,600.
 function storms.spread()
-  run_workers(1800, function(client) capture_evenly(client, 400) end)
+  run_workers(1700, function(client) capture_evenly(client, 400) end)
 end
 
 -- A program of its own, for what it tells at its end.
@@ -199,9 +201,10 @@ function storms.nginx()
   api:stop()
 end
 
+-- Half a minute of 1,200 after the first 950.
 function storms.stopped()
   local began, stopped = socket.gettime(), nil
-  run_workers(1800, function(client) capture_evenly(client, 400) end,
+  run_workers(1500, function(client) capture_evenly(client, 400) end,
     function(pids)
       socket.sleep(0.1)
       local time = socket.gettime() - began
