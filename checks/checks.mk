@@ -135,8 +135,9 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@LUA_PATH="./?.lua;;" lua5.4 checks/mutants/run.lua $(MUTANTS)
 
-storm: deps # minutes of processes with one key; STORM="kills strangers wrong"
+storm: deps # minutes of processes with one key; STORM="kills apache"
 	@$(QUIETLY) LUA=5.4 specs-ready
+	@$(QUIETLY) all-lua
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm.lua $(STORM)
 
@@ -175,6 +176,7 @@ build/bench/multi: bench/multi.c
 		-o $@ $< $(CURL_LIBS)
 
 bench-ready: $(BUILD)/seerstack.so $(BENCH_BUILD)/seer_bench_native.so \
+	$(BUILD)/seer_spec_native.so \
 	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi
 
 bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1, KEEP=1

@@ -232,6 +232,32 @@ describe("trouble", function()
     }, lines)
   end)
 
+  it("are that the rate limit has held events for a minute", function()
+    local directory = h.shell.temporary_directory "clock"
+    local lines = lines_of([[
+      local client = new { rate_limit = 20, thread = false }
+      for _ = 1, 60 do
+        assert(client.events.capture { name = "a.b" })
+      end
+      for minute = 1, 3 do
+        wait_for(function()
+          client:pump(0.01)
+          return client:stats().delivered == 19 * minute
+        end)
+        local file = assert(io.open(os.getenv "SEER_CLOCK_FILE", "w"))
+        file:write(61 * minute)
+        file:close()
+      end
+    ]], by_name(), {
+      LD_PRELOAD = h.preload "wall_clock",
+      SEER_CLOCK_FILE = directory .. "/clock", SEER_CLOCK_MONOTONIC = "1",
+    })
+    h.shell.remove(directory)
+    assert.equal(2, #lines) -- the other is told by the exit
+    assert.matches("^warn: the rate limit holds events to URL: %d+ wait, "
+      .. "%d+ a minute come, 19 a minute may go; ", lines[1])
+  end)
+
   it("is told once by the clients of an endpoint", function()
     assert.same({ REJECTED }, (lines_of([[
       local client = new()

@@ -67,8 +67,10 @@ static bool is_held(seer_queue *queue, int64_t now) {
 }
 
 static void note_held(seer_line *line, int64_t now) {
-  if (line->head == NULL || line->held_since != 0 ||
-      !is_held(line->queue, now))
+  if (line->head == NULL || !is_held(line->queue, now))
+    return;
+  line->held_last = now;
+  if (line->held_since != 0)
     return;
   line->held_since = now;
   line->held_from = line->queue->accepted;
@@ -422,8 +424,8 @@ bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
   seer_line *line = &queue->line[SEER_QUEUED];
   int64_t held = now - line->held_since;
   seer_assert(seer_lock_is_held());
-  if (line->held_since == 0 || line->held_from == TOLD || held < HELD_LONG ||
-      !is_held(queue, now))
+  if (line->held_since == 0 || line->held_from == TOLD ||
+      line->held_last - line->held_since < HELD_LONG)
     return false;
   shortage->waiting = queue->pending;
   shortage->come = (queue->accepted - line->held_from) * HELD_LONG / held;

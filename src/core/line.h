@@ -36,6 +36,7 @@ typedef struct seer_line {
   struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
   struct seer_line *next_delayed, *previous_delayed;
   int64_t held_since; /* the budget holds ready events; 0: it does not */
+  int64_t held_last;  /* when it was last seen to */
   int64_t held_from;  /* what the client had accepted then */
 } seer_line;
 

@@ -6,10 +6,10 @@
 #define MINUTE_US INT64_C(60000000) /* us */
 #define STEP 10000                  /* ms in which the pace grows by a step */
 #define SLOW_STEPS 6                /* before steps double */
-#define SLOWEST 50        /* a gap is never so many times the limit's own */
-#define LEAST_MEASURED 50 /* ms */
-#define ASK_AGAIN 1000    /* ms, while somebody tries */
-#define DEEPEST 3         /* a gap becomes so many times longer at most */
+#define SLOWEST INT64_C(50)         /* the longest gap, in the limit's own */
+#define LEAST_MEASURED 50           /* ms */
+#define ASK_AGAIN 1000              /* ms, while somebody tries */
+#define DEEPEST 3 /* a gap becomes so many times longer at most */
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELEASE)
