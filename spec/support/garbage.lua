@@ -1,6 +1,6 @@
 -- The bytes that a call leaves to Lua's collector. They are counted in a
--- process of its own, whose compiler is off from the beginning: what LuaJIT had begun
--- to compile before goes on after jit.off, and allocates.
+-- process of its own, whose compiler is off from the beginning: what LuaJIT
+-- had begun to compile before goes on after jit.off, and allocates.
 
 local h = require "spec.helper"
 local script = require "spec.support.script"
