@@ -21,10 +21,15 @@ static size_t strings_size(const seer_special *special) {
          seer_block_size(special->query) + text_size(special->key);
 }
 
-/* Where what is special begins. */
-static size_t special_offset(size_t length, int parts) {
+static size_t stored_offset(size_t length, int parts) {
   return seer_event_parts(length) +
          (parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
+}
+
+/* Where what is special begins. */
+static size_t special_offset(size_t length, int parts) {
+  return stored_offset(length, parts) +
+         (parts & SEER_PART_STORED ? sizeof(seer_stored) : 0);
 }
 
 static size_t size_with_parts(size_t length, int parts,
@@ -66,11 +71,17 @@ static void put_turn(seer_turn *turn, const char *user, size_t length) {
   turn->user = seer_id_hash(user, length);
 }
 
+seer_stored *seer_event_stored(seer_event *event) {
+  size_t offset = stored_offset(event->length, event->parts);
+  return (seer_stored *)(void *)((char *)event + offset);
+}
+
 seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
-                           const seer_special *special) {
+                           const seer_special *special, bool stored) {
   int parts = (user != NULL ? SEER_PART_TURN : 0) |
-              (special != NULL ? SEER_PART_SPECIAL : 0);
+              (special != NULL ? SEER_PART_SPECIAL : 0) |
+              (stored ? SEER_PART_STORED : 0);
   seer_event *event =
       seer_spare_take(parts != 0 ? size_with_parts(length, parts, special)
                                  : plain_size(length));
@@ -84,6 +95,8 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
     memcpy(event->body, body, length);
   if (user != NULL)
     put_turn(seer_event_turn(event), user, user_length);
+  if (stored)
+    memset(seer_event_stored(event), 0, sizeof(seer_stored));
   if (special != NULL) {
     seer_special *mine =
         (void *)((char *)event + special_offset(length, parts));
