@@ -388,6 +388,21 @@ static void store_forked(void *given) {
 /* What is in memory is lost with the process. */
 static void store_close(void *given) {
   store *s = given;
+  table before, after = {NULL, 0};
+  record r;
+  const char *body;
+  if (*s->config->path != '\0') {
+    int held = lock(s->config->path, ".lock", LOCK_EX);
+    before = read_table(s->config->path);
+    for (size_t at = 0; next(&before, &at, &r, &body);) {
+      r.owner = r.owner == s->owner ? 0 : r.owner;
+      add(&after, &r, body);
+    }
+    write_table(s->config->path, &after);
+    close(held);
+    free(before.bytes);
+    free(after.bytes);
+  }
   store_forked(s);
 }
 

@@ -104,11 +104,10 @@ seer_event *seer_keep_pop(seer_keep *keep) {
   return event;
 }
 
-bool seer_keep_is_busy(const seer_keep *keep) {
-  seer_assert(seer_lock_is_held());
-  return keep->entering != NULL || keep->batch_count > 0 ||
-         keep->owed_count > 0 || keep->work == SEER_KEEP_COPYING ||
-         keep->work == SEER_KEEP_INSIDE;
+void seer_keep_owe(seer_keep *keep, seer_store_id row) {
+  seer_assert(keep->owed_count < keep->owed_room);
+  keep->owed[keep->owed_count++] = row;
+  keep->owed_ever++;
 }
 
 void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,
@@ -134,7 +133,7 @@ void seer_keep_settle(seer_keep *keep, seer_event *event, bool owed) {
   if (row.a == 0 && row.b == 0)
     return;
   if (owed)
-    keep->owed[keep->owed_count++] = row;
+    seer_keep_owe(keep, row);
   else
     keep->rows--;
   seer_assert(keep->owed_count <= keep->rows && keep->rows <= keep->owed_room);

@@ -56,6 +56,7 @@ typedef struct seer_keep {
   size_t batch_count;
   seer_store_id *owed; /* rows to be forgotten */
   size_t owed_count, owed_room;
+  uint64_t owed_ever, forgotten; /* so many rows */
   size_t rows;  /* owed, or of events that are here: so much room there is */
   uint32_t era; /* number of stores so far: of those that broke */
   bool fused;   /* one of the events here may be what processes die of */
@@ -96,8 +97,8 @@ bool seer_keep_hangs(const seer_keep *keep, int64_t now);
 void seer_keep_enter(seer_keep *keep, seer_event *event);
 seer_event *seer_keep_pop(seer_keep *keep);
 
-/* Whether anything is on its way to the store, or to be forgotten. */
-bool seer_keep_is_busy(const seer_keep *keep);
+/* A row is to be forgotten; there is room. */
+void seer_keep_owe(seer_keep *keep, seer_store_id row);
 
 /* The event has this row, for which there is room; it is safe there, unless
    the store is not sure. */

@@ -297,6 +297,7 @@ void seer_keeper_forget(bool whole) {
       seer_tenants_release(keep);
     keep->entering = NULL;
     keep->batch_count = keep->owed_count = keep->rows = 0;
+    keep->forgotten = keep->owed_ever;
     if (keep->store != NULL && !keep->suspended)
       bar(keep);
     if (keep->store != NULL)

@@ -208,11 +208,15 @@ void seer_sender_leave(seer_queue *queue, seer_request *request) {
     seer_request_free(request);
 }
 
-/* With the lock held: whether rows are to be forgotten that would be sent once
-   more if the process was killed now. */
-static bool is_owed(const seer_queue *queue) {
-  const seer_keep *keep = queue->tenant != NULL ? queue->tenant->keep : NULL;
-  return keep != NULL && keep->delay == 0 && seer_keep_is_busy(keep);
+/* With the lock held, which is given up meanwhile: what has been settled is
+   forgotten, or it would be sent once more if the process was killed now. */
+static void wait_for_store(const seer_queue *queue, int64_t deadline) {
+  const seer_keep *keep = queue->tenant->keep;
+  uint64_t owed = keep->owed_ever;
+  int64_t now;
+  while (keep->forgotten < owed && (now = seer_clock_now()) < deadline &&
+         seer_keep_takes(keep, now))
+    wait_for_change(queue, deadline);
 }
 
 bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
@@ -223,10 +227,11 @@ bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
   queue->before_flush = queue->pending;
   if (queue->tenant != NULL)
     seer_keeper_start(queue->tenant->keep);
-  while ((queue->before_flush > 0 || is_owed(queue)) &&
-         seer_clock_now() < deadline)
+  while (queue->before_flush > 0 && seer_clock_now() < deadline)
     wait_for_change(queue, deadline);
   settled = queue->before_flush == 0;
+  if (queue->tenant != NULL)
+    wait_for_store(queue, deadline);
   seer_unlock();
   return settled;
 }

@@ -37,9 +37,11 @@ static void take_owed(seer_transaction *t) {
   size_t count =
       keep->owed_count < SEER_KEEP_BATCH ? keep->owed_count : SEER_KEEP_BATCH;
   keep->owed_count -= count;
-  if (count > 0)
-    memcpy(t->settled, keep->owed + keep->owed_count,
-           count * sizeof *t->settled);
+  if (count > 0) {
+    memcpy(t->settled, keep->owed, count * sizeof *t->settled);
+    memmove(keep->owed, keep->owed + count,
+            keep->owed_count * sizeof *t->settled);
+  }
   t->batch.settled_count = count;
 }
 
@@ -287,7 +289,7 @@ static void end_rescued(seer_transaction *t) {
   for (size_t i = 0; i < t->batch.put_count; i++)
     if (t->result == SEER_STORE_DONE || t->result == SEER_STORE_UNSURE) {
       keep->rows++;
-      keep->owed[keep->owed_count++] = t->rows[i].id;
+      seer_keep_owe(keep, t->rows[i].id);
     }
 }
 
@@ -313,6 +315,7 @@ static void end_settled(seer_transaction *t) {
   size_t count = t->batch.settled_count;
   if (is_done(t)) {
     keep->rows -= count;
+    keep->forgotten += count;
     return;
   }
   if (count > 0)
