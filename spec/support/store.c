@@ -40,7 +40,7 @@ typedef struct record {
 
 typedef struct table {
   char *bytes;
-  size_t length;
+  size_t length, room;
 } table;
 
 typedef struct store {
@@ -83,14 +83,21 @@ static bool is(const store *s, const char *word) {
 ** Tables of records.
 */
 
+static void append(table *t, const void *bytes, size_t length) {
+  if (t->room - t->length < length) {
+    t->room = 2 * t->room + length;
+    t->bytes = realloc(t->bytes, t->room);
+    if (t->bytes == NULL)
+      abort();
+  }
+  if (length > 0)
+    memcpy(t->bytes + t->length, bytes, length);
+  t->length += length;
+}
+
 static void add(table *t, const record *r, const char *body) {
-  t->bytes = realloc(t->bytes, t->length + sizeof *r + r->length);
-  if (t->bytes == NULL)
-    abort();
-  memcpy(t->bytes + t->length, r, sizeof *r);
-  if (r->length > 0)
-    memcpy(t->bytes + t->length + sizeof *r, body, r->length);
-  t->length += sizeof *r + r->length;
+  append(t, r, sizeof *r);
+  append(t, body, r->length);
 }
 
 /* The next record, and its body; false at the end. */
@@ -104,15 +111,12 @@ static bool next(const table *t, size_t *at, record *r, const char **body) {
 }
 
 static table read_table(const char *path) {
-  table t = {NULL, 0};
+  table t = {NULL, 0, 0};
   char part[65536];
   ssize_t got;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  while (fd >= 0 && (got = read(fd, part, sizeof part)) > 0) {
-    t.bytes = realloc(t.bytes, t.length + (size_t)got);
-    memcpy(t.bytes + t.length, part, (size_t)got);
-    t.length += (size_t)got;
-  }
+  while (fd >= 0 && (got = read(fd, part, sizeof part)) > 0)
+    append(&t, part, (size_t)got);
   if (fd >= 0)
     close(fd);
   return t;
@@ -307,12 +311,12 @@ static void total(const table *t, seer_store_totals *totals) {
 static seer_store_result apply(store *s, seer_batch *batch) {
   bool file = *s->config->path != '\0', full = is(s, "full");
   table before = file ? read_table(s->config->path) : s->memory;
-  table after = {NULL, 0};
+  table after = {NULL, 0, 0};
   bool written = true;
   if (full)
     sweep(s, batch, &before, &after);
   else {
-    table with = {NULL, 0};
+    table with = {NULL, 0, 0};
     record r;
     const char *body;
     for (size_t at = 0; next(&before, &at, &r, &body);)
@@ -388,7 +392,7 @@ static void store_forked(void *given) {
 /* What is in memory is lost with the process. */
 static void store_close(void *given) {
   store *s = given;
-  table before, after = {NULL, 0};
+  table before, after = {NULL, 0, 0};
   record r;
   const char *body;
   if (*s->config->path != '\0') {

@@ -77,6 +77,8 @@ typedef struct seer_keep {
   seer_store_totals totals;
   seer_store_message error;      /* the last; "": none */
   int64_t told_error, told_full; /* when; 0: never */
+  /* The keeper's: */
+  struct seer_transaction *transaction;
   void *store; /* the driver's, of who is inside; NULL: not open */
 } seer_keep;
 

@@ -10,7 +10,6 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define LINGER 5      /* ms between transactions, so that they have company */
@@ -193,20 +192,14 @@ static seer_keep *find_starting(void) {
 }
 
 static void run(void) {
-  seer_transaction *t = calloc(1, sizeof *t);
   seer_keep *keep;
-  while (t == NULL) {
-    seer_pause();
-    t = calloc(1, sizeof *t);
-  }
-  seer_buffer_init(&t->bodies, SIZE_MAX / 2);
   seer_lock();
   keep = find_starting();
   for (;;) {
     bool last = keep->stopping;
     while (seer_state.forking > 0)
       seer_wait(SEER_NEVER);
-    if (pass(t, keep) && !(last && keep->delay > 0))
+    if (pass(keep->transaction, keep) && !(last && keep->delay > 0))
       rest(keep, last ? 0 : LINGER);
     else if (last)
       stop(keep);
@@ -215,10 +208,14 @@ static void run(void) {
   }
 }
 
+/* Without the lock. */
 static bool open_and_start(seer_keep *keep) {
+  if (keep->transaction == NULL)
+    keep->transaction = seer_transaction_new();
   if (keep->alarm < 0)
     keep->alarm = seer_alarm_open();
-  return keep->alarm >= 0 && seer_thread_start(run);
+  return keep->transaction != NULL && keep->alarm >= 0 &&
+         seer_thread_start(run);
 }
 
 /* With the lock held, which is given up meanwhile: once. */
@@ -291,10 +288,13 @@ static void bar(seer_keep *keep) {
            "none");
 }
 
-void seer_keeper_forget(bool whole) {
+void seer_keeper_release(void) {
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+    seer_tenants_release(keep);
+}
+
+void seer_keeper_forget(void) {
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
-    if (whole)
-      seer_tenants_release(keep);
     keep->entering = NULL;
     keep->batch_count = keep->owed_count = keep->rows = 0;
     keep->forgotten = keep->owed_ever;
@@ -335,6 +335,5 @@ void seer_keeper_stop(int64_t deadline) {
   }
   while (!are_stopped() && seer_clock_now() < deadline)
     seer_wait(deadline);
-  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
-    seer_tenants_release(keep);
+  seer_keeper_release();
 }

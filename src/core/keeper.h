@@ -22,9 +22,12 @@ void seer_keeper_start(seer_keep *keep);
    Where one is not, the child goes without. */
 void seer_keeper_before_fork(void);
 
-/* In the child of a fork: the stores are the parent's. The events go to their
-   lines, if they are `whole`. */
-void seer_keeper_forget(bool whole);
+/* What all keepers have of events goes to its lines. */
+void seer_keeper_release(void);
+
+/* In the child of a fork, whose queues have nothing any more: the stores are
+   the parent's. */
+void seer_keeper_forget(void);
 
 /* At exit, when nothing is sent any more: brings what is left to the stores
    and closes them, until `deadline`. What they do not have then is in its

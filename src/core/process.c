@@ -108,8 +108,10 @@ static void after_fork_in_child(void) {
   seer_id_forget();
   forget_thread();
   seer_http_forget(whole);
-  seer_keeper_forget(whole);
+  if (whole)
+    seer_keeper_release();
   forget_all(whole, &dead);
+  seer_keeper_forget();
   seer_unlock();
   seer_endpoints_bury(&dead);
 }

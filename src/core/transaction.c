@@ -16,6 +16,13 @@
 #define AGAIN_MOST 60000     /* ...which doubles up to this */
 #define BYTES_KEPT (1 << 20) /* of the copies, between transactions */
 
+seer_transaction *seer_transaction_new(void) {
+  seer_transaction *t = calloc(1, sizeof *t);
+  if (t != NULL)
+    seer_buffer_init(&t->bodies, SIZE_MAX / 2);
+  return t;
+}
+
 /*
 ** What there is to do.
 */

@@ -26,6 +26,9 @@ typedef struct seer_transaction {
   seer_event *adopted, *last_adopted;
 } seer_transaction;
 
+/* One for each keeper; NULL without memory. */
+seer_transaction *seer_transaction_new(void);
+
 /* With the lock held: takes what there is to do; false if that is nothing. */
 bool seer_transaction_begin(seer_transaction *t, seer_keep *keep, int64_t now);
 
