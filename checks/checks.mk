@@ -33,6 +33,9 @@ test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
 test-all: deps # all specs under all Luas
 	@$(FOR_SPECS) && ALL=1 LUAS="$$luas" dev/test.sh $(SPEC)
 
+test-store: deps # the specs, with a store behind every client; SPEC=path
+	@$(FOR_SPECS) && LUAS=5.4 STORE=1 dev/test.sh $(SPEC)
+
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
 	@$(FOR_SPECS) && LUAS=5.4 dev/test.sh $(or $(SPEC),spec/hosts)
@@ -189,7 +192,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-hosts test-page test-faults \
+.PHONY: specs-ready test-unit test-all test-store test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm lint \
 	analyze bench-ready bench bench-instructions

@@ -89,7 +89,7 @@ describe("the manual", function()
     PART = "none", CERT = "none", PRIV = false, PASS = "none",
     HTTP = '`"1.1"`',
     KEY = false, URL = false, PROXY = false, PATH = false, CALL = false,
-    ID = false,
+    ID = false, STORE = "none",
   }
 
   -- The default of a row as people write it; false if there is none to see.
@@ -234,7 +234,7 @@ describe("the manual", function()
   it("annotates every field of stats, and no others", function()
     local x = h.open {
       initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
-      rate_limit = 1000,
+      rate_limit = 1000, store = require "seer_spec_store".open {},
     }
     x:capture "a.b"
     x:serve(function() return 401 end, function() return x:paused() end)
@@ -243,6 +243,11 @@ describe("the manual", function()
     assert.same(fields_of "seerstack%.Stats", names_of(stats))
     assert.same(fields_of "seerstack%.Drops", names_of(stats.dropped_by))
     assert.same(names_of(stats), first_column "Field")
+    stats.store.error = stats.store.error or "none yet"
+    assert.same(fields_of "seerstack%.StoreStats", names_of(stats.store))
+    for name in pairs(stats.store) do
+      assert_has(reference, "`" .. name .. "`", "reference.md")
+    end
     for reason in pairs(stats.dropped_by) do
       assert_has(reference, "`" .. reason .. "`", "reference.md")
     end

@@ -104,6 +104,23 @@ seer_event *seer_keep_pop(seer_keep *keep) {
   return event;
 }
 
+seer_event *seer_keep_take_out(seer_keep *keep,
+                               const struct seer_queue *queue) {
+  seer_event *event = keep->entering, *before = NULL;
+  seer_assert(seer_lock_is_held());
+  while (seer_event_stored(event)->queue != queue) {
+    before = event;
+    event = event->next;
+  }
+  if (before == NULL)
+    return seer_keep_pop(keep);
+  before->next = event->next;
+  if (event->next == NULL)
+    keep->last_entering = before;
+  event->next = NULL;
+  return event;
+}
+
 void seer_keep_owe(seer_keep *keep, seer_store_id row) {
   seer_assert(keep->owed_count < keep->owed_room);
   keep->owed[keep->owed_count++] = row;

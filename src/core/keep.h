@@ -99,6 +99,10 @@ bool seer_keep_hangs(const seer_keep *keep, int64_t now);
 void seer_keep_enter(seer_keep *keep, seer_event *event);
 seer_event *seer_keep_pop(seer_keep *keep);
 
+/* Takes out the first of this queue's, which has some there. */
+seer_event *seer_keep_take_out(seer_keep *keep,
+                               const struct seer_queue *queue);
+
 /* A row is to be forgotten; there is room. */
 void seer_keep_owe(seer_keep *keep, seer_store_id row);
 

@@ -75,7 +75,7 @@ static seer_sending make_sending(const seer_claim *claim) {
   seer_sending sending;
   sending.site = claim->queue->site;
   sending.event = event;
-  sending.timeout = seer_queue_timeout(claim->queue, event);
+  sending.timeout = seer_event_timeout(event, settings->timeout);
   sending.connect_timeout = settings->connect_timeout;
   sending.connection_age = settings->connection_age;
   sending.thorough = event->request != NULL || settings->has_on_error ||

@@ -191,8 +191,17 @@ static void settle(seer_queue *queue, seer_event *event,
   bury(queue, event, settlement, dead);
 }
 
+/* The keeper has an event no more. */
+static void end_entering(seer_queue *queue, seer_event *event) {
+  queue->entering--;
+  if (event->parts & SEER_EVENT_STORING)
+    hold(queue, event, -1);
+  event->parts &= (uint8_t) ~(SEER_EVENT_ENTERING | SEER_EVENT_STORING);
+}
+
 /* Makes room by settling the event that would be sent next, or else the one
-   due next, or else the oldest that follows another. */
+   due next, the oldest that follows another, or is about to enter the
+   store. */
 static void displace(seer_queue *queue, seer_dead *dead) {
   seer_line *line = &queue->line[SEER_QUEUED];
   seer_event *event = seer_line_pop(line);
@@ -200,6 +209,10 @@ static void displace(seer_queue *queue, seer_dead *dead) {
     event = seer_line_undelay(line);
   if (event == NULL)
     event = seer_turns_oldest(&queue->turns, false);
+  if (event == NULL) {
+    event = seer_keep_take_out(queue->tenant->keep, queue);
+    end_entering(queue, event);
+  }
   settle(queue, event, SEER_SETTLED_DISPLACED, dead);
 }
 
@@ -251,7 +264,6 @@ bool seer_queue_enter(seer_queue *queue, seer_event *event) {
           SEER_PART_STORED ||
       event->request != NULL || seer_keep_has(queue->tenant->keep, event))
     return false;
-  hold(queue, event, 1); /* it cannot be displaced there */
   queue->entering++;
   event->parts |= SEER_EVENT_ENTERING;
   seer_event_stored(event)->queue = queue;
@@ -259,11 +271,9 @@ bool seer_queue_enter(seer_queue *queue, seer_event *event) {
   return true;
 }
 
-static void end_entering(seer_queue *queue, seer_event *event) {
-  seer_assert(event->parts & SEER_EVENT_ENTERING);
-  hold(queue, event, -1);
-  queue->entering--;
-  event->parts &= (uint8_t)~SEER_EVENT_ENTERING;
+void seer_queue_storing(seer_queue *queue, seer_event *event) {
+  event->parts |= SEER_EVENT_STORING;
+  hold(queue, event, 1);
 }
 
 void seer_queue_entered(seer_queue *queue, seer_event *event) {
@@ -316,10 +326,6 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   return SEER_ACCEPTED;
 }
 
-static bool is_cancelled(const seer_event *event) {
-  return event->request != NULL && event->request->cancelled;
-}
-
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
   seer_event *event;
   assert_sound(line->queue);
@@ -335,15 +341,6 @@ seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
     event->attempts++;
   seer_line_join(&line->queue->flying, event);
   return event;
-}
-
-int64_t seer_queue_timeout(const seer_queue *queue, const seer_event *event) {
-  const seer_special *special = seer_event_special(event);
-  if (event->request != NULL)
-    return event->request->timeout;
-  if (special != NULL && special->timeout > 0)
-    return special->timeout;
-  return queue->settings.timeout;
 }
 
 /* An event whose time has come goes behind the others, unless it has expired
@@ -450,7 +447,7 @@ void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
   while (line->head != NULL) {
     if (is_expired(line->head, now))
       settle(line->queue, seer_line_pop(line), SEER_SETTLED_EXPIRED, dead);
-    else if (is_cancelled(line->head))
+    else if (line->head->request != NULL && line->head->request->cancelled)
       settle(line->queue, seer_line_pop(line), SEER_SETTLED_REJECTED, dead);
     else
       return;

@@ -88,6 +88,9 @@ static inline bool seer_queue_has_news(const seer_queue *queue) {
    Expired and cancelled ones on the way are settled. */
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead);
 
+/* The keeper begins to store an event, which is not displaced meanwhile. */
+void seer_queue_storing(seer_queue *queue, seer_event *event);
+
 /* The keeper is done with an event: it is sent from here now, or it is in the
    store alone. */
 void seer_queue_entered(seer_queue *queue, seer_event *event);
@@ -99,9 +102,6 @@ void seer_queue_adopt(seer_queue *queue, seer_event *event);
 /* Hands an event that is in no line to the keeper; false if the store is not
    to have it, or has it. */
 bool seer_queue_enter(seer_queue *queue, seer_event *event);
-
-/* Milliseconds that one attempt of the event may take. */
-int64_t seer_queue_timeout(const seer_queue *queue, const seer_event *event);
 
 /* Puts an event in flight back, behind the others, not to be claimed
    before `due`. */

@@ -34,6 +34,7 @@ static void take_events(seer_transaction *t) {
   while (count < SEER_KEEP_BATCH && (event = seer_keep_pop(keep)) != NULL) {
     if (!seer_id_is_drawn(event->id))
       event->id = seer_id_next();
+    seer_queue_storing(seer_event_stored(event)->queue, event);
     keep->batch[count++] = event;
   }
   keep->batch_count = t->batch.put_count = count;

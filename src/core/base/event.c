@@ -130,6 +130,13 @@ const char *seer_event_path(const seer_event *event) {
                                   : seer_kinds[event->kind].path;
 }
 
+int64_t seer_event_timeout(const seer_event *event, int64_t clients) {
+  const seer_special *special = seer_event_special(event);
+  if (event->request != NULL)
+    return event->request->timeout;
+  return special != NULL && special->timeout > 0 ? special->timeout : clients;
+}
+
 size_t seer_event_size(const seer_event *event) {
   return allocated(event) + ALLOCATOR_SHARE;
 }

@@ -127,7 +127,8 @@ typedef struct seer_stored {
 #define SEER_PART_SPECIAL 2
 #define SEER_PART_STORED 4
 #define SEER_EVENT_ENTERING 8 /* no part: the keeper has it */
-#define SEER_EVENT_FUSED 16   /* no part: processes have died having it */
+#define SEER_EVENT_STORING 16 /* no part: the keeper is reading it */
+#define SEER_EVENT_FUSED 32   /* no part: processes have died having it */
 
 struct seer_event {
   seer_event *next;      /* in a list, or the next sibling in a heap */
@@ -176,6 +177,9 @@ void seer_event_free(seer_event *event);
 
 /* That of its kind, or the path of a post. */
 const char *seer_event_path(const seer_event *event);
+
+/* Milliseconds that an attempt may take, by the request or else the client. */
+int64_t seer_event_timeout(const seer_event *event, int64_t clients);
 
 /* All the memory that an event occupies, the allocator's share included. */
 size_t seer_event_size(const seer_event *event);
