@@ -25,7 +25,7 @@ $(CORE)/unit/unit: $(UNIT_OBJECTS) $(CORE_OBJECTS)
 	$(CC) -pthread $(LDFLAGS) -Wl,--wrap=seer_clock_now -o $@ $^ $(CURL_LIBS) \
 		-ldl -lm
 
-specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
+specs-ready: $(BUILD)/seerstack.so $(BUILD)/seerstack/sqlite.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
 
 test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
 	@$(CORE)/unit/unit
@@ -35,6 +35,9 @@ test-all: deps # all specs under all Luas
 
 test-store: deps # the specs, with a store behind every client; SPEC=path
 	@$(FOR_SPECS) && LUAS=5.4 STORE=1 dev/test.sh $(SPEC)
+
+test-sqlite: deps # the specs of seerstack.sqlite
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/sqlite)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
@@ -192,7 +195,8 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-store test-hosts test-page test-faults \
+.PHONY: specs-ready test-unit test-all test-store test-sqlite \
+	test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm lint \
 	analyze bench-ready bench bench-instructions

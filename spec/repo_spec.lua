@@ -6,11 +6,12 @@ local seerstack = require "seerstack"
 local find, read = h.tree.find, h.tree.read
 local lines_of, names_of = h.tree.lines_of, h.tree.names_of
 
-local rockspec_path = h.shell.output("ls rockspec/*.rockspec")
+local rockspec_path = h.shell.output("ls rockspec/seerstack-[0-9]*.rockspec")
+local sqlite_path = h.shell.output("ls rockspec/seerstack-sqlite-*.rockspec")
 
-local function load_rockspec()
+local function load_rockspec(path)
   local rockspec = {}
-  local text = read(rockspec_path)
+  local text = read(path or rockspec_path)
   local setfenv = rawget(_G, "setfenv")
   if setfenv then
     setfenv(rawget(_G, "loadstring")(text), rockspec)()
@@ -23,7 +24,26 @@ end
 describe("the rockspec", function()
   it("builds all sources", function()
     local sources = load_rockspec().build.modules.seerstack.sources
-    assert.same(find "*.c", sources)
+    local all = {}
+    for _, path in ipairs(find "*.c") do
+      all[#all + 1] = not path:find "^src/sqlite/" and path or nil
+    end
+    assert.same(all, sources)
+  end)
+
+  it("of SQLite builds its sources, and needs this version", function()
+    local rockspec = load_rockspec(sqlite_path)
+    local all = {}
+    for _, path in ipairs(find "*.c") do
+      all[#all + 1] = path:find "^src/sqlite/" and path or nil
+    end
+    assert.same(all, rockspec.build.modules["seerstack.sqlite"].sources)
+    local main = load_rockspec()
+    assert.equal(main.version, rockspec.version)
+    assert.same(main.source, rockspec.source)
+    assert.equal("seerstack == " .. main.version:match "^(.+)%-%d+$",
+      rockspec.dependencies[2])
+    assert.matches("seerstack-sqlite-" .. main.version, sqlite_path, 1, true)
   end)
 
   it("installs all parts of the command", function()
