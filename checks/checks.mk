@@ -147,6 +147,11 @@ storm: deps # minutes of processes with one key; STORM="kills apache"
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm.lua $(STORM)
 
+storm-store: deps # processes with one store are killed; KILLS=2000
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+		lua5.4 checks/storm_store.lua $(KILLS)
+
 soak: deps # many events through a server that flaps; EVENTS=n
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@EVENTS="$(EVENTS)" checks/soak.sh
@@ -198,5 +203,5 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
 	test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
-	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm lint \
+	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm storm-store lint \
 	analyze bench-ready bench bench-instructions

@@ -124,6 +124,7 @@ build = {
     ["seerstack.tool.main"] = "bin/lib/seerstack/tool/main.lua",
     ["seerstack.tool.mask"] = "bin/lib/seerstack/tool/mask.lua",
     ["seerstack.tool.options"] = "bin/lib/seerstack/tool/options.lua",
+    ["seerstack.tool.queue"] = "bin/lib/seerstack/tool/queue.lua",
     ["seerstack.tool.send"] = "bin/lib/seerstack/tool/send.lua",
     ["seerstack.tool.server"] = "bin/lib/seerstack/tool/server.lua",
     ["seerstack.tool.site"] = "bin/lib/seerstack/tool/site.lua",

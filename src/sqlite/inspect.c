@@ -3,7 +3,10 @@
 #include "compat.h"
 #include "rows.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PAGE 256 /* rows that are listed at a time */
 
@@ -15,6 +18,18 @@ typedef struct visit {
 } visit;
 
 static bool enter(visit *self, seer_store_message message) {
+  self->files.config = &self->config;
+  if (access(self->config.directory, F_OK) == 0 &&
+      seer_files_size(&self->files, "queue.db") == 0) {
+    snprintf(message, sizeof(seer_store_message),
+             "there is no queue.db in it");
+    return false;
+  }
+  if (access(self->config.directory, F_OK) != 0) {
+    snprintf(message, sizeof(seer_store_message), "%.150s: %s",
+             self->config.directory, strerror(errno));
+    return false;
+  }
   if (!seer_database_check(message) ||
       !seer_files_open(&self->files, &self->config, message))
     return false;
@@ -23,11 +38,8 @@ static bool enter(visit *self, seer_store_message message) {
     seer_files_close(&self->files);
     return false;
   }
-  if (seer_files_size(&self->files, "queue.db") > 0 &&
-      seer_database_open(&self->database, &self->files, message) == SQLITE_OK)
+  if (seer_database_open(&self->database, &self->files, message) == SQLITE_OK)
     return true;
-  if (*message == '\0')
-    memcpy(message, "there is no queue.db in it", 27);
   seer_files_leave(&self->files);
   seer_files_close(&self->files);
   return false;
