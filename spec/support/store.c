@@ -35,6 +35,7 @@ typedef struct record {
   uint64_t number, owner, user;
   uint8_t target[16], uuid[16];
   uint32_t kind, tries, length;
+  uint32_t taken; /* by the adoption that is at work */
   int64_t captured; /* wall ms */
 } record;
 
@@ -211,18 +212,13 @@ static bool is_wanted(const seer_batch *batch, const record *r) {
 
 /* Whether an older identify of the user is there that this call has not
    taken. */
-static bool is_held(const table *done, uint64_t user, const uint64_t *taken,
-                    size_t count) {
+static bool is_held(const table *done, uint64_t user) {
   record r;
   const char *body;
-  bool held = false;
-  for (size_t at = 0; user != 0 && next(done, &at, &r, &body);) {
-    size_t i = 0;
-    while (i < count && taken[i] != r.number)
-      i++;
-    held |= r.user == user && i == count;
-  }
-  return held;
+  for (size_t at = 0; user != 0 && next(done, &at, &r, &body);)
+    if (r.user == user && !r.taken)
+      return true;
+  return false;
 }
 
 static seer_row row_of(const record *r, const char *body) {
@@ -239,7 +235,6 @@ static seer_row row_of(const record *r, const char *body) {
    settled; and what is adopted of it. */
 static void sweep(store *s, seer_batch *batch, const table *before,
                   table *after) {
-  uint64_t taken[1024];
   size_t count = 0;
   bool fuse = batch->fuse;
   record r;
@@ -247,17 +242,19 @@ static void sweep(store *s, seer_batch *batch, const table *before,
   for (size_t at = 0; next(before, &at, &r, &body);) {
     if (is_settled(batch, &r))
       continue;
+    r.taken = 0;
     if (batch->look && is_dead(s, r.owner)) {
       r.owner = 0;
       r.tries++;
     }
     if (batch->room > 0 && r.owner == 0 && is_wanted(batch, &r)) {
       bool fused = r.tries >= SEER_STORE_TRIES;
-      if (count < batch->room && count < 1024 && (!fused || fuse) &&
-          !is_held(after, r.user, taken, count)) {
+      if (count < batch->room && (!fused || fuse) &&
+          !is_held(after, r.user)) {
         seer_row row = row_of(&r, body);
         batch->adopt(batch->to, &row);
-        taken[count++] = r.number;
+        count++;
+        r.taken = 1;
         r.owner = s->owner;
         fuse &= !fused;
       } else {

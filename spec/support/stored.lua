@@ -3,8 +3,9 @@
 -- LUA_INIT loads this.
 
 local function load_module()
-  for i = 2, #(package.searchers or package.loaders) do -- 1 is package.preload
-    local loader, where = (package.searchers or package.loaders)[i]("seerstack")
+  local searchers = rawget(package, "searchers") or rawget(package, "loaders")
+  for i = 2, #searchers do -- the first is that of package.preload
+    local loader, where = searchers[i]("seerstack")
     if type(loader) == "function" then
       return loader("seerstack", where)
     end
@@ -51,7 +52,10 @@ end
 local CHANGED = {
   stats = function(client, method, ...)
     local stats, message, err = call(method, ...)
-    return ours[client] and merge_counts(stats) or stats, message, err
+    if not stats then
+      return stats, message, err
+    end
+    return ours[client] and merge_counts(stats) or stats
   end,
   with_options = function(client, method, ...)
     local made, message, err = call(method, ...)
@@ -72,14 +76,20 @@ end
 
 package.preload.seerstack = function()
   local module = load_module()
-  local new = module.new
-  change_methods(new { test_mode = true })
+  local new, changed = module.new, false
   function module.new(options, ...)
     local given = options == nil and {} or options
     if type(given) == "table" and rawget(given, "store") == nil
       and rawget(given, "thread") ~= false
       and (next(given) ~= nil or options == nil) then
-      local client = new(with_store(given), ...)
+      local ok, client = pcall(new, with_store(given), ...)
+      if not ok then
+        error(client, 2)
+      end
+      if not changed then
+        change_methods(client)
+        changed = true
+      end
       ours[client] = true
       return client
     end

@@ -30,6 +30,7 @@ typedef struct seer_tenant {
   struct seer_tenant *next; /* of the same store */
   struct seer_keep *keep;
   struct seer_queue *adopted;
+  int64_t adopt_at;   /* when to look whether there is more to adopt */
   uint8_t target[16]; /* a digest of URL, key and secret headers */
 } seer_tenant;
 
@@ -68,11 +69,10 @@ typedef struct seer_keep {
   bool suspended;     /* the store is as a child may inherit it */
   bool barred;        /* no store here; `error` says why */
   bool full;          /* it has been of late */
-  bool backlog;       /* there was more to adopt */
   int64_t began;      /* when the keeper went inside */
   int64_t healthy_at; /* the store works, or is to be tried again */
   int64_t delay;      /* between tries; 0: it works */
-  int64_t look_at, adopt_at;
+  int64_t look_at;
   int64_t displaced; /* rows of nobody's, for want of room */
   seer_store_totals totals;
   seer_store_message error;      /* the last; "": none */

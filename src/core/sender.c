@@ -59,7 +59,7 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 
 /* Gives up the lock after something was done to a queue. The sender is woken
    if it sleeps and may have something new to send, and the keeper likewise. */
-static void unlock_and_ring(const seer_queue *queue) {
+static inline void unlock_and_ring(const seer_queue *queue) {
   bool ring = seer_queue_has_news(queue) && seer_state_kick();
   int alarm = seer_state.alarm, keeper = -1;
   if (queue->entering > 0)

@@ -156,9 +156,8 @@ bool seer_tenants_is_low(const seer_tenant *tenant) {
 
 static bool wants_more(const seer_keep *keep, int64_t now) {
   const seer_tenant *tenant = keep->tenants;
-  if (now < keep->adopt_at)
-    return false;
-  while (tenant != NULL && !seer_tenants_is_low(tenant))
+  while (tenant != NULL &&
+         (now < tenant->adopt_at || !seer_tenants_is_low(tenant)))
     tenant = tenant->next;
   return tenant != NULL;
 }

@@ -54,13 +54,15 @@ static void take_owed(seer_transaction *t) {
 }
 
 /* The targets of those who run low. */
-static void take_targets(seer_transaction *t) {
-  const seer_tenant *tenant = t->keep->tenants;
+static void take_targets(seer_transaction *t, int64_t now) {
+  seer_tenant *tenant = t->keep->tenants;
   size_t count = 0;
   for (; tenant != NULL && count < SEER_TRANSACTION_TARGETS;
        tenant = tenant->next)
-    if (seer_tenants_is_low(tenant))
-      memcpy(t->targets[count++], tenant->target, sizeof *t->targets);
+    if (now >= tenant->adopt_at && seer_tenants_is_low(tenant)) {
+      memcpy(t->targets[count], tenant->target, sizeof *t->targets);
+      t->tenants[count++] = tenant;
+    }
   t->batch.target_count = count;
   t->batch.room = count > 0 ? SEER_KEEP_BATCH : 0;
 }
@@ -77,8 +79,8 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
     return false;
   take_events(t);
   take_owed(t);
-  if (!keep->stopping && now >= keep->adopt_at)
-    take_targets(t);
+  if (!keep->stopping)
+    take_targets(t, now);
   t->batch.look = now >= keep->look_at && !keep->stopping;
   t->batch.puts = t->rows;
   t->batch.settled = t->settled;
@@ -220,8 +222,8 @@ static void adopt(void *to, const seer_row *row) {
   seer_transaction *t = to;
   const char *user = row->user != 0 ? (const char *)&row->user : NULL;
   seer_event *event =
-      seer_event_new((seer_kind)row->kind, row->body, row->length, user,
-                     sizeof row->user, NULL, true);
+      seer_event_new_stored((seer_kind)row->kind, row->body, row->length, user,
+                            sizeof row->user, NULL);
   seer_stored *stored;
   if (event == NULL)
     return;
@@ -308,8 +310,7 @@ static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
   bool done = t->result == SEER_STORE_DONE;
   if (done && !t->rows[i].mine) {
     seer_queue_leave(queue, event, dead);
-    keep->adopt_at = 0; /* it may be wanted at once */
-    keep->backlog = true;
+    queue->tenant->adopt_at = 0; /* it may be wanted at once */
     return false;
   }
   if (done || t->result == SEER_STORE_UNSURE)
@@ -358,10 +359,10 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
     keep->look_at = now + LOOK;
     keep->totals = t->batch.totals;
   }
-  if (t->batch.room == 0)
-    return;
-  keep->backlog = t->batch.backlog;
-  keep->adopt_at = adopted ? now : now + (keep->backlog ? POLL : LOOK);
+  for (size_t i = 0; i < t->batch.target_count; i++)
+    t->tenants[i]->adopt_at = adopted            ? now
+                              : t->batch.backlog ? now + POLL
+                                                 : keep->look_at;
 }
 
 bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead) {

@@ -21,6 +21,7 @@ typedef struct seer_transaction {
   uint64_t turns[SEER_KEEP_BATCH]; /* of an identify; see turns.h */
   seer_store_id settled[SEER_KEEP_BATCH];
   uint8_t targets[SEER_TRANSACTION_TARGETS][16];
+  seer_tenant *tenants[SEER_TRANSACTION_TARGETS]; /* whose these are */
   seer_buffer bodies; /* copies: the events may be taken back meanwhile */
   seer_keep *keep;
   seer_event *adopted, *last_adopted;

@@ -32,8 +32,9 @@ static size_t special_offset(size_t length, int parts) {
          (parts & SEER_PART_STORED ? sizeof(seer_stored) : 0);
 }
 
-static size_t size_with_parts(size_t length, int parts,
-                              const seer_special *special) {
+/* Apart, so that the functions below are short for the many without. */
+__attribute__((noinline)) static size_t
+size_with_parts(size_t length, int parts, const seer_special *special) {
   size_t size = special_offset(length, parts);
   if (special != NULL)
     size += sizeof(seer_special) + strings_size(special);
@@ -76,12 +77,11 @@ seer_stored *seer_event_stored(seer_event *event) {
   return (seer_stored *)(void *)((char *)event + offset);
 }
 
-seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length,
-                           const seer_special *special, bool stored) {
-  int parts = (user != NULL ? SEER_PART_TURN : 0) |
-              (special != NULL ? SEER_PART_SPECIAL : 0) |
-              (stored ? SEER_PART_STORED : 0);
+__attribute__((always_inline)) static inline seer_event *
+make(seer_kind kind, const char *body, size_t length, const char *user,
+     size_t user_length, const seer_special *special, int parts) {
+  parts |= (user != NULL ? SEER_PART_TURN : 0) |
+           (special != NULL ? SEER_PART_SPECIAL : 0);
   seer_event *event =
       seer_spare_take(parts != 0 ? size_with_parts(length, parts, special)
                                  : plain_size(length));
@@ -95,7 +95,7 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
     memcpy(event->body, body, length);
   if (user != NULL)
     put_turn(seer_event_turn(event), user, user_length);
-  if (stored)
+  if (parts & SEER_PART_STORED)
     memset(seer_event_stored(event), 0, sizeof(seer_stored));
   if (special != NULL) {
     seer_special *mine =
@@ -103,6 +103,20 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
     put_special(mine, special, (char *)(mine + 1));
   }
   return event;
+}
+
+seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
+                           const char *user, size_t user_length,
+                           const seer_special *special) {
+  return make(kind, body, length, user, user_length, special, 0);
+}
+
+seer_event *seer_event_new_stored(seer_kind kind, const char *body,
+                                  size_t length, const char *user,
+                                  size_t user_length,
+                                  const seer_special *special) {
+  return make(kind, body, length, user, user_length, special,
+              SEER_PART_STORED);
 }
 
 static const seer_special *special_of(const seer_event *event) {
@@ -114,9 +128,15 @@ const seer_special *seer_event_special(const seer_event *event) {
   return event->parts & SEER_PART_SPECIAL ? special_of(event) : NULL;
 }
 
+/* Apart, for most events have none. */
+__attribute__((noinline)) static size_t
+allocated_with_parts(const seer_event *event) {
+  return size_with_parts(event->length, event->parts,
+                         seer_event_special(event));
+}
+
 static size_t allocated(const seer_event *event) {
-  return event->parts != 0 ? size_with_parts(event->length, event->parts,
-                                             seer_event_special(event))
+  return event->parts != 0 ? allocated_with_parts(event)
                            : plain_size(event->length);
 }
 
