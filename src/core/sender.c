@@ -62,7 +62,7 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 static inline void unlock_and_ring(const seer_queue *queue) {
   bool ring = seer_queue_has_news(queue) && seer_state_kick();
   int alarm = seer_state.alarm, keeper = -1;
-  if (queue->entering > 0)
+  if (queue->tenant != NULL && queue->entering > 0)
     keeper = seer_keep_kick(queue->tenant->keep);
   seer_unlock();
   if (ring)

@@ -99,8 +99,7 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
 
 /* The user of an identify: its first field's value, as it stands there. */
 static const char *find_user(const seer_row *row, size_t *length) {
-  const char *end = row->body + row->length, *at;
-  at = memchr(row->body, ':', row->length);
+  const char *at = memchr(row->body, ':', row->length), *end;
   *length = 0;
   if (at == NULL)
     return row->body;
