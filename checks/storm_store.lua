@@ -25,7 +25,7 @@ local function new()
   }
 end
 
--- Captures in groups of ten, and notes each group that is stored, in one write.
+-- Captures in groups of ten, and notes each that is stored, in one write.
 local function work(number)
   local client, n = new(), 0
   local notes = assert(io.open(directory .. "/" .. number, "w"))
@@ -65,7 +65,7 @@ local function kill(i)
   kills = kills + 1
 end
 while kills < KILLS do
-  socket.sleep(math.random() * 0.2)
+  socket.sleep(math.random() * 0.08)
   local i = math.random(PROCESSES)
   kill(i)
   pids[i] = start()
@@ -96,9 +96,10 @@ for _, event in ipairs(api:events()) do
 end
 local stored, lost = 0, 0
 for number = 1, started do
-  local last = 0
-  for line in io.lines(directory .. "/" .. number) do
-    last = tonumber(line) or last
+  -- One that was killed before it had a file has stored nothing.
+  local last, notes = 0, shell.read(directory .. "/" .. number) or ""
+  for line in notes:gmatch "(%d+)\n" do
+    last = tonumber(line)
   end
   for n = 1, last do
     stored = stored + 1

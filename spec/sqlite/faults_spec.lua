@@ -196,7 +196,8 @@ describe("a store in a directory", function()
     local child = disk:start(api, [[
       local pad = ("x"):rep(20000)
       for i = 1, 500 do
-        assert(client.events.capture { name = "a.b", data = { i = i, pad = pad } })
+        assert(client.events.capture { name = "a.b",
+          data = { i = i, pad = pad } })
         if i % 20 == 0 then client:persist(2) end
       end
       while client:stats().store.state ~= "full" do socket.sleep(0.01) end

@@ -17,8 +17,8 @@ describe("seerstack.sqlite", function()
       ["option 'directory': a path expected, got number"] = { directory = 7 },
       ["option 'directory': a path expected, got string"] =
         { directory = "a\0b" },
-      ["option 'directory': a path of at most 479 bytes expected, got string"] =
-        { directory = long },
+      ["option 'directory': a path of at most 479 bytes expected, got "
+        .. "string"] = { directory = long },
       ["option 'max_bytes': an integer from 8388608 (8 MiB) to 2^50 expected, "
         .. "got number"] = { directory = "/x", max_bytes = 8388607 },
       ["option 'durability': 'process' or 'power' expected, got string"] =
@@ -33,9 +33,7 @@ describe("seerstack.sqlite", function()
   end)
 
   it("exports one symbol, and needs SQLite and the C library only", function()
-    local path = package.searchpath and package.searchpath("seerstack.sqlite",
-      package.cpath) or os.getenv "LUA_CPATH":match "^[^;?]+"
-      .. "seerstack/sqlite.so"
+    local path = package.cpath:match "^[^;?]+" .. "seerstack/sqlite.so"
     assert.matches("^%x+ T luaopen_seerstack_sqlite$",
       h.shell.output("nm -D --defined-only " .. h.shell.quote(path)))
     assert.equal("libsqlite3.so.0",
@@ -107,8 +105,8 @@ describe("seerstack.sqlite", function()
 
   it("sends what one has left that was killed, while it runs", function()
     api:config(OUTAGE)
-    local first, second = disk:hold(api, 20), nil
-    second = disk:start(api, [[
+    local first = disk:hold(api, 20)
+    local second = disk:start(api, [[
       assert(client:persist(10))
       tell "ready"
       while client:stats().store.delivered < 20 do

@@ -219,7 +219,8 @@ static void *open_store(const void *config, seer_store_message message) {
 ** Committing
 */
 
-/* Whether there is room for the puts, which may displace others. */
+/* Whether there is room for the puts, which may displace others. On the disk
+   they are in the log first, which then goes into the database. */
 static int make_room(store *self, seer_batch *batch, bool *room) {
   int64_t log = seer_files_size(&self->files, SEER_DATABASE_LOG);
   int64_t most = self->config.max_bytes, needed = log, used, count = 1;
@@ -227,7 +228,8 @@ static int make_room(store *self, seer_batch *batch, bool *room) {
   batch->displaced = 0;
   for (size_t i = 0; i < batch->put_count; i++)
     needed += (int64_t)batch->puts[i].length + 128;
-  *room = log <= LOG_MOST && log <= most / 2;
+  *room = log <= LOG_MOST && log <= most / 2 &&
+          seer_files_has_room(&self->files, 2 * needed - log);
   if (!*room || batch->put_count == 0)
     return SQLITE_OK;
   while ((code = seer_database_used(&self->database, &used)) == SQLITE_ROW) {
@@ -277,11 +279,15 @@ static int transact(store *self, seer_batch *batch, bool *puts,
   return code;
 }
 
+static void shorten_log(store *self) {
+  sqlite3_wal_checkpoint_v2(self->database.connection, NULL,
+                            SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
 /* What is not urgent, and may fail. */
 static void tidy(store *self, const seer_batch *batch, bool full) {
   if (full && seer_files_size(&self->files, SEER_DATABASE_LOG) > 1048576)
-    sqlite3_wal_checkpoint_v2(self->database.connection, NULL,
-                              SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    shorten_log(self);
   if (batch->settled_count > 0 || batch->displaced > 0 || batch->look)
     seer_database_shrink(&self->database);
   if (batch->look && !full)
@@ -297,6 +303,7 @@ static seer_store_result commit(store *self, seer_batch *batch,
     explain(self, message);
     roll_back(self);
     seer_files_unload(&self->files);
+    shorten_log(self);
     puts = false;
     code = transact(self, batch, &puts, &committing);
   }
@@ -315,11 +322,14 @@ static seer_store_result commit(store *self, seer_batch *batch,
     judge(self, code, message);
     return SEER_STORE_BROKEN;
   }
-  if (full && *message == '\0')
+  full = full && batch->put_count > 0;
+  if (!full)
+    *message = '\0';
+  else if (*message == '\0')
     snprintf(message, sizeof(seer_store_message), "%.150s is full",
              self->config.directory);
   tidy(self, batch, full);
-  return full && batch->put_count > 0 ? SEER_STORE_FULL : SEER_STORE_DONE;
+  return full ? SEER_STORE_FULL : SEER_STORE_DONE;
 }
 
 /* What was adopted by a transaction that may have been done is in nobody's
@@ -390,11 +400,6 @@ static seer_store_result commit_batch(void *store_, seer_batch *batch,
 ** The end, and forks
 */
 
-static int get_gate(void *store_, const uint8_t target[16]) {
-  store *self = store_;
-  return seer_files_gate(&self->files, target, self->boot);
-}
-
 static bool suspend(void *store_) {
   store *self = store_;
   seer_store_message message;
@@ -452,7 +457,6 @@ const seer_store_driver seer_driver = {
     .name = "sqlite",
     .open = open_store,
     .commit = commit_batch,
-    .gate = get_gate,
     .suspend = suspend,
     .forked = forget_parents,
     .close = close_store,

@@ -2,7 +2,6 @@
 
 #include "age.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -248,15 +247,24 @@ int64_t seer_files_size(const seer_files *files, const char *name) {
   return stat(path, &found) == 0 ? (int64_t)found.st_size : 0;
 }
 
+static int64_t free_bytes(const seer_files *files) {
+  struct statvfs system;
+  if (statvfs(files->config->directory, &system) != 0)
+    return INT64_MAX / 2;
+  return (int64_t)(system.f_bavail * system.f_frsize);
+}
+
+bool seer_files_has_room(const seer_files *files, int64_t bytes) {
+  bool loaded = seer_files_size(files, "ballast") > 0;
+  return free_bytes(files) >= bytes + (loaded ? 0 : BALLAST);
+}
+
 void seer_files_load(const seer_files *files) {
   seer_files_path path;
-  struct statvfs system;
   bool made;
   int fd;
   seer_files_path_of(files, "ballast", path);
-  if (access(path, F_OK) == 0 ||
-      statvfs(files->config->directory, &system) != 0 ||
-      system.f_bavail * system.f_frsize < 4 * (uint64_t)BALLAST)
+  if (access(path, F_OK) == 0 || free_bytes(files) < 4 * (int64_t)BALLAST)
     return;
   fd = open_file(files, "ballast", &made);
   if (fd < 0)
@@ -270,37 +278,4 @@ bool seer_files_unload(const seer_files *files) {
   seer_files_path path;
   seer_files_path_of(files, "ballast", path);
   return unlink(path) == 0;
-}
-
-/* Removes what other boots have left, whose processes are gone. */
-static void remove_gates(const seer_files *files, const char *prefix) {
-  DIR *directory = opendir(files->config->directory);
-  const struct dirent *entry;
-  while (directory != NULL && (entry = readdir(directory)) != NULL) {
-    seer_files_path path;
-    if (strncmp(entry->d_name, "gate-", 5) != 0 ||
-        strncmp(entry->d_name, prefix, strlen(prefix)) == 0 ||
-        strlen(entry->d_name) >= 64)
-      continue;
-    seer_files_path_of(files, entry->d_name, path);
-    unlink(path);
-  }
-  if (directory != NULL)
-    closedir(directory);
-}
-
-int seer_files_gate(const seer_files *files, const uint8_t target[16],
-                    int64_t boot) {
-  char name[64];
-  size_t system = find_system(files->config->directory);
-  size_t length = (size_t)snprintf(name, sizeof name, "gate-%016llx-",
-                                   (unsigned long long)boot);
-  bool made;
-  if (system == SYSTEMS || systems[system].copies)
-    return -1;
-  remove_gates(files, name);
-  for (int i = 0; i < 16; i++)
-    length += (size_t)snprintf(name + length, sizeof name - length, "%02x",
-                               target[i]);
-  return open_file(files, name, &made);
 }

@@ -86,16 +86,14 @@ bool seer_files_is_owned(const seer_files *files, int64_t owner);
 /* The size of a file of the directory; 0 if there is none. */
 int64_t seer_files_size(const seer_files *files, const char *name);
 
+/* Whether the disk has so many bytes beside the ballast, or what that takes:
+   without these, rows could not even be deleted. */
+bool seer_files_has_room(const seer_files *files, int64_t bytes);
+
 /* Makes the ballast if there is room for it; removes it, false if there was
    none. */
 void seer_files_load(const seer_files *files);
 bool seer_files_unload(const seer_files *files);
-
-/* The file in which processes share the budget of a target, for `boot`; -1
-   where a full disk could make its memory fail. Those of other boots are
-   removed. */
-int seer_files_gate(const seer_files *files, const uint8_t target[16],
-                    int64_t boot);
 
 #pragma GCC visibility pop
 

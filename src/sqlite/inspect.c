@@ -117,8 +117,9 @@ int seer_inspect_totals(lua_State *L) {
   int64_t owners;
   if (!begin_visit(L, &self))
     return 2;
-  if (!look(&self) || seer_rows_total(&self.rows, &totals) != SQLITE_OK ||
-      !commit(&self))
+  if (!look(&self) || !commit(&self)) /* a full disk can be looked at */
+    seer_database_run(&self.database, SEER_DATABASE_ROLLBACK, NULL, 0, NULL);
+  if (seer_rows_total(&self.rows, &totals) != SQLITE_OK)
     return fail(L, &self);
   owners = count_owners(&self);
   leave(&self);
@@ -167,7 +168,7 @@ int seer_inspect_rows(lua_State *L) {
   int code, status = 0;
   lua_settop(L, 1);
   lua_newtable(L);
-  luaL_checkstack(L, 8, "too many rows");
+  luaL_checkstack(L, 8, "not enough memory");
   if (!begin_visit(L, &self))
     return 2;
   list = seer_database_get(&self.database, SEER_DATABASE_LIST);
