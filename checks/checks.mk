@@ -161,7 +161,8 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	clang-format --dry-run -Werror \
 		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
 	luacheck --quiet --no-color . bin/seerstack
-	luarocks lint rockspec/*.rockspec
+	for rockspec in rockspec/*.rockspec; do \
+		luarocks lint $$rockspec || exit; done
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
