@@ -40,6 +40,15 @@ $(CORE)/%.o: src/core/%.c | $(BUILD)/found
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Stores are modules of their own, which share no symbol with this one.
+SQLITE_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/sqlite/*.c))
+
+sqlite: $(BUILD)/seerstack/sqlite.so # the module seerstack.sqlite
+
+$(BUILD)/seerstack/sqlite.so: $(SQLITE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(SQLITE_OBJECTS) -lsqlite3
+
 # Whether the compiler finds what is not ours, or else what Debian calls it. Of
 # LuaJIT there are two, of which nginx's Lua module needs this one.
 DEBIAN_5.1 = liblua5.1-0-dev
@@ -59,7 +68,7 @@ $(BUILD)/found:
 		pkg-config; elsewhere set LUA_CFLAGS=-I<the directory of lua.h>)
 	@touch $@
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(SQLITE_OBJECTS:.o=.d)
 
 all-lua: # the module for every Lua
 	@for lua in $(LUAS); do $(MAKE) --no-print-directory LUA=$$lua || exit; done

@@ -25,13 +25,19 @@ $(CORE)/unit/unit: $(UNIT_OBJECTS) $(CORE_OBJECTS)
 	$(CC) -pthread $(LDFLAGS) -Wl,--wrap=seer_clock_now -o $@ $^ $(CURL_LIBS) \
 		-ldl -lm
 
-specs-ready: $(BUILD)/seerstack.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
+specs-ready: $(BUILD)/seerstack.so $(BUILD)/seerstack/sqlite.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
 
 test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
 	@$(CORE)/unit/unit
 
 test-all: deps # all specs under all Luas
 	@$(FOR_SPECS) && ALL=1 LUAS="$$luas" dev/test.sh $(SPEC)
+
+test-store: deps # the specs, with a store behind every client; SPEC=path
+	@$(FOR_SPECS) && LUAS=5.4 STORE=1 dev/test.sh $(SPEC)
+
+test-sqlite: deps # the specs of seerstack.sqlite
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/sqlite)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
@@ -141,6 +147,11 @@ storm: deps # minutes of processes with one key; STORM="kills apache"
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm.lua $(STORM)
 
+storm-store: deps # processes with one store are killed; KILLS=2000
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+		lua5.4 checks/storm_store.lua $(KILLS)
+
 soak: deps # many events through a server that flaps; EVENTS=n
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@EVENTS="$(EVENTS)" checks/soak.sh
@@ -150,7 +161,8 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	clang-format --dry-run -Werror \
 		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
 	luacheck --quiet --no-color . bin/seerstack
-	luarocks lint rockspec/*.rockspec
+	for rockspec in rockspec/*.rockspec; do \
+		luarocks lint $$rockspec || exit; done
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
 	@! command -v clang >/dev/null || \
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
@@ -189,7 +201,8 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-hosts test-page test-faults \
+.PHONY: specs-ready test-unit test-all test-store test-sqlite \
+	test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
-	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm lint \
+	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm storm-store lint \
 	analyze bench-ready bench bench-instructions

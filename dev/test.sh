@@ -4,7 +4,7 @@
 # Without paths those specs that test no Lua run under two (see `narrow`),
 # unless ALL=1. With SANITIZER=asan or tsan the interpreter runs with that
 # runtime and the module from build/<LUA>-asan; with SANITIZER=valgrind it runs
-# under memcheck.
+# under memcheck. With STORE=1 every client has a store.
 # JOBS files run at a time, since most of them wait most of the time, which
 # under memcheck they do not.
 #   LUAS="5.4 luajit" dev/test.sh [PATH...]
@@ -13,6 +13,11 @@ cd "$(dirname "$0")/.." || exit
 unset LUA_INIT LUA_PATH "${!LUA_INIT_@}" "${!LUA_PATH_@}" "${!LUA_CPATH_@}"
 unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
+
+# With a store behind every client: make test-store.
+if [ -n "${STORE:-}" ]; then
+  export LUA_INIT="@$PWD/spec/support/stored.lua"
+fi
 
 SECONDS_PER_FILE=600
 jobs=$(($(nproc) * 4))

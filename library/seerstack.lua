@@ -192,6 +192,10 @@ seerstack.null = nil
 ---and are returned by `client:captured()`. A waited-for call gets
 ---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
 ---@field test_mode? boolean
+---Keeps what is queued until it is delivered, also when the process ends; such as
+---`require "seerstack.sqlite".open { ... }` returns. `exit_timeout` is 1 by
+---default then, and `thread` must not be `false`. `false`: none. Default: none.
+---@field store? seerstack.Store|false
 ---Whether a thread that sends may be started for this client; without one,
 ---`pump` sends, and whoever waits does. The host is then looked up when the
 ---client is made, and later on a thread that ends with the answer.
@@ -314,7 +318,38 @@ seerstack.null = nil
 ---Left out by `sample`.
 ---@field sampled integer
 
----`accepted == delivered + rejected + dropped + pending`, always.
+---What a store's module makes for the option `store`.
+---@class seerstack.Store
+
+---Counts of what was adopted from a store:
+---`adopted == delivered + rejected + dropped + pending + stored`; and the state
+---of it.
+---@class seerstack.StoreStats
+---@field name string
+---@field state "closed"|"open"|"full"|"failing"|"barred"
+---The last trouble with it.
+---@field error? string
+---How many of the client's `pending` are in memory alone.
+---@field unsaved integer
+---Those in the store, of all processes, when it was last looked at.
+---@field events? integer
+---Of these, those that no process has.
+---@field nobodys? integer
+---Seconds since the oldest of nobody's was captured.
+---@field oldest? integer
+---@field bytes? integer
+---Of these, the store's journal.
+---@field log_bytes? integer
+---Events of nobody's that went for want of room.
+---@field displaced integer
+---@field adopted integer
+---@field delivered integer
+---@field rejected integer
+---@field dropped integer
+---@field pending integer
+---@field stored integer
+
+---`accepted == delivered + rejected + dropped + pending + stored`, always.
 ---@class seerstack.Stats
 ---Taken by `capture`, `identify` and `post`.
 ---@field accepted integer
@@ -325,6 +360,10 @@ seerstack.null = nil
 ---@field dropped integer
 ---Queued or in flight.
 ---@field pending integer
+---Given to the store alone, undelivered.
+---@field stored integer
+---Of a client with a store.
+---@field store? seerstack.StoreStats
 ---@field dropped_by seerstack.Drops
 ---Notices for the callbacks that were lost, because more than 64
 ---for one of them were unheard, or events of more than `max_event_bytes`.
@@ -459,6 +498,15 @@ function Client:with_options(options) end
 ---Runs the callbacks for what has come up. Never waits.
 ---@return integer calls that were made
 function Client:poll() end
+
+---Waits until all that was accepted before the call is in the store, or settled.
+---Runs the callbacks. Errors: `TimeoutError`, `ClosedError` (the client was
+---collected). Raises if the client has no store.
+---@param timeout? number seconds, >= 0; `exit_timeout` by default
+---@return true? stored
+---@return string? message
+---@return seerstack.Error? err
+function Client:persist(timeout) end
 
 ---Sends on this thread, where there is no other for it: what needs no waiting,
 ---and what comes within `timeout`. Then runs the callbacks. Error:

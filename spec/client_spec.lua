@@ -153,7 +153,7 @@ describe("client:stats", function()
         expired = 0, displaced = 0, exit = 0, disabled = 0, before_send = 0,
         sampled = 0,
       },
-      missed = 0, refused = 0, invalid = 0, doubtful = 0,
+      missed = 0, refused = 0, invalid = 0, doubtful = 0, stored = 0,
     }, stats)
     client:close()
   end)

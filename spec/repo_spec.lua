@@ -6,11 +6,12 @@ local seerstack = require "seerstack"
 local find, read = h.tree.find, h.tree.read
 local lines_of, names_of = h.tree.lines_of, h.tree.names_of
 
-local rockspec_path = h.shell.output("ls rockspec/*.rockspec")
+local rockspec_path = h.shell.output("ls rockspec/seerstack-[0-9]*.rockspec")
+local sqlite_path = h.shell.output("ls rockspec/seerstack-sqlite-*.rockspec")
 
-local function load_rockspec()
+local function load_rockspec(path)
   local rockspec = {}
-  local text = read(rockspec_path)
+  local text = read(path or rockspec_path)
   local setfenv = rawget(_G, "setfenv")
   if setfenv then
     setfenv(rawget(_G, "loadstring")(text), rockspec)()
@@ -23,7 +24,26 @@ end
 describe("the rockspec", function()
   it("builds all sources", function()
     local sources = load_rockspec().build.modules.seerstack.sources
-    assert.same(find "*.c", sources)
+    local all = {}
+    for _, path in ipairs(find "*.c") do
+      all[#all + 1] = not path:find "^src/sqlite/" and path or nil
+    end
+    assert.same(all, sources)
+  end)
+
+  it("of SQLite builds its sources, and needs this version", function()
+    local rockspec = load_rockspec(sqlite_path)
+    local all = {}
+    for _, path in ipairs(find "*.c") do
+      all[#all + 1] = path:find "^src/sqlite/" and path or nil
+    end
+    assert.same(all, rockspec.build.modules["seerstack.sqlite"].sources)
+    local main = load_rockspec()
+    assert.equal(main.version, rockspec.version)
+    assert.same(main.source, rockspec.source)
+    assert.equal("seerstack == " .. main.version:match "^(.+)%-%d+$",
+      rockspec.dependencies[2])
+    assert.matches("seerstack-sqlite-" .. main.version, sqlite_path, 1, true)
   end)
 
   it("installs all parts of the command", function()
@@ -89,7 +109,7 @@ describe("the manual", function()
     PART = "none", CERT = "none", PRIV = false, PASS = "none",
     HTTP = '`"1.1"`',
     KEY = false, URL = false, PROXY = false, PATH = false, CALL = false,
-    ID = false,
+    ID = false, STORE = "none",
   }
 
   -- The default of a row as people write it; false if there is none to see.
@@ -234,7 +254,7 @@ describe("the manual", function()
   it("annotates every field of stats, and no others", function()
     local x = h.open {
       initial_retry_delay = 40, max_retry_delay = 40, log_level = "off",
-      rate_limit = 1000,
+      rate_limit = 1000, store = require "seer_spec_store".open {},
     }
     x:capture "a.b"
     x:serve(function() return 401 end, function() return x:paused() end)
@@ -243,6 +263,11 @@ describe("the manual", function()
     assert.same(fields_of "seerstack%.Stats", names_of(stats))
     assert.same(fields_of "seerstack%.Drops", names_of(stats.dropped_by))
     assert.same(names_of(stats), first_column "Field")
+    stats.store.error = stats.store.error or "none yet"
+    assert.same(fields_of "seerstack%.StoreStats", names_of(stats.store))
+    for name in pairs(stats.store) do
+      assert_has(reference, "`" .. name .. "`", "reference.md")
+    end
     for reason in pairs(stats.dropped_by) do
       assert_has(reference, "`" .. reason .. "`", "reference.md")
     end

@@ -35,9 +35,26 @@ describe("the sources", function()
   end
 
   it("include Lua above the core only", function()
-    assert_only("^src/[%w_]+%.[ch]$", "^lua.*%.h")
-    assert_only("^src/[%w_]+%.[ch]$", "^lauxlib%.h")
+    for _, pattern in ipairs { "^lua.*%.h", "^lauxlib%.h" } do
+      for _, path in ipairs(who_includes(pattern)) do
+        assert(path:find "^src/[%w_]+%.[ch]$"
+          or path == "src/sqlite/module.c"
+          or path:find "^src/sqlite/inspect%.[ch]$", path)
+      end
+    end
   end)
+
+  it("include SQLite in src/sqlite only, and there the seam of the core only",
+    function()
+      assert_only("^src/sqlite/[%w_]+%.[ch]$", "^sqlite3%.h")
+      for _, path in ipairs(who_includes "^core/") do
+        local text = read(path)
+        for header in text:gmatch '#include "(core/[^"]+)"' do
+          assert(not path:find "^src/sqlite/" or header == "core/store.h",
+            path .. " includes " .. header)
+        end
+      end
+    end)
 
   it("include libcurl in src/core/http only", function()
     assert_only("^src/core/http/[%w_]+%.[ch]$", "^curl/")

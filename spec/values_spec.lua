@@ -46,6 +46,8 @@ local FLAG = {
   { 0 }, { {} },
 }
 
+local STORE = "a store, as seerstack.sqlite opens one, or false expected, got "
+
 local CALLBACK = {
   { true, "a function or false expected, got boolean" },
   { "print", "a function or false expected, got string" },
@@ -129,6 +131,10 @@ local CLIENT = {
   on_error = CALLBACK,
   on_delivered = CALLBACK,
   logger = CALLBACK,
+  store = {
+    { true, STORE .. "boolean" }, { {}, STORE .. "table" },
+    { io.stdout, STORE .. "userdata" }, { 5 }, { seerstack.null },
+  },
   log_level = {
     { SECRET, LEVELS .. "string" }, { "", LEVELS .. "''" },
     { "warning", LEVELS .. "'warning'" }, { ("w"):rep(16) },

@@ -30,6 +30,7 @@ typedef enum seer_kept {
   SEER_KEPT_ON_ERROR,
   SEER_KEPT_ON_DELIVERED,
   SEER_KEPT_LOGGER,
+  SEER_KEPT_STORE,
   SEER_KEPT_SAMPLE,   /* a number, or a table of them by name */
   SEER_KEPT_DEFAULTS, /* of the first kind; then those of the others */
   /* Lists of its own: in test mode requests, see record.c; for on_error events

@@ -18,6 +18,7 @@ typedef struct seer_building {
   const seer_marks *marks;
   seer_stamp *stamp;
   seer_buffer *scratch; /* for its JSON; reset first */
+  bool stored;          /* for a client with a store */
   bool others;          /* set if a hint may be due: about fields that are
                            not known... */
   const char *hollow;   /* ...or about this one, which is empty but for what

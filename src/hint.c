@@ -75,7 +75,7 @@ static bool may_mean(const char *given, const char *name) {
          (is_near(one.text, other.text) || is_synonym(&one, name));
 }
 
-static bool is_known(const seer_row *row, const char *key) {
+static bool is_known(const seer_kind_row *row, const char *key) {
   const seer_field *f = row->fields;
   while (f->form != SEER_FORM_NONE && strcmp(f->name, key) != 0)
     f++;
@@ -84,7 +84,7 @@ static bool is_known(const seer_row *row, const char *key) {
 
 /* The unknown key that may mean this field, the first by the alphabet; NULL
    if there is none, or the field itself. */
-static const char *find(lua_State *L, int index, const seer_row *row,
+static const char *find(lua_State *L, int index, const seer_kind_row *row,
                         const char *name) {
   const char *found = NULL;
   bool present = false;
@@ -106,7 +106,7 @@ static const char *find(lua_State *L, int index, const seer_row *row,
   return present ? NULL : found;
 }
 
-bool seer_hint_write(lua_State *L, int index, const seer_row *row,
+bool seer_hint_write(lua_State *L, int index, const seer_kind_row *row,
                      char text[SEER_HINT_LENGTH]) {
   size_t length = 0;
   const seer_field *f;

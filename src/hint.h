@@ -24,7 +24,7 @@
    top: each field that it lacks, and the unknown one that may be meant so,
    as in: did you mean name by "event", data by "properties"? False if there
    is none. [-0, +0] */
-bool seer_hint_write(lua_State *L, int index, const seer_row *row,
+bool seer_hint_write(lua_State *L, int index, const seer_kind_row *row,
                      char text[SEER_HINT_LENGTH]);
 
 /* The string in a field of the table at `index`, or NULL; it belongs to the

@@ -6,6 +6,7 @@
 #include "core/base/version.h"
 #include "core/endpoints.h"
 #include "core/http/url.h"
+#include "core/process.h"
 #include "core/report.h"
 #include "fields.h"
 #include "merge.h"
@@ -102,23 +103,40 @@ static void set_site(lua_State *L, const seer_client_options *options,
 ** the others.
 */
 
-static bool open_queue(seer_client *client, const seer_site_options *options) {
+static bool needs_key(const seer_settings *settings) {
+  return settings->enabled && !settings->test_mode;
+}
+
+/* The store that the client at `self` has, or NULL. */
+static const seer_store_object *store_of(lua_State *L, int self) {
+  const seer_client *client = lua_touserdata(L, self);
+  const seer_store_object *store = NULL;
+  if (!client->has[SEER_KEPT_STORE] || !needs_key(&client->settings))
+    return NULL;
+  seer_client_get(L, self, SEER_KEPT_STORE);
+  store = lua_touserdata(L, -1); /* which the client keeps */
+  lua_pop(L, 1);
+  if (store->abi == SEER_STORE_ABI)
+    seer_process_pin((const void *)store->driver);
+  return store;
+}
+
+static bool open_queue(seer_client *client, const seer_site_options *options,
+                       const seer_store_object *store) {
   seer_endpoint *endpoint = seer_endpoints_get(options, &client->site);
   if (endpoint == NULL)
     return false;
-  client->queue = seer_sender_open(&client->settings, endpoint, client->site);
+  client->queue =
+      seer_sender_open(&client->settings, endpoint, client->site, store);
   if (client->queue == NULL) {
     seer_endpoints_release(endpoint, client->site);
     client->site = NULL;
     return false;
   }
   client->endpoint = endpoint;
+  client->with.stored = store != NULL;
   client->closed = false;
   return true;
-}
-
-static bool needs_key(const seer_settings *settings) {
-  return settings->enabled && !settings->test_mode;
 }
 
 /* Once per process. The URL has been checked, so it begins with "http:" or
@@ -155,7 +173,7 @@ static void push_client(lua_State *L, const seer_client_options *options,
   set_site(L, options, site);
   client = seer_client_push(L, &options->settings);
   set_kept(L, lua_gettop(L), options->kept, from);
-  if (!open_queue(client, site))
+  if (!open_queue(client, site, store_of(L, lua_gettop(L))))
     luaL_error(L, "not enough memory");
   warn_of_plain_http(client);
   tell_made(L, client);

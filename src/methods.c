@@ -101,12 +101,13 @@ static void set_drops(lua_State *L, const seer_stats *stats) {
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, 14);
+  lua_createtable(L, 0, 15);
   set_count(L, "accepted", stats->accepted);
   set_count(L, "delivered", stats->delivered);
   set_count(L, "rejected", stats->rejected);
   set_count(L, "dropped", stats->dropped);
   set_count(L, "pending", stats->pending);
+  set_count(L, "stored", stats->stored);
   set_drops(L, stats);
   set_count(L, "refused", stats->refused);
   set_count(L, "invalid", stats->invalid);
@@ -126,14 +127,49 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   }
 }
 
+static void push_store_stats(lua_State *L, const seer_store_stats *stats) {
+  lua_createtable(L, 0, 16);
+  lua_pushstring(L, stats->name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, stats->state);
+  lua_setfield(L, -2, "state");
+  if (stats->error[0] != '\0') {
+    lua_pushstring(L, stats->error);
+    lua_setfield(L, -2, "error");
+  }
+  if (stats->totals.events >= 0)
+    set_count(L, "events", stats->totals.events);
+  if (stats->totals.nobodys >= 0)
+    set_count(L, "nobodys", stats->totals.nobodys);
+  if (stats->totals.bytes >= 0)
+    set_count(L, "bytes", stats->totals.bytes);
+  if (stats->totals.log >= 0)
+    set_count(L, "log_bytes", stats->totals.log);
+  if (stats->totals.oldest >= 0)
+    set_count(L, "oldest", stats->totals.oldest / 1000);
+  set_count(L, "displaced", stats->displaced);
+  set_count(L, "unsaved", stats->unsaved);
+  set_count(L, "adopted", stats->adopted.accepted);
+  set_count(L, "delivered", stats->adopted.delivered);
+  set_count(L, "rejected", stats->adopted.rejected);
+  set_count(L, "dropped", stats->adopted.dropped);
+  set_count(L, "pending", stats->adopted.pending);
+  set_count(L, "stored", stats->adopted.stored);
+}
+
 int seer_methods_stats(lua_State *L, int self) {
   seer_client *client = lua_touserdata(L, self);
   seer_stats stats;
+  seer_store_stats store;
   if (client->queue == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
   stats.missed += client->missed;
   push_stats(L, &stats);
+  if (seer_sender_store_stats(client->queue, &store)) {
+    push_store_stats(L, &store);
+    lua_setfield(L, -2, "store");
+  }
   return 1;
 }
 
@@ -161,6 +197,40 @@ static int client_flush(lua_State *L) {
 static int client_close(lua_State *L) {
   move_self(L);
   return seer_methods_close(L, SELF);
+}
+
+static int fail_persist(lua_State *L, const seer_store_stats *stats,
+                        int64_t timeout) {
+  char message[320];
+  snprintf(message, sizeof(message),
+           "timed out after %.14g s: %lld event%s not in the store yet%s%s",
+           (double)timeout / 1000, (long long)stats->unsaved,
+           stats->unsaved == 1 ? " is" : "s are",
+           *stats->error != '\0' ? ": " : "", stats->error);
+  lua_pushstring(L, message);
+  return seer_result_fail(L, "TimeoutError");
+}
+
+static int client_persist(lua_State *L) {
+  seer_client *client;
+  seer_store_stats stats;
+  int64_t timeout;
+  bool safe;
+  move_self(L);
+  client = lua_touserdata(L, SELF);
+  timeout =
+      seer_options_timeout(L, 1, "persist", client->settings.exit_timeout);
+  if (client->queue == NULL)
+    return seer_result_closed(L);
+  if (!client->with.stored)
+    return luaL_error(L, "persist: the client has no store");
+  safe = seer_sender_persist(client->queue, timeout);
+  seer_callbacks_run(L, SELF);
+  if (!safe && client->queue != NULL &&
+      seer_sender_store_stats(client->queue, &stats) && stats.unsaved > 0)
+    return fail_persist(L, &stats, timeout);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 static int client_poll(lua_State *L) {
@@ -248,7 +318,7 @@ static int client_gc(lua_State *L) {
 /* members[space][method] = sender; the client is on the top, the table of its
    members below. A namespace lives as long as the client. */
 static void add_kind(lua_State *L, seer_client *client, int kind) {
-  const seer_row *row = &seer_kinds[kind];
+  const seer_kind_row *row = &seer_kinds[kind];
   lua_getfield(L, -2, row->space);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
@@ -278,6 +348,7 @@ static void add_members(lua_State *L) {
       {"flush",        client_flush   },
       {"close",        client_close   },
       {"poll",         client_poll    },
+      {"persist",      client_persist },
       {"pump",         client_pump    },
       {"stats",        client_stats   },
       {"post",         client_post    },

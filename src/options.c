@@ -13,6 +13,8 @@
 #define DEFAULT_URL "https://api.seerstack.com"
 #define NGINX_EXIT_TIMEOUT 4000 /* ms; its master does not wait for ever */
 
+#define STORE_EXIT_TIMEOUT 1000 /* ms; what is left is in the store */
+
 #define LONG 2147483 /* s; their milliseconds fit in 31 bits */
 #define DAY 86400
 
@@ -66,6 +68,7 @@ static const row client_options[] = {
     {"client_key",           PRIV,  0, 0,      0,      ON(client_key)      },
     {"client_key_password",  PASS,  0, 0,      0,      ON(key_password)    },
     {"http_version",         HTTP,  1, 2,      0,      AT(http_version)    },
+    {"store",                STORE, 0, 0,      0,      KEPT(STORE)         },
     {"thread",               FLAG,  0, 1,      1,      AT(thread)          },
     {"enabled",              FLAG,  0, 1,      1,      AT(enabled)         },
     {"test_mode",            FLAG,  0, 1,      0,      AT(test_mode)       },
@@ -243,6 +246,13 @@ static void read_client_options(lua_State *L, int argument,
   read_options(L, argument, function, client_options, options);
   check_conflict(L, argument, function, "ca_blob", "ca_file",
                  options->ca_blob != 0 && options->ca_file != 0);
+  if (options->kept[SEER_KEPT_STORE] != 0)
+    options->settings.has_store =
+        lua_toboolean(L, (int)options->kept[SEER_KEPT_STORE]);
+  if (options->settings.has_store && !options->settings.thread) {
+    lua_pushliteral(L, "needs a thread, so 'thread' must not be false");
+    misuse_option(L, argument, function, "store");
+  }
   fault = fault_of_identity(L, options, &name);
   if (fault == NULL)
     return;
@@ -292,11 +302,15 @@ static void read_level(lua_State *L, int64_t *level) {
 void seer_options_client(lua_State *L, int argument, const char *function,
                          seer_client_options *options) {
   int64_t *level = &options->settings.log_level, fallback;
+  int64_t *exit = &options->settings.exit_timeout, exit_fallback;
   set_defaults(options);
   fallback = *level;
-  *level = -1; /* not given */
+  exit_fallback = *exit;
+  *level = *exit = -1; /* not given */
   if (!lua_isnoneornil(L, argument))
     read_client_options(L, argument, function, options);
+  if (*exit < 0)
+    *exit = options->settings.has_store ? STORE_EXIT_TIMEOUT : exit_fallback;
   if (*level >= 0)
     return;
   *level = fallback;

@@ -5,6 +5,7 @@
 #include "core/base/tell.h"
 #include "core/http/site.h"
 #include "core/http/url.h"
+#include "core/store.h"
 #include "fields.h"
 #include "holder.h"
 #include "merge.h"
@@ -379,10 +380,23 @@ static bool read_string(lua_State *L, seer_value kind) {
   return false;
 }
 
+/* Of another version it is one as well: see core/keep.h. */
+static bool check_store(lua_State *L) {
+  if (is_false(L) || luaL_testudata(L, -1, SEER_STORE_METATABLE) != NULL)
+    return true;
+  lua_pushfstring(L,
+                  "a store, as seerstack.sqlite opens one, or false expected, "
+                  "got %s",
+                  luaL_typename(L, -1));
+  return false;
+}
+
 static bool read_other(lua_State *L, seer_value kind) {
   switch (kind) {
   case CALL:
     return check_call(L);
+  case STORE:
+    return check_store(L);
   case TABLE:
     return check_named(L);
   case PART:

@@ -28,6 +28,7 @@ typedef enum seer_value {
   HTTP,  /* its version: "1.1" is 1, "2" is 2 */
   LEVEL, /* the name of a seer_level */
   CALL,  /* a function, or false for none; of this and the rest... */
+  STORE, /* what a store's module makes, or false */
   TABLE, /* ...the index is stored; a table, no array */
   PART,  /* a number from 0 to 1, or a table of such by name */
   HEAD,  /* a table of headers; becomes a block, see fields.h */

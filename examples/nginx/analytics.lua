@@ -4,6 +4,10 @@
 -- The website comes up whatever is missing: the key, the module, lua-cjson.
 local ok, client = pcall(function()
   local seerstack = require "seerstack"
+  -- With a store even a worker that is killed loses nothing: docs/stores.md.
+  -- install -d -o www-data -m 700 /var/lib/nginx/events, and then
+  -- store = require "seerstack.sqlite".open {
+  --   directory = "/var/lib/nginx/events" }
   return seerstack.new {}
 end)
 if not ok then

@@ -206,7 +206,8 @@ function exchange.adds_up(client)
     dropped = dropped + count
   end
   if stats.dropped ~= dropped or stats.accepted
-    ~= stats.delivered + stats.rejected + stats.dropped + stats.pending then
+    ~= stats.delivered + stats.rejected + stats.dropped + stats.pending
+      + stats.stored then
     error("the counts do not add up: " .. cjson.encode(stats), 2)
   end
   return stats

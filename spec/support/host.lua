@@ -68,6 +68,9 @@ function host.cpath(directory, lua)
   local module = ("%s/build/%s/seerstack.so"):format(host.root, lua)
   assert(shell.run(shell.join { "install", "-D", "-m", "755", module,
     ("%s/lua-%s/seerstack.so"):format(directory, lua) }) == 0)
+  local store = ("%s/build/%s/seerstack/sqlite.so"):format(host.root, lua)
+  assert(shell.run(shell.join { "install", "-D", "-m", "755", store,
+    ("%s/lua-%s/seerstack/sqlite.so"):format(directory, lua) }) == 0)
   return ("%s/lua-%s/?.so"):format(directory, lua)
 end
 

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -218,6 +219,16 @@ static int native_unlock(lua_State *L) {
   return 0;
 }
 
+/* hold_byte(path): locks the first byte of a file, for as long as this process
+   lives */
+static int native_hold_byte(lua_State *L) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+  int fd = open(luaL_checkstring(L, 1), O_RDWR | O_CLOEXEC);
+  if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0)
+    return fail(L);
+  return 0;
+}
+
 /* heap() -> bytes that malloc has given out and not got back */
 static int native_heap(lua_State *L) {
   struct mallinfo2 info = mallinfo2();
@@ -271,6 +282,7 @@ int luaopen_seer_spec_native(lua_State *L) {
       {"states",   native_states  },
       {"thread",   native_thread  },
       {"heap",     native_heap    },
+      {"hold_byte", native_hold_byte},
       {"sending",  native_sending },
       {"arm",      native_arm     },
       {"held",     native_held    },

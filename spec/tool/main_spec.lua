@@ -1,6 +1,8 @@
 local h = require "spec.helper"
 
-local COMMANDS = { "check", "send", "identify", "import", "listen", "doctor" }
+local COMMANDS = {
+  "check", "send", "identify", "import", "listen", "doctor", "queue",
+}
 
 describe("seerstack", function()
   it("lists its commands and statuses, and fails without one", function()

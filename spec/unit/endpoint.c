@@ -43,7 +43,8 @@ static seer_queue *add_client(seer_settings settings) {
   seer_site_options options = client_options(key);
   seer_site *site;
   endpoint = seer_endpoints_get(&options, &site);
-  return clients[client_count++] = seer_sender_open(&settings, endpoint, site);
+  return clients[client_count++] =
+             seer_sender_open(&settings, endpoint, site, NULL);
 }
 
 static void put(seer_queue *queue, int count) {

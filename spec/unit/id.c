@@ -42,6 +42,17 @@ static void is_written_in_full(void) {
   CHECK(strcmp(text, "01234567-89ab-4def-bedc-ba9876543210") == 0);
 }
 
+/* As a store has it. */
+static void is_read_from_its_bytes(void) {
+  seer_id id = seer_id_new();
+  uint8_t bytes[SEER_ID_SIZE];
+  char text[SEER_ID_LENGTH + 1], again[SEER_ID_LENGTH + 1];
+  seer_id_text(id, text);
+  seer_id_bytes(id, bytes);
+  seer_id_text(seer_id_read(bytes), again);
+  CHECK(strcmp(text, again) == 0);
+}
+
 static void is_spread_evenly(void) {
   int tenths[10] = {0};
   for (int i = 0; i < MANY; i++) {
@@ -77,9 +88,10 @@ static void tells_texts_apart(void) {
 }
 
 const unit_test unit_id[] = {
-    {"ids differ, after a fork too, and are UUIDs of version 4", are_unique        },
-    {"an id is written in full but for its version",             is_written_in_full},
-    {"fractions are from 0 to below 1, evenly",                  is_spread_evenly  },
-    {"a hash depends on every bit of a user",                    tells_texts_apart },
-    {NULL,                                                       NULL              }
+    {"ids differ, after a fork too, and are UUIDs of version 4", are_unique            },
+    {"an id is written in full but for its version",             is_written_in_full    },
+    {"an identity is read from its bytes",                       is_read_from_its_bytes},
+    {"fractions are from 0 to below 1, evenly",                  is_spread_evenly      },
+    {"a hash depends on every bit of a user",                    tells_texts_apart     },
+    {NULL,                                                       NULL                  }
 };

@@ -26,7 +26,7 @@ static void open_stranger(stranger *s, const char *key, int64_t rate_limit) {
   seer_site *site;
   memset(s, 0, sizeof *s);
   s->endpoint = seer_endpoints_get(&options, &site);
-  s->queue = seer_sender_open(&settings, s->endpoint, site);
+  s->queue = seer_sender_open(&settings, s->endpoint, site, NULL);
   s->own_gate = s->endpoint->gate;
 }
 

@@ -143,7 +143,8 @@ static seer_event *claim_event(seer_endpoint *endpoint, int64_t delay,
 /* The request will be over when its time is up. */
 static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
                           int64_t now) {
-  int64_t timeout = seer_queue_timeout(claim->queue, claim->event);
+  int64_t timeout =
+      seer_event_timeout(claim->event, claim->queue->settings.timeout);
   seer_request *request = claim->event->request;
   claim->endpoint = endpoint;
   claim->epoch = seer_pauses_epoch(endpoint->pauses);
@@ -287,8 +288,9 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   seer_pace_begin(&claim->queue->pace);
   seer_gate_end(endpoint->gate, claim->slot, share, sent, true, now);
   claim->slot = another;
-  seer_gate_lease(endpoint->gate, &claim->slot, share,
-                  seer_queue_timeout(claim->queue, claim->event), now);
+  seer_gate_lease(
+      endpoint->gate, &claim->slot, share,
+      seer_event_timeout(claim->event, claim->queue->settings.timeout), now);
   seer_pauses_send(endpoint->pauses, share, claim->event->request != NULL,
                    now);
   return true;

@@ -118,3 +118,21 @@ seer_event *seer_line_undelay(seer_line *line) {
     leave_delayed(line, &line->lines->delayed);
   return event;
 }
+
+void seer_line_join(seer_event **list, seer_event *event) {
+  event->child = NULL;
+  event->next = *list;
+  if (*list != NULL)
+    (*list)->child = event;
+  *list = event;
+}
+
+void seer_line_leave(seer_event **list, seer_event *event) {
+  if (event->child != NULL)
+    event->child->next = event->next;
+  else
+    *list = event->next;
+  if (event->next != NULL)
+    event->next->child = event->child;
+  event->next = event->child = NULL;
+}

@@ -65,6 +65,11 @@ void seer_line_delay(seer_line *line, seer_event *event);
 /* Removes the delayed event that is due first; NULL if there is none. */
 seer_event *seer_line_undelay(seer_line *line);
 
+/* A list by `next`, back by `child`, of events that are in no line, such as
+   those in flight: adds one at the front, or removes one. */
+void seer_line_join(seer_event **list, seer_event *event);
+void seer_line_leave(seer_event **list, seer_event *event);
+
 #pragma GCC visibility pop
 
 #endif

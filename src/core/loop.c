@@ -8,6 +8,7 @@
 #include "report.h"
 #include "settle.h"
 #include "state.h"
+#include "tenants.h"
 
 #include <limits.h>
 
@@ -74,7 +75,7 @@ static seer_sending make_sending(const seer_claim *claim) {
   seer_sending sending;
   sending.site = claim->queue->site;
   sending.event = event;
-  sending.timeout = seer_queue_timeout(claim->queue, event);
+  sending.timeout = seer_event_timeout(event, settings->timeout);
   sending.connect_timeout = settings->connect_timeout;
   sending.connection_age = settings->connection_age;
   sending.thorough = event->request != NULL || settings->has_on_error ||
@@ -141,6 +142,18 @@ static int settle_finished(int64_t time) {
   return count;
 }
 
+/* What has been settled is to be forgotten, before a kill doubles it. */
+static void remind_keepers(void) {
+  int alarm = 0;
+  while (alarm >= 0 && seer_keeps != NULL) {
+    seer_lock();
+    alarm = seer_tenants_remind();
+    seer_unlock();
+    if (alarm >= 0)
+      seer_alarm_ring(alarm);
+  }
+}
+
 /* Claims, sends, receives and settles once; the number of events that were
    claimed or settled. With the lock held, and inside; gives the lock up. The
    caller has `time` ms, in which a host may be looked up. */
@@ -149,6 +162,7 @@ static int work(int64_t time) {
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
   int claims_made, settled = 0;
+  seer_tenants_rescue(seer_clock_now());
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);
@@ -159,6 +173,8 @@ static int work(int64_t time) {
       seer_http_hurry(seer_state.http);
     settled = settle_finished(time);
     seer_state.in_flight -= settled;
+    if (settled > 0)
+      remind_keepers();
     seer_state.idle_since = seer_clock_now();
   }
   return claims_made + settled;
@@ -178,7 +194,8 @@ static void close_idle(void) {
 /* At exit: nothing in flight, and nothing that could be sent in time. */
 static void lose_hope(seer_endpoint *endpoint, int64_t next) {
   if (seer_state.stage != SEER_EXITING || endpoint->hopeless ||
-      endpoint->in_flight > 0 || next <= seer_state.exit_deadline)
+      endpoint->in_flight > 0 || seer_tenants_are_entering() ||
+      next <= seer_state.exit_deadline)
     return;
   endpoint->hopeless = true;
   seer_wake();
@@ -186,7 +203,7 @@ static void lose_hope(seer_endpoint *endpoint, int64_t next) {
 
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
-  int64_t next = SEER_NEVER;
+  int64_t next = seer_tenants_rescue_at(now);
   seer_assert(seer_lock_is_held());
   for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
        endpoint = endpoint->next) {
@@ -252,7 +269,7 @@ static void rest(void) {
   bool sleep;
   close_idle();
   seer_lock();
-  until = poll_until(now);
+  until = seer_state.wakes_at = poll_until(now);
   sleep = begin_sleep();
   alarm = seer_state.alarm;
   seer_unlock();
@@ -327,7 +344,7 @@ static bool wait_for_network(int64_t deadline) {
   bool sleep, futile;
   close_idle();
   seer_lock();
-  until = next_time(now);
+  until = seer_state.wakes_at = next_time(now);
   futile = seer_state.in_flight == 0 && until > deadline;
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/thread.h"
 #include "endpoints.h"
+#include "keeper.h"
 #include "loop.h"
 #include "state.h"
 
@@ -15,18 +16,14 @@
 #include <unistd.h>
 
 #define NGINX_TERMINATE 900 /* ms: its master kills after a second */
+#define STORE_MOMENT 100    /* ms for the stores, which is part of that */
 #define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
 
 static pid_t process; /* whose thread and events there are */
 
-/* Keeps the module mapped for good: lua_close unmaps C modules, and the
-   thread, the fork and exit handlers are code of this one. */
-static void pin(void) {
+void seer_process_pin(const void *address) {
   Dl_info info;
-  void *symbol;
-  bool (*self)(void) = seer_process_init;
-  symbol = *(void **)&self;
-  if (dladdr(symbol, &info) != 0)
+  if (dladdr(address, &info) != 0)
     dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
@@ -63,6 +60,7 @@ static void before_fork(void) {
   seer_state.forking++;
   while (must_not_fork())
     seer_wait(SEER_NEVER);
+  seer_keeper_before_fork();
   seer_unlock();
 }
 
@@ -110,7 +108,10 @@ static void after_fork_in_child(void) {
   seer_id_forget();
   forget_thread();
   seer_http_forget(whole);
+  if (whole)
+    seer_keeper_release();
   forget_all(whole, &dead);
+  seer_keeper_forget();
   seer_unlock();
   seer_endpoints_bury(&dead);
 }
@@ -121,6 +122,8 @@ static int64_t exit_budget(const seer_queue *queue) {
   int64_t budget = queue->settings.exit_timeout;
   if (nginx_terminates() && budget > NGINX_TERMINATE)
     budget = NGINX_TERMINATE;
+  if (queue->tenant != NULL && budget > STORE_MOMENT)
+    budget -= STORE_MOMENT;
   return budget;
 }
 
@@ -241,15 +244,19 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
        endpoint = endpoint->next)
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
+      int64_t before = queue->dropped_by[SEER_DROP_EXIT], lost;
+      char why[200];
       if (queue->pending == 0)
         continue;
-      if (queue->settings.log_level >= SEER_ERROR) {
-        explain(endpoint, queue, reason, size);
-        told += queue->pending;
-      }
+      explain(endpoint, queue, why, sizeof why);
       seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
       while (is_still() && queue->flying != NULL)
         seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+      lost = queue->dropped_by[SEER_DROP_EXIT] - before;
+      if (lost == 0 || queue->settings.log_level < SEER_ERROR)
+        continue;
+      told += lost;
+      snprintf(reason, size, "%s", why);
     }
   return told;
 }
@@ -269,11 +276,20 @@ static int64_t count_pending(bool *wants_thread) {
   return pending;
 }
 
+/* With the lock held, when nothing is sent any more. What is to be stored has
+   the time that there was for delivery, but no less than a moment. */
+static void close_stores(int64_t began) {
+  int64_t most = nginx_terminates() ? NGINX_TERMINATE : SEER_STORE_PATIENCE;
+  seer_keeper_stop(
+      seer_clock_later(began + most, seer_clock_now() + STORE_MOMENT));
+}
+
 static void at_exit(void) {
   seer_dead dead = SEER_NO_DEAD;
   char reason[200] = "";
   int64_t lost;
   bool ring = false, wants_thread;
+  int64_t began = seer_clock_now();
   /* A child that was made without handlers of fork has no thread. */
   if (getpid() != process || !seer_lock_soon())
     return;
@@ -289,6 +305,7 @@ static void at_exit(void) {
   seer_lock();
   wait_for_delivery();
   stop_thread();
+  close_stores(began);
   lost = drop_rest(&dead, reason, sizeof reason);
   seer_unlock();
   seer_endpoints_bury(&dead);
@@ -302,7 +319,9 @@ static bool initialized;
 /* The exit handler is registered after libcurl is up, so that it runs
    before what libcurl's libraries do at exit. */
 static void initialize(void) {
-  pin();
+  /* lua_close unmaps C modules, and the thread, the fork and exit handlers are
+     code of this one. */
+  seer_process_pin(&process);
   process = getpid();
   seer_gate_prepare();
   initialized = seer_http_init() &&

@@ -3,32 +3,12 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "keep.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static seer_line *line_of(seer_queue *queue, const seer_event *event) {
   return &queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED];
-}
-
-/* Events in flight: a list by `next`, back by `child`. */
-
-static void take_off(seer_queue *queue, seer_event *event) {
-  event->child = NULL;
-  event->next = queue->flying;
-  if (queue->flying != NULL)
-    queue->flying->child = event;
-  queue->flying = event;
-}
-
-static void land(seer_queue *queue, seer_event *event) {
-  if (event->child != NULL)
-    event->child->next = event->next;
-  else
-    queue->flying = event->next;
-  if (event->next != NULL)
-    event->next->child = event->child;
-  event->next = event->child = NULL;
 }
 
 /* Events that displacing cannot remove: in flight, or waited for. */
@@ -49,7 +29,9 @@ static void assert_sound(const seer_queue *queue) {
               queue->before_flush <= queue->pending);
   seer_assert(queue->accepted == queue->delivered + queue->rejected +
                                      seer_queue_dropped(queue) +
-                                     queue->pending);
+                                     queue->pending + queue->stored);
+  seer_assert(queue->entering >= 0 && queue->saved >= 0 &&
+              queue->entering + queue->saved <= queue->pending);
 }
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
@@ -78,6 +60,8 @@ static void count_settled(seer_queue *queue, seer_settlement settlement) {
     queue->delivered++;
   else if (settlement == SEER_SETTLED_REJECTED)
     queue->rejected++;
+  else if (settlement == SEER_SETTLED_LEFT)
+    queue->stored++;
   else
     queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
 }
@@ -118,11 +102,6 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
   return cancelled;
 }
 
-static void add_dead(seer_event *event, seer_dead *dead) {
-  event->next = dead->events;
-  dead->events = event;
-}
-
 /* Whether a callback is to hear of an event that is settled: on_delivered
    only of those that nobody waited for. */
 static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
@@ -135,27 +114,32 @@ static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
           settlement == SEER_SETTLED_DISPLACED);
 }
 
-/* Keeps the event for its callback; what is missed for that is freed. */
+/* Keeps the event for its callback. */
 static void give_up(seer_queue *queue, seer_event *event,
                     seer_settlement settlement, seer_dead *dead) {
-  seer_notices *notices = &queue->notices;
-  bool delivered = settlement == SEER_SETTLED_DELIVERED;
-  seer_event *missed;
   event->lost = (uint8_t)settlement;
-  missed = seer_notices_give(notices,
-                             delivered ? &notices->delivered : &notices->lost,
-                             event, (size_t)queue->settings.max_event_bytes);
-  while (missed != NULL) {
-    seer_event *next = missed->next;
-    add_dead(missed, dead);
-    missed = next;
-  }
+  seer_dead_give(dead, &queue->notices, event,
+                 (size_t)queue->settings.max_event_bytes);
 }
 
 /* Whether a line on the standard error is to tell of a drop. */
 static bool is_told(const seer_queue *queue) {
   return queue->settings.log_level >= SEER_ERROR &&
          !queue->settings.has_logger;
+}
+
+/* The row of an event that is settled is to be forgotten; unless the process
+   ends, for then another one may send it. */
+static seer_settlement settle_row(seer_queue *queue, seer_event *event,
+                                  seer_settlement settlement) {
+  bool saved = seer_keep_has(queue->tenant->keep, event);
+  queue->saved -= saved;
+  if (settlement == SEER_SETTLED_EXIT && saved)
+    settlement = SEER_SETTLED_LEFT;
+  seer_keep_settle(queue->tenant->keep, event,
+                   settlement != SEER_SETTLED_LEFT &&
+                       settlement != SEER_SETTLED_EXIT);
+  return settlement;
 }
 
 /* Settles an event that is in no place any more, not even among its
@@ -166,6 +150,8 @@ static void bury(seer_queue *queue, seer_event *event,
   bool waited = request != NULL, cancelled;
   if (waited)
     request->event = NULL;
+  if (event->parts & SEER_PART_STORED)
+    settlement = settle_row(queue, event, settlement);
   queue->events--;
   queue->bytes -= (int64_t)seer_event_size(event);
   if (waited)
@@ -179,13 +165,13 @@ static void bury(seer_queue *queue, seer_event *event,
   bool heard =
       waited && cancelled && left && (!request->future || request->asked);
   if (!is_given_up(queue, settlement, waited) || heard) {
-    add_dead(event, dead);
+    seer_dead_add(dead, event);
   } else if (left) {
     give_up(queue, event, settlement, dead);
   } else if (request->future) {
     request->event = event; /* it may yet be abandoned */
   } else {
-    add_dead(event, dead);
+    seer_dead_add(dead, event);
   }
   if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
     dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
@@ -199,14 +185,23 @@ static void settle(seer_queue *queue, seer_event *event,
                    seer_settlement settlement, seer_dead *dead) {
   if (event->parts & SEER_PART_TURN) {
     seer_event *next = seer_turns_leave(&queue->turns, event);
-    if (next != NULL)
+    if (next != NULL && !(next->parts & SEER_EVENT_ENTERING))
       seer_line_prepend(line_of(queue, next), next);
   }
   bury(queue, event, settlement, dead);
 }
 
+/* The keeper has an event no more. */
+static void end_entering(seer_queue *queue, seer_event *event) {
+  queue->entering--;
+  if (event->parts & SEER_EVENT_STORING)
+    hold(queue, event, -1);
+  event->parts &= (uint8_t) ~(SEER_EVENT_ENTERING | SEER_EVENT_STORING);
+}
+
 /* Makes room by settling the event that would be sent next, or else the one
-   due next, or else the oldest that follows another. */
+   due next, the oldest that follows another, or is about to enter the
+   store. */
 static void displace(seer_queue *queue, seer_dead *dead) {
   seer_line *line = &queue->line[SEER_QUEUED];
   seer_event *event = seer_line_pop(line);
@@ -214,6 +209,10 @@ static void displace(seer_queue *queue, seer_dead *dead) {
     event = seer_line_undelay(line);
   if (event == NULL)
     event = seer_turns_oldest(&queue->turns, false);
+  if (event == NULL) {
+    event = seer_keep_take_out(queue->tenant->keep, queue);
+    end_entering(queue, event);
+  }
   settle(queue, event, SEER_SETTLED_DISPLACED, dead);
 }
 
@@ -250,9 +249,57 @@ static bool make_room(seer_queue *queue, int64_t size, int64_t now,
   return fits(queue, queue->events, queue->bytes, size);
 }
 
+/* Counts an event that the queue owns from now on. */
+static void add(seer_queue *queue, seer_event *event) {
+  event->generation = queue->generation;
+  queue->events++;
+  queue->bytes += (int64_t)seer_event_size(event);
+  queue->accepted++;
+  queue->pending++;
+}
+
+/* One that nobody waits for, and that has nothing of its own. */
+bool seer_queue_enter(seer_queue *queue, seer_event *event) {
+  if ((event->parts & (SEER_PART_STORED | SEER_PART_SPECIAL)) !=
+          SEER_PART_STORED ||
+      event->request != NULL || seer_keep_has(queue->tenant->keep, event))
+    return false;
+  queue->entering++;
+  event->parts |= SEER_EVENT_ENTERING;
+  seer_event_stored(event)->queue = queue;
+  seer_keep_enter(queue->tenant->keep, event);
+  return true;
+}
+
+void seer_queue_storing(seer_queue *queue, seer_event *event) {
+  event->parts |= SEER_EVENT_STORING;
+  hold(queue, event, 1);
+}
+
+void seer_queue_entered(seer_queue *queue, seer_event *event) {
+  end_entering(queue, event);
+  queue->saved += seer_keep_has(queue->tenant->keep, event);
+  if (!seer_turns_follows(event))
+    seer_line_append(line_of(queue, event), event);
+}
+
+void seer_queue_leave(seer_queue *queue, seer_event *event, seer_dead *dead) {
+  end_entering(queue, event);
+  settle(queue, event, SEER_SETTLED_LEFT, dead);
+}
+
+void seer_queue_adopt(seer_queue *queue, seer_event *event) {
+  add(queue, event);
+  queue->saved++;
+  if (!(event->parts & SEER_PART_TURN) ||
+      seer_turns_enter(&queue->turns, event))
+    seer_line_append(line_of(queue, event), event);
+}
+
 seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
                               int64_t now, seer_dead *dead) {
   int64_t size = (int64_t)seer_event_size(event);
+  bool first;
   assert_sound(queue);
   if (queue->closed)
     return SEER_QUEUE_CLOSED;
@@ -262,25 +309,21 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   }
   event->expires =
       seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings.max_age);
-  event->generation = queue->generation;
-  queue->events++;
-  queue->bytes += size;
-  queue->accepted++;
-  queue->pending++;
+  add(queue, event);
   if (event->request != NULL) {
     event->request->generation = event->generation;
     event->request->forks = queue->forks;
     event->request->event = event;
     hold(queue, event, 1);
   }
-  if (!(event->parts & SEER_PART_TURN) ||
-      seer_turns_enter(&queue->turns, event))
+  first = !(event->parts & SEER_PART_TURN) ||
+          seer_turns_enter(&queue->turns, event);
+  if (!(event->parts & SEER_PART_STORED &&
+        seer_keep_takes(queue->tenant->keep, now) &&
+        seer_queue_enter(queue, event)) &&
+      first)
     seer_line_append(line_of(queue, event), event);
   return SEER_ACCEPTED;
-}
-
-static bool is_cancelled(const seer_event *event) {
-  return event->request != NULL && event->request->cancelled;
 }
 
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
@@ -296,17 +339,8 @@ seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
     event->request->away = true;
   if (event->attempts < UINT16_MAX)
     event->attempts++;
-  take_off(line->queue, event);
+  seer_line_join(&line->queue->flying, event);
   return event;
-}
-
-int64_t seer_queue_timeout(const seer_queue *queue, const seer_event *event) {
-  const seer_special *special = seer_event_special(event);
-  if (event->request != NULL)
-    return event->request->timeout;
-  if (special != NULL && special->timeout > 0)
-    return special->timeout;
-  return queue->settings.timeout;
 }
 
 /* An event whose time has come goes behind the others, unless it has expired
@@ -324,7 +358,7 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
                         int64_t now) {
   seer_line *line = line_of(queue, event);
   assert_sound(queue);
-  land(queue, event);
+  seer_line_leave(&queue->flying, event);
   if (event->request == NULL) {
     hold(queue, event, -1);
     if (due > event->expires)
@@ -340,7 +374,7 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
 void seer_queue_done(seer_queue *queue, seer_event *event,
                      seer_settlement settlement, seer_dead *dead) {
   assert_sound(queue);
-  land(queue, event);
+  seer_line_leave(&queue->flying, event);
   if (event->request == NULL)
     hold(queue, event, -1);
   settle(queue, event, settlement, dead);
@@ -413,7 +447,7 @@ void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
   while (line->head != NULL) {
     if (is_expired(line->head, now))
       settle(line->queue, seer_line_pop(line), SEER_SETTLED_EXPIRED, dead);
-    else if (is_cancelled(line->head))
+    else if (line->head->request != NULL && line->head->request->cancelled)
       settle(line->queue, seer_line_pop(line), SEER_SETTLED_REJECTED, dead);
     else
       return;
@@ -433,26 +467,12 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
   }
 }
 
-void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead) {
-  seer_event *event;
-  seer_message *message;
-  assert_sound(queue);
-  while ((event = seer_notices_take_event(&queue->notices.lost)) != NULL ||
-         (event = seer_notices_take_event(&queue->notices.delivered)) != NULL)
-    add_dead(event, dead);
-  while ((message = seer_notices_take(&queue->notices)) != NULL) {
-    message->next = dead->messages;
-    dead->messages = message;
-  }
-  queue->notices.missed = 0;
-}
-
 /* Settles all that the queue owns. */
 static void drop_owned(seer_queue *queue, seer_dead *dead) {
   seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
   while (queue->flying != NULL)
     seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-  seer_queue_forget_notices(queue, dead);
+  seer_dead_take_notices(dead, &queue->notices);
 }
 
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
@@ -469,22 +489,9 @@ void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
   queue->next = before.next;
   queue->previous = before.previous;
   queue->next_dead = before.next_dead;
+  queue->tenant = before.tenant;
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
   queue->closed = before.closed;
   queue->orphan = before.orphan;
-}
-
-void seer_dead_free(seer_dead *dead) {
-  while (dead->events != NULL) {
-    seer_event *event = dead->events;
-    dead->events = event->next;
-    seer_request_free(event->request);
-    seer_event_free(event);
-  }
-  while (dead->messages != NULL) {
-    seer_message *message = dead->messages;
-    dead->messages = message->next;
-    free(message);
-  }
 }

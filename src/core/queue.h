@@ -18,6 +18,7 @@
  * when the lock is given up.
  */
 
+#include "dead.h"
 #include "line.h"
 #include "notice.h"
 #include "pace.h"
@@ -42,15 +43,18 @@ struct seer_queue {
   seer_queue *next_dead;
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
-  seer_pace pace;        /* of its own requests, for its own limit */
-  int in_flight;         /* requests */
+  struct seer_tenant *tenant; /* its place in a store, or NULL */
+  seer_pace pace;             /* of its own requests, for its own limit */
+  int in_flight;              /* requests */
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */
   int64_t accepted, delivered, rejected, pending;
-  int64_t refused;  /* not accepted: no room, or closed */
-  int64_t invalid;  /* not even tried */
-  int64_t doubtful; /* delivered, as far as the status says */
+  int64_t stored;          /* left to the store, undelivered */
+  int64_t entering, saved; /* pending, with the keeper, and in the store */
+  int64_t refused;         /* not accepted: no room, or closed */
+  int64_t invalid;         /* not even tried */
+  int64_t doubtful;        /* delivered, as far as the status says */
   int64_t dropped_by[SEER_DROPS];
   uint32_t forks;       /* times that it came into a child */
   uint32_t generation;  /* number of flushes so far */
@@ -64,30 +68,6 @@ struct seer_queue {
   seer_trouble drops[SEER_DROPS];       /* ...and these too */
   int64_t drops_told[SEER_DROPS];
 };
-
-/* What is to be freed: events, and queues without a client whose last
-   event has gone. */
-typedef struct seer_dead {
-  seer_event *events;
-  seer_message *messages;
-  seer_queue *queues;             /* by `next_dead` */
-  int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
-} seer_dead;
-
-#define SEER_NO_DEAD                                                          \
-  {                                                                           \
-    NULL, NULL, NULL, {                                                       \
-      0                                                                       \
-    }                                                                         \
-  }
-
-/* True if there is nothing to free, and nothing to tell of what a put can
-   drop. */
-static inline bool seer_dead_is_empty(const seer_dead *dead) {
-  return dead->events == NULL && dead->messages == NULL &&
-         dead->queues == NULL && dead->dropped_by[SEER_DROP_EXPIRED] == 0 &&
-         dead->dropped_by[SEER_DROP_DISPLACED] == 0;
-}
 
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, struct seer_site *site,
@@ -108,8 +88,20 @@ static inline bool seer_queue_has_news(const seer_queue *queue) {
    Expired and cancelled ones on the way are settled. */
 seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead);
 
-/* Milliseconds that one attempt of the event may take. */
-int64_t seer_queue_timeout(const seer_queue *queue, const seer_event *event);
+/* The keeper begins to store an event, which is not displaced meanwhile. */
+void seer_queue_storing(seer_queue *queue, seer_event *event);
+
+/* The keeper is done with an event: it is sent from here now, or it is in the
+   store alone. */
+void seer_queue_entered(seer_queue *queue, seer_event *event);
+void seer_queue_leave(seer_queue *queue, seer_event *event, seer_dead *dead);
+
+/* Takes over an event that the store has had. */
+void seer_queue_adopt(seer_queue *queue, seer_event *event);
+
+/* Hands an event that is in no line to the keeper; false if the store is not
+   to have it, or has it. */
+bool seer_queue_enter(seer_queue *queue, seer_event *event);
 
 /* Puts an event in flight back, behind the others, not to be claimed
    before `due`. */
@@ -163,14 +155,7 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
    changing it when the process was copied, what it owned is not even freed. */
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead);
 
-/* Drops what the callbacks were to hear of: nobody will ask. */
-void seer_queue_forget_notices(seer_queue *queue, seer_dead *dead);
-
 int64_t seer_queue_dropped(const seer_queue *queue);
-
-/* Frees the events, the requests that nobody refers to, and the messages;
-   the queues are for the caller. Without the lock. */
-void seer_dead_free(seer_dead *dead);
 
 #pragma GCC visibility pop
 

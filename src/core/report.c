@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "endpoints.h"
 #include "http/http.h"
+#include "keep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,10 +225,18 @@ static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
   return seer_message_new(SEER_ERROR, text);
 }
 
+/* The one of what was adopted for the client's store, or NULL. */
+static seer_queue *adopted_of(const seer_queue *queue) {
+  return queue->tenant != NULL ? queue->tenant->adopted : NULL;
+}
+
 seer_message *seer_report_next_message(seer_queue *queue) {
+  seer_queue *adopted = adopted_of(queue);
   seer_message *message;
   seer_lock();
   message = seer_notices_take(&queue->notices);
+  if (message == NULL && adopted != NULL)
+    message = seer_notices_take(&adopted->notices);
   seer_unlock();
   if (message == NULL)
     message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
@@ -236,20 +245,26 @@ seer_message *seer_report_next_message(seer_queue *queue) {
   return message;
 }
 
-static seer_event *take(seer_given *from) {
+static seer_event *take(seer_given *from, seer_given *other) {
   seer_event *event;
   seer_lock();
   event = seer_notices_take_event(from);
+  if (event == NULL && other != NULL)
+    event = seer_notices_take_event(other);
   seer_unlock();
   return event;
 }
 
 seer_event *seer_report_next_lost(seer_queue *queue) {
-  return take(&queue->notices.lost);
+  seer_queue *adopted = adopted_of(queue);
+  return take(&queue->notices.lost,
+              adopted != NULL ? &adopted->notices.lost : NULL);
 }
 
 seer_event *seer_report_next_delivered(seer_queue *queue) {
-  return take(&queue->notices.delivered);
+  seer_queue *adopted = adopted_of(queue);
+  return take(&queue->notices.delivered,
+              adopted != NULL ? &adopted->notices.delivered : NULL);
 }
 
 void seer_report_free_event(seer_event *event) {

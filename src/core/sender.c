@@ -3,9 +3,10 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
-#include "endpoints.h"
+#include "keeper.h"
 #include "loop.h"
 #include "state.h"
+#include "tenants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,18 @@
 #define FORGIVEN 1000 /* ms for the owner to read what has come meanwhile */
 
 seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint, seer_site *site) {
+                             seer_endpoint *endpoint, seer_site *site,
+                             const seer_store_object *store) {
+  seer_keep *keep = store != NULL ? seer_keep_get(store) : NULL;
+  seer_tenant *tenant =
+      keep != NULL ? seer_tenants_get(keep, endpoint, site, settings) : NULL;
   seer_queue *queue = malloc(sizeof *queue);
-  if (queue == NULL)
+  if (queue == NULL || (store != NULL && tenant == NULL)) {
+    free(queue);
     return NULL;
+  }
   seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
+  queue->tenant = tenant;
   seer_endpoints_add(endpoint, queue);
   return queue;
 }
@@ -27,7 +35,7 @@ void seer_sender_release(seer_queue *queue) {
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
   queue->closed = queue->orphan = true;
-  seer_queue_forget_notices(queue, &dead);
+  seer_dead_take_notices(&dead, &queue->notices); /* nobody will ask */
   if (queue->events == 0)
     dead.queues = queue;
   seer_unlock();
@@ -50,13 +58,17 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 }
 
 /* Gives up the lock after something was done to a queue. The sender is woken
-   if it sleeps and may have something new to send. */
-static void unlock_and_ring(const seer_queue *queue) {
+   if it sleeps and may have something new to send, and the keeper likewise. */
+static inline void unlock_and_ring(const seer_queue *queue) {
   bool ring = seer_queue_has_news(queue) && seer_state_kick();
-  int alarm = seer_state.alarm;
+  int alarm = seer_state.alarm, keeper = -1;
+  if (queue->tenant != NULL && queue->entering > 0)
+    keeper = seer_keep_kick(queue->tenant->keep);
   seer_unlock();
   if (ring)
     seer_alarm_ring(alarm);
+  if (keeper >= 0)
+    seer_alarm_ring(keeper);
 }
 
 seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
@@ -73,6 +85,8 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
                : seer_queue_put(queue, event, now, &dead);
   if (result == SEER_ACCEPTED && wants_thread(queue, now))
     seer_loop_start();
+  if (queue->tenant != NULL)
+    seer_keeper_start(queue->tenant->keep);
   unlock_and_ring(queue);
   if (!seer_dead_is_empty(&dead))
     seer_endpoints_bury(&dead);
@@ -194,17 +208,44 @@ void seer_sender_leave(seer_queue *queue, seer_request *request) {
     seer_request_free(request);
 }
 
+/* With the lock held, which is given up meanwhile: what has been settled is
+   forgotten, or it would be sent once more if the process was killed now. */
+static void wait_for_store(const seer_queue *queue, int64_t deadline) {
+  const seer_keep *keep = queue->tenant->keep;
+  uint64_t owed = keep->owed_ever;
+  int64_t now;
+  while (keep->forgotten < owed && (now = seer_clock_now()) < deadline &&
+         seer_keep_takes(keep, now))
+    wait_for_change(queue, deadline);
+}
+
 bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout);
   bool settled;
   seer_lock();
   queue->generation++;
   queue->before_flush = queue->pending;
+  if (queue->tenant != NULL)
+    seer_keeper_start(queue->tenant->keep);
   while (queue->before_flush > 0 && seer_clock_now() < deadline)
     wait_for_change(queue, deadline);
   settled = queue->before_flush == 0;
+  if (queue->tenant != NULL)
+    wait_for_store(queue, deadline);
   seer_unlock();
   return settled;
+}
+
+bool seer_sender_persist(seer_queue *queue, int64_t timeout) {
+  int64_t deadline = seer_clock_after(seer_clock_now(), timeout);
+  bool safe;
+  seer_lock();
+  seer_keeper_start(queue->tenant->keep);
+  while (queue->pending > queue->saved && seer_clock_now() < deadline)
+    wait_for_change(queue, deadline);
+  safe = queue->pending <= queue->saved;
+  seer_unlock();
+  return safe;
 }
 
 int64_t seer_sender_pump(seer_queue *queue, int64_t timeout) {
@@ -230,14 +271,46 @@ static const char *stage_name(void) {
   return seer_state.threaded ? "running" : "none";
 }
 
-void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
-  int64_t now = seer_clock_now(), paused_until;
-  seer_lock();
+static void copy_counts(const seer_queue *queue, seer_stats *stats) {
   stats->accepted = queue->accepted;
   stats->delivered = queue->delivered;
   stats->rejected = queue->rejected;
   stats->dropped = seer_queue_dropped(queue);
   stats->pending = queue->pending;
+  stats->stored = queue->stored;
+}
+
+static const char *state_of(const seer_keep *keep) {
+  if (keep->barred)
+    return "barred";
+  if (keep->delay > 0)
+    return "failing";
+  if (keep->full)
+    return "full";
+  return keep->look_at > 0 ? "open" : "closed";
+}
+
+bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
+  const seer_keep *keep;
+  if (queue->tenant == NULL)
+    return false;
+  keep = queue->tenant->keep;
+  seer_lock();
+  stats->name = keep->driver != NULL ? keep->driver->name : "unknown";
+  stats->state = state_of(keep);
+  memcpy(stats->error, keep->error, sizeof stats->error);
+  stats->totals = keep->totals;
+  stats->displaced = keep->displaced;
+  stats->unsaved = queue->pending - queue->saved;
+  copy_counts(queue->tenant->adopted, &stats->adopted);
+  seer_unlock();
+  return true;
+}
+
+void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
+  int64_t now = seer_clock_now(), paused_until;
+  seer_lock();
+  copy_counts(queue, stats);
   memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
   stats->refused = queue->refused;
   stats->invalid = queue->invalid;

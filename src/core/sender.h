@@ -14,11 +14,12 @@
  */
 
 #include "queue.h"
+#include "store.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct seer_stats {
-  int64_t accepted, delivered, rejected, dropped, pending;
+  int64_t accepted, delivered, rejected, dropped, pending, stored;
   int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
   int64_t doubtful;     /* delivered, but the answer is not the API's */
   int64_t refused;      /* not accepted: the queue was full, or closed */
@@ -30,11 +31,21 @@ typedef struct seer_stats {
   const char *sender;   /* "none", "running", "stopped" */
 } seer_stats;
 
+/* What has become of the store, and of what was adopted there. */
+typedef struct seer_store_stats {
+  const char *name, *state; /* "closed", "open", "full", "failing", "barred" */
+  seer_store_message error; /* the last; "": none */
+  seer_store_totals totals;
+  int64_t displaced, unsaved;
+  seer_stats adopted; /* the counts alone */
+} seer_store_stats;
+
 /* An empty queue that sends in the way of `site`, which is one of the
-   endpoint's (it takes over a reference to either when it succeeds); NULL
-   without memory. */
+   endpoint's (it takes over a reference to either when it succeeds), and, if
+   `store` is not NULL, by way of that; NULL without memory. */
 seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint, struct seer_site *site);
+                             seer_endpoint *endpoint, struct seer_site *site,
+                             const seer_store_object *store);
 
 /* The client is gone: what is queued is still sent, then the queue frees
    itself. Waits for nothing, so that __gc may call it. */
@@ -73,6 +84,10 @@ void seer_sender_leave(seer_queue *queue, seer_request *request);
    `timeout` ms were not enough. */
 bool seer_sender_flush(seer_queue *queue, int64_t timeout);
 
+/* Waits until all that was accepted before is in the store, or settled; false
+   if `timeout` ms were not enough. Of a client with a store. */
+bool seer_sender_persist(seer_queue *queue, int64_t timeout);
+
 /* Where there is no thread, sends what can be sent in `timeout` ms, at least
    what needs no waiting. Returns how many events of the queue are left. */
 int64_t seer_sender_pump(seer_queue *queue, int64_t timeout);
@@ -80,8 +95,10 @@ int64_t seer_sender_pump(seer_queue *queue, int64_t timeout);
 /* Refuses further events; what is queued is still sent. */
 void seer_sender_close(seer_queue *queue);
 
-/* A consistent copy of the counts. */
+/* A consistent copy of the counts; and of those of the store, false if there
+   is none. */
 void seer_sender_stats(seer_queue *queue, seer_stats *stats);
+bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats);
 
 #pragma GCC visibility pop
 

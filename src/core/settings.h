@@ -32,6 +32,7 @@ typedef struct seer_settings {
   int64_t test_mode;        /* 1: keep requests, open no socket */
   int64_t http_version;     /* 1 or 2; 0: the better one */
   int64_t log_level;        /* a seer_level: what is told at most */
+  int64_t has_store;        /* 1: a store keeps what is queued */
   int64_t has_logger;       /* 1: a function is told, not stderr */
   int64_t has_on_error;     /* 1: a function gets what is given up */
   int64_t has_on_delivered; /* 1: a function gets what is delivered */

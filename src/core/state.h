@@ -42,6 +42,7 @@ struct seer_state {
   bool thread_wanted;   /* one is to be started after the caller's step */
   int64_t start_again;  /* when to try, after a refusal */
   int alarm;            /* wakes the owner; -1: not opened */
+  int64_t wakes_at;     /* by itself, when it last fell asleep */
   int forking;          /* threads that wait to fork: do not go inside */
   int64_t exit_began, exit_deadline;
   seer_http *http;    /* the owner's; and in a fork's child */

@@ -85,6 +85,24 @@ bool seer_turns_enter(seer_turns *turns, seer_event *event) {
   return false;
 }
 
+bool seer_turns_has(seer_turns *turns, uint64_t user) {
+  return *find(turns, user) != NULL;
+}
+
+static seer_event *skip_entering(seer_event *event) {
+  while (event != NULL && event->parts & SEER_EVENT_ENTERING)
+    event = turn_of(event)->link[NEWER];
+  return event;
+}
+
+seer_event *seer_turns_oldest(const seer_turns *turns, bool waited) {
+  return skip_entering(turns->followers[waited].oldest);
+}
+
+seer_event *seer_turns_newer(seer_event *follower) {
+  return skip_entering(turn_of(follower)->link[NEWER]);
+}
+
 /* Takes a follower out of its chain. */
 static void unchain(seer_turns *turns, seer_turn *turn) {
   turn_of(turn->ahead)->follower = turn->follower;

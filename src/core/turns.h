@@ -38,12 +38,14 @@ static inline bool seer_turns_follows(seer_event *event) {
          seer_event_turn(event)->ahead != NULL;
 }
 
-/* The oldest follower that somebody waits for, or that nobody does; NULL if
-   there is none. It is not removed. */
-static inline seer_event *seer_turns_oldest(const seer_turns *turns,
-                                            bool waited) {
-  return turns->followers[waited].oldest;
-}
+/* Whether there is one of this user, by the hash in its turn. */
+bool seer_turns_has(seer_turns *turns, uint64_t user);
+
+/* The oldest follower that somebody waits for, or that nobody does and the
+   keeper does not have, and the next of such; NULL if there is none. They are
+   not removed. */
+seer_event *seer_turns_oldest(const seer_turns *turns, bool waited);
+seer_event *seer_turns_newer(seer_event *follower);
 
 #pragma GCC visibility pop
 

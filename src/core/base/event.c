@@ -21,14 +21,20 @@ static size_t strings_size(const seer_special *special) {
          seer_block_size(special->query) + text_size(special->key);
 }
 
-/* Where what is special begins. */
-static size_t special_offset(size_t length, int parts) {
+static size_t stored_offset(size_t length, int parts) {
   return seer_event_parts(length) +
          (parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
 }
 
-static size_t size_with_parts(size_t length, int parts,
-                              const seer_special *special) {
+/* Where what is special begins. */
+static size_t special_offset(size_t length, int parts) {
+  return stored_offset(length, parts) +
+         (parts & SEER_PART_STORED ? sizeof(seer_stored) : 0);
+}
+
+/* Apart, so that the functions below are short for the many without. */
+__attribute__((noinline)) static size_t
+size_with_parts(size_t length, int parts, const seer_special *special) {
   size_t size = special_offset(length, parts);
   if (special != NULL)
     size += sizeof(seer_special) + strings_size(special);
@@ -66,11 +72,16 @@ static void put_turn(seer_turn *turn, const char *user, size_t length) {
   turn->user = seer_id_hash(user, length);
 }
 
-seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length,
-                           const seer_special *special) {
-  int parts = (user != NULL ? SEER_PART_TURN : 0) |
-              (special != NULL ? SEER_PART_SPECIAL : 0);
+seer_stored *seer_event_stored(seer_event *event) {
+  size_t offset = stored_offset(event->length, event->parts);
+  return (seer_stored *)(void *)((char *)event + offset);
+}
+
+__attribute__((always_inline)) static inline seer_event *
+make(seer_kind kind, const char *body, size_t length, const char *user,
+     size_t user_length, const seer_special *special, int parts) {
+  parts |= (user != NULL ? SEER_PART_TURN : 0) |
+           (special != NULL ? SEER_PART_SPECIAL : 0);
   seer_event *event =
       seer_spare_take(parts != 0 ? size_with_parts(length, parts, special)
                                  : plain_size(length));
@@ -84,12 +95,28 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
     memcpy(event->body, body, length);
   if (user != NULL)
     put_turn(seer_event_turn(event), user, user_length);
+  if (parts & SEER_PART_STORED)
+    memset(seer_event_stored(event), 0, sizeof(seer_stored));
   if (special != NULL) {
     seer_special *mine =
         (void *)((char *)event + special_offset(length, parts));
     put_special(mine, special, (char *)(mine + 1));
   }
   return event;
+}
+
+seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
+                           const char *user, size_t user_length,
+                           const seer_special *special) {
+  return make(kind, body, length, user, user_length, special, 0);
+}
+
+seer_event *seer_event_new_stored(seer_kind kind, const char *body,
+                                  size_t length, const char *user,
+                                  size_t user_length,
+                                  const seer_special *special) {
+  return make(kind, body, length, user, user_length, special,
+              SEER_PART_STORED);
 }
 
 static const seer_special *special_of(const seer_event *event) {
@@ -101,9 +128,15 @@ const seer_special *seer_event_special(const seer_event *event) {
   return event->parts & SEER_PART_SPECIAL ? special_of(event) : NULL;
 }
 
+/* Apart, for most events have none. */
+__attribute__((noinline)) static size_t
+allocated_with_parts(const seer_event *event) {
+  return size_with_parts(event->length, event->parts,
+                         seer_event_special(event));
+}
+
 static size_t allocated(const seer_event *event) {
-  return event->parts != 0 ? size_with_parts(event->length, event->parts,
-                                             seer_event_special(event))
+  return event->parts != 0 ? allocated_with_parts(event)
                            : plain_size(event->length);
 }
 
@@ -115,6 +148,13 @@ void seer_event_free(seer_event *event) {
 const char *seer_event_path(const seer_event *event) {
   return event->kind == SEER_POST ? special_of(event)->path
                                   : seer_kinds[event->kind].path;
+}
+
+int64_t seer_event_timeout(const seer_event *event, int64_t clients) {
+  const seer_special *special = seer_event_special(event);
+  if (event->request != NULL)
+    return event->request->timeout;
+  return special != NULL && special->timeout > 0 ? special->timeout : clients;
 }
 
 size_t seer_event_size(const seer_event *event) {

@@ -48,6 +48,7 @@ typedef enum seer_drop {
 typedef enum seer_settlement {
   SEER_SETTLED_DELIVERED,
   SEER_SETTLED_REJECTED,
+  SEER_SETTLED_LEFT,    /* to the store alone; another process may send it */
   SEER_SETTLED_EXPIRED, /* these have the order of seer_drop */
   SEER_SETTLED_DISPLACED,
   SEER_SETTLED_EXIT,
@@ -115,8 +116,19 @@ typedef struct seer_turn {
   seer_event *last;     /* at the front only: the end of that chain */
 } seer_turn;
 
+/* Of an event whose client has a store: its row there. */
+typedef struct seer_stored {
+  struct seer_queue *queue; /* its own */
+  uint64_t row[2];          /* both 0: none */
+  uint32_t era;             /* of the store, in which it is safe; 0: none */
+} seer_stored;
+
 #define SEER_PART_TURN 1
 #define SEER_PART_SPECIAL 2
+#define SEER_PART_STORED 4
+#define SEER_EVENT_ENTERING 8 /* no part: the keeper has it */
+#define SEER_EVENT_STORING 16 /* no part: the keeper is reading it */
+#define SEER_EVENT_FUSED 32   /* no part: processes have died having it */
 
 struct seer_event {
   seer_event *next;      /* in a list, or the next sibling in a heap */
@@ -130,7 +142,7 @@ struct seer_event {
   uint16_t attempts;     /* made so far */
   uint8_t kind;          /* a seer_kind */
   uint8_t lost;          /* once given up: the seer_settlement */
-  uint8_t parts;         /* SEER_PART_...: what is behind the body */
+  uint8_t parts;         /* what is behind the body, and SEER_EVENT_... */
   char body[];           /* JSON; not terminated by a zero */
 };
 
@@ -142,10 +154,12 @@ static inline size_t seer_event_parts(size_t length) {
 
 /* A new event with a copy of the body, without an id yet; NULL without
    memory. `user` (with its length) is an identify's user_id, else NULL;
-   `special` may be NULL. */
-seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length,
-                           const seer_special *special);
+   `special` may be NULL. The other is of a client with a store. */
+typedef seer_event *seer_event_maker(seer_kind kind, const char *body,
+                                     size_t length, const char *user,
+                                     size_t user_length,
+                                     const seer_special *special);
+seer_event_maker seer_event_new, seer_event_new_stored;
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {
@@ -153,6 +167,9 @@ static inline seer_turn *seer_event_turn(seer_event *event) {
   size_t parts = seer_event_parts(event->length);
   return (seer_turn *)(void *)((char *)event + parts);
 }
+
+/* Where it is stored; of those with SEER_PART_STORED. */
+seer_stored *seer_event_stored(seer_event *event);
 
 /* What the request has of its own, or NULL. */
 const seer_special *seer_event_special(const seer_event *event);
@@ -162,6 +179,9 @@ void seer_event_free(seer_event *event);
 
 /* That of its kind, or the path of a post. */
 const char *seer_event_path(const seer_event *event);
+
+/* Milliseconds that an attempt may take, by the request or else the client. */
+int64_t seer_event_timeout(const seer_event *event, int64_t clients);
 
 /* All the memory that an event occupies, the allocator's share included. */
 size_t seer_event_size(const seer_event *event);

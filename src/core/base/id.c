@@ -95,15 +95,31 @@ double seer_id_fraction(void) {
   return fraction(number);
 }
 
-void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]) {
-  static const char digits[] = "0123456789abcdef";
+void seer_id_bytes(seer_id id, uint8_t bytes[SEER_ID_SIZE]) {
   uint64_t high = (id.high & ~UINT64_C(0xf000)) | UINT64_C(0x4000);
   uint64_t low = (id.low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
-  for (int i = 0; i < 32; i++) {
-    uint64_t half = i < 16 ? high : low;
-    if (i == 8 || i == 12 || i == 16 || i == 20)
+  for (int i = 0; i < SEER_ID_SIZE; i++)
+    bytes[i] = (uint8_t)((i < 8 ? high : low) >> (56 - 8 * (i % 8)));
+}
+
+seer_id seer_id_read(const uint8_t bytes[SEER_ID_SIZE]) {
+  seer_id id = {0, 0};
+  for (int i = 0; i < SEER_ID_SIZE; i++) {
+    uint64_t *half = i < 8 ? &id.high : &id.low;
+    *half = *half << 8 | bytes[i];
+  }
+  return id;
+}
+
+void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]) {
+  static const char digits[] = "0123456789abcdef";
+  uint8_t bytes[SEER_ID_SIZE];
+  seer_id_bytes(id, bytes);
+  for (int i = 0; i < SEER_ID_SIZE; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10)
       *text++ = '-';
-    *text++ = digits[half >> (60 - 4 * (i % 16)) & 15];
+    *text++ = digits[bytes[i] >> 4];
+    *text++ = digits[bytes[i] & 15];
   }
   *text = '\0';
 }

@@ -33,6 +33,11 @@ seer_id seer_id_next(void);
 /* The identity as a version 4 UUID, and a zero. */
 void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]);
 
+/* The bytes of its UUID, and an identity with the same. */
+#define SEER_ID_SIZE 16
+void seer_id_bytes(seer_id id, uint8_t bytes[SEER_ID_SIZE]);
+seer_id seer_id_read(const uint8_t bytes[SEER_ID_SIZE]);
+
 /* A random number from 0 inclusive to 1 exclusive. Safe on any thread. */
 double seer_id_fraction(void);
 

@@ -18,4 +18,4 @@ SEER_KINDS(KIND)
   {path, space, method, function, merged,                                     \
    {__VA_ARGS__, FIELD(merged, NAMED)}},
 /* clang-format on */
-const seer_row seer_kinds[SEER_ROWS] = {SEER_KINDS(KIND)};
+const seer_kind_row seer_kinds[SEER_ROWS] = {SEER_KINDS(KIND)};

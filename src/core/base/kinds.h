@@ -54,12 +54,12 @@ typedef struct seer_field {
   char key[SEER_KEY_ROOM]; /* ,"name": */
 } seer_field;
 
-typedef struct seer_row {
+typedef struct seer_kind_row {
   const char *path, *space, *method, *function, *merged;
   seer_field fields[SEER_FIELDS + 1];
-} seer_row;
+} seer_kind_row;
 
-extern const seer_row seer_kinds[SEER_ROWS];
+extern const seer_kind_row seer_kinds[SEER_ROWS];
 
 #pragma GCC visibility pop
 

@@ -5,7 +5,9 @@
 local fail = require "seerstack.tool.fail"
 local options = require "seerstack.tool.options"
 
-local COMMANDS = { "check", "send", "identify", "import", "listen", "doctor" }
+local COMMANDS = {
+  "check", "send", "identify", "import", "listen", "doctor", "queue",
+}
 
 local STATUSES = [[
 Exit status: 0 done; 1 the API refused it, or it was not finished; 2 wrong

@@ -1,0 +1,59 @@
+-- examples/nginx with a store: a worker may be killed.
+
+local h = require "spec.helper"
+local sqlite = require "seerstack.sqlite"
+
+describe("nginx with a store", function()
+  local api = h.own_standin { rate_limit = false }
+  local server, directory
+
+  after_each(function() server:stop() end)
+
+  local function start()
+    server = h.nginx.start {
+      api = api, workers = 1,
+      files = { ["analytics.lua"] = {
+        ["seerstack.new {}"] = [[seerstack.new {
+          log_level = "off", rate_limit = false,
+          store = require "seerstack.sqlite".open {
+            directory = os.getenv "EVENTS" },
+        }]],
+      } },
+      env = { EVENTS = directory },
+    }
+  end
+
+  local function visit(count)
+    for _ = 1, count do
+      server:get "/"
+    end
+  end
+
+  local function stored()
+    return (sqlite.totals(directory) or { events = 0 }).events
+  end
+
+  it("loses nothing that a killed worker had stored, nor in reloads",
+    function()
+      directory = h.shell.temporary_directory("events")
+      h.shell.run("chown www-data " .. h.shell.quote(directory))
+      api:config { fail_status = 503 }
+      start()
+      for n = 1, 5 do
+        visit(20)
+        h.wait(function() return stored() == 20 * n end, 10)
+        local old = server:workers()
+        h.shell.run("kill -KILL " .. old[1])
+        server:wait_for_workers(old)
+      end
+      for n = 1, 5 do
+        visit(20)
+        server:reload()
+        h.wait(function() return stored() == 100 + 20 * n end, 20)
+      end
+      api:config { fail_status = false }
+      visit(1)
+      h.wait(function() return api:count() >= 201 and stored() == 0 end, 30)
+      h.shell.remove(directory)
+    end)
+end)

@@ -1,0 +1,265 @@
+-- Events that outlive their process, in a directory.
+
+local h = require "spec.helper"
+local sqlite = require "seerstack.sqlite"
+
+local OUTAGE = { fail_status = 503 }
+local WORKS = { fail_status = false }
+
+describe("seerstack.sqlite", function()
+  local api = h.standin { rate_limit = false }
+  local disk = h.each(h.disks.new, function(d) d:remove() end)
+
+  it("says what is wrong with an option", function()
+    local long = "/" .. ("x"):rep(479)
+    for message, options in pairs {
+      ["option 'directory': a path expected, got nil"] = {},
+      ["option 'directory': a path expected, got number"] = { directory = 7 },
+      ["option 'directory': a path expected, got string"] =
+        { directory = "a\0b" },
+      ["option 'directory': a path of at most 479 bytes expected, got "
+        .. "string"] = { directory = long },
+      ["option 'max_bytes': an integer from 8388608 (8 MiB) to 2^50 expected, "
+        .. "got number"] = { directory = "/x", max_bytes = 8388607 },
+      ["option 'durability': 'process' or 'power' expected, got string"] =
+        { directory = "/x", durability = "full" },
+      ["option 'group': boolean expected, got number"] =
+        { directory = "/x", group = 1 },
+      ["unknown option 'path'"] = { path = "/x" },
+    } do
+      h.assert_raises_with("bad argument #1 to 'open' (" .. message .. ")",
+        sqlite.open, options)
+    end
+  end)
+
+  it("exports one symbol, and needs SQLite and the C library only", function()
+    local path
+    for template in package.cpath:gmatch "[^;]+" do
+      local candidate = template:gsub("%?", "seerstack/sqlite")
+      path = path or h.shell.read(candidate) and candidate
+    end
+    assert.matches("^%x+ T luaopen_seerstack_sqlite$",
+      h.shell.output("nm -D --defined-only " .. h.shell.quote(path)))
+    assert.equal("libsqlite3.so.0",
+      h.shell.output("objdump -p " .. h.shell.quote(path)
+        .. " | awk '/NEEDED/ && !/libc\\.so/ && !/san\\.so/ { print $2 }'"))
+  end)
+
+  it("makes files for its user alone, at the first event", function()
+    h.ended_well(disk:start(api, [[
+      assert(not io.open(arg[1] .. "/queue.db"))
+      capture(client, 1, 1)
+      assert(client:flush(10))
+    ]], { args = { disk.directory } }))
+    assert.equal("700 600 600 600 600 600", h.shell.output(
+      ("cd %s && stat -c %%a . ballast lock queue.db* | tr '\\n' ' '")
+        :format(h.shell.quote(disk.directory))):match "^(.-) *$")
+  end)
+
+  it("lets a group take part, if it is asked to", function()
+    h.ended_well(disk:start(api, [[
+      capture(client, 1, 1)
+      assert(client:flush(10))
+    ]], { open = "group = true" }))
+    assert.equal("2770 660 660 660 660 660", h.shell.output(
+      ("cd %s && stat -c %%a . ballast lock queue.db* | tr '\\n' ' '")
+        :format(h.shell.quote(disk.directory))):match "^(.-) *$")
+  end)
+
+  it("has nothing left when all is delivered", function()
+    h.ended_well(disk:start(api, [[
+      capture(client, 1, 500)
+      assert(client:flush(10))
+      local stats = client:stats()
+      assert(stats.delivered + stats.store.delivered == 500)
+    ]]))
+    h.assert_received(api, 500)
+    assert.equal(0, disk:totals().events)
+    assert.equal("0", disk:sql "SELECT count(*) FROM owner")
+  end)
+
+  it("keeps what is not delivered at exit, and the next start sends it",
+    function()
+      api:config(OUTAGE)
+      local result = h.ended_well(disk:start(api, "capture(client, 1, 1000)",
+        { with = "exit_timeout = 0, log_level = 'error'" }))
+      h.assert_in_time(result, 1)
+      local totals = disk:totals()
+      assert.equal(1000, totals.events)
+      assert.equal(1000, totals.nobodys)
+      api:config(WORKS)
+      h.ended_well(disk:drain(api))
+      h.assert_received(api, 1000)
+    end)
+
+  for _, durability in ipairs { "process", "power" } do
+    it("loses nothing that was stored for " .. durability
+      .. " when it is killed", function()
+      api:config(OUTAGE)
+      local child = disk:hold(api, 700,
+        { open = ("durability = %q"):format(durability) })
+      child:kill "KILL"
+      child:wait()
+      assert.equal(700, disk:totals().nobodys)
+      api:config(WORKS)
+      h.ended_well(disk:drain(api))
+      h.assert_received(api, 700)
+    end)
+  end
+
+  it("sends what one has left that was killed, while it runs", function()
+    api:config(OUTAGE)
+    local first = disk:hold(api, 20)
+    local second = disk:start(api, [[
+      assert(client:persist(10))
+      tell "ready"
+      while client:stats().store.delivered < 20 do
+        socket.sleep(0.01)
+      end
+    ]])
+    h.wait(function() return second:stdout():find "ready" end, 10)
+    first:kill "KILL"
+    first:wait()
+    api:config(WORKS)
+    h.ended_well(second)
+    h.assert_received(api, 20)
+  end)
+
+  it("adopts past what a stopped process has", function()
+    api:config(OUTAGE)
+    local first = disk:start(api, [[
+      assert(client.users.identify { user_id = "u", name = "first" })
+      assert(client:persist(5))
+      tell "stored"
+      socket.sleep(100)
+    ]])
+    h.wait(function() return first:stdout():find "stored" end, 10)
+    first:kill "STOP"
+    h.ended_well(disk:start(api, [[
+      for i = 1, 600 do
+        assert(client.users.identify { user_id = "u", name = "n" .. i })
+      end
+      capture(client, 1, 200)
+    ]], { with = "exit_timeout = 0, log_level = 'off'" }))
+    assert.equal(800, disk:totals().nobodys)
+    api:config(WORKS)
+    h.ended_well(disk:start(api, [[
+      assert(client:persist(5))
+      while client:stats().store.delivered < 200 do
+        socket.sleep(0.02)
+      end
+    ]], { with = "exit_timeout = 0, log_level = 'off'" }))
+    local captures = 0
+    for _, event in ipairs(api:events()) do
+      assert.equal("/capture", event.path)
+      captures = captures + 1
+    end
+    assert.equal(200, captures)
+    first:kill "CONT"
+    h.wait(function() return api:count() >= 201 end, 10)
+    h.ended_well(disk:drain(api))
+    first:finish()
+    local last, users = "first", 0
+    for _, event in ipairs(api:events()) do
+      if event.path == "/identify" then
+        last, users = h.body_of(event).name, users + 1
+      end
+    end
+    assert.equal(601, users)
+    assert.equal("n600", last)
+  end)
+
+  it("loses nothing in ten restarts during an outage", function()
+    api:config(OUTAGE)
+    for n = 1, 10 do
+      h.ended_well(disk:start(api, ([[
+        capture(client, %d, %d)
+        assert(client:persist(5))
+        while client:stats().store.adopted < %d do
+          socket.sleep(0.01)
+        end
+      ]]):format(10 * n - 9, 10 * n, 10 * n - 10),
+        { with = "exit_timeout = 0, log_level = 'off'" }))
+    end
+    assert.equal("0", disk:sql "SELECT max(tries) FROM event")
+    api:config(WORKS)
+    h.ended_well(disk:drain(api))
+    h.assert_received(api, 100)
+  end)
+
+  it("sends an event by itself that ten processes have died with", function()
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, "capture(client, 1, 20)",
+      { with = "exit_timeout = 0, log_level = 'off'" }))
+    disk:sql("UPDATE event SET tries = 10 WHERE id <= 5", true)
+    api:config(WORKS)
+    h.ended_well(disk:drain(api))
+    h.assert_received(api, 20)
+  end)
+
+  it("counts the deaths of a row's owners", function()
+    api:config(OUTAGE)
+    for _ = 1, 2 do
+      local child = disk:hold(api, 1)
+      h.wait(function()
+        return disk:sql "SELECT count(*) FROM event WHERE owner = 0" == "0"
+      end, 20)
+      child:kill "KILL"
+      child:wait()
+    end
+    assert.equal(2, disk:totals().nobodys)
+    assert.equal("3", disk:sql "SELECT sum(tries) FROM event")
+  end)
+
+  it("keeps what is under another key, and counts the age over it", function()
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, "capture(client, 1, 3)",
+      { with = "exit_timeout = 0, log_level = 'off'" }))
+    h.ended_well(disk:start(api, [[
+      assert(client:persist(5))
+      assert(client:stats().store.adopted == 0)
+    ]], { with = "api_key = 'sk_other', exit_timeout = 0" }))
+    assert.equal(3, disk:totals().nobodys)
+    disk:sql("UPDATE event SET mono = mono - 86400000", true)
+    assert.equal(86400, math.floor(disk:totals().oldest / 100) * 100)
+    disk:sql("UPDATE event SET boot = 1, wall = wall - 172800000", true)
+    assert.equal(172800, math.floor(disk:totals().oldest / 100) * 100)
+    disk:sql("UPDATE event SET wall = wall + 999999999999", true)
+    assert.equal(0, disk:totals().oldest)
+  end)
+
+  it("works in children of a fork, which leave the parent's alone", function()
+    api:config(OUTAGE)
+    local child = disk:start(api, [[
+      capture(client, 1, 100)
+      assert(client:persist(5))
+      local pids = {}
+      for n = 1, 4 do
+        local pid = native.fork()
+        if pid == 0 then
+          capture(client, 100 * n + 1, 100 * n + 100)
+          assert(client:persist(5))
+          os.execute "kill -9 $PPID"
+          native.exit(0)
+        end
+        pids[n] = pid
+        native.wait(pid)
+        capture(client, 1000 + n, 1000 + n)
+        assert(client:persist(5))
+      end
+      tell "stored"
+      socket.sleep(100)
+    ]], { env = h.NO_LEAKS })
+    h.wait(function() return child:done() or child:stdout():find "stored" end,
+      20)
+    child:finish()
+    local children = tonumber(disk:sql
+      "SELECT count(*) FROM event WHERE json_extract(body, '$.data.i') > 100")
+    assert.equal(404, children)
+    assert.equal(504, disk:totals().nobodys)
+    assert.equal("ok", disk:sql "PRAGMA integrity_check")
+    api:config(WORKS)
+    h.ended_well(disk:drain(api))
+    assert.equal(504, api:count())
+  end)
+end)

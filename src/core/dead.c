@@ -1,0 +1,49 @@
+#include "dead.h"
+
+#include <stdlib.h>
+
+void seer_dead_add(seer_dead *dead, seer_event *event) {
+  event->next = dead->events;
+  dead->events = event;
+}
+
+void seer_dead_give(seer_dead *dead, seer_notices *notices, seer_event *event,
+                    size_t most) {
+  seer_event *missed = seer_notices_give(notices,
+                                         event->lost == SEER_SETTLED_DELIVERED
+                                             ? &notices->delivered
+                                             : &notices->lost,
+                                         event, most);
+  while (missed != NULL) {
+    seer_event *next = missed->next;
+    seer_dead_add(dead, missed);
+    missed = next;
+  }
+}
+
+void seer_dead_take_notices(seer_dead *dead, seer_notices *notices) {
+  seer_event *event;
+  seer_message *message;
+  while ((event = seer_notices_take_event(&notices->lost)) != NULL ||
+         (event = seer_notices_take_event(&notices->delivered)) != NULL)
+    seer_dead_add(dead, event);
+  while ((message = seer_notices_take(notices)) != NULL) {
+    message->next = dead->messages;
+    dead->messages = message;
+  }
+  notices->missed = 0;
+}
+
+void seer_dead_free(seer_dead *dead) {
+  while (dead->events != NULL) {
+    seer_event *event = dead->events;
+    dead->events = event->next;
+    seer_request_free(event->request);
+    seer_event_free(event);
+  }
+  while (dead->messages != NULL) {
+    seer_message *message = dead->messages;
+    dead->messages = message->next;
+    free(message);
+  }
+}

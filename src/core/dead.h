@@ -1,0 +1,53 @@
+#ifndef SEER_DEAD_H
+#define SEER_DEAD_H
+
+/*
+ * What is to be freed when the lock is given up: whoever settles events
+ * collects them here, for under it nothing is freed.
+ */
+
+#include "line.h"
+#include "notice.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Events, messages, and queues without a client whose last event has gone. */
+typedef struct seer_dead {
+  seer_event *events;
+  seer_message *messages;
+  seer_queue *queues;             /* by `next_dead` */
+  int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
+} seer_dead;
+
+#define SEER_NO_DEAD                                                          \
+  {                                                                           \
+    NULL, NULL, NULL, {                                                       \
+      0                                                                       \
+    }                                                                         \
+  }
+
+/* True if there is nothing to free, and nothing to tell of what a put can
+   drop. */
+static inline bool seer_dead_is_empty(const seer_dead *dead) {
+  return dead->events == NULL && dead->messages == NULL &&
+         dead->queues == NULL && dead->dropped_by[SEER_DROP_EXPIRED] == 0 &&
+         dead->dropped_by[SEER_DROP_DISPLACED] == 0;
+}
+
+void seer_dead_add(seer_dead *dead, seer_event *event);
+
+/* Keeps an event that was settled as `lost` says for its callback, at most
+   `most` bytes of such; what is missed for that is to be freed. */
+void seer_dead_give(seer_dead *dead, seer_notices *notices, seer_event *event,
+                    size_t most);
+
+/* All that the callbacks were to hear of. */
+void seer_dead_take_notices(seer_dead *dead, seer_notices *notices);
+
+/* Frees the events, the requests that nobody refers to, and the messages;
+   the queues are for the caller. Without the lock. */
+void seer_dead_free(seer_dead *dead);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,126 @@
+#ifndef SEER_KEEP_H
+#define SEER_KEEP_H
+
+/*
+ * A store of this process: what is on its way there, and what it is to
+ * forget. Between capture and a queue's lines:
+ *
+ *   put -> entering -> [the keeper] -> line   it is in the store, too
+ *                                   -> gone   it is in the store alone
+ *   settled -> owed -> [the keeper: the store forgets the row]
+ *
+ * Where the store does not work events go to their lines at once, as they do
+ * without one. The keeper, see keeper.h, is a thread for each store.
+ *
+ * With the lock held, but for what makes one.
+ */
+
+#include "base/event.h"
+#include "store.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_KEEP_BATCH 256 /* events in a transaction */
+
+/* What the clients of one endpoint and site have in a store: a name, and a
+   queue for the events that other processes have left there. Its settings are
+   those of the first such client. Tenants stay, for what a client that was
+   collected has left behind is still to be sent. */
+typedef struct seer_tenant {
+  struct seer_tenant *next; /* of the same store */
+  struct seer_keep *keep;
+  struct seer_queue *adopted;
+  int64_t adopt_at;   /* when to look whether there is more to adopt */
+  uint8_t target[16]; /* a digest of URL, key and secret headers */
+} seer_tenant;
+
+/* What the keeper is at. */
+typedef enum seer_keep_work {
+  SEER_KEEP_NONE,     /* there is no thread */
+  SEER_KEEP_STARTING, /* there will be one */
+  SEER_KEEP_ASLEEP,   /* it polls the alarm */
+  SEER_KEEP_OUTSIDE,  /* it is between two transactions */
+  SEER_KEEP_COPYING,  /* it reads the events of the batch... */
+  SEER_KEEP_INSIDE,   /* ...and needs them no more: it is in the driver */
+  SEER_KEEP_STOPPED   /* for good */
+} seer_keep_work;
+
+typedef struct seer_keep {
+  struct seer_keep *next; /* of all, which stay */
+  const seer_store_driver *driver;
+  void *config;
+  uint32_t config_size;
+  seer_tenant *tenants; /* a list */
+
+  seer_event *entering, *last_entering;
+  seer_event *batch[SEER_KEEP_BATCH]; /* those that are being stored */
+  size_t batch_count;
+  seer_store_id *owed; /* rows to be forgotten */
+  size_t owed_count, owed_room;
+  uint64_t owed_ever, forgotten; /* so many rows */
+  size_t rows;  /* owed, or of events that are here: so much room there is */
+  uint32_t era; /* number of stores so far: of those that broke */
+  bool fused;   /* one of the events here may be what processes die of */
+
+  seer_keep_work work;
+  int alarm; /* wakes it; -1: not opened */
+  bool lent; /* somebody who forks is in the driver */
+  bool stopping;
+  bool suspended;     /* the store is as a child may inherit it */
+  bool barred;        /* no store here; `error` says why */
+  bool full;          /* it has been of late */
+  int64_t began;      /* when the keeper went inside */
+  int64_t healthy_at; /* the store works, or is to be tried again */
+  int64_t delay;      /* between tries; 0: it works */
+  int64_t look_at;
+  int64_t displaced; /* rows of nobody's, for want of room */
+  seer_store_totals totals;
+  seer_store_message error;      /* the last; "": none */
+  int64_t told_error, told_full; /* when; 0: never */
+  /* The keeper's: */
+  struct seer_transaction *transaction;
+  void *store; /* the driver's, of who is inside; NULL: not open */
+} seer_keep;
+
+/* A list; it can be followed without the lock. */
+extern seer_keep *seer_keeps;
+
+/* The store that the driver's object stands for, found or made; NULL without
+   memory. One of another version is barred. Takes the lock. */
+seer_keep *seer_keep_get(const seer_store_object *object);
+
+/* Whether an event is to go to the store first. */
+bool seer_keep_takes(const seer_keep *keep, int64_t now);
+
+/* Whether the keeper is in the driver for so long that nobody waits for it. */
+bool seer_keep_hangs(const seer_keep *keep, int64_t now);
+
+/* Adds an event at the end of those that enter; takes the first, or NULL. */
+void seer_keep_enter(seer_keep *keep, seer_event *event);
+seer_event *seer_keep_pop(seer_keep *keep);
+
+/* Takes out the first of this queue's, which has some there. */
+seer_event *seer_keep_take_out(seer_keep *keep,
+                               const struct seer_queue *queue);
+
+/* A row is to be forgotten; there is room. */
+void seer_keep_owe(seer_keep *keep, seer_store_id row);
+
+/* The event has this row, for which there is room; it is safe there, unless
+   the store is not sure. */
+void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,
+                    bool sure);
+
+/* Whether the event, which has SEER_PART_STORED, is safe in the store. */
+bool seer_keep_has(const seer_keep *keep, seer_event *event);
+
+/* The event is here no more. Its row, if it has one, is `owed`, or stays. */
+void seer_keep_settle(seer_keep *keep, seer_event *event, bool owed);
+
+/* The alarm that the caller has to ring without the lock, so that the keeper
+   looks for work; -1: none. */
+int seer_keep_kick(seer_keep *keep);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,341 @@
+#include "keeper.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "loop.h"
+#include "report.h"
+#include "state.h"
+#include "transaction.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LINGER 5      /* ms between transactions, so that they have company */
+#define REFUSED 1000  /* ms until a thread is asked for again */
+#define FORK_WAIT 200 /* ms that a fork waits for a store */
+
+/*
+** Telling. What is said of a store goes the way of what its first tenant's
+** clients are told.
+*/
+
+/* With the lock held: whether to say so, at most once in a while. */
+static bool is_due(int64_t *told, int64_t now) {
+  if (*told != 0 && now - *told < SEER_TELL_INTERVAL)
+    return false;
+  *told = now;
+  return true;
+}
+
+/* Without the lock. */
+static void say(const seer_keep *keep, seer_level level, const char *what,
+                const char *message) {
+  char text[300];
+  if (keep->tenants == NULL)
+    return;
+  snprintf(text, sizeof text, "store: %s%s%s", what,
+           *what != '\0' && *message != '\0' ? ": " : "", message);
+  seer_report_say(keep->tenants->adopted, level, text, 0, 0);
+}
+
+/* With the lock held: what is to be said of a transaction; NULL: nothing. */
+static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
+                                seer_level *level) {
+  seer_keep *keep = t->keep;
+  *level = SEER_WARN;
+  if (t->result == SEER_STORE_FULL)
+    return is_due(&keep->told_full, now)
+               ? "full, events are kept in memory alone"
+               : NULL;
+  if (t->result != SEER_STORE_DONE) {
+    snprintf(keep->error, sizeof keep->error, "%s", t->message);
+    return is_due(&keep->told_error, now)
+               ? "failing, events are kept in memory alone"
+               : NULL;
+  }
+  if (t->message[0] != '\0')
+    return "";
+  *level = SEER_INFO;
+  return failed ? "works again" : NULL;
+}
+
+/*
+** Transactions.
+*/
+
+/* With the lock held: goes inside. */
+static void go_inside(seer_keep *keep) {
+  keep->work = SEER_KEEP_INSIDE;
+  keep->began = seer_clock_now();
+  keep->suspended = false;
+}
+
+/* With the lock held: the sender looks again if it would sleep for longer than
+   a store may take; the result is the alarm to ring, or -1. */
+static int warn_sender(int64_t now) {
+  bool late = seer_state.wakes_at > now + 2 * (int64_t)SEER_STORE_PATIENCE;
+  return late && seer_state_kick() ? seer_state.alarm : -1;
+}
+
+static void ring(int alarm) {
+  if (alarm >= 0)
+    seer_alarm_ring(alarm);
+}
+
+/* Without the lock; with it held afterwards, and inside until then. */
+static void perform(seer_transaction *t, int64_t now) {
+  seer_keep *keep = t->keep;
+  bool copied = seer_transaction_copy(t, now);
+  int alarm;
+  seer_lock();
+  if (!copied)
+    return;
+  seer_transaction_decide(t);
+  go_inside(keep);
+  alarm = t->batch.put_count > 0 ? warn_sender(now) : -1;
+  seer_unlock();
+  ring(alarm);
+  seer_transaction_commit(t);
+  seer_lock();
+}
+
+/* With the lock held, which is given up: draws the conclusions, and tells. */
+static void conclude(seer_transaction *t, bool stop) {
+  seer_keep *keep = t->keep;
+  seer_dead dead = SEER_NO_DEAD;
+  int64_t now = seer_clock_now();
+  bool failed = keep->delay > 0;
+  seer_level level;
+  const char *words;
+  int alarm = -1;
+  if (seer_transaction_end(t, now, &dead)) {
+    if (seer_state.stage == SEER_LIVING)
+      seer_loop_start();
+    alarm = seer_state_kick() ? seer_state.alarm : -1;
+  }
+  words = stop ? NULL : choose_words(t, failed, now, &level);
+  keep->work = SEER_KEEP_OUTSIDE;
+  seer_wake();
+  seer_unlock();
+  ring(alarm);
+  seer_endpoints_bury(&dead);
+  if (words != NULL)
+    say(keep, level, words, t->message);
+}
+
+/* With the lock held, which is given up meanwhile: one transaction, if there
+   is something to do. */
+static bool pass(seer_transaction *t, seer_keep *keep) {
+  int64_t now = seer_clock_now();
+  bool stop = keep->stopping;
+  if (!seer_transaction_begin(t, keep, now))
+    return false;
+  keep->work = SEER_KEEP_COPYING;
+  seer_unlock();
+  perform(t, now);
+  conclude(t, stop);
+  seer_lock();
+  return true;
+}
+
+/*
+** The thread.
+*/
+
+/* With the lock held, which is given up for good: closes the store, for the
+   process ends. */
+static void stop(seer_keep *keep) {
+  go_inside(keep);
+  seer_unlock();
+  if (keep->store != NULL)
+    keep->driver->close(keep->store);
+  seer_lock();
+  keep->store = NULL;
+  keep->work = SEER_KEEP_STOPPED;
+  seer_wake();
+  for (;;)
+    seer_wait(SEER_NEVER);
+}
+
+static int64_t next_time(const seer_keep *keep, int64_t now) {
+  int64_t next = keep->owed_count > 0 ? now : keep->look_at;
+  const seer_tenant *tenant = keep->tenants;
+  for (; tenant != NULL; tenant = tenant->next)
+    if (tenant->adopt_at > now) /* else it is not low; the sender reminds */
+      next = seer_clock_sooner(next, tenant->adopt_at);
+  return seer_clock_later(next, keep->healthy_at);
+}
+
+/* With the lock held, which is given up meanwhile. */
+static void rest(seer_keep *keep, int64_t time) {
+  int64_t now = seer_clock_now();
+  if (time < 0) {
+    time = next_time(keep, now) - now;
+    keep->work = SEER_KEEP_ASLEEP;
+  }
+  seer_unlock();
+  if (seer_alarm_wait(keep->alarm, time < INT_MAX ? (int)time : INT_MAX))
+    seer_alarm_clear(keep->alarm);
+  seer_lock();
+  keep->work = SEER_KEEP_OUTSIDE;
+}
+
+/* With the lock held: the one that this thread was started for. */
+static seer_keep *find_starting(void) {
+  seer_keep *keep = seer_keeps;
+  while (keep->work != SEER_KEEP_STARTING)
+    keep = keep->next;
+  keep->work = SEER_KEEP_OUTSIDE;
+  return keep;
+}
+
+static void run(void) {
+  seer_keep *keep;
+  seer_lock();
+  keep = find_starting();
+  for (;;) {
+    bool last = keep->stopping;
+    while (seer_state.forking > 0)
+      seer_wait(SEER_NEVER);
+    if (pass(keep->transaction, keep) && !(last && keep->delay > 0))
+      rest(keep, last ? 0 : LINGER);
+    else if (last)
+      stop(keep);
+    else
+      rest(keep, -1);
+  }
+}
+
+/* Without the lock. */
+static bool open_and_start(seer_keep *keep) {
+  if (keep->transaction == NULL)
+    keep->transaction = seer_transaction_new();
+  if (keep->alarm < 0)
+    keep->alarm = seer_alarm_open();
+  return keep->transaction != NULL && keep->alarm >= 0 &&
+         seer_thread_start(run);
+}
+
+/* With the lock held, which is given up meanwhile: once. */
+static void tell_barred(seer_keep *keep) {
+  if (keep->told_error == SEER_NEVER)
+    return;
+  keep->told_error = SEER_NEVER;
+  seer_unlock();
+  say(keep, SEER_WARN, "not used", keep->error);
+  seer_lock();
+}
+
+void seer_keeper_start(seer_keep *keep) {
+  seer_assert(seer_lock_is_held());
+  if (keep->barred)
+    tell_barred(keep);
+  if (keep->work != SEER_KEEP_NONE || keep->barred ||
+      seer_state.stage == SEER_STOPPED)
+    return;
+  keep->work = SEER_KEEP_STARTING;
+  seer_unlock();
+  bool started = open_and_start(keep);
+  seer_lock();
+  if (started)
+    return;
+  keep->work = SEER_KEEP_NONE;
+  keep->healthy_at = seer_clock_after(seer_clock_now(), REFUSED);
+  snprintf(keep->error, sizeof keep->error, "the system grants no thread");
+  seer_tenants_release(keep);
+}
+
+/*
+** Fork.
+*/
+
+static bool is_inside(const seer_keep *keep) {
+  return keep->work == SEER_KEEP_COPYING || keep->work == SEER_KEEP_INSIDE ||
+         keep->lent;
+}
+
+static void suspend(seer_keep *keep) {
+  bool suspended = true;
+  if (keep->store == NULL || keep->suspended)
+    return;
+  keep->lent = true;
+  seer_unlock();
+  if (keep->driver->suspend != NULL)
+    suspended = keep->driver->suspend(keep->store);
+  seer_lock();
+  keep->lent = false;
+  keep->suspended = suspended;
+  seer_wake();
+}
+
+void seer_keeper_before_fork(void) {
+  int64_t deadline = seer_clock_now() + FORK_WAIT;
+  seer_assert(seer_lock_is_held());
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
+    while (is_inside(keep) && seer_clock_now() < deadline)
+      seer_wait(deadline);
+    if (!is_inside(keep))
+      suspend(keep);
+  }
+}
+
+static void bar(seer_keep *keep) {
+  keep->barred = true;
+  snprintf(keep->error, sizeof keep->error,
+           "the process was forked while the store was busy; this child has "
+           "none");
+}
+
+void seer_keeper_release(void) {
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+    seer_tenants_release(keep);
+}
+
+void seer_keeper_forget(void) {
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
+    keep->entering = NULL;
+    keep->batch_count = keep->owed_count = keep->rows = 0;
+    keep->forgotten = keep->owed_ever;
+    if (keep->store != NULL && !keep->suspended)
+      bar(keep);
+    if (keep->store != NULL)
+      keep->driver->forked(keep->store);
+    if (keep->alarm >= 0)
+      close(keep->alarm);
+    keep->store = NULL;
+    keep->alarm = -1;
+    keep->work = SEER_KEEP_NONE;
+    keep->lent = keep->stopping = keep->suspended = keep->fused = false;
+    keep->healthy_at = keep->delay = keep->look_at = 0;
+    for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
+      it->adopt_at = 0;
+  }
+}
+
+/*
+** Exit.
+*/
+
+static bool are_stopped(void) {
+  for (const seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+    if (keep->work != SEER_KEEP_NONE && keep->work != SEER_KEEP_STOPPED)
+      return false;
+  return true;
+}
+
+void seer_keeper_stop(int64_t deadline) {
+  seer_assert(seer_lock_is_held());
+  if (seer_keeps == NULL)
+    return;
+  seer_tenants_offer();
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
+    keep->stopping = true;
+    if (keep->alarm >= 0)
+      seer_alarm_ring(keep->alarm);
+  }
+  while (!are_stopped() && seer_clock_now() < deadline)
+    seer_wait(deadline);
+  seer_keeper_release();
+}

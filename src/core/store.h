@@ -1,0 +1,133 @@
+#ifndef SEER_STORE_H
+#define SEER_STORE_H
+
+/*
+ * The seam between the core and a store, which keeps events outside of the
+ * process. A store's driver is a module of its own: it includes this file
+ * only, shares no symbol with the core, and reaches it as a userdata of Lua.
+ *
+ * One thread at a time calls a driver, never with the core's lock, and it may
+ * wait for a disk. What a batch and its rows point to belongs to the caller,
+ * or in `adopt` to the driver, and is there until the call returns.
+ *
+ * Two builds fit if they mean the same by each struct here: any change of one
+ * raises SEER_STORE_ABI, and the driver carries their sizes besides.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEER_STORE_ABI 1
+#define SEER_STORE_PATIENCE 1000 /* ms that open and commit may wait */
+#define SEER_STORE_TRIES 10      /* deaths of its owners that fuse an event */
+
+typedef enum seer_store_result {
+  SEER_STORE_DONE,
+  SEER_STORE_FULL,   /* nothing was put; the rest was done */
+  SEER_STORE_LATER,  /* nothing was done: busy, or out of reach */
+  SEER_STORE_BROKEN, /* nothing was done, and what was stored is not to be
+                        relied on: close it, and open it anew */
+  SEER_STORE_UNSURE  /* it may have been done, the ids of the puts are set;
+                        nothing was adopted. Close it, and open it anew */
+} seer_store_result;
+
+/* A row, by which it is forgotten: no other event ever has the same id, not
+   even where this one was never written. Both 0: none. */
+typedef struct seer_store_id {
+  uint64_t a, b;
+} seer_store_id;
+
+typedef char seer_store_message[200]; /* for people; no secrets */
+
+/* An event as a store has it. */
+typedef struct seer_row {
+  seer_store_id id;      /* put and adopt set it */
+  const uint8_t *target; /* 16 bytes: who may send it */
+  uint64_t user;         /* of an identify, a hash of its user; else 0 */
+  uint8_t uuid[16];      /* its Idempotency-Key */
+  uint32_t kind;         /* of request; see `kinds` */
+  uint32_t tries;        /* adopt: processes that died having it */
+  int64_t age;           /* ms since its capture */
+  const char *body;      /* JSON */
+  size_t length;
+  bool mine; /* put, in: it may stay with this process; out: it does. Else it
+                is nobody's now */
+} seer_row;
+
+/* What is in the store, of whomever; -1: not known. */
+typedef struct seer_store_totals {
+  int64_t events, nobodys; /* rows; of these, nobody's */
+  int64_t bytes, log;      /* on disk, all together; of these, its journal */
+  int64_t oldest;          /* age in ms of the oldest of nobody's rows */
+} seer_store_totals;
+
+/* One transaction. */
+typedef struct seer_batch {
+  seer_row *puts; /* in the order of capture */
+  size_t put_count;
+  bool displace; /* where there is no room for the puts, the oldest of nobody's
+                    rows may go */
+  const seer_store_id *settled; /* to be forgotten, if they are still there */
+  size_t settled_count;
+  bool look; /* for owners that have died, whose rows are nobody's then */
+  const uint8_t (*targets)[16]; /* adopt nobody's rows of these... */
+  size_t target_count;
+  size_t room;    /* ...at most so many; 0: none... */
+  uint32_t kinds; /* ...whose kind is below this... */
+  bool fuse;      /* ...and one at most with SEER_STORE_TRIES or more; else
+                     none such */
+  void (*adopt)(void *to, const seer_row *row); /* copies it; what it did is
+                                          undone unless DONE or FULL */
+  void *to;
+  bool backlog;             /* out: there is more to adopt */
+  int64_t displaced;        /* out: rows that went for want of room */
+  seer_store_totals totals; /* out, with `look` only */
+} seer_batch;
+
+/* Opening and closing it costs little. A message that comes with success is
+   told as a warning. */
+typedef struct seer_store_driver {
+  int abi;                       /* SEER_STORE_ABI; before all else */
+  uint32_t row_size, batch_size; /* sizeof seer_row, seer_batch */
+  const char *name;              /* "sqlite" */
+
+  /* Opens the store that the object's configuration names; NULL, with a
+     message, if it cannot be. */
+  void *(*open)(const void *config, seer_store_message message);
+
+  seer_store_result (*commit)(void *store, seer_batch *batch,
+                              seer_store_message message);
+
+  /* A descriptor of the memory in which all processes with this store pace
+     their requests to the target, for the caller to map and to close; -1 if
+     there is none. May be NULL. */
+  int (*gate)(void *store, const uint8_t target[16]);
+
+  /* Before a fork: nothing is open any more that a child must not inherit; the
+     owner stays, and the next commit opens the rest again. False: that was not
+     possible in 50 ms. May be NULL. */
+  bool (*suspend)(void *store);
+
+  /* In the child of a fork, instead of `close`: frees what is the child's copy
+     and closes descriptors, and nothing else. */
+  void (*forked)(void *store);
+
+  /* This process wants nothing any more: its rows are nobody's. */
+  void (*close)(void *store);
+} seer_store_driver;
+
+/* The userdata that a driver's module makes for the option `store`. Its
+   metatable is the registry's SEER_STORE_METATABLE, which whoever comes first
+   makes by luaL_newmetatable. Two objects with the same driver and the same
+   bytes of configuration are the same store. */
+#define SEER_STORE_METATABLE "seerstack.store"
+
+typedef struct seer_store_object {
+  int abi; /* SEER_STORE_ABI; before all else */
+  uint32_t config_size;
+  const seer_store_driver *driver;
+  char config[]; /* no pointers; aligned as `driver` is */
+} seer_store_object;
+
+#endif

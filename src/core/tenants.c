@@ -1,0 +1,175 @@
+#include "tenants.h"
+
+#include "base/assert.h"
+#include "base/block.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOW 64 /* adopted events */
+
+static void add_secrets(seer_digest *digest, const char *headers) {
+  if (headers == NULL)
+    return;
+  for (; *headers != '\0'; headers = seer_block_next(headers))
+    if (seer_block_secret(headers) != NULL)
+      seer_digest_add(digest, headers, strlen(headers) + 1);
+}
+
+static void set_target(seer_tenant *tenant, const seer_endpoint *endpoint,
+                       const seer_site *site) {
+  uint8_t result[SEER_DIGEST_SIZE];
+  seer_site_options options;
+  seer_digest digest;
+  seer_site_get_options(site, &options);
+  seer_digest_init(&digest);
+  seer_digest_add(&digest, endpoint->base_url, strlen(endpoint->base_url) + 1);
+  seer_digest_add(&digest, endpoint->api_key, strlen(endpoint->api_key) + 1);
+  add_secrets(&digest, options.headers);
+  seer_digest_end(&digest, result);
+  memcpy(tenant->target, result, sizeof tenant->target);
+}
+
+static void discard(seer_tenant *tenant) {
+  if (tenant != NULL)
+    free(tenant->adopted);
+  free(tenant);
+}
+
+static seer_tenant *make(seer_keep *keep, seer_endpoint *endpoint,
+                         seer_site *site, const seer_settings *settings) {
+  seer_tenant *tenant = calloc(1, sizeof *tenant);
+  if (tenant != NULL)
+    tenant->adopted = malloc(sizeof *tenant->adopted);
+  if (tenant == NULL || tenant->adopted == NULL) {
+    discard(tenant);
+    return NULL;
+  }
+  tenant->keep = keep;
+  seer_queue_init(tenant->adopted, settings, endpoint, site, &endpoint->lines);
+  tenant->adopted->tenant = tenant;
+  set_target(tenant, endpoint, site);
+  return tenant;
+}
+
+static seer_tenant *find(const seer_keep *keep, const seer_endpoint *endpoint,
+                         const seer_site *site) {
+  seer_tenant *tenant = keep->tenants;
+  while (tenant != NULL && (tenant->adopted->endpoint != endpoint ||
+                            tenant->adopted->site != site))
+    tenant = tenant->next;
+  return tenant;
+}
+
+seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
+                              seer_site *site, const seer_settings *settings) {
+  seer_tenant *fresh = make(keep, endpoint, site, settings), *tenant;
+  if (fresh == NULL)
+    return NULL;
+  seer_lock();
+  tenant = find(keep, endpoint, site);
+  if (tenant == NULL) {
+    fresh->next = keep->tenants;
+    __atomic_store_n(&keep->tenants, fresh, __ATOMIC_RELEASE);
+  }
+  seer_unlock();
+  if (tenant != NULL) {
+    discard(fresh);
+    return tenant;
+  }
+  seer_endpoints_refer(endpoint, site);
+  seer_endpoints_add(endpoint, fresh->adopted);
+  return fresh;
+}
+
+static void release(seer_event *event) {
+  seer_queue_entered(seer_event_stored(event)->queue, event);
+}
+
+void seer_tenants_release(seer_keep *keep) {
+  seer_event *event;
+  for (size_t i = 0; i < keep->batch_count; i++)
+    release(keep->batch[i]);
+  keep->batch_count = 0;
+  while ((event = seer_keep_pop(keep)) != NULL)
+    release(event);
+}
+
+void seer_tenants_rescue(int64_t now) {
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+    if (seer_keep_hangs(keep, now))
+      seer_tenants_release(keep);
+}
+
+int64_t seer_tenants_rescue_at(int64_t now) {
+  int64_t at = SEER_NEVER;
+  seer_assert(seer_lock_is_held());
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+    if (keep->work == SEER_KEEP_INSIDE && keep->batch_count > 0)
+      at = seer_clock_sooner(at, keep->began + SEER_STORE_PATIENCE + 1);
+    else if (now - keep->began < SEER_STORE_PATIENCE)
+      at = seer_clock_sooner(at, now + SEER_STORE_PATIENCE);
+  return at;
+}
+
+static void offer(seer_queue *queue) {
+  seer_line *line = &queue->line[SEER_QUEUED];
+  seer_event *event, *rest = NULL;
+  seer_queue_hurry(line);
+  while ((event = seer_line_pop(line)) != NULL) {
+    if (!seer_queue_enter(queue, event)) {
+      event->next = rest;
+      rest = event;
+    }
+  }
+  while ((event = rest) != NULL) {
+    rest = event->next;
+    seer_line_prepend(line, event);
+  }
+  for (event = seer_turns_oldest(&queue->turns, false); event != NULL;
+       event = seer_turns_newer(event))
+    seer_queue_enter(queue, event);
+}
+
+void seer_tenants_offer(void) {
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next)
+      if (queue->tenant != NULL && !queue->tenant->keep->barred)
+        offer(queue);
+}
+
+bool seer_tenants_are_entering(void) {
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+    if (keep->entering != NULL || keep->batch_count > 0)
+      return true;
+  return false;
+}
+
+bool seer_tenants_is_low(const seer_tenant *tenant) {
+  return tenant->adopted->events < LOW;
+}
+
+static bool wants_more(const seer_keep *keep, int64_t now) {
+  const seer_tenant *tenant = keep->tenants;
+  while (tenant != NULL &&
+         (now < tenant->adopt_at || !seer_tenants_is_low(tenant)))
+    tenant = tenant->next;
+  return tenant != NULL;
+}
+
+int seer_tenants_remind(void) {
+  int64_t now = seer_clock_coarse();
+  int alarm = -1;
+  seer_assert(seer_lock_is_held());
+  for (seer_keep *keep = seer_keeps; keep != NULL && alarm < 0;
+       keep = keep->next)
+    if (now >= keep->healthy_at &&
+        (keep->owed_count > 0 || wants_more(keep, now)))
+      alarm = seer_keep_kick(keep);
+  return alarm;
+}

@@ -1,0 +1,45 @@
+#ifndef SEER_TENANTS_H
+#define SEER_TENANTS_H
+
+/*
+ * The tenants of stores: which there are, and what befalls the events of all
+ * of them at once.
+ */
+
+#include "endpoints.h"
+#include "keep.h"
+
+#pragma GCC visibility push(hidden)
+
+/* The tenant of clients like this, found or made; NULL without memory. Takes
+   the lock. */
+seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
+                              seer_site *site, const seer_settings *settings);
+
+/* The rest is called with the lock held. */
+
+/* What the keeper has of events goes on without the store. */
+void seer_tenants_release(seer_keep *keep);
+
+/* The same where a store takes too long. */
+void seer_tenants_rescue(int64_t now);
+
+/* When to look for that; SEER_NEVER if no keeper has been at work of late. */
+int64_t seer_tenants_rescue_at(int64_t now);
+
+/* At the end: what is here alone is handed to the keepers. */
+void seer_tenants_offer(void);
+
+/* Whether events are on their way to a line. */
+bool seer_tenants_are_entering(void);
+
+/* The alarm of a keeper that has something to do, to be rung without the lock;
+   -1: of none. To be called until there is none. */
+int seer_tenants_remind(void);
+
+/* Whether the events adopted so far will soon be sent. */
+bool seer_tenants_is_low(const seer_tenant *tenant);
+
+#pragma GCC visibility pop
+
+#endif

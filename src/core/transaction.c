@@ -1,0 +1,386 @@
+#include "transaction.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_HERE 512        /* events of a client that are here as well */
+#define LOOK 10000           /* ms between looks for what others have left */
+#define POLL 100             /* the same, while there is more to adopt */
+#define AGAIN 1000           /* ms until a store that failed is tried again */
+#define AGAIN_MOST 60000     /* ...which doubles up to this */
+#define BYTES_KEPT (1 << 20) /* of the copies, between transactions */
+
+seer_transaction *seer_transaction_new(void) {
+  seer_transaction *t = calloc(1, sizeof *t);
+  if (t != NULL)
+    seer_buffer_init(&t->bodies, SIZE_MAX / 2);
+  return t;
+}
+
+/*
+** What there is to do.
+*/
+
+static void take_events(seer_transaction *t) {
+  seer_keep *keep = t->keep;
+  seer_event *event;
+  size_t count = 0;
+  while (count < SEER_KEEP_BATCH && (event = seer_keep_pop(keep)) != NULL) {
+    if (!seer_id_is_drawn(event->id))
+      event->id = seer_id_next();
+    seer_queue_storing(seer_event_stored(event)->queue, event);
+    keep->batch[count++] = event;
+  }
+  keep->batch_count = t->batch.put_count = count;
+}
+
+static void take_owed(seer_transaction *t) {
+  seer_keep *keep = t->keep;
+  size_t count =
+      keep->owed_count < SEER_KEEP_BATCH ? keep->owed_count : SEER_KEEP_BATCH;
+  keep->owed_count -= count;
+  if (count > 0) {
+    memcpy(t->settled, keep->owed, count * sizeof *t->settled);
+    memmove(keep->owed, keep->owed + count,
+            keep->owed_count * sizeof *t->settled);
+  }
+  t->batch.settled_count = count;
+}
+
+/* The targets of those who run low. */
+static void take_targets(seer_transaction *t, int64_t now) {
+  seer_tenant *tenant = t->keep->tenants;
+  size_t count = 0;
+  for (; tenant != NULL && count < SEER_TRANSACTION_TARGETS;
+       tenant = tenant->next)
+    if (now >= tenant->adopt_at && seer_tenants_is_low(tenant)) {
+      memcpy(t->targets[count], tenant->target, sizeof *t->targets);
+      t->tenants[count++] = tenant;
+    }
+  t->batch.target_count = count;
+  t->batch.room = count > 0 ? SEER_KEEP_BATCH : 0;
+}
+
+static void adopt(void *to, const seer_row *row);
+
+bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
+                            int64_t now) {
+  seer_assert(seer_lock_is_held());
+  memset(&t->batch, 0, sizeof t->batch);
+  t->keep = keep;
+  t->message[0] = '\0';
+  if (now < keep->healthy_at && !keep->stopping)
+    return false;
+  take_events(t);
+  take_owed(t);
+  if (!keep->stopping)
+    take_targets(t, now);
+  t->batch.look = now >= keep->look_at && !keep->stopping;
+  t->batch.puts = t->rows;
+  t->batch.settled = t->settled;
+  t->batch.targets = (const uint8_t(*)[16])t->targets;
+  t->batch.kinds = SEER_POST;
+  t->batch.fuse = !keep->fused;
+  t->batch.adopt = adopt;
+  t->batch.to = t;
+  return t->batch.put_count > 0 || t->batch.settled_count > 0 ||
+         t->batch.room > 0 || t->batch.look;
+}
+
+/*
+** Rows.
+*/
+
+/* The user of an identify: its first field's value, as it stands there. */
+static const char *find_user(const seer_row *row, size_t *length) {
+  const char *at = memchr(row->body, ':', row->length), *end;
+  *length = 0;
+  if (at == NULL)
+    return row->body;
+  for (end = at + 2; end < row->body + row->length && *end != '"'; end++)
+    end += *end == '\\';
+  *length = (size_t)(end - at);
+  return at;
+}
+
+/* The same in all processes, and of use to nobody else. */
+static uint64_t user_of(const seer_row *row) {
+  uint8_t result[SEER_DIGEST_SIZE];
+  seer_digest digest;
+  uint64_t user;
+  size_t length;
+  const char *text = find_user(row, &length);
+  seer_digest_init(&digest);
+  seer_digest_add(&digest, row->target, 16);
+  seer_digest_add(&digest, text, length);
+  seer_digest_end(&digest, result);
+  memcpy(&user, result, sizeof user);
+  return user | 1;
+}
+
+static uint64_t turn_of(uint64_t user) {
+  return seer_id_hash((const char *)&user, sizeof user);
+}
+
+static void fill(seer_transaction *t, size_t i, size_t *at, int64_t now) {
+  seer_row *row = &t->rows[i];
+  seer_event *event = t->keep->batch[i];
+  const seer_queue *queue = seer_event_stored(event)->queue;
+  memset(row, 0, sizeof *row);
+  row->target = queue->tenant->target;
+  row->kind = event->kind;
+  row->body = t->bodies.data + *at;
+  row->length = event->length;
+  row->age = now - (event->expires - queue->settings.max_age);
+  if (row->age < 0)
+    row->age = 0;
+  *at += event->length;
+  seer_id_bytes(event->id, row->uuid);
+  if (event->parts & SEER_PART_TURN) {
+    row->user = user_of(row);
+    t->turns[i] = turn_of(row->user);
+  }
+}
+
+/* Room for a row of each event that is here, or may be: so that nothing can
+   fail when it is owed. */
+static bool make_room(seer_transaction *t) {
+  seer_keep *keep = t->keep;
+  size_t need, room;
+  seer_store_id *grown, *before;
+  seer_lock();
+  need = keep->rows + t->batch.put_count + t->batch.room;
+  room = keep->owed_room;
+  seer_unlock();
+  if (need <= room)
+    return true;
+  grown = malloc(2 * need * sizeof *grown);
+  if (grown == NULL)
+    return false;
+  seer_lock();
+  before = keep->owed;
+  if (keep->owed_count > 0)
+    memcpy(grown, before, keep->owed_count * sizeof *grown);
+  keep->owed = grown;
+  keep->owed_room = 2 * need;
+  seer_unlock();
+  free(before);
+  return true;
+}
+
+bool seer_transaction_copy(seer_transaction *t, int64_t now) {
+  size_t at = 0;
+  seer_buffer_reset(&t->bodies, BYTES_KEPT);
+  for (size_t i = 0; i < t->batch.put_count; i++)
+    seer_buffer_append(&t->bodies, t->keep->batch[i]->body,
+                       t->keep->batch[i]->length);
+  if (t->bodies.error != SEER_BUFFER_OK || !make_room(t)) {
+    snprintf(t->message, sizeof t->message, "out of memory");
+    t->result = SEER_STORE_LATER;
+    return false;
+  }
+  for (size_t i = 0; i < t->batch.put_count; i++)
+    fill(t, i, &at, now);
+  return true;
+}
+
+/* An identify stays where an earlier one of its user is; and with the store,
+   if that one was adopted, for the two are in different lines here. */
+void seer_transaction_decide(seer_transaction *t) {
+  int64_t staying = 0;
+  seer_assert(seer_lock_is_held());
+  for (size_t i = 0; i < t->batch.put_count; i++) {
+    seer_event *event = t->keep->batch[i];
+    const seer_queue *queue = seer_event_stored(event)->queue;
+    seer_row *row = &t->rows[i];
+    row->mine = !t->keep->stopping &&
+                queue->events - queue->entering + staying < MOST_HERE;
+    if (seer_turns_follows(event))
+      row->mine = !t->keep->stopping;
+    if (row->user != 0 &&
+        seer_turns_has(&queue->tenant->adopted->turns, t->turns[i]))
+      row->mine = false;
+    staying += row->mine;
+    t->batch.displace |= queue->settings.drop_oldest != 0;
+  }
+}
+
+/*
+** Adopting.
+*/
+
+/* Called by the driver. Without memory the row stays with this process, which
+   leaves it to others at its end. */
+static void adopt(void *to, const seer_row *row) {
+  seer_transaction *t = to;
+  const char *user = row->user != 0 ? (const char *)&row->user : NULL;
+  seer_event *event =
+      seer_event_new_stored((seer_kind)row->kind, row->body, row->length, user,
+                            sizeof row->user, NULL);
+  seer_stored *stored;
+  if (event == NULL)
+    return;
+  stored = seer_event_stored(event);
+  stored->row[0] = row->id.a;
+  stored->row[1] = row->id.b;
+  event->id = seer_id_read(row->uuid);
+  event->expires = row->age; /* until it has its place */
+  for (seer_tenant *tenant =
+           __atomic_load_n(&t->keep->tenants, __ATOMIC_ACQUIRE);
+       tenant != NULL; tenant = tenant->next)
+    if (stored->queue == NULL &&
+        memcmp(tenant->target, row->target, sizeof tenant->target) == 0)
+      stored->queue = tenant->adopted;
+  if (row->tries >= SEER_STORE_TRIES)
+    event->parts |= SEER_EVENT_FUSED;
+  event->next = NULL;
+  if (t->adopted == NULL)
+    t->adopted = event;
+  else
+    t->last_adopted->next = event;
+  t->last_adopted = event;
+}
+
+void seer_transaction_commit(seer_transaction *t) {
+  seer_keep *keep = t->keep;
+  t->result = SEER_STORE_LATER;
+  if (keep->store == NULL)
+    keep->store = keep->driver->open(keep->config, t->message);
+  if (keep->store != NULL)
+    t->result = keep->driver->commit(keep->store, &t->batch, t->message);
+  t->message[sizeof t->message - 1] = '\0';
+  if (t->result != SEER_STORE_BROKEN)
+    return;
+  keep->driver->close(keep->store);
+  keep->store = NULL;
+}
+
+/*
+** What has come of it.
+*/
+
+static bool is_done(const seer_transaction *t) {
+  return t->result == SEER_STORE_DONE || t->result == SEER_STORE_FULL;
+}
+
+/* What was adopted goes to its lines, or back if nothing was. */
+static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
+  seer_keep *keep = t->keep;
+  bool any = false;
+  while (t->adopted != NULL) {
+    seer_event *event = t->adopted;
+    seer_stored *stored = seer_event_stored(event);
+    seer_store_id row = {stored->row[0], stored->row[1]};
+    t->adopted = event->next;
+    if (!is_done(t) || stored->queue == NULL) {
+      seer_dead_add(dead, event);
+      continue;
+    }
+    keep->fused |= (event->parts & SEER_EVENT_FUSED) != 0;
+    event->expires = now - event->expires + stored->queue->settings.max_age;
+    seer_keep_save(keep, event, row, true);
+    seer_queue_adopt(stored->queue, event);
+    any = true;
+  }
+  return any;
+}
+
+/* One that was rescued meanwhile goes on without the store, and what was put
+   of it is to be forgotten. */
+static void end_rescued(seer_transaction *t) {
+  seer_keep *keep = t->keep;
+  for (size_t i = 0; i < t->batch.put_count; i++)
+    if (t->result == SEER_STORE_DONE || t->result == SEER_STORE_UNSURE) {
+      keep->rows++;
+      seer_keep_owe(keep, t->rows[i].id);
+    }
+}
+
+static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
+  seer_keep *keep = t->keep;
+  seer_event *event = keep->batch[i];
+  seer_queue *queue = seer_event_stored(event)->queue;
+  bool done = t->result == SEER_STORE_DONE;
+  if (done && !t->rows[i].mine) {
+    seer_queue_leave(queue, event, dead);
+    queue->tenant->adopt_at = 0; /* it may be wanted at once */
+    return false;
+  }
+  if (done || t->result == SEER_STORE_UNSURE)
+    seer_keep_save(keep, event, t->rows[i].id, done);
+  seer_queue_entered(queue, event);
+  return true;
+}
+
+static void end_settled(seer_transaction *t) {
+  seer_keep *keep = t->keep;
+  size_t count = t->batch.settled_count;
+  if (is_done(t)) {
+    keep->rows -= count;
+    keep->forgotten += count;
+    return;
+  }
+  if (count > 0)
+    memcpy(keep->owed + keep->owed_count, t->settled,
+           count * sizeof *t->settled);
+  keep->owed_count += count;
+}
+
+/* What was stored before is not to be relied on. */
+static void begin_era(seer_keep *keep) {
+  keep->era++;
+  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
+       endpoint = endpoint->next)
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next)
+      if (queue->tenant != NULL && queue->tenant->keep == keep)
+        queue->saved = 0;
+}
+
+static void set_times(seer_transaction *t, bool adopted, int64_t now) {
+  seer_keep *keep = t->keep;
+  if (!is_done(t)) {
+    keep->delay = keep->delay == 0
+                      ? AGAIN
+                      : seer_clock_sooner(2 * keep->delay, AGAIN_MOST);
+    keep->healthy_at = now + keep->delay;
+    return;
+  }
+  keep->healthy_at = keep->delay = 0;
+  keep->displaced += t->batch.displaced;
+  if (t->batch.look) {
+    keep->look_at = now + LOOK;
+    keep->totals = t->batch.totals;
+  }
+  for (size_t i = 0; i < t->batch.target_count; i++)
+    t->tenants[i]->adopt_at = adopted            ? now
+                              : t->batch.backlog ? now + POLL
+                                                 : keep->look_at;
+}
+
+bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead) {
+  seer_keep *keep = t->keep;
+  bool rescued = keep->batch_count == 0, news;
+  seer_assert(seer_lock_is_held());
+  if (t->result == SEER_STORE_BROKEN)
+    begin_era(keep);
+  end_settled(t);
+  news = end_adopting(t, now, dead);
+  set_times(t, news, now);
+  if (rescued)
+    end_rescued(t);
+  for (size_t i = 0; i < keep->batch_count; i++)
+    news |= end_put(t, i, dead);
+  keep->batch_count = 0;
+  keep->full =
+      t->result == SEER_STORE_FULL || (keep->full && t->batch.put_count == 0);
+  if (!is_done(t))
+    seer_tenants_release(keep); /* those behind them, in their order */
+  return news || !is_done(t);
+}

@@ -1,0 +1,245 @@
+#include "database.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define VERSION 1       /* of the tables; a greater one is of a newer module */
+#define OLDEST 3024000  /* SQLite's version */
+#define SHRINK_FROM 128 /* pages that are free */
+
+static const char schema[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE IF NOT EXISTS api(id INTEGER PRIMARY KEY,"
+    " target BLOB NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS owner(id INTEGER PRIMARY KEY);"
+    "CREATE TABLE IF NOT EXISTS event(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " api INTEGER NOT NULL, owner INTEGER NOT NULL, user INTEGER,"
+    " kind INTEGER NOT NULL, boot INTEGER NOT NULL, mono INTEGER NOT NULL,"
+    " wall INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
+    " uuid BLOB NOT NULL, body BLOB NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS event_owner ON event(owner, api, id);"
+    "CREATE INDEX IF NOT EXISTS event_user ON event(user, id)"
+    " WHERE user IS NOT NULL;"
+    "CREATE TABLE IF NOT EXISTS total(n INTEGER NOT NULL);"
+    "INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM total);"
+    "PRAGMA user_version=1;"
+    "COMMIT";
+
+static const char *const texts[SEER_DATABASE_STATEMENTS] = {
+    [SEER_DATABASE_BEGIN] = "BEGIN IMMEDIATE",
+    [SEER_DATABASE_COMMIT] = "COMMIT",
+    [SEER_DATABASE_ROLLBACK] = "ROLLBACK",
+    [SEER_DATABASE_API] = "SELECT id FROM api WHERE target=?1",
+    [SEER_DATABASE_ADD_API] = "INSERT INTO api(target) VALUES(?1)",
+    [SEER_DATABASE_PUT] = "INSERT INTO event(api, owner, user, kind, boot,"
+                          " mono, wall, uuid, body)"
+                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [SEER_DATABASE_FORGET] =
+        "DELETE FROM event WHERE id=?1 AND substr(uuid, 1, 8)=?2",
+    [SEER_DATABASE_OTHERS] = "SELECT 1 FROM event WHERE user=?2 AND api=?3"
+                             " AND owner<>?1 LIMIT 1",
+    [SEER_DATABASE_BEFORE] = "SELECT id FROM event WHERE user=?1 AND api=?2"
+                             " AND id<?3 ORDER BY id DESC LIMIT 1",
+    [SEER_DATABASE_FIND] = "SELECT id, user, tries FROM event WHERE owner=0"
+                           " AND api=?1 AND id>?2 AND kind<?3"
+                           " ORDER BY id LIMIT ?4",
+    [SEER_DATABASE_TAKE] = "UPDATE event SET owner=?1 WHERE id=?2",
+    [SEER_DATABASE_UNTAKE] =
+        "UPDATE event SET owner=0 WHERE owner=?1 AND id=?2",
+    [SEER_DATABASE_READ] = "SELECT id, user, kind, tries, boot, mono, wall,"
+                           " uuid, body FROM event WHERE id=?1",
+    [SEER_DATABASE_LIST] = "SELECT id, owner, kind, tries, boot, mono, wall,"
+                           " uuid, body FROM event WHERE id>?1"
+                           " ORDER BY id LIMIT ?2",
+    [SEER_DATABASE_MORE] = "SELECT 1 FROM event WHERE owner=0 AND api=?1"
+                           " AND kind<?2 LIMIT 1",
+    [SEER_DATABASE_OWNER] = "SELECT 1 FROM owner WHERE id=?1",
+    [SEER_DATABASE_OWNERS] = "SELECT id FROM owner WHERE id<>?1",
+    [SEER_DATABASE_JOIN] = "INSERT INTO owner(id) VALUES(?1)",
+    [SEER_DATABASE_FREE] =
+        "UPDATE event SET owner=0, tries=tries+?3 WHERE id IN"
+        " (SELECT id FROM event WHERE owner=?1 LIMIT ?2)",
+    [SEER_DATABASE_DISOWN] = "DELETE FROM owner WHERE id=?1 AND NOT EXISTS"
+                             " (SELECT 1 FROM event WHERE owner=?1)",
+    [SEER_DATABASE_DISPLACE] =
+        "DELETE FROM event WHERE id IN (SELECT id FROM event NOT INDEXED"
+        " WHERE owner=0 ORDER BY id LIMIT ?1)",
+    [SEER_DATABASE_COUNT] = "UPDATE total SET n=max(0, n+?1)",
+    [SEER_DATABASE_TOTALS] = "SELECT (SELECT n FROM total),"
+                             " (SELECT count(*) FROM event WHERE owner>0)",
+    [SEER_DATABASE_OLDEST] =
+        "SELECT boot, mono, wall FROM event WHERE id IN"
+        " (SELECT (SELECT id FROM event WHERE owner=0 AND api=a.id"
+        " ORDER BY id LIMIT 1) FROM api a)",
+    [SEER_DATABASE_PAGES] = "PRAGMA page_count",
+    [SEER_DATABASE_FREE_PAGES] = "PRAGMA freelist_count",
+};
+
+/* A connection with a mutex has none if the host has chosen single-thread
+   mode, in which threads would run into each other. */
+bool seer_database_check(seer_store_message message) {
+  sqlite3 *probe = NULL;
+  const char *problem = NULL;
+  if (sqlite3_libversion_number() < OLDEST)
+    problem = "SQLite 3.24 or newer is needed";
+  else if (sqlite3_threadsafe() == 0)
+    problem = "SQLite was built without threads";
+  else if (sqlite3_open_v2(":memory:", &probe,
+                           SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
+                           NULL) != SQLITE_OK)
+    problem = "SQLite does not start";
+  else if (sqlite3_db_mutex(probe) == NULL)
+    problem = "the host has put SQLite into single-thread mode";
+  sqlite3_close(probe);
+  if (problem != NULL)
+    snprintf(message, sizeof(seer_store_message), "%s", problem);
+  return problem == NULL;
+}
+
+static int query_number(sqlite3 *connection, const char *text,
+                        int64_t *number) {
+  sqlite3_stmt *statement = NULL;
+  int code = sqlite3_prepare_v2(connection, text, -1, &statement, NULL);
+  if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+    *number = sqlite3_column_int64(statement, 0);
+    code = SQLITE_OK;
+  }
+  sqlite3_finalize(statement);
+  return code;
+}
+
+/* Whether the tables are there that this version knows; makes them in an
+   empty file. */
+static int prepare_tables(sqlite3 *connection, seer_store_message message) {
+  int64_t version = 0, tables = 0;
+  int code = query_number(connection, "PRAGMA user_version", &version);
+  if (code == SQLITE_OK)
+    code = query_number(connection, "SELECT count(*) FROM sqlite_master",
+                        &tables);
+  if (code != SQLITE_OK || version == VERSION)
+    return code;
+  if (version == 0 && tables == 0) {
+    code = sqlite3_exec(connection,
+                        "PRAGMA auto_vacuum=INCREMENTAL;"
+                        "PRAGMA journal_mode=WAL",
+                        NULL, NULL, NULL);
+    return code != SQLITE_OK
+               ? code
+               : sqlite3_exec(connection, schema, NULL, NULL, NULL);
+  }
+  snprintf(message, sizeof(seer_store_message), "%s",
+           version > VERSION
+               ? "queue.db was made by a newer version of seerstack.sqlite"
+               : "queue.db is not one of seerstack.sqlite");
+  return SQLITE_MISMATCH;
+}
+
+static int configure(sqlite3 *connection, bool power) {
+  int on = 1;
+  sqlite3_extended_result_codes(connection, 1);
+  sqlite3_file_control(connection, NULL, SQLITE_FCNTL_PERSIST_WAL, &on);
+  sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  return sqlite3_exec(connection,
+                      power ? "PRAGMA mmap_size=0;"
+                              "PRAGMA cell_size_check=ON;"
+                              "PRAGMA journal_size_limit=1048576;"
+                              "PRAGMA wal_autocheckpoint=256;"
+                              "PRAGMA synchronous=FULL"
+                            : "PRAGMA mmap_size=0;"
+                              "PRAGMA cell_size_check=ON;"
+                              "PRAGMA journal_size_limit=1048576;"
+                              "PRAGMA wal_autocheckpoint=256;"
+                              "PRAGMA synchronous=NORMAL",
+                      NULL, NULL, NULL);
+}
+
+static int prepare_statements(seer_database *database) {
+  int code = SQLITE_OK;
+  for (int i = 0; i < SEER_DATABASE_STATEMENTS && code == SQLITE_OK; i++)
+    code = sqlite3_prepare_v3(database->connection, texts[i], -1,
+                              SQLITE_PREPARE_PERSISTENT,
+                              &database->statements[i], NULL);
+  return code;
+}
+
+int seer_database_open(seer_database *database, const seer_files *files,
+                       seer_store_message message) {
+  seer_files_path path;
+  int code;
+  *message = '\0';
+  seer_files_path_of(files, "queue.db", path);
+  code = sqlite3_open_v2(path, &database->connection,
+                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+                             SQLITE_OPEN_PRIVATECACHE,
+                         NULL);
+  if (code == SQLITE_OK)
+    code = configure(database->connection, files->config->power != 0);
+  if (code == SQLITE_OK)
+    code = prepare_tables(database->connection, message);
+  if (code == SQLITE_OK)
+    code = query_number(database->connection, "PRAGMA page_size",
+                        &database->page_size);
+  if (code == SQLITE_OK)
+    code = prepare_statements(database);
+  if (code == SQLITE_OK)
+    return code;
+  if (*message == '\0')
+    snprintf(message, sizeof(seer_store_message), "%.100s: %.80s", path,
+             database->connection != NULL
+                 ? sqlite3_errmsg(database->connection)
+                 : "not enough memory");
+  seer_database_close(database);
+  return code;
+}
+
+void seer_database_close(seer_database *database) {
+  for (int i = 0; i < SEER_DATABASE_STATEMENTS; i++) {
+    sqlite3_finalize(database->statements[i]);
+    database->statements[i] = NULL;
+  }
+  sqlite3_close(database->connection);
+  database->connection = NULL;
+}
+
+void seer_database_set_patience(seer_database *database, int64_t ms) {
+  sqlite3_busy_timeout(database->connection, ms > 1 ? (int)ms : 1);
+}
+
+sqlite3_stmt *seer_database_get(seer_database *database,
+                                seer_database_statement which) {
+  return database->statements[which];
+}
+
+int seer_database_run(seer_database *database, seer_database_statement which,
+                      const int64_t *parameters, int count, int64_t *result) {
+  sqlite3_stmt *statement = database->statements[which];
+  int code = SQLITE_OK;
+  for (int i = 0; i < count && code == SQLITE_OK; i++)
+    code = sqlite3_bind_int64(statement, i + 1, parameters[i]);
+  if (code == SQLITE_OK)
+    code = sqlite3_step(statement);
+  if (code == SQLITE_ROW && result != NULL)
+    *result = sqlite3_column_int64(statement, 0);
+  sqlite3_reset(statement);
+  return code;
+}
+
+int seer_database_used(seer_database *database, int64_t *bytes) {
+  int64_t pages = 0, unused = 0;
+  int code = seer_database_run(database, SEER_DATABASE_PAGES, NULL, 0, &pages);
+  if (code == SQLITE_ROW)
+    code = seer_database_run(database, SEER_DATABASE_FREE_PAGES, NULL, 0,
+                             &unused);
+  *bytes = (pages - unused) * database->page_size;
+  return code;
+}
+
+/* Not in full, for that takes long, and pages that are free are used again. */
+void seer_database_shrink(seer_database *database) {
+  int64_t unused = 0;
+  if (seer_database_run(database, SEER_DATABASE_FREE_PAGES, NULL, 0,
+                        &unused) == SQLITE_ROW &&
+      unused > SHRINK_FROM)
+    sqlite3_exec(database->connection, "PRAGMA incremental_vacuum(128)", NULL,
+                 NULL, NULL);
+}

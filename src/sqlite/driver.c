@@ -1,0 +1,463 @@
+#include "driver.h"
+
+#include "rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define LOG_MOST                                                              \
+  67108864                  /* bytes; somebody keeps it from being used again \
+                             */
+#define SUSPEND_PATIENCE 50 /* ms */
+
+typedef struct store {
+  seer_files files;
+  seer_database database;
+  seer_rows rows;
+  pid_t process;    /* no other may touch what is open here */
+  int64_t boot;     /* see age.h */
+  int64_t deadline; /* of the present call */
+  bool unsure;      /* the last transaction may have been done */
+  seer_files_config config;
+} store;
+
+/* What a fork has left behind in this process. */
+static bool barred;  /* the parent was inside the database */
+static bool untried; /* another thread may have been inside SQLite */
+
+/*
+** Results
+*/
+
+static void explain(const store *self, seer_store_message message) {
+  if (*message == '\0')
+    snprintf(message, sizeof(seer_store_message), "%.100s/queue.db: %.80s",
+             self->config.directory,
+             self->database.connection != NULL
+                 ? sqlite3_errmsg(self->database.connection)
+                 : "not enough memory");
+}
+
+static bool is_corrupt(int code) {
+  return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
+/* The index of the log is made longer by writing to it, too, where that does
+   not fit SQLite speaks of a failure. */
+static bool is_full(const store *self, int code) {
+  return code == SQLITE_FULL ||
+         ((code & 0xff) == SQLITE_IOERR && self->database.connection != NULL &&
+          (sqlite3_system_errno(self->database.connection) == ENOSPC ||
+           sqlite3_system_errno(self->database.connection) == EDQUOT));
+}
+
+static seer_store_result judge(const store *self, int code,
+                               seer_store_message message) {
+  explain(self, message);
+  if (is_corrupt(code)) {
+    seer_files_set_aside(&self->files, message);
+    return SEER_STORE_BROKEN;
+  }
+  if ((code & 0xff) == SQLITE_IOERR || code == SQLITE_READONLY_DBMOVED)
+    return is_full(self, code) ? SEER_STORE_LATER : SEER_STORE_BROKEN;
+  return SEER_STORE_LATER;
+}
+
+static void roll_back(store *self) {
+  if (!sqlite3_get_autocommit(self->database.connection))
+    seer_database_run(&self->database, SEER_DATABASE_ROLLBACK, NULL, 0, NULL);
+}
+
+static int begin(store *self) {
+  int code;
+  self->rows.change = 0;
+  self->rows.now = seer_age_moment_now(self->boot);
+  seer_database_set_patience(&self->database,
+                             self->deadline - self->rows.now.mono);
+  code =
+      seer_database_run(&self->database, SEER_DATABASE_BEGIN, NULL, 0, NULL);
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int end(store *self) {
+  int code =
+      seer_database_run(&self->database, SEER_DATABASE_COMMIT, NULL, 0, NULL);
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/*
+** Opening
+*/
+
+/* In the child of a fork a lock of SQLite's may belong to a thread that is not
+   here. Who waits for it for ever must not hold up others, so it is found out
+   before byte 0 is taken, with a database that nobody else opens. */
+static void try_sqlite(const store *self) {
+  seer_files_path path;
+  char name[32];
+  sqlite3 *scratch = NULL;
+  snprintf(name, sizeof name, "scratch-%ld", (long)getpid());
+  seer_files_path_of(&self->files, name, path);
+  if (sqlite3_open_v2(path, &scratch,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                          SQLITE_OPEN_NOMUTEX,
+                      NULL) == SQLITE_OK)
+    sqlite3_exec(scratch, "PRAGMA journal_mode=OFF; CREATE TABLE t(x)", NULL,
+                 NULL, NULL);
+  sqlite3_close(scratch);
+  unlink(path);
+  untried = false;
+}
+
+/* Opens the connection, with byte 0. A database that is corrupt is set aside,
+   and the next one is new. */
+static int attach(store *self, seer_store_message message) {
+  int code = SQLITE_CANTOPEN;
+  if (seer_files_make(&self->files, message))
+    code = seer_database_open(&self->database, &self->files, message);
+  if (is_corrupt(code))
+    seer_files_set_aside(&self->files, message);
+  return code;
+}
+
+/* A number that no other owner has, or had: who died with it might not be
+   missed. It is locked before others can see it. */
+static int join(store *self) {
+  int code;
+  if (getrandom(&self->rows.owner, sizeof self->rows.owner, 0) < 0)
+    return SQLITE_IOERR;
+  self->rows.owner = (self->rows.owner & (INT64_MAX >> 1)) | 1 << 16;
+  if (!seer_files_own(&self->files, self->rows.owner))
+    return SQLITE_IOERR_LOCK;
+  self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
+  code = begin(self);
+  if (code == SQLITE_OK)
+    code = seer_database_run(&self->database, SEER_DATABASE_JOIN,
+                             &self->rows.owner, 1, NULL);
+  if (code == SQLITE_DONE)
+    code = end(self);
+  if (code != SQLITE_OK)
+    roll_back(self);
+  return code;
+}
+
+/* With byte 0. */
+static bool start(store *self, seer_store_message message) {
+  char warning[sizeof(seer_store_message)];
+  int code;
+  memcpy(warning, message, sizeof warning);
+  code = attach(self, message);
+  if (is_corrupt(code)) {
+    memcpy(warning, message, sizeof warning);
+    code = attach(self, message);
+  }
+  if (code == SQLITE_OK && (code = join(self)) != SQLITE_OK)
+    judge(self, code, message);
+  if (code != SQLITE_OK) {
+    seer_database_close(&self->database);
+    return false;
+  }
+  memcpy(message, warning, sizeof warning);
+  seer_files_remember(&self->files);
+  seer_files_load(&self->files);
+  return true;
+}
+
+static store *new_store(const seer_files_config *config,
+                        seer_store_message message) {
+  store *self = calloc(1, sizeof *self);
+  if (self == NULL) {
+    snprintf(message, sizeof(seer_store_message), "not enough memory");
+    return NULL;
+  }
+  self->config = *config;
+  self->process = getpid();
+  self->boot = seer_age_boot();
+  self->rows.database = &self->database;
+  self->rows.files = &self->files;
+  return self;
+}
+
+static bool enter_and_start(store *self, seer_store_message message) {
+  bool done;
+  if (!seer_files_enter(&self->files, SEER_STORE_PATIENCE, message))
+    return false;
+  done = start(self, message);
+  seer_files_leave(&self->files);
+  return done;
+}
+
+static void *open_store(const void *config, seer_store_message message) {
+  store *self;
+  *message = '\0';
+  if (barred) {
+    snprintf(message, sizeof(seer_store_message),
+             "the process was forked while it was in its store");
+    return NULL;
+  }
+  if (!seer_database_check(message))
+    return NULL;
+  self = new_store(config, message);
+  if (self == NULL || !seer_files_open(&self->files, &self->config, message)) {
+    free(self);
+    return NULL;
+  }
+  if (untried)
+    try_sqlite(self);
+  if (enter_and_start(self, message))
+    return self;
+  seer_files_close(&self->files);
+  free(self);
+  return NULL;
+}
+
+/*
+** Committing
+*/
+
+/* Whether there is room for the puts, which may displace others. On the disk
+   they are in the log first, which then goes into the database. */
+static int make_room(store *self, seer_batch *batch, bool *room) {
+  int64_t log = seer_files_size(&self->files, SEER_DATABASE_LOG);
+  int64_t most = self->config.max_bytes, needed = log, used, count = 1;
+  int code = SQLITE_OK;
+  batch->displaced = 0;
+  for (size_t i = 0; i < batch->put_count; i++)
+    needed += (int64_t)batch->puts[i].length + 128;
+  *room = log <= LOG_MOST && log <= most / 2 &&
+          seer_files_has_room(&self->files, 2 * needed - log);
+  if (!*room || batch->put_count == 0)
+    return SQLITE_OK;
+  while ((code = seer_database_used(&self->database, &used)) == SQLITE_ROW) {
+    *room = used + needed <= most;
+    if (*room || !batch->displace || count == 0)
+      return SQLITE_OK;
+    code = seer_rows_displace(&self->rows, &count);
+    if (code != SQLITE_OK)
+      return code;
+    batch->displaced += count;
+  }
+  return code;
+}
+
+static int change_rows(store *self, seer_batch *batch, bool *puts) {
+  int code = seer_rows_forget(&self->rows, batch);
+  bool room = false;
+  batch->backlog = false;
+  if (code == SQLITE_OK && batch->look)
+    code = seer_rows_look(&self->rows);
+  if (code == SQLITE_OK && *puts)
+    code = make_room(self, batch, &room);
+  *puts = *puts && room;
+  if (code == SQLITE_OK && *puts)
+    code = seer_rows_put(&self->rows, batch);
+  if (code == SQLITE_OK)
+    code = seer_rows_adopt(&self->rows, batch);
+  if (code == SQLITE_OK)
+    code = seer_rows_count(&self->rows);
+  if (code == SQLITE_OK && batch->look)
+    code = seer_rows_total(&self->rows, &batch->totals);
+  return code;
+}
+
+/* One try: BEGIN to COMMIT. Whether it was COMMIT that failed. */
+static int transact(store *self, seer_batch *batch, bool *puts,
+                    bool *committing) {
+  int code = begin(self);
+  *committing = false;
+  self->rows.adopted = 0;
+  if (code == SQLITE_OK)
+    code = change_rows(self, batch, puts);
+  if (code == SQLITE_OK) {
+    *committing = true;
+    code = end(self);
+  }
+  return code;
+}
+
+static void shorten_log(store *self) {
+  sqlite3_wal_checkpoint_v2(self->database.connection, NULL,
+                            SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
+/* What is not urgent, and may fail. */
+static void tidy(store *self, const seer_batch *batch, bool full) {
+  if (full && seer_files_size(&self->files, SEER_DATABASE_LOG) > 1048576)
+    shorten_log(self);
+  if (batch->settled_count > 0 || batch->displaced > 0 || batch->look)
+    seer_database_shrink(&self->database);
+  if (batch->look && !full)
+    seer_files_load(&self->files);
+}
+
+static seer_store_result commit(store *self, seer_batch *batch,
+                                seer_store_message message) {
+  bool puts = true, committing;
+  int code = transact(self, batch, &puts, &committing);
+  bool full = is_full(self, code);
+  if (full) {
+    explain(self, message);
+    roll_back(self);
+    seer_files_unload(&self->files);
+    shorten_log(self);
+    puts = false;
+    code = transact(self, batch, &puts, &committing);
+  }
+  if (code != SQLITE_OK) {
+    bool unsure = committing && (code & 0xff) == SQLITE_IOERR;
+    seer_store_result result = judge(self, code, message);
+    roll_back(self);
+    if (unsure)
+      seer_database_close(&self->database);
+    self->unsure = unsure;
+    return unsure ? SEER_STORE_UNSURE : result;
+  }
+  full = full || !puts;
+  code = seer_rows_deliver(&self->rows, batch);
+  if (code != SQLITE_OK) {
+    judge(self, code, message);
+    return SEER_STORE_BROKEN;
+  }
+  full = full && batch->put_count > 0;
+  if (!full)
+    *message = '\0';
+  else if (*message == '\0')
+    snprintf(message, sizeof(seer_store_message), "%.150s is full",
+             self->config.directory);
+  tidy(self, batch, full);
+  return full ? SEER_STORE_FULL : SEER_STORE_DONE;
+}
+
+/* What was adopted by a transaction that may have been done is in nobody's
+   memory. */
+static int give_back(store *self) {
+  int code = begin(self);
+  if (code == SQLITE_OK)
+    code = seer_rows_give_back(&self->rows);
+  if (code == SQLITE_OK)
+    code = end(self);
+  if (code != SQLITE_OK)
+    roll_back(self);
+  return code;
+}
+
+/* With byte 0: opens again what was closed for a fork, or in doubt. */
+static seer_store_result resume(store *self, seer_store_message message) {
+  int code = attach(self, message);
+  if (code != SQLITE_OK)
+    return is_corrupt(code) ? SEER_STORE_BROKEN : SEER_STORE_LATER;
+  seer_files_remember(&self->files);
+  code = seer_database_run(&self->database, SEER_DATABASE_OWNER,
+                           &self->rows.owner, 1, NULL);
+  if (code == SQLITE_ROW && self->unsure)
+    code = give_back(self) == SQLITE_OK ? SQLITE_ROW : SQLITE_BUSY;
+  if (code == SQLITE_ROW) {
+    self->unsure = false;
+    return SEER_STORE_DONE;
+  }
+  seer_database_close(&self->database);
+  snprintf(message, sizeof(seer_store_message), "%.100s: %s",
+           self->config.directory,
+           code == SQLITE_DONE ? "it was emptied" : "it cannot be read");
+  return code == SQLITE_DONE ? SEER_STORE_BROKEN : SEER_STORE_LATER;
+}
+
+static seer_store_result commit_inside(store *self, seer_batch *batch,
+                                       seer_store_message message) {
+  if (self->database.connection == NULL) {
+    seer_store_result result = resume(self, message);
+    if (result != SEER_STORE_DONE)
+      return result;
+  } else if (!seer_files_are_same(&self->files, message)) {
+    return SEER_STORE_BROKEN;
+  }
+  return commit(self, batch, message);
+}
+
+static seer_store_result commit_batch(void *store_, seer_batch *batch,
+                                      seer_store_message message) {
+  store *self = store_;
+  seer_store_result result;
+  *message = '\0';
+  if (self->process != getpid()) {
+    snprintf(message, sizeof(seer_store_message),
+             "the process was forked without its handlers");
+    return SEER_STORE_BROKEN;
+  }
+  self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
+  if (!seer_files_enter(&self->files, SEER_STORE_PATIENCE, message))
+    return SEER_STORE_LATER;
+  result = commit_inside(self, batch, message);
+  seer_files_leave(&self->files);
+  return result;
+}
+
+/*
+** The end, and forks
+*/
+
+static bool suspend(void *store_) {
+  store *self = store_;
+  seer_store_message message;
+  if (self->database.connection == NULL)
+    return true;
+  if (!seer_files_enter(&self->files, SUSPEND_PATIENCE, message))
+    return false;
+  seer_database_close(&self->database);
+  seer_files_leave(&self->files);
+  return true;
+}
+
+/* What is open of SQLite's stays: to close it would touch the parent's
+   locks. */
+static void forget_parents(void *store_) {
+  store *self = store_;
+  untried = true;
+  barred = barred || self->database.connection != NULL;
+  seer_files_close(&self->files);
+  free(self);
+}
+
+static void leave(store *self) {
+  self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
+  if (begin(self) != SQLITE_OK || seer_rows_leave(&self->rows) != SQLITE_OK ||
+      end(self) != SQLITE_OK)
+    roll_back(self);
+}
+
+/* Whoever finds it still in the list of owners finds its byte free. */
+static void close_store(void *store_) {
+  store *self = store_;
+  seer_store_message message;
+  if (self->process != getpid()) {
+    forget_parents(self);
+    return;
+  }
+  if (seer_files_enter(&self->files, SEER_STORE_PATIENCE, message)) {
+    if (self->database.connection != NULL
+            ? seer_files_are_same(&self->files, message)
+            : resume(self, message) == SEER_STORE_DONE)
+      leave(self);
+    seer_database_close(&self->database);
+    seer_files_leave(&self->files);
+  }
+  seer_database_close(&self->database);
+  seer_files_close(&self->files);
+  free(self);
+}
+
+const seer_store_driver seer_driver = {
+    .abi = SEER_STORE_ABI,
+    .row_size = sizeof(seer_row),
+    .batch_size = sizeof(seer_batch),
+    .name = "sqlite",
+    .open = open_store,
+    .commit = commit_batch,
+    .suspend = suspend,
+    .forked = forget_parents,
+    .close = close_store,
+};

@@ -1,0 +1,281 @@
+#include "files.h"
+
+#include "age.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BALLAST 4194304 /* bytes */
+
+static const char *const names[SEER_FILES] = {"queue.db", "queue.db-wal",
+                                              "queue.db-shm", "lock"};
+
+void seer_files_path_of(const seer_files *files, const char *name,
+                        seer_files_path path) {
+  snprintf(path, sizeof(seer_files_path), "%s/%s", files->config->directory,
+           name);
+}
+
+static bool fail(seer_store_message message, const char *path) {
+  snprintf(message, sizeof(seer_store_message), "%.150s: %s", path,
+           strerror(errno));
+  return false;
+}
+
+/* File systems whose locks and shared memory are those of one machine; of the
+   last two the files are gone with the container, or the machine. */
+static const struct {
+  long type;
+  bool lasting, copies; /* copies: what is written again needs room again */
+} systems[] = {
+    {0xef53,     true,  false}, /* ext4 */
+    {0x58465342, true,  false}, /* xfs */
+    {0xf2f52010, true,  true }, /* f2fs */
+    {0x9123683e, true,  true }, /* btrfs */
+    {0x2fc12fc1, true,  true }, /* zfs */
+    {0x794c7630, false, true }, /* overlayfs */
+    {0x01021994, false, true }, /* tmpfs */
+};
+#define SYSTEMS (sizeof systems / sizeof systems[0])
+
+static size_t find_system(const char *directory) {
+  struct statfs found;
+  size_t i = 0;
+  if (statfs(directory, &found) != 0)
+    return SYSTEMS;
+  while (i < SYSTEMS && systems[i].type != (long)found.f_type)
+    i++;
+  return i;
+}
+
+static bool check_system(const char *directory, seer_store_message message) {
+  size_t i = find_system(directory);
+  if (i == SYSTEMS)
+    snprintf(message, sizeof(seer_store_message),
+             "%.100s: its file system may be a network's; ext4, xfs, btrfs, "
+             "zfs and f2fs are known to do",
+             directory);
+  else if (!systems[i].lasting)
+    snprintf(message, sizeof(seer_store_message),
+             "%.100s is on %s: it is gone with the container or the machine",
+             directory, i + 1 == SYSTEMS ? "tmpfs" : "overlayfs");
+  return i < SYSTEMS;
+}
+
+/* Opens a file of the directory. One that is made belongs to whom the
+   directory does, and lets the others of its group in if they take part. */
+static int open_file(const seer_files *files, const char *name, bool *made) {
+  seer_files_path path;
+  struct stat directory;
+  int fd;
+  *made = false;
+  seer_files_path_of(files, name, path);
+  fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd >= 0 || errno != ENOENT)
+    return fd;
+  fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0 && errno == EEXIST)
+    return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0)
+    return fd;
+  *made = true;
+  if (geteuid() == 0 && stat(files->config->directory, &directory) == 0 &&
+      fchown(fd, directory.st_uid, directory.st_gid) != 0)
+    errno = 0; /* root's is of use, too */
+  if (files->config->group)
+    fchmod(fd, 0660);
+  return fd;
+}
+
+bool seer_files_open(seer_files *files, const seer_files_config *config,
+                     seer_store_message message) {
+  bool made;
+  memset(files, 0, sizeof *files);
+  files->config = config;
+  if (mkdir(config->directory, 0700) == 0 && config->group)
+    chmod(config->directory, 02770);
+  if (access(config->directory, F_OK) != 0)
+    return fail(message, config->directory);
+  if (!check_system(config->directory, message))
+    return false;
+  files->lock = open_file(files, "lock", &made);
+  if (files->lock >= 0)
+    return true;
+  return fail(message, config->directory);
+}
+
+void seer_files_close(seer_files *files) {
+  close(files->lock);
+  files->lock = -1;
+}
+
+/* What fcntl says; for F_OFD_GETLK 1 if somebody has it. */
+static int lock_byte(int fd, int command, int type, int64_t at) {
+  struct flock lock = {.l_type = (short)type,
+                       .l_whence = SEEK_SET,
+                       .l_start = (off_t)at,
+                       .l_len = 1};
+  int result;
+  do
+    result = fcntl(fd, command, &lock);
+  while (result < 0 && errno == EINTR);
+  if (result == 0 && command == F_OFD_GETLK)
+    return lock.l_type != F_UNLCK;
+  return result;
+}
+
+bool seer_files_enter(const seer_files *files, int64_t patience,
+                      seer_store_message message) {
+  struct timespec pause = {0, 100000};
+  int64_t deadline = seer_age_now() + patience;
+  while (lock_byte(files->lock, F_OFD_SETLK, F_WRLCK, 0) != 0) {
+    if (errno != EAGAIN && errno != EACCES)
+      return fail(message, files->config->directory);
+    if (seer_age_now() >= deadline) {
+      snprintf(message, sizeof(seer_store_message),
+               "%.100s: another process is in it and does not come out",
+               files->config->directory);
+      return false;
+    }
+    nanosleep(&pause, NULL);
+    if (pause.tv_nsec < 2000000)
+      pause.tv_nsec *= 2;
+  }
+  return true;
+}
+
+void seer_files_leave(const seer_files *files) {
+  lock_byte(files->lock, F_OFD_SETLK, F_UNLCK, 0);
+}
+
+/* A log that is left of a database that was set aside is not this one's. */
+bool seer_files_make(const seer_files *files, seer_store_message message) {
+  seer_files_path path;
+  bool made;
+  int fd;
+  seer_files_path_of(files, names[SEER_FILES_DATABASE], path);
+  if (access(path, F_OK) == 0)
+    return true; /* to open and close it would end locks of this process */
+  for (int i = SEER_FILES_LOG; i <= SEER_FILES_INDEX; i++) {
+    seer_files_path_of(files, names[i], path);
+    unlink(path);
+  }
+  fd = open_file(files, names[SEER_FILES_DATABASE], &made);
+  if (fd < 0)
+    return fail(message, files->config->directory);
+  close(fd);
+  return true;
+}
+
+static void identify(const seer_files *files, int which, dev_t *device,
+                     ino_t *inode) {
+  seer_files_path path;
+  struct stat found = {0};
+  seer_files_path_of(files, names[which], path);
+  if (stat(path, &found) != 0)
+    found.st_ino = 0;
+  *device = found.st_dev;
+  *inode = found.st_ino;
+}
+
+void seer_files_remember(seer_files *files) {
+  struct stat lock = {0};
+  for (int i = 0; i < SEER_FILES; i++)
+    identify(files, i, &files->known[i].device, &files->known[i].inode);
+  fstat(files->lock, &lock);
+  files->known[SEER_FILES_LOCK].device = lock.st_dev;
+  files->known[SEER_FILES_LOCK].inode = lock.st_ino;
+}
+
+bool seer_files_are_same(const seer_files *files, seer_store_message message) {
+  for (int i = 0; i < SEER_FILES; i++) {
+    dev_t device;
+    ino_t inode;
+    identify(files, i, &device, &inode);
+    if (device == files->known[i].device && inode == files->known[i].inode)
+      continue;
+    snprintf(message, sizeof(seer_store_message),
+             "%.100s/%s was removed or replaced", files->config->directory,
+             names[i]);
+    return false;
+  }
+  return true;
+}
+
+/* The database first: a log without it is removed when the next is made, but a
+   database without its log would be taken for whole. */
+void seer_files_set_aside(const seer_files *files,
+                          seer_store_message message) {
+  static const char *const ends[] = {"", "-wal", "-shm"};
+  long long now = (long long)time(NULL);
+  for (int i = SEER_FILES_DATABASE; i <= SEER_FILES_INDEX; i++) {
+    seer_files_path from, to;
+    char name[64];
+    snprintf(name, sizeof name, "queue.db.corrupt-%lld%s", now, ends[i]);
+    seer_files_path_of(files, names[i], from);
+    seer_files_path_of(files, name, to);
+    if (rename(from, to) != 0 && i == SEER_FILES_DATABASE) {
+      fail(message, from);
+      return;
+    }
+  }
+  snprintf(message, sizeof(seer_store_message),
+           "%.80s/queue.db was corrupt; it is queue.db.corrupt-%lld now",
+           files->config->directory, now);
+}
+
+bool seer_files_own(const seer_files *files, int64_t owner) {
+  return lock_byte(files->lock, F_OFD_SETLK, F_WRLCK, owner) == 0;
+}
+
+/* In doubt it is: its rows are safe where they are. */
+bool seer_files_is_owned(const seer_files *files, int64_t owner) {
+  return lock_byte(files->lock, F_OFD_GETLK, F_WRLCK, owner) != 0;
+}
+
+int64_t seer_files_size(const seer_files *files, const char *name) {
+  seer_files_path path;
+  struct stat found;
+  seer_files_path_of(files, name, path);
+  return stat(path, &found) == 0 ? (int64_t)found.st_size : 0;
+}
+
+static int64_t free_bytes(const seer_files *files) {
+  struct statvfs system;
+  if (statvfs(files->config->directory, &system) != 0)
+    return INT64_MAX / 2;
+  return (int64_t)(system.f_bavail * system.f_frsize);
+}
+
+bool seer_files_has_room(const seer_files *files, int64_t bytes) {
+  bool loaded = seer_files_size(files, "ballast") > 0;
+  return free_bytes(files) >= bytes + (loaded ? 0 : BALLAST);
+}
+
+void seer_files_load(const seer_files *files) {
+  seer_files_path path;
+  bool made;
+  int fd;
+  seer_files_path_of(files, "ballast", path);
+  if (access(path, F_OK) == 0 || free_bytes(files) < 4 * (int64_t)BALLAST)
+    return;
+  fd = open_file(files, "ballast", &made);
+  if (fd < 0)
+    return;
+  if (posix_fallocate(fd, 0, BALLAST) != 0)
+    unlink(path);
+  close(fd);
+}
+
+bool seer_files_unload(const seer_files *files) {
+  seer_files_path path;
+  seer_files_path_of(files, "ballast", path);
+  return unlink(path) == 0;
+}

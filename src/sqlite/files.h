@@ -1,0 +1,100 @@
+#ifndef SEER_FILES_H
+#define SEER_FILES_H
+
+/*
+ * The directory of a store, and what is in it beside the database: `lock`,
+ * whose bytes say who may write and who lives, and `ballast`, which a full
+ * disk is relieved of.
+ *
+ * Locks belong to the open file description (F_OFD_SETLK): one that belongs to
+ * the process would go with any close of the file, and two copies of this
+ * module would not see each other's. Byte 0 is for whoever is inside the
+ * database; nobody blocks on it, so one who is stopped meanwhile delays others
+ * by their patience only. An owner's byte is its for life, so it says without
+ * an id of a process or a heartbeat who has died.
+ *
+ * Failing functions write a message.
+ */
+
+#include "core/store.h"
+
+#include <sys/types.h>
+
+#pragma GCC visibility push(hidden)
+
+#define SEER_FILES_DIRECTORY 480 /* with its end; SQLite's paths have 512 */
+
+/* What `sqlite.open` was given. */
+typedef struct seer_files_config {
+  int64_t max_bytes;
+  int32_t power; /* 1: commits are to survive a power failure */
+  int32_t group; /* 1: other users of the directory's group take part */
+  char directory[SEER_FILES_DIRECTORY];
+} seer_files_config;
+
+/* Files that have to stay what they were: to one that took their place, locks
+   and pages of this one mean nothing. */
+enum {
+  SEER_FILES_DATABASE,
+  SEER_FILES_LOG,
+  SEER_FILES_INDEX,
+  SEER_FILES_LOCK,
+  SEER_FILES
+};
+
+typedef struct seer_files {
+  const seer_files_config *config;
+  int lock; /* a descriptor */
+  struct {
+    dev_t device;
+    ino_t inode; /* 0: it was not there */
+  } known[SEER_FILES];
+} seer_files;
+
+typedef char seer_files_path[SEER_FILES_DIRECTORY + 64];
+
+/* The path of a file of the directory. */
+void seer_files_path_of(const seer_files *files, const char *name,
+                        seer_files_path path);
+
+/* Makes the directory, if its parent is there, and opens `lock`. A file system
+   that loses its files with a container is allowed, with a warning. */
+bool seer_files_open(seer_files *files, const seer_files_config *config,
+                     seer_store_message message);
+void seer_files_close(seer_files *files);
+
+/* Takes byte 0 within `patience` ms. */
+bool seer_files_enter(const seer_files *files, int64_t patience,
+                      seer_store_message message);
+void seer_files_leave(const seer_files *files);
+
+/* Makes the database's file, empty, if it is not there. */
+bool seer_files_make(const seer_files *files, seer_store_message message);
+
+/* Remembers which files there are; whether they still are the same. */
+void seer_files_remember(seer_files *files);
+bool seer_files_are_same(const seer_files *files, seer_store_message message);
+
+/* Renames the database and what belongs to it, so that a new one can be
+   made. */
+void seer_files_set_aside(const seer_files *files, seer_store_message message);
+
+/* Locks an owner's byte; whether somebody has it. */
+bool seer_files_own(const seer_files *files, int64_t owner);
+bool seer_files_is_owned(const seer_files *files, int64_t owner);
+
+/* The size of a file of the directory; 0 if there is none. */
+int64_t seer_files_size(const seer_files *files, const char *name);
+
+/* Whether the disk has so many bytes beside the ballast, or what that takes:
+   without these, rows could not even be deleted. */
+bool seer_files_has_room(const seer_files *files, int64_t bytes);
+
+/* Makes the ballast if there is room for it; removes it, false if there was
+   none. */
+void seer_files_load(const seer_files *files);
+bool seer_files_unload(const seer_files *files);
+
+#pragma GCC visibility pop
+
+#endif
