@@ -118,6 +118,7 @@ TOOL = $(DESTDIR)$(INST_LUADIR)/seerstack/tool
 OR_PREFIX = || { echo "This needs root, or a directory of yours:" \
 	"make $@ LUA=$(LUA) PREFIX=\$$HOME/.local" >&2; exit 1; }
 MODULE = $(DESTDIR)$(INST_LIBDIR)/seerstack.so
+STORES = $(DESTDIR)$(INST_LIBDIR)/seerstack
 COMMAND = $(DESTDIR)$(INST_BINDIR)/seerstack
 
 install: $(BUILD)/seerstack.so # copy the module, and the command, to PREFIX
@@ -133,8 +134,12 @@ install-tool:
 	@chmod 755 $(COMMAND)
 	@echo "Installed: $(COMMAND), for $(LUA_PROGRAM)"
 
-uninstall: # remove what install has copied for this LUA
-	@rm -rf $(dir $(TOOL)) $(MODULE) $(COMMAND) $(OR_PREFIX)
+install-sqlite: $(BUILD)/seerstack/sqlite.so # copy seerstack.sqlite to PREFIX
+	@install -D -m 755 $< $(STORES)/sqlite.so $(OR_PREFIX)
+	@echo "Installed: $(STORES)/sqlite.so"
+
+uninstall: # remove what install and install-sqlite have copied for this LUA
+	@rm -rf $(dir $(TOOL)) $(MODULE) $(STORES) $(COMMAND) $(OR_PREFIX)
 
 clean: # remove what was built
 	rm -rf build
@@ -144,5 +149,5 @@ help: # this list
 
 include checks/checks.mk
 
-.PHONY: all-lua deps quickstart run-quickstart standin test install \
-	install-tool uninstall clean help
+.PHONY: sqlite all-lua deps quickstart run-quickstart standin test \
+	install install-tool install-sqlite uninstall clean help

@@ -25,7 +25,8 @@ $(CORE)/unit/unit: $(UNIT_OBJECTS) $(CORE_OBJECTS)
 	$(CC) -pthread $(LDFLAGS) -Wl,--wrap=seer_clock_now -o $@ $^ $(CURL_LIBS) \
 		-ldl -lm
 
-specs-ready: $(BUILD)/seerstack.so $(BUILD)/seerstack/sqlite.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
+specs-ready: $(BUILD)/seerstack.so $(BUILD)/seerstack/sqlite.so \
+	$(SPEC_LIBRARIES) $(CORE)/unit/unit
 
 test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
 	@$(CORE)/unit/unit
@@ -204,5 +205,5 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
 	test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
-	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm storm-store lint \
-	analyze bench-ready bench bench-instructions
+	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
+	storm-store lint analyze bench-ready bench bench-instructions
