@@ -22,7 +22,8 @@ packages="gcc libc6-dev make pkg-config libcurl4-openssl-dev ca-certificates
   lua-cjson lua-socket"
 [ "$*" = quickstart ] || packages+=" nginx libnginx-mod-http-lua openssl"
 case "$*" in quickstart | standin) ;; *)
-  packages+=" lua5.4 lua-sec lua-busted luarocks curl locales libsqlite3-dev"
+  packages+=" lua5.4 lua-sec lua-busted luarocks curl locales
+    libsqlite3-dev sqlite3"
   ;;
 esac
 for purpose; do

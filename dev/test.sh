@@ -147,7 +147,7 @@ beside() { # spec
 # and LuaJIT, with the interface of 5.1, doubles and FFI's numbers.
 narrow() { # spec
   case $1 in
-  spec/core/* | spec/faults/* | spec/unit_spec.lua) ;;
+  spec/core/* | spec/faults/* | spec/sqlite/* | spec/unit_spec.lua) ;;
   *) beside "$1" ;;
   esac
 }

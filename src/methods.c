@@ -161,12 +161,14 @@ int seer_methods_stats(lua_State *L, int self) {
   seer_client *client = lua_touserdata(L, self);
   seer_stats stats;
   seer_store_stats store;
+  bool has_store;
   if (client->queue == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
+  has_store = seer_sender_store_stats(client->queue, &store);
   stats.missed += client->missed;
-  push_stats(L, &stats);
-  if (seer_sender_store_stats(client->queue, &store)) {
+  push_stats(L, &stats); /* from here on a finalizer may close the client */
+  if (has_store) {
     push_store_stats(L, &store);
     lua_setfield(L, -2, "store");
   }
