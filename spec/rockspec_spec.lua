@@ -21,8 +21,8 @@ describe("the rockspec", function()
     status = h.shell.run("cp -r src bin docs library rockspec "
       .. h.shell.quote(directory) .. " && cd " .. h.shell.quote(directory)
       .. " && env -u LUA_PATH -u LUA_CPATH HOME=. luarocks --lua-version="
-      .. version .. " --tree=tree make --deps-mode=none rockspec/seerstack-[0-9]*.rockspec"
-      .. variables() .. " >log 2>&1")
+      .. version .. " --tree=tree make --deps-mode=none"
+      .. " rockspec/seerstack-[0-9]*.rockspec" .. variables() .. " >log 2>&1")
   end)
 
   teardown(function()

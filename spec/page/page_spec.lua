@@ -93,7 +93,7 @@ describe("the page", function()
     assert.equal("export SEERSTACK_BASE_URL=" .. url
       .. "\nexport SEERSTACK_API_KEY=sk_test_listen"
       .. "\nseerstack send hello.world -u me answer:=42", texts "#paste")
-    assert.is_false(page:eval "document.querySelector('#empty').hidden")
+    page:wait "!document.querySelector('#empty').hidden"
     assert.equal(0, page:eval "document.querySelector('#right').offsetWidth")
     shoot "listen-empty"
   end)
