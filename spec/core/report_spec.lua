@@ -244,6 +244,9 @@ describe("trouble", function()
           client:pump(0.01)
           return client:stats().delivered == 19 * minute
         end)
+        for _ = 1, 5 do -- and finds that the next may not go
+          client:pump(0.01)
+        end
         local file = assert(io.open(os.getenv "SEER_CLOCK_FILE", "w"))
         file:write(61 * minute)
         file:close()
@@ -253,9 +256,12 @@ describe("trouble", function()
       SEER_CLOCK_FILE = directory .. "/clock", SEER_CLOCK_MONOTONIC = "1",
     })
     h.shell.remove(directory)
-    assert.equal(2, #lines) -- the other is told by the exit
     assert.matches("^warn: the rate limit holds events to URL: %d+ wait, "
       .. "%d+ a minute come, 19 a minute may go; ", lines[1])
+    -- The exit may have time for the last three events, or tell of them.
+    for i = 2, #lines do
+      assert.matches("before exit", lines[i])
+    end
   end)
 
   it("is told once by the clients of an endpoint", function()
