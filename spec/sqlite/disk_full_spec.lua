@@ -42,7 +42,7 @@ describe("a store on a disk of its own", function()
   local LARGE = "log_level = 'warn', max_queue_events = 100000, "
     .. "max_queue_bytes = 2^28, max_in_flight = 8"
 
-  it("full keeps no event from being delivered, nor from being forgotten",
+  it("full keeps no event from being delivered, and goes on with room again",
     function()
       assert(mount "24m")
       api:config { fail_status = 503, keep = false }
@@ -67,10 +67,12 @@ describe("a store on a disk of its own", function()
       assert.equal(0, result.status, result.stderr)
       assert.matches("is full", result.stderr)
       local accepted = tonumber(result.stdout:match "(%d+)%s*$")
-      assert.equal(0, h.shell.run("rm " .. h.shell.quote(place) .. "/fill"))
+      assert.equal(0, h.shell.run("mount -o remount,size=64m "
+        .. h.shell.quote(place)))
       h.ended_well(disk:drain(api, { with = "log_level = 'error'",
         timeout = 120 }))
-      assert.equal(accepted, api:count())
+      -- What could not be forgotten is sent again.
+      assert.is_true(api:count() >= accepted, api:count())
       assert.equal(0, disk:totals().events)
     end)
 
