@@ -253,7 +253,12 @@ function storms.clock()
 end
 
 -- A host whose workers share nothing: they slow down after the first 429s.
-local function run_host(api, url, minutes)
+local function run_host(api, port, command, minutes)
+  local url = "http://127.0.0.1:" .. port .. "/index.html"
+  host.ready(host.start {
+    command = command, timeout = 600,
+    env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
+  }, url)
   local due = socket.gettime()
   local seen = watch(api, minutes, function()
     assert(host.get(url) == 200)
@@ -283,13 +288,7 @@ function storms.lighttpd()
     .. "server.max-worker = 4\n")
   shell.write(directory .. "/index.html", "Hello\n")
   shell.run("install -d -o www-data " .. directory .. "/log")
-  local started = host.start {
-    command = "lighttpd -D -f " .. configuration, timeout = 600,
-    env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
-  }
-  local url = "http://127.0.0.1:" .. port .. "/index.html"
-  host.ready(started, url)
-  run_host(api, url, 4)
+  run_host(api, port, "lighttpd -D -f " .. configuration, 4)
 end
 
 function storms.apache()
@@ -310,14 +309,7 @@ function storms.apache()
   })
   shell.run("mkdir " .. directory .. "/html")
   shell.write(directory .. "/html/index.html", "Hello\n")
-  local started = host.start {
-    command = "apache2 -f " .. configuration .. " -D FOREGROUND",
-    timeout = 600,
-    env = { SEERSTACK_API_KEY = api.key, SEERSTACK_BASE_URL = api.url },
-  }
-  local url = "http://127.0.0.1:" .. port .. "/index.html"
-  host.ready(started, url)
-  run_host(api, url, 4)
+  run_host(api, port, "apache2 -f " .. configuration .. " -D FOREGROUND", 4)
 end
 
 function storms.kills()

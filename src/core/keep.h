@@ -16,6 +16,7 @@
  */
 
 #include "base/event.h"
+#include "base/tell.h"
 #include "store.h"
 
 #pragma GCC visibility push(hidden)
@@ -75,8 +76,8 @@ typedef struct seer_keep {
   int64_t look_at;
   int64_t displaced; /* rows of nobody's, for want of room */
   seer_store_totals totals;
-  seer_store_message error;      /* the last; "": none */
-  int64_t told_error, told_full; /* when; 0: never */
+  seer_store_message error;       /* the last; "": none */
+  seer_trouble failure, fullness; /* what was told of them */
   /* The keeper's: */
   struct seer_transaction *transaction;
   void *store; /* the driver's, of who is inside; NULL: not open */

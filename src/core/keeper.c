@@ -21,14 +21,6 @@
 ** clients are told.
 */
 
-/* With the lock held: whether to say so, at most once in a while. */
-static bool is_due(int64_t *told, int64_t now) {
-  if (*told != 0 && now - *told < SEER_TELL_INTERVAL)
-    return false;
-  *told = now;
-  return true;
-}
-
 /* Without the lock. */
 static void say(const seer_keep *keep, seer_level level, const char *what,
                 const char *message) {
@@ -44,14 +36,15 @@ static void say(const seer_keep *keep, seer_level level, const char *what,
 static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                                 seer_level *level) {
   seer_keep *keep = t->keep;
+  int64_t untold;
   *level = SEER_WARN;
   if (t->result == SEER_STORE_FULL)
-    return is_due(&keep->told_full, now)
+    return seer_trouble_happened(&keep->fullness, 1, now, &untold)
                ? "full, events are kept in memory alone"
                : NULL;
   if (t->result != SEER_STORE_DONE) {
     snprintf(keep->error, sizeof keep->error, "%s", t->message);
-    return is_due(&keep->told_error, now)
+    return seer_trouble_happened(&keep->failure, 1, now, &untold)
                ? "failing, events are kept in memory alone"
                : NULL;
   }
@@ -79,11 +72,6 @@ static int warn_sender(int64_t now) {
   return late && seer_state_kick() ? seer_state.alarm : -1;
 }
 
-static void ring(int alarm) {
-  if (alarm >= 0)
-    seer_alarm_ring(alarm);
-}
-
 /* Without the lock; with it held afterwards, and inside until then. */
 static void perform(seer_transaction *t, int64_t now) {
   seer_keep *keep = t->keep;
@@ -96,7 +84,7 @@ static void perform(seer_transaction *t, int64_t now) {
   go_inside(keep);
   alarm = t->batch.put_count > 0 ? warn_sender(now) : -1;
   seer_unlock();
-  ring(alarm);
+  seer_alarm_ring(alarm);
   seer_transaction_commit(t);
   seer_lock();
 }
@@ -119,7 +107,7 @@ static void conclude(seer_transaction *t, bool stop) {
   keep->work = SEER_KEEP_OUTSIDE;
   seer_wake();
   seer_unlock();
-  ring(alarm);
+  seer_alarm_ring(alarm);
   seer_endpoints_bury(&dead);
   if (words != NULL)
     say(keep, level, words, t->message);
@@ -220,9 +208,9 @@ static bool open_and_start(seer_keep *keep) {
 
 /* With the lock held, which is given up meanwhile: once. */
 static void tell_barred(seer_keep *keep) {
-  if (keep->told_error == SEER_NEVER)
+  if (keep->failure.told_at == SEER_NEVER)
     return;
-  keep->told_error = SEER_NEVER;
+  keep->failure.told_at = SEER_NEVER;
   seer_unlock();
   say(keep, SEER_WARN, "not used", keep->error);
   seer_lock();
@@ -332,8 +320,7 @@ void seer_keeper_stop(int64_t deadline) {
   seer_tenants_offer();
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     keep->stopping = true;
-    if (keep->alarm >= 0)
-      seer_alarm_ring(keep->alarm);
+    seer_alarm_ring(keep->alarm);
   }
   while (!are_stopped() && seer_clock_now() < deadline)
     seer_wait(deadline);

@@ -149,8 +149,7 @@ static void remind_keepers(void) {
     seer_lock();
     alarm = seer_tenants_remind();
     seer_unlock();
-    if (alarm >= 0)
-      seer_alarm_ring(alarm);
+    seer_alarm_ring(alarm);
   }
 }
 

@@ -228,7 +228,7 @@ int seer_alarm_open(void) {
 void seer_alarm_ring(int alarm) {
   uint64_t one = 1;
   int saved = errno; /* the host's errno is its own */
-  if (write(alarm, &one, sizeof one) < 0)
+  if (alarm >= 0 && write(alarm, &one, sizeof one) < 0)
     errno = saved; /* the counter is full: it rings already */
 }
 

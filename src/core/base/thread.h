@@ -92,7 +92,8 @@ int seer_fd_raise(int fd);
 void seer_fds_hold(int held[3]);
 void seer_fds_release(const int held[3]);
 
-/* An alarm wakes a thread that polls its descriptor. -1 without one. */
+/* An alarm wakes a thread that polls its descriptor. -1 without one: ringing
+   that does nothing. */
 int seer_alarm_open(void);
 void seer_alarm_ring(int alarm);
 void seer_alarm_clear(int alarm);
