@@ -93,17 +93,17 @@ describe("Apache, " .. mpm, function()
   end)
 
   -- Whatever is missing, the website works, and why there is no event is told
-  -- once in each process.
+  -- once by each Lua state: each thread has its own.
   local function assert_off(reason, options)
     local started = run(options)
     assert.equal(50, (h.host.load(started.url, 50, 1)))
     local log = stop(started, "graceful-stop")
     local tellers, count = {}, 0
     for line in log:gmatch "[^\n]*analytics are off: [^\n]*" do
-      local pid = line:match "%[pid (%d+)"
-      assert.is_nil(tellers[pid], log)
+      local thread = line:match "%[pid %d+:tid (%d+)%]"
+      assert.is_nil(tellers[thread], log)
       assert.matches(reason, line, 1, true)
-      tellers[pid], count = true, count + 1
+      tellers[thread], count = true, count + 1
     end
     assert.is_true(count >= 1, log)
     assert.equal(0, api:count())
