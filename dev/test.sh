@@ -1,10 +1,11 @@
 #!/bin/bash
 # Runs the specs, each file in a process of its own, under each Lua of LUAS,
 # and ends with "N passed, N failed". What a file prints is shown if it fails.
-# Without paths those specs that test no Lua run under two (see `narrow`),
-# unless ALL=1. With SANITIZER=asan or tsan the interpreter runs with that
-# runtime and the module from build/<LUA>-asan; with SANITIZER=valgrind it runs
-# under memcheck. With STORE=1 every client has a store.
+# Without paths those specs that do not test the binding run under fewer (see
+# `luas_of`), unless ALL=1. With SANITIZER=asan or tsan the interpreter runs
+# with that runtime and the module from build/<LUA>-asan; with
+# SANITIZER=valgrind it runs under memcheck. With STORE=1 every client has a
+# store.
 # JOBS files run at a time, since most of them wait most of the time, which
 # under memcheck they do not.
 #   LUAS="5.4 luajit" dev/test.sh [PATH...]
@@ -142,24 +143,37 @@ beside() { # spec
   esac
 }
 
-# Whether a spec sees the same under any Lua: the core and the network know of
-# none. They run under the two that differ most: PUC's newest, with integers,
-# and LuaJIT, with the interface of 5.1, doubles and FFI's numbers.
-narrow() { # spec
-  case $1 in
-  spec/core/* | spec/faults/* | spec/sqlite/* | spec/unit_spec.lua) ;;
-  *) beside "$1" ;;
+# The Luas of a file, of LUAS. What tests the binding runs under all. What tests
+# sending, processes and the command runs under the two that differ most: PUC's
+# newest, with integers, and LuaJIT, with the interface of 5.1, doubles and
+# FFI's numbers. What the network, the disk and the core alone decide runs under
+# the first of these.
+luas_of() { # spec
+  local name=${1#spec/}
+  case ${name%_spec.lua} in
+  core/process | core/exit | core/states | core/fork | \
+    sqlite/sqlite) echo "$two" ;;
+  core/* | faults/* | sqlite/* | unit | docs | repo | sources | rockspec | \
+    mutants | dev/* | support/*) echo "$one" ;;
+  contract | contract_results | level | logger | options_endpoint | \
+    pump | pump_* | result | secret | secret_parts | send | future_process | \
+    hostile/exit | hostile/sabotage | tool/*) echo "$two" ;;
+  *) echo "$all" ;;
   esac
 }
 
-all=${LUAS:-5.4} two='' whole=''
+all=${LUAS:-5.4} whole=''
 if [ $# = 0 ]; then whole=1; fi
+
+of_all() { # Luas: those of them that are in LUAS, or else all
+  local lua some=''
+  for lua; do case " $all " in *" $lua "*) some+=" $lua" ;; esac; done
+  echo "${some:-$all}"
+}
+one=$all two=$all
 if [ -n "$whole" ] && [ -z "${ALL:-}" ]; then
-  for lua in $all; do
-    case $lua in 5.4 | luajit) two+=" $lua" ;; esac
-  done
+  one=$(of_all 5.4) two=$(of_all 5.4 luajit)
 fi
-two=${two:-$all}
 
 # What is in spec/hosts and spec/page needs programs that only `make test-hosts`
 # and `make test-page` install.
@@ -176,8 +190,7 @@ done
 number=0
 for spec in "${specs[@]}"; do
   if [ -n "$whole" ] && [ -n "$suffix" ] && beside "$spec"; then continue; fi
-  if narrow "$spec"; then luas=$two; else luas=$all; fi
-  for lua in $luas; do
+  for lua in $(luas_of "$spec"); do
     while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
     number=$((number + 1))
     run_file "$lua" "${programs[$lua]}" "$spec" "$results/$number.counts" &
