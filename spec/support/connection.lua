@@ -22,7 +22,9 @@ function connection.new(peer, number)
   return setmetatable({
     socket = peer,
     number = number,
-    input = "",   -- read, not yet a request
+    parts = {},   -- read, not yet a request: joined when `wanted` is there
+    size = 0,
+    wanted = 1,
     output = "",  -- to be written, from `sent` on
     sent = 0,
     open = true,
@@ -53,25 +55,36 @@ local function parse_head(head)
   return request
 end
 
+-- Keeps what is left of what was read, of which so much more is wanted.
+local function keep(self, input, wanted)
+  self.parts, self.size, self.wanted = { input }, #input, wanted
+end
+
 -- Takes the next whole request off what was read; nil when there is none.
 function connection:next_request()
-  if not self.head then
-    local _, last = self.input:find("\r\n\r\n", 1, true)
-    if not last then
-      return nil
-    end
-    self.head = parse_head(self.input:sub(1, last))
-    self.input = self.input:sub(last + 1)
-  end
-  local length = tonumber(self.head.headers["content-length"] or 0)
-  if #self.input < length then
+  if self.size < self.wanted then
     return nil
   end
+  local input = table.concat(self.parts)
+  if not self.head then
+    local _, last = input:find("\r\n\r\n", 1, true)
+    if not last then
+      keep(self, input, #input + 1)
+      return nil
+    end
+    self.head = parse_head(input:sub(1, last))
+    input = input:sub(last + 1)
+  end
   local request = self.head
-  request.body = self.input:sub(1, length)
+  local length = tonumber(request.headers["content-length"] or 0)
+  if #input < length then
+    keep(self, input, length)
+    return nil
+  end
+  request.body = input:sub(1, length)
   request.connection = self.number
   request.time = socket.gettime()
-  self.input = self.input:sub(length + 1)
+  keep(self, input:sub(length + 1), 1)
   self.head = nil
   return request
 end
@@ -81,7 +94,8 @@ function connection:fill()
   local data, problem, partial = self.socket:receive(65536)
   data = data or partial
   if data and data ~= "" then
-    self.input = self.input .. data
+    self.parts[#self.parts + 1] = data
+    self.size = self.size + #data
   end
   if problem == "closed" then
     self.ended = true
