@@ -270,7 +270,7 @@ void seer_gate_mend(seer_gate *gate, int64_t now) {
     if (!is_used(seen, now))
       SWAP(gate->slots[i - 1], seen, 0);
   }
-  if ((int64_t)(widest >> WIDTH_BITS) > now + 2 * SEER_GATE_WINDOW)
+  if ((int64_t)(widest >> WIDTH_BITS) > now + FURTHEST)
     SWAP(gate->widest, widest, 0);
   seer_pauses_mend(&gate->pauses, now);
 }
