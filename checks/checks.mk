@@ -143,8 +143,7 @@ mutants: deps # plant defects that specs must catch; MUTANTS="text..."
 	@LUA_PATH="./?.lua;;" lua5.4 checks/mutants/run.lua $(MUTANTS)
 
 storm: deps # minutes of processes with one key; STORM="kills apache"
-	@$(QUIETLY) LUA=5.4 specs-ready
-	@$(QUIETLY) all-lua
+	@$(FOR_SPECS)
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm.lua $(STORM)
 

@@ -98,6 +98,10 @@ seerstack.null = nil
 ---share it.
 ---Default: `1000`.
 ---@field rate_limit? integer|false
+---Whether all processes of the user on this machine that have this set, and the
+---same key and base URL, share the limit and its pauses.
+---Default: `true` with a `store`, else `false`.
+---@field share_rate_limit? boolean
 ---Requests at a time, 1 to 1000. Default: `16`.
 ---@field max_in_flight? integer
 ---Events in the queue and in flight, 1 to 10^7. Default: `10000`.
@@ -384,7 +388,7 @@ seerstack.null = nil
 ---@field retry_at? number
 ---Requests a minute that may go at present: 95 % of `rate_limit`, less after a
 ---429; nil without a limit. All clients with the same base URL and key share
----it, up to the largest limit among them.
+---it, up to the largest limit among them, and so may other processes.
 ---@field rate? integer
 
 ---A request that `test_mode` kept.

@@ -77,6 +77,7 @@ build = {
         "src/core/report.c",
         "src/core/sender.c",
         "src/core/settle.c",
+        "src/core/share.c",
         "src/core/state.c",
         "src/core/tenants.c",
         "src/core/transaction.c",

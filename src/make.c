@@ -8,6 +8,7 @@
 #include "core/http/url.h"
 #include "core/process.h"
 #include "core/report.h"
+#include "core/share.h"
 #include "fields.h"
 #include "merge.h"
 
@@ -175,6 +176,8 @@ static void push_client(lua_State *L, const seer_client_options *options,
   set_kept(L, lua_gettop(L), options->kept, from);
   if (!open_queue(client, site, store_of(L, lua_gettop(L))))
     luaL_error(L, "not enough memory");
+  if (!client->settings.has_store && needs_key(&client->settings))
+    seer_share(client->queue); /* with a store, its keeper does */
   warn_of_plain_http(client);
   tell_made(L, client);
   lua_replace(L, top + 1);

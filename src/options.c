@@ -44,6 +44,7 @@ static const row client_options[] = {
     {"exit_timeout",         GRACE, 0, LONG,   10,     AT(exit_timeout)    },
     {"exit_connect_timeout", TIME,  0, LONG,   2,      AT(exit_connecting) },
     {"rate_limit",           RATE,  1, 1e9,    1000,   AT(rate_limit)      },
+    {"share_rate_limit",     FLAG,  0, 1,      -1,     AT(share_rate)      },
     {"max_in_flight",        COUNT, 1, 1000,   16,     AT(max_in_flight)   },
     {"max_queue_events",     COUNT, 1, 1e7,    10000,  AT(max_queue_events)},
     {"max_queue_bytes",      COUNT, 1, 0x1p40, 0x1p24, AT(max_queue_bytes) },

@@ -5,6 +5,7 @@
 local on, client = pcall(function()
   return require "seerstack".new {
     exit_timeout = 7, -- `apachectl stop` kills what takes longer than 9
+    share_rate_limit = true, -- for all processes of Apache together
   }
 end)
 

@@ -7,8 +7,11 @@
 -- one is made at the first event and stays. The key is in the environment.
 -- Without the module or lua-cjson the answers are given all the same: what
 -- takes its place does nothing.
+local loaded = package.loaded.seerstack
 local found, seerstack = pcall(require, "seerstack")
-if not found then
+if found and not loaded then
+  seerstack.configure { share_rate_limit = true } -- for all workers together
+elseif not found then
   print("analytics are off: " .. seerstack)
   seerstack = { capture = function() end }
   package.loaded.seerstack = seerstack

@@ -123,7 +123,7 @@ describe("a store of another version", function()
       assert(stats.state == "barred" and stats.name == "unknown")
     ]])
     assert.equal("seerstack: warn: store: not used: its module has version 99 "
-      .. "of the interface, this one needs 1: install both of the same "
+      .. "of the interface, this one needs 2: install both of the same "
       .. "release\n", result.stderr)
     assert.equal(0, result.status)
     h.assert_received(api, 20)

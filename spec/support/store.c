@@ -409,8 +409,8 @@ static void store_close(void *given) {
 
 static const seer_store_driver driver = {
     SEER_STORE_ABI, sizeof(seer_row), sizeof(seer_batch), "fake",
-    store_open,     store_commit,     NULL,               NULL,
-    store_forked,   store_close};
+    store_open,     store_commit,     NULL,               store_forked,
+    store_close};
 
 /*
 ** For Lua.

@@ -85,9 +85,20 @@ static void die(int process) {
   }
 }
 
+/* All of them go on with another gate, to which nothing was known. */
+static void switch_gates(int64_t share) {
+  seer_gate *other = seer_gate_new((uint64_t)unit_random(INT64_MAX));
+  CHECK(other != NULL);
+  seer_gate_move(other, gate, share, unit_now);
+  seer_gate_free(gate);
+  gate = other;
+}
+
 static void move_on(int process, int64_t share, int64_t longest) {
   if (unit_random(2000) == 0)
     die(process);
+  if (unit_random(20000) == 0)
+    switch_gates(share);
   for (int i = 0; i < flying[process]; i++)
     if (requests[process][i].ends <= unit_now)
       end(process, i--, share);

@@ -449,6 +449,20 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
     seer_queue_hurry(endpoint->lines.delayed);
 }
 
+seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
+                             int segment, int64_t now) {
+  seer_gate *before = endpoint->gate;
+  seer_assert(seer_lock_is_held());
+  if (endpoint->segment == segment + 1)
+    return gate;
+  seer_gate_move(gate, before, share_of(endpoint, now), now);
+  if (endpoint->pauses == &before->pauses)
+    endpoint->pauses = &gate->pauses;
+  endpoint->gate = gate;
+  endpoint->segment = segment + 1;
+  return before;
+}
+
 /* The requests are the parent's, and so are their slots. */
 void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(&endpoint->lines, 0, sizeof endpoint->lines);

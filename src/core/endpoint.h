@@ -33,7 +33,8 @@ struct seer_endpoint {
   seer_lines lines;
   int64_t rate_limit, max_in_flight; /* the largest of its clients' */
   seer_gate *gate;                   /* which other processes may share... */
-  seer_pauses *pauses;               /* ...and its pauses; at exit, its own */
+  int segment;         /* the id of its segment, + 1; 0: it is in none */
+  seer_pauses *pauses; /* ...and its pauses; at exit, its own */
   seer_pauses own_pauses;
   int64_t probe; /* of the pauses: with this we try; 0: we do not */
   bool scarce;   /* the budget let out nothing more, when it was asked last */
@@ -101,6 +102,11 @@ bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
 
 /* The process begins to exit: forget pauses, hurry what is delayed. */
 void seer_endpoint_hurry(seer_endpoint *endpoint);
+
+/* Has it use the gate in this segment. The result is one that it does not
+   need (any more), to be freed without the lock. */
+seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
+                             int segment, int64_t now);
 
 /* Makes it as at the start: in the child of a fork. */
 void seer_endpoint_forget(seer_endpoint *endpoint);

@@ -67,7 +67,8 @@ static seer_endpoint *unlist_idle(int64_t now) {
   seer_endpoint *idle = NULL, **link = &seer_endpoints;
   while (*link != NULL) {
     seer_endpoint *endpoint = *link;
-    if (endpoint->references > 0 || !seer_gate_is_idle(endpoint->gate, now)) {
+    if (endpoint->references > 0 ||
+        (endpoint->segment == 0 && !seer_gate_is_idle(endpoint->gate, now))) {
       link = &endpoint->next;
     } else {
       *find(endpoint) = endpoint->next_alike;

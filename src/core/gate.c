@@ -3,14 +3,16 @@
 #include "base/clock.h"
 #include "base/id.h"
 
-#include <stdlib.h>
+#include <stdint.h>
 #include <sys/mman.h>
 
 #define PREPARED 16 /* gates */
 #define LEASE_MOST                                                            \
   600000         /* ms that a process that died keeps a slot, at most */
 #define LOOKS 64 /* for a free slot, where none is needed */
-#define UNANSWERED INT64_C(1) /* a bit of a slot's word */
+#define FURTHEST                                                              \
+  (LEASE_MOST + SEER_GATE_WINDOW + 3) /* ms that a word is ahead, at most */
+#define UNANSWERED INT64_C(1)         /* a bit of a slot's word */
 #define WIDTH_BITS 24
 #define WIDTH_MOST ((1 << WIDTH_BITS) - 1)
 
@@ -24,8 +26,8 @@ static seer_gate *prepared;
 
 /* Memory that is zero, and the same in the children of a fork; NULL if the
    system has none. */
-static void *share_memory(size_t size) {
-  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+static seer_gate *share_memory(size_t gates) {
+  void *memory = mmap(NULL, gates * sizeof(seer_gate), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return memory != MAP_FAILED ? memory : NULL;
 }
@@ -34,13 +36,13 @@ static void *share_memory(size_t size) {
    was there before the fork. */
 void seer_gate_prepare(void) {
   seer_id_hash("", 0);
-  prepared = share_memory(PREPARED * sizeof *prepared);
+  prepared = share_memory(PREPARED);
 }
 
 static seer_gate *find_prepared(uint64_t hash) {
   for (int i = 0; prepared != NULL && i < PREPARED; i++) {
-    uint64_t seen = LOAD(prepared[i].hash);
-    if (seen == 0 && SWAP(prepared[i].hash, seen, hash))
+    uint64_t seen = LOAD(prepared[i].name[0]);
+    if (seen == 0 && SWAP(prepared[i].name[0], seen, hash))
       return &prepared[i];
     if (seen == hash)
       return &prepared[i];
@@ -50,22 +52,29 @@ static seer_gate *find_prepared(uint64_t hash) {
 
 seer_gate *seer_gate_new(uint64_t hash) {
   seer_gate *gate = find_prepared(hash | 1);
-  if (gate != NULL)
-    return gate;
-  gate = share_memory(sizeof *gate);
-  if (gate == NULL)
-    return calloc(1, sizeof *gate);
-  gate->shared = 1;
-  return gate;
+  return gate != NULL ? gate : share_memory(1);
+}
+
+static bool is_prepared(const seer_gate *gate) {
+  uintptr_t from = (uintptr_t)prepared, at = (uintptr_t)gate;
+  return at >= from && at < from + PREPARED * sizeof *gate;
 }
 
 void seer_gate_free(seer_gate *gate) {
-  if (gate == NULL || gate->hash != 0)
-    return;
-  if (gate->shared)
+  if (gate != NULL && !is_prepared(gate))
     munmap(gate, sizeof *gate);
-  else
-    free(gate);
+}
+
+bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],
+                     bool *first) {
+  for (int i = 0; i < SEER_GATE_NAME; i++) {
+    uint64_t seen = 0;
+    if (SWAP(gate->name[i], seen, name[i]))
+      *first = true;
+    else if (seen != name[i])
+      return false;
+  }
+  return true;
 }
 
 int64_t seer_gate_share(int64_t rate_limit) {
@@ -111,6 +120,17 @@ static int64_t freed_at(int64_t share, int64_t time) {
   return (time + 2 + (SEER_GATE_WINDOW + uses - 1) / uses) & ~UNANSWERED;
 }
 
+/* Whether a slot is somebody's. No lease is that long which noise would be. */
+static bool is_used(int64_t word, int64_t now) {
+  return word > now && word - now <= FURTHEST;
+}
+
+/* Where others have written noise, too, it is within the gate. */
+static uint32_t top_of(const seer_gate *gate) {
+  uint32_t top = LOAD(gate->top);
+  return top < SEER_GATE_SLOTS ? top : SEER_GATE_SLOTS;
+}
+
 static void raise_top(seer_gate *gate, uint32_t least) {
   uint32_t seen = LOAD(gate->top);
   while (seen < least && !SWAP(gate->top, seen, least))
@@ -120,7 +140,7 @@ static void raise_top(seer_gate *gate, uint32_t least) {
 static uint32_t count_used(const seer_gate *gate, uint32_t top, int64_t now) {
   uint32_t used = 0;
   for (uint32_t i = 0; i < top; i++)
-    used += LOAD(gate->slots[i]) > now;
+    used += is_used(LOAD(gate->slots[i]), now);
   return used;
 }
 
@@ -132,7 +152,7 @@ static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
     if (at >= range)
       at = 0;
     int64_t seen = LOAD(gate->slots[at]);
-    if (seen > now || !SWAP(gate->slots[at], seen, until))
+    if (is_used(seen, now) || !SWAP(gate->slots[at], seen, until))
       continue;
     raise_top(gate, at + 1);
     STORE(gate->hint, at + 1);
@@ -144,7 +164,7 @@ static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
 /* Those who have a larger limit use slots beyond this range, too. */
 seer_slot seer_gate_take(seer_gate *gate, int64_t share, int64_t now) {
   seer_slot slot = {freed_at(share, now), -1};
-  uint32_t range = range_of(share), top = LOAD(gate->top);
+  uint32_t range = range_of(share), top = top_of(gate);
   if (range < top && count_used(gate, top, now) >= range)
     return slot;
   slot.index =
@@ -167,9 +187,10 @@ void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
 
 /* A request more than slots were taken for: where none is free, the one that
    would be next is not. */
-static void charge(seer_gate *gate, int64_t share, int64_t now) {
+static void charge(seer_gate *gate, int64_t share, int64_t until,
+                   int64_t now) {
   uint32_t range = range_of(share), next = 0;
-  int64_t until = freed_at(share, now), least;
+  int64_t least;
   if (take_free(gate, range, range, until, now) >= 0)
     return;
   for (uint32_t i = 1; i < range; i++)
@@ -183,7 +204,7 @@ static void charge(seer_gate *gate, int64_t share, int64_t now) {
 /* The server answers again: it may have read just now what had no answer. */
 static void count_anew(seer_gate *gate, int64_t share, int64_t now) {
   int64_t until = freed_at(share, now);
-  for (uint32_t i = LOAD(gate->top); i > 0; i--) {
+  for (uint32_t i = top_of(gate); i > 0; i--) {
     int64_t seen = LOAD(gate->slots[i - 1]);
     if ((seen & UNANSWERED) != 0 && seen < until)
       SWAP(gate->slots[i - 1], seen, until);
@@ -203,17 +224,17 @@ void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
   else if (silent != 0 && SWAP(gate->silent, silent, 0))
     count_anew(gate, share, now);
   for (; times > 1; times--)
-    charge(gate, share, now);
+    charge(gate, share, freed_at(share, now), now);
 }
 
 int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
-  uint32_t range = range_of(share), top = LOAD(gate->top), used = 0;
+  uint32_t range = range_of(share), top = top_of(gate), used = 0;
   int64_t next = SEER_NEVER, ended = freed_at(share, now) | UNANSWERED;
   if (share == 0 || top < range)
     return 0;
   for (uint32_t i = 0; i < top; i++) {
     int64_t until = LOAD(gate->slots[i]);
-    used += until > now;
+    used += is_used(until, now);
     if (until > now && until <= ended && until < next)
       next = until;
   }
@@ -224,7 +245,7 @@ int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
 
 int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
                         int64_t to, int64_t *first) {
-  uint32_t top = LOAD(gate->top);
+  uint32_t top = top_of(gate);
   int64_t count = 0;
   *first = to;
   for (uint32_t i = 0; i < top; i++) {
@@ -239,8 +260,34 @@ int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
 }
 
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
-  for (uint32_t i = LOAD(gate->top); i > 0; i--)
-    if (LOAD(gate->slots[i - 1]) > now)
-      return false;
-  return true;
+  return count_used(gate, top_of(gate), now) == 0;
+}
+
+void seer_gate_mend(seer_gate *gate, int64_t now) {
+  uint64_t widest = LOAD(gate->widest);
+  for (uint32_t i = top_of(gate); i > 0; i--) {
+    int64_t seen = LOAD(gate->slots[i - 1]);
+    if (!is_used(seen, now))
+      SWAP(gate->slots[i - 1], seen, 0);
+  }
+  if ((int64_t)(widest >> WIDTH_BITS) > now + FURTHEST)
+    SWAP(gate->widest, widest, 0);
+  seer_pauses_mend(&gate->pauses, now);
+}
+
+void seer_gate_move(seer_gate *to, const seer_gate *from, int64_t share,
+                    int64_t now) {
+  for (uint32_t i = 0; i < top_of(from); i++) {
+    int64_t word = LOAD(from->slots[i]), seen = LOAD(to->slots[i]);
+    if (!is_used(word, now) || seen == word)
+      continue;
+    if (!is_used(seen, now) && SWAP(to->slots[i], seen, word))
+      raise_top(to, i + 1);
+    else
+      charge(to, share, word, now);
+  }
+  if (LOAD(from->silent) != 0)
+    STORE(to->silent, 1);
+  seer_gate_use(to, seer_gate_widest(from, share, now), now);
+  seer_pauses_move(&to->pauses, &from->pauses);
 }

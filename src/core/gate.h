@@ -2,8 +2,9 @@
 #define SEER_GATE_H
 
 /*
- * The budget of one API, which all processes share that were forked from one
- * that had the module: its slots, and its pauses.
+ * The budget of one API, which several processes share: its slots, and its
+ * pauses. They were forked from one that had the module, or they have asked
+ * the system for one segment of memory (share.h).
  *
  * A slot lets one request out. It is one word: the time at which it comes
  * free. Whoever takes it writes when the request will be over for sure, plus
@@ -27,12 +28,12 @@
 
 #define SEER_GATE_WINDOW 60000 /* ms */
 #define SEER_GATE_SLOTS 8128
+#define SEER_GATE_NAME 4 /* words */
 
 typedef struct seer_gate {
-  uint64_t hash;   /* of the API; 0: nobody's */
-  uint32_t shared; /* 1: its memory is mapped, not allocated */
-  uint32_t hint;   /* where to look for a free slot first */
-  uint32_t top;    /* slots from here on have never been used */
+  uint64_t name[SEER_GATE_NAME]; /* of what it is for; 0: nobody's */
+  uint32_t hint;                 /* where to look for a free slot first */
+  uint32_t top;                  /* slots from here on have never been used */
   uint32_t silent; /* 1: some request had no answer, and none has come since */
   uint64_t widest; /* the largest share that is in use, below when that ends */
   seer_pauses pauses;
@@ -44,10 +45,24 @@ typedef struct seer_gate {
 void seer_gate_prepare(void);
 
 /* The gate of the API of this hash; NULL without memory. Whoever is forked
-   later shares it, unless the system has no memory to share. Not thread-safe
-   alone: two calls for one hash may make two gates. */
+   later shares it. Not thread-safe alone: two calls for one hash may make two
+   gates. A segment is given up by `free`, too. */
 seer_gate *seer_gate_new(uint64_t hash);
 void seer_gate_free(seer_gate *gate);
+
+/* Gives a gate that is all zeros a name, of which no word is 0; false if it
+   has another one. `*first` is set if nobody had done so. */
+bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],
+                     bool *first);
+
+/* Others may write to it, and be out of their mind: what cannot be true is
+   made zero, for it could hold requests for ever. */
+void seer_gate_mend(seer_gate *gate, int64_t now);
+
+/* What `from` knows of requests and pauses holds in `to` from now on. Slots
+   keep their index where that is free. */
+void seer_gate_move(seer_gate *to, const seer_gate *from, int64_t share,
+                    int64_t now);
 
 /* How many of `rate_limit` requests a minute are used: 95 %, at least 1; 0 for
    no limit. */

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "loop.h"
 #include "report.h"
+#include "share.h"
 #include "state.h"
 #include "transaction.h"
 
@@ -72,6 +73,15 @@ static int warn_sender(int64_t now) {
   return late && seer_state_kick() ? seer_state.alarm : -1;
 }
 
+/* Without the lock. Not where clients are made: this is the process, and the
+   user, that sends. */
+static void share_rates(const seer_keep *keep) {
+  const seer_tenant *tenant =
+      __atomic_load_n(&keep->tenants, __ATOMIC_ACQUIRE);
+  for (; tenant != NULL; tenant = tenant->next)
+    seer_share(tenant->adopted);
+}
+
 /* Without the lock; with it held afterwards, and inside until then. */
 static void perform(seer_transaction *t, int64_t now) {
   seer_keep *keep = t->keep;
@@ -85,6 +95,8 @@ static void perform(seer_transaction *t, int64_t now) {
   alarm = t->batch.put_count > 0 ? warn_sender(now) : -1;
   seer_unlock();
   seer_alarm_ring(alarm);
+  if (t->batch.look)
+    share_rates(keep);
   seer_transaction_commit(t);
   seer_lock();
 }

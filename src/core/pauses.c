@@ -10,6 +10,7 @@
 #define LEAST_MEASURED 50           /* ms */
 #define ASK_AGAIN 1000              /* ms, while somebody tries */
 #define DEEPEST 3 /* a gap becomes so many times longer at most */
+#define LONGEST INT64_C(2147483647) /* ms; no option is more */
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELEASE)
@@ -207,4 +208,28 @@ void seer_pauses_leave(const seer_pauses *pauses, seer_pauses *own) {
 int64_t seer_pauses_rate(seer_pauses *pauses, int64_t share, int64_t now) {
   int64_t gap = gap_at(pauses, share, now);
   return gap > 0 ? MINUTE_US / gap : share;
+}
+
+static bool is_within(int64_t word, int64_t most) {
+  return word >= 0 && word <= most;
+}
+
+/* Times that are over may be a little later than `now`, which others read
+   after us. */
+void seer_pauses_mend(seer_pauses *pauses, int64_t now) {
+  static const seer_pauses none;
+  int64_t past = now + MINUTE, most = now + LONGEST;
+  if (!is_within(pauses->until, most) || !is_within(pauses->probe, most) ||
+      !is_within(pauses->hit, past) || !is_within(pauses->got, LONGEST) ||
+      !is_within(pauses->oldest, past) ||
+      !is_within(pauses->gap, SLOWEST * MINUTE_US) ||
+      !is_within(pauses->from, past) ||
+      !is_within(pauses->tat, (past + SLOWEST * MINUTE) * 1000) ||
+      !is_within(pauses->queued, past) || !is_within(pauses->held, past))
+    *pauses = none;
+}
+
+void seer_pauses_move(seer_pauses *to, const seer_pauses *from) {
+  if (seer_pauses_level(to) == 0 && LOAD(to->until) == 0 && LOAD(to->gap) == 0)
+    *to = *from;
 }

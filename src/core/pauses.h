@@ -95,6 +95,12 @@ void seer_pauses_succeed(seer_pauses *pauses, uint32_t epoch, int64_t share,
    nothing tells anything any more. */
 void seer_pauses_leave(const seer_pauses *pauses, seer_pauses *own);
 
+/* What cannot be true is made none. */
+void seer_pauses_mend(seer_pauses *pauses, int64_t now);
+
+/* Where there are none and there is no gap, others take their place. */
+void seer_pauses_move(seer_pauses *to, const seer_pauses *from);
+
 /* How many requests a minute may be sent at present; 0: any number. */
 int64_t seer_pauses_rate(seer_pauses *pauses, int64_t share, int64_t now);
 

@@ -20,6 +20,7 @@ typedef struct seer_settings {
   int64_t exit_timeout;     /* 0: do not wait at exit */
   int64_t exit_connecting;  /* at exit, to establish any connection in */
   int64_t rate_limit;       /* requests a minute; 0: no limit */
+  int64_t share_rate;       /* 1: with other processes; -1: if has_store */
   int64_t max_in_flight;    /* requests at a time */
   int64_t max_queue_events; /* events accepted and unsettled */
   int64_t max_queue_bytes;  /* all that these events occupy */

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEER_STORE_ABI 1
+#define SEER_STORE_ABI 2
 #define SEER_STORE_PATIENCE 1000 /* ms that open and commit may wait */
 #define SEER_STORE_TRIES 10      /* deaths of its owners that fuse an event */
 
@@ -98,11 +98,6 @@ typedef struct seer_store_driver {
 
   seer_store_result (*commit)(void *store, seer_batch *batch,
                               seer_store_message message);
-
-  /* A descriptor of the memory in which all processes with this store pace
-     their requests to the target, for the caller to map and to close; -1 if
-     there is none. May be NULL. */
-  int (*gate)(void *store, const uint8_t target[16]);
 
   /* Before a fork: nothing is open any more that a child must not inherit; the
      owner stays, and the next commit opens the rest again. False: that was not

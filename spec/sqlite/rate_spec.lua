@@ -1,0 +1,58 @@
+local h = require "spec.helper"
+
+-- Each may send 95 of 100 in all; the stand-in answers more than 100 with 429.
+describe("programs with one directory", function()
+  local api = h.own_standin { rate_limit = 100 }
+  local disk = h.each(h.disks.new, function(d) d:remove() end)
+
+  local WITH = "rate_limit = 100, log_level = 'off'"
+
+  it("share the rate limit, and keep what it does not let out", function()
+    local children = {}
+    for i = 1, 8 do
+      children[i] = disk:start(api, ([[
+        capture(client, %d, %d)
+        assert(client:persist(10))
+        client:flush(3)
+      ]]):format(i * 25 - 24, i * 25), { with = WITH })
+    end
+    for _, child in ipairs(children) do
+      h.ended_well(child)
+    end
+    assert.same({ ["200"] = 95 }, api:status().by_status)
+    assert.equal(105, disk:totals().nobodys)
+  end)
+
+  it("share the pause that one of them was asked for", function()
+    api:config { fail_status = 429, fail_count = 1,
+      fail_headers = { ["Retry-After"] = "2" } }
+    local first = disk:start(api, [[
+      capture(client, 1, 1)
+      while not client:stats().retry_at do socket.sleep(0.01) end
+      tell "paused"
+      socket.sleep(100)
+    ]], { with = WITH })
+    h.wait(function() return first:stdout():find "paused" end, 10)
+    h.ended_well(disk:start(api, [[
+      capture(client, 2, 2)
+      assert(client:persist(10))
+      assert(client:stats().retry_at)
+      assert(client:flush(10))
+    ]], { with = WITH }))
+    first:kill "KILL"
+    first:wait()
+    assert.equal(1, api:status().by_status["429"])
+  end)
+
+  it("count for themselves with share_rate_limit = false", function()
+    h.ended_well(disk:start(api, [[
+      capture(client, 1, 95)
+      assert(client:flush(10))
+    ]], { with = WITH }))
+    h.ended_well(disk:start(api, [[
+      capture(client, 96, 96)
+      assert(client:flush(10))
+    ]], { with = WITH .. ", share_rate_limit = false" }))
+    assert.same({ ["200"] = 96 }, api:status().by_status)
+  end)
+end)
