@@ -98,10 +98,8 @@ static void tell_failure(lua_State *L, const seer_client *client,
 
 /* Sets a field of the table on the top, unless the number is 0. */
 static void set_number(lua_State *L, const char *name, int64_t number) {
-  if (number == 0)
-    return;
-  seer_pushint64(L, number);
-  lua_setfield(L, -2, name);
+  if (number != 0)
+    seer_setint64(L, name, number);
 }
 
 /* Pushes the arguments of logger. */
@@ -110,8 +108,7 @@ static void push_message(lua_State *L, const seer_holder *holder) {
   lua_pushstring(L, seer_level_names[message->level]);
   lua_pushstring(L, message->text);
   lua_createtable(L, 0, 4);
-  lua_pushstring(L, seer_endpoint_url(holder->endpoint));
-  lua_setfield(L, -2, "url");
+  seer_setstring(L, "url", seer_endpoint_url(holder->endpoint));
   set_number(L, "status", message->status);
   set_number(L, "attempt", message->attempt);
   set_number(L, "repeated", message->repeated);

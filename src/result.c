@@ -16,18 +16,8 @@
 static int error_tostring(lua_State *L) {
   lua_settop(L, 1);
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_pushliteral(L, "message");
-  lua_rawget(L, 1);
+  seer_rawgetfield(L, 1, "message");
   return 1;
-}
-
-static void new_metatable(lua_State *L) {
-  luaL_newmetatable(L, METATABLE);
-  lua_pushliteral(L, METATABLE);
-  lua_setfield(L, -2, "__name");
-  lua_pushcfunction(L, error_tostring);
-  lua_setfield(L, -2, "__tostring");
-  lua_pop(L, 1);
 }
 
 /* Pushes a function of the table on the top; raises if there is none: other
@@ -61,7 +51,12 @@ static int make_decoder(lua_State *L) {
 }
 
 void seer_result_open(lua_State *L) {
-  new_metatable(L);
+  static const luaL_Reg metamethods[] = {
+      {"__tostring", error_tostring},
+      {NULL,         NULL          }
+  };
+  seer_newmetatable(L, METATABLE, metamethods);
+  lua_pop(L, 1);
   make_decoder(L);
 }
 
@@ -72,8 +67,7 @@ void seer_result_open(lua_State *L) {
 /* Replaces the message on the top by message, err. */
 static void new_error(lua_State *L, const char *name) {
   lua_createtable(L, 0, 6);
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "name");
+  seer_setstring(L, "name", name);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "message");
   luaL_getmetatable(L, METATABLE);
@@ -92,11 +86,18 @@ int seer_result_closed(lua_State *L) {
   return seer_result_fail(L, "ClosedError");
 }
 
+int seer_result_late(lua_State *L, int64_t timeout, const char *what) {
+  char message[400];
+  snprintf(message, sizeof(message), "timed out after %.14g s: %s",
+           (double)timeout / 1000, what);
+  lua_pushstring(L, message);
+  return seer_result_fail(L, "TimeoutError");
+}
+
 int seer_result_drop(lua_State *L, const char *message, const char *path) {
   lua_pushstring(L, message);
   seer_result_fail(L, "DroppedError");
-  lua_pushstring(L, path);
-  lua_setfield(L, -2, "path");
+  seer_setstring(L, "path", path);
   return 3;
 }
 
@@ -288,10 +289,8 @@ static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
                         const char *path) {
   push_message(L, body, outcome);
   seer_result_fail(L, name_of(outcome)); /* ..., nil, message, err */
-  if (outcome->status != 0) {
-    lua_pushinteger(L, outcome->status);
-    lua_setfield(L, -2, "status");
-  }
+  if (outcome->status != 0)
+    seer_setint64(L, "status", outcome->status);
   if (outcome->headers != NULL) {
     push_headers(L, outcome);
     lua_setfield(L, -2, "headers");
@@ -300,15 +299,13 @@ static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
     lua_pushvalue(L, body);
     lua_setfield(L, -2, "body");
   }
-  lua_pushstring(L, path);
-  lua_setfield(L, -2, "path");
+  seer_setstring(L, "path", path);
   return 3;
 }
 
 static int push_response(lua_State *L, const seer_outcome *outcome) {
   lua_createtable(L, 0, 2); /* response, http */
-  lua_pushinteger(L, outcome->status);
-  lua_setfield(L, -2, "status");
+  seer_setint64(L, "status", outcome->status);
   push_headers(L, outcome);
   lua_setfield(L, -2, "headers");
   return 2;

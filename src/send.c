@@ -87,8 +87,7 @@ static void set_path(const call *c) {
   if (site == NULL)
     return;
   seer_report_write_subject(site, NULL, 0, c->path, text);
-  lua_pushstring(c->L, text + sizeof " to " - 1);
-  lua_setfield(c->L, -2, "path");
+  seer_setstring(c->L, "path", text + sizeof " to " - 1);
 }
 
 /* Tells of the problem on the top, once per kind: nobody may look at the
