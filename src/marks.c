@@ -1,7 +1,6 @@
 #include "marks.h"
 
 #include "compat.h"
-#include "require.h"
 
 #define ARRAY_METATABLE "seerstack.array"
 
@@ -44,7 +43,9 @@ void seer_marks_open(lua_State *L) {
   seer_newmetatable(L, ARRAY_METATABLE, none);
   marks->array = identity(L, -1);
   lua_setfield(L, -2, "array");
-  seer_require(L, "cjson"); /* marks, keep, cjson */
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "cjson");
+  lua_remove(L, -2); /* marks, keep, cjson */
   marks->cjson_array = keep_cjson(L, "array_mt");
   marks->cjson_if_empty = keep_cjson(L, "empty_array_mt");
   marks->cjson_empty = keep_cjson(L, "empty_array");

@@ -270,11 +270,8 @@ static bool push_environment(lua_State *L, const char *name) {
   size_t length;
   if (text == NULL)
     return false;
-  while (seer_is_blank(*text))
-    text++;
   length = strlen(text);
-  while (length > 0 && seer_is_blank(text[length - 1]))
-    length--;
+  text = seer_trim(text, &length);
   if (length > 0)
     lua_pushlstring(L, text, length);
   return length > 0;

@@ -2,9 +2,8 @@
 
 #include "compat.h"
 #include "core/base/ascii.h"
-#include "core/base/header.h"
+#include "core/base/block.h"
 #include "core/base/mask.h"
-#include "require.h"
 
 #include <stdio.h>
 
@@ -18,6 +17,70 @@ static int error_tostring(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   seer_rawgetfield(L, 1, "message");
   return 1;
+}
+
+/*
+** lua-cjson.
+*/
+
+/* Pushes the list of searchers, which has another name in Lua 5.1. */
+static void push_searchers(lua_State *L, int loaded) {
+  lua_getfield(L, loaded, "package");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_getfield(L, -1, "searchers");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "loaders");
+  }
+  luaL_checktype(L, -1, LUA_TTABLE);
+}
+
+/* Leaves a loader and its second argument on the top. */
+static void search(lua_State *L, int searchers, const char *name) {
+  lua_pushliteral(L, ""); /* where it is not */
+  for (int i = 1;; i++) {
+    lua_rawgeti(L, searchers, i);
+    if (lua_isnil(L, -1))
+      luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -2));
+    lua_pushstring(L, name);
+    lua_call(L, 1, 2);
+    if (lua_isfunction(L, -2))
+      return;
+    lua_pop(L, 1);
+    if (!lua_isstring(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushliteral(L, "");
+    }
+    lua_concat(L, 2);
+  }
+}
+
+/* Pushes what the module's loader returns, and keeps it as loaded. */
+static void load(lua_State *L, int loaded, const char *name) {
+  push_searchers(L, loaded);
+  search(L, lua_gettop(L), name);
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  lua_call(L, 2, 1);
+  if (!lua_isnil(L, -1))
+    lua_setfield(L, loaded, name);
+  lua_getfield(L, loaded, name);
+}
+
+/* Pushes the value of a module, which is loaded if it is not yet. Sandboxes
+   put a function that refuses in the place of the global `require`, so it is
+   not asked: what is loaded already, and who searches for the rest, stands in
+   the table `package`, which the registry keeps. */
+static void require(lua_State *L, const char *name) {
+  int loaded = lua_gettop(L) + 1;
+  luaL_checkstack(L, LUA_MINSTACK, "too many calls");
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  luaL_checktype(L, loaded, LUA_TTABLE);
+  lua_getfield(L, loaded, name);
+  if (!lua_toboolean(L, -1))
+    load(L, loaded, name);
+  lua_replace(L, loaded);
+  lua_settop(L, loaded);
 }
 
 /* Pushes a function of the table on the top; raises if there is none: other
@@ -38,7 +101,7 @@ static void check_member(lua_State *L, const char *name) {
    the locale that holds then, so one of before os.setlocale reads no
    fractions. */
 static int make_decoder(lua_State *L) {
-  seer_require(L, "cjson");
+  require(L, "cjson");
   check_member(L, "new");
   lua_call(L, 0, 1); /* cjson, an instance */
   check_member(L, "decode_max_depth");

@@ -231,8 +231,7 @@ static bool is_ascii(const char *text, size_t length) {
 }
 
 static bool is_blank(const char *text, size_t length) {
-  while (length > 0 && seer_is_blank(text[length - 1]))
-    length--;
+  seer_trim(text, &length);
   return length == 0;
 }
 

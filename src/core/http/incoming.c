@@ -1,8 +1,8 @@
 #include "core/http/incoming.h"
 
 #include "core/base/ascii.h"
+#include "core/base/block.h"
 #include "core/base/clock.h"
-#include "core/base/header.h"
 
 #include <curl/curl.h>
 #include <strings.h>
@@ -65,10 +65,8 @@ static void keep_line(seer_buffer *headers, const char *line, size_t length) {
 }
 
 static bool has_name(const seer_header *header, const char *name) {
-  size_t i = 0;
-  while (i < header->name_length && seer_lower(header->name[i]) == name[i])
-    i++;
-  return i == header->name_length && name[i] == '\0';
+  return header->name_length == strlen(name) &&
+         seer_alike(header->name, name, header->name_length);
 }
 
 /* Whether there is one length at most: by another, libcurl may wait for more

@@ -2,7 +2,6 @@
 
 #include "core/base/ascii.h"
 #include "core/base/block.h"
-#include "core/base/header.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
