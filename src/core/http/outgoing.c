@@ -74,9 +74,10 @@ static const char *write_url(seer_outgoing *out, const seer_special *special) {
   seer_buffer query;
   seer_buffer_init(&query, SIZE_MAX / 2);
   seer_buffer_reset(&out->path, KEPT);
-  seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->query, special->query);
-  seer_buffer_append(&out->path, out->site->base_url,
-                     strlen(out->site->base_url));
+  seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->options.query,
+                   special->query);
+  seer_buffer_append(&out->path, out->site->options.base_url,
+                     strlen(out->site->options.base_url));
   if (!query.error)
     seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
   seer_buffer_byte(&out->path, '\0');
@@ -100,7 +101,8 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
   if (out->url == NULL)
     return site->targets;
   seer_buffer_reset(&out->targets, KEPT);
-  seer_url_targets(&out->targets, out->url, site->proxy, site->no_proxy);
+  seer_url_targets(&out->targets, out->url, site->options.proxy,
+                   site->options.no_proxy);
   return out->targets.error ? NULL : out->targets.data;
 }
 
