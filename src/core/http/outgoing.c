@@ -223,38 +223,17 @@ static bool is_redirect(int status) {
          status == 308;
 }
 
+/* The same address in another zone, which may have a capital letter, is
+   another host. */
 static bool same_part(CURLU *one, CURLU *other, CURLUPart part) {
   char *first = NULL, *second = NULL;
-  bool same;
-  curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
-  curl_url_get(other, part, &second, CURLU_DEFAULT_PORT);
-  same = first != NULL && second != NULL && curl_strequal(first, second);
-  curl_free(first);
-  curl_free(second);
-  return same;
-}
-
-/* The scheme of a URL is "http" or "https": which; -1 if it is another one, or
-   there is no memory to tell. */
-static int is_secure(CURLU *url) {
-  char *scheme = NULL;
-  int secure = -1;
-  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  if (scheme != NULL && strcmp(scheme, "https") == 0)
-    secure = 1;
-  else if (scheme != NULL && strcmp(scheme, "http") == 0)
-    secure = 0;
-  curl_free(scheme);
-  return secure;
-}
-
-/* The same address in another zone is another host. */
-static bool same_zone(CURLU *one, CURLU *other) {
-  char *first = NULL, *second = NULL;
-  CURLUcode got = curl_url_get(one, CURLUPART_ZONEID, &first, 0);
-  bool same = curl_url_get(other, CURLUPART_ZONEID, &second, 0) == got &&
-              (got == CURLUE_NO_ZONEID ||
-               (got == CURLUE_OK && strcmp(first, second) == 0));
+  CURLUcode got = curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
+  bool same =
+      curl_url_get(other, part, &second, CURLU_DEFAULT_PORT) == got &&
+      (got == CURLUE_NO_ZONEID ||
+       (got == CURLUE_OK &&
+        (part == CURLUPART_ZONEID ? strcmp(first, second) == 0
+                                  : curl_strequal(first, second) != 0)));
   curl_free(first);
   curl_free(second);
   return same;
@@ -262,35 +241,43 @@ static bool same_zone(CURLU *one, CURLU *other) {
 
 static bool same_origin(CURLU *one, CURLU *other) {
   return same_part(one, other, CURLUPART_SCHEME) &&
-         same_part(one, other, CURLUPART_HOST) && same_zone(one, other) &&
+         same_part(one, other, CURLUPART_HOST) &&
+         same_part(one, other, CURLUPART_ZONEID) &&
          same_part(one, other, CURLUPART_PORT);
+}
+
+static bool is_plain(const char *url) {
+  return curl_strnequal(url, "http:", 5) != 0;
+}
+
+static bool is_secure(const char *url) {
+  return curl_strnequal(url, "https:", 6) != 0;
 }
 
 /* Keeps the place that `location` means; or returns why not. */
 static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
                            const char *location, bool *leaves) {
   const char *current = seer_outgoing_url(out);
-  int before, after;
   CURLUcode code = CURLUE_OUT_OF_MEMORY;
+  curl_free(out->next_url);
+  out->next_url = NULL;
   if (from != NULL && to != NULL && current != NULL &&
       curl_url_set(from, CURLUPART_URL, current, 0) == CURLUE_OK &&
       curl_url_set(to, CURLUPART_URL, current, 0) == CURLUE_OK)
     code = curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER);
   if (code == CURLUE_USER_NOT_ALLOWED)
     return "redirect to a URL with user information";
-  if (code != CURLUE_OK)
+  if (code == CURLUE_OK)
+    curl_url_get(to, CURLUPART_URL, &out->next_url, 0);
+  if (code == CURLUE_OK && out->next_url == NULL)
+    return "redirect, and no memory to follow it";
+  if (code != CURLUE_OK ||
+      (!is_plain(out->next_url) && !is_secure(out->next_url)))
     return "redirect to what is no http or https URL";
-  before = is_secure(from);
-  after = is_secure(to);
-  if (after < 0)
-    return "redirect to what is no http or https URL";
-  if (before != 0 && after == 0)
+  if (!is_plain(current) && is_plain(out->next_url))
     return "redirect from https to http refused";
   *leaves = !same_origin(from, to);
-  curl_free(out->next_url);
-  out->next_url = NULL;
-  curl_url_get(to, CURLUPART_URL, &out->next_url, 0);
-  return out->next_url == NULL ? "redirect, and no memory to follow it" : NULL;
+  return NULL;
 }
 
 static const char *find_next(seer_outgoing *out, const seer_incoming *in,
