@@ -317,11 +317,9 @@ static bool write_body(builder *b, int top, seer_kind kind) {
 
 static seer_event *make(builder *b, seer_kind kind,
                         const seer_special *special) {
-  seer_event_maker *new_event =
-      b->with->stored ? seer_event_new_stored : seer_event_new;
-  seer_event *event =
-      new_event(kind, b->out->data, b->out->length, b->ordered ? b->id : NULL,
-                b->id_length, special);
+  seer_event *event = seer_event_new(kind, b->out->data, b->out->length,
+                                     b->ordered ? b->id : NULL, b->id_length,
+                                     special, b->with->stored);
   if (event == NULL)
     lua_pushliteral(b->L, "out of memory");
   return event;
