@@ -329,6 +329,7 @@ static void begin(builder *b, lua_State *L, int index, seer_building *with) {
   b->L = L;
   b->with = with;
   b->out = with->scratch;
+  with->scratch = NULL;
   b->event = index;
   memset(b->values, 0, sizeof b->values); /* LUA_TNIL is 0 */
   b->ordered = false;
@@ -348,6 +349,7 @@ seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
     lua_pushliteral(L, "stack overflow");
   else if (write_body(&b, top, kind))
     event = make(&b, kind, special);
+  with->scratch = b.out;
   if (event == NULL) {
     top++;
     if (lua_gettop(L) > top)
