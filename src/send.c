@@ -57,7 +57,7 @@ static void tell(const call *c, const char *problem, const char *what) {
            problem, subject, what);
   seer_site_mask(client->site, text, strlen(text),
                  strlen(text) == sizeof(text) - 1);
-  seer_report_say(client->queue, SEER_WARN, text, 0, 0);
+  seer_report_say(client->queue, SEER_WARN, text);
 }
 
 static seer_trouble *trouble_of(const call *c, const char *problem) {

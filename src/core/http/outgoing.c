@@ -114,12 +114,13 @@ static bool is_about_body(const char *line) {
   return curl_strnequal(line, "Content-", 8) != 0;
 }
 
-/* One node for each line of the block in `out->lines`, which stays where it
-   is from now on, and one for the key before them. */
-static struct curl_slist *link_lines(seer_outgoing *out) {
+/* A list of the key, the lines of a block, which stays where it is from now
+   on, and another list. */
+static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
+                                     struct curl_slist *rest) {
   size_t count = 1;
   const char *line;
-  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+  for (line = block; *line != '\0'; line = seer_block_next(line))
     count++;
   if (count > out->room) {
     struct curl_slist *nodes = realloc(out->nodes, count * sizeof *nodes);
@@ -130,47 +131,24 @@ static struct curl_slist *link_lines(seer_outgoing *out) {
   }
   count = 0;
   out->nodes[count++].data = out->key;
-  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+  for (line = block; *line != '\0'; line = seer_block_next(line))
     if (!out->get || !is_about_body(line))
       out->nodes[count++].data = (char *)line;
   for (size_t i = 0; i < count; i++)
-    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : NULL;
-  return out->nodes;
-}
-
-static struct curl_slist *list_own(seer_outgoing *out) {
-  const seer_special *special = seer_event_special(out->event);
-  const char *over = special != NULL ? special->headers : NULL;
-  seer_buffer_reset(&out->lines, KEPT);
-  if (out->foreign)
-    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, seer_site_own_headers,
-                     NULL);
-  else
-    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, out->site->headers,
-                     over);
-  return out->lines.error ? NULL : link_lines(out);
-}
-
-/* The site's list, behind the key. */
-static struct curl_slist *list_shared(seer_outgoing *out) {
-  if (out->room == 0) {
-    out->nodes = malloc(sizeof *out->nodes);
-    if (out->nodes == NULL)
-      return NULL;
-    out->room = 1;
-  }
-  out->nodes[0].data = out->key;
-  out->nodes[0].next = out->site->list;
+    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : rest;
   return out->nodes;
 }
 
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
-  if (out->foreign || out->get ||
-      (special != NULL && special->headers != NULL))
-    out->list = list_own(out);
-  else
-    out->list = list_shared(out);
+  const char *over = special != NULL ? special->headers : NULL;
+  if (!out->foreign && !out->get && over == NULL)
+    return out->list = link_lines(out, "", out->site->list);
+  seer_buffer_reset(&out->lines, KEPT);
+  seer_block_merge(&out->lines, SEER_BLOCK_HEADERS,
+                   out->foreign ? seer_site_own_headers : out->site->headers,
+                   out->foreign ? NULL : over);
+  out->list = out->lines.error ? NULL : link_lines(out, out->lines.data, NULL);
   return out->list;
 }
 

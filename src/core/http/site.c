@@ -277,18 +277,15 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
 ** Headers and URLs.
 */
 
-/* Appends a line of a block; the list is as it was without memory. */
-static bool add_line(struct curl_slist **list, const char *line) {
-  struct curl_slist *longer = curl_slist_append(*list, line);
-  if (longer != NULL)
-    *list = longer;
-  return longer != NULL;
-}
-
+/* Appends the lines of a block; what there is stays without memory. */
 static bool add_block(struct curl_slist **list, const char *block) {
-  for (; *block != '\0'; block = seer_block_next(block))
-    if (!add_line(list, block))
+  struct curl_slist *longer;
+  for (; *block != '\0'; block = seer_block_next(block)) {
+    longer = curl_slist_append(*list, block);
+    if (longer == NULL)
       return false;
+    *list = longer;
+  }
   return true;
 }
 
@@ -301,32 +298,32 @@ static bool write_own(const seer_site *site, seer_buffer *out) {
   return !out->error;
 }
 
+/* What was written, for the caller to free; NULL if that has failed. */
+static char *take(seer_buffer *out) {
+  if (out->error)
+    seer_buffer_clear(out);
+  return out->data;
+}
+
 static bool set_headers(seer_site *site) {
   seer_buffer own, all;
   seer_buffer_init(&own, SIZE_MAX / 2);
   seer_buffer_init(&all, SIZE_MAX / 2);
-  if (write_own(site, &own)) {
+  if (write_own(site, &own))
     seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data,
                      site->options.headers);
-    if (!all.error)
-      site->headers = copy_block(all.data);
-  }
   seer_buffer_clear(&own);
-  seer_buffer_clear(&all);
+  site->headers = take(&all);
   return site->headers != NULL && add_block(&site->list, site->headers);
 }
 
 static char *make_url(const char *base, const char *path, const char *query) {
   seer_buffer out;
-  char *url = NULL;
   seer_buffer_init(&out, SIZE_MAX / 2);
   seer_buffer_append(&out, base, strlen(base));
   seer_site_write_path(&out, path, query);
   seer_buffer_byte(&out, '\0');
-  if (!out.error)
-    url = strdup(out.data);
-  seer_buffer_clear(&out);
-  return url;
+  return take(&out);
 }
 
 void seer_site_write_path(seer_buffer *out, const char *path,
@@ -384,9 +381,7 @@ static bool set_targets(seer_site *site) {
   seer_buffer_init(&out, SIZE_MAX / 2);
   seer_url_targets(&out, site->options.base_url, site->options.proxy,
                    site->options.no_proxy);
-  if (!out.error)
-    site->targets = copy_block(out.data);
-  seer_buffer_clear(&out);
+  site->targets = take(&out);
   return site->targets != NULL;
 }
 
