@@ -85,23 +85,27 @@ seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
 ** logger, on_error and on_delivered.
 */
 
-/* A callback that fails is told of on the standard error, now and then. */
-static void tell_failure(lua_State *L, const seer_client *client,
-                         const char *callback, seer_trouble *trouble) {
+/* Calls a callback, which is on the stack below its arguments. That it fails
+   is told of on the standard error, now and then. */
+static void call(lua_State *L, seer_kept what, int arguments) {
+  static const char *const names[] = {"before_send", "on_error",
+                                      "on_delivered", "logger"};
+  static seer_trouble troubles[sizeof names / sizeof *names];
+  const seer_client *client = lua_touserdata(L, 1);
   int64_t untold;
-  push_failure(L, client, callback);
+  if (lua_pcall(L, arguments, 0, 0) == LUA_OK)
+    return;
+  push_failure(L, client, names[what]);
   if (client->settings.log_level >= SEER_WARN &&
-      seer_trouble_now(trouble, &untold))
+      seer_trouble_now(&troubles[what], &untold))
     seer_tell_again(SEER_WARN, untold, lua_tostring(L, -1));
   lua_pop(L, 1);
 }
 
 /* Sets a field of the table on the top, unless the number is 0. */
 static void set_number(lua_State *L, const char *name, int64_t number) {
-  if (number == 0)
-    return;
-  seer_pushint64(L, number);
-  lua_setfield(L, -2, name);
+  if (number != 0)
+    seer_setint64(L, name, number);
 }
 
 /* Pushes the arguments of logger. */
@@ -110,27 +114,22 @@ static void push_message(lua_State *L, const seer_holder *holder) {
   lua_pushstring(L, seer_level_names[message->level]);
   lua_pushstring(L, message->text);
   lua_createtable(L, 0, 4);
-  lua_pushstring(L, seer_endpoint_url(holder->endpoint));
-  lua_setfield(L, -2, "url");
+  seer_setstring(L, "url", seer_endpoint_url(holder->endpoint));
   set_number(L, "status", message->status);
   set_number(L, "attempt", message->attempt);
   set_number(L, "repeated", message->repeated);
 }
 
-static bool call_logger(lua_State *L, int self, seer_holder *holder) {
-  static seer_trouble trouble;
-  seer_client *client = lua_touserdata(L, self);
-  if (!client->has[SEER_KEPT_LOGGER] || client->queue == NULL)
-    return false;
+static bool call_logger(lua_State *L, seer_client *client,
+                        seer_holder *holder) {
   holder->message = seer_report_next_message(client->queue);
   if (holder->message == NULL)
     return false;
   seer_client_hold(client, holder);
-  seer_client_get(L, self, SEER_KEPT_LOGGER);
+  seer_client_get(L, 1, SEER_KEPT_LOGGER);
   push_message(L, holder);
   seer_holder_release(holder);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
-    tell_failure(L, client, "logger", &trouble);
+  call(L, SEER_KEPT_LOGGER, 3);
   return true;
 }
 
@@ -150,44 +149,34 @@ static void push_error(lua_State *L, const seer_event *event) {
   lua_settop(L, top + 1);
 }
 
-/* Calls the function on the stack below `arguments` of them, to which are
-   added the body of the event that is held, decoded, and its text. */
-static void call_with_event(lua_State *L, seer_holder *holder, int arguments,
-                            const char *callback, seer_trouble *trouble) {
+/* Calls on_error or on_delivered about the event that is held, if there is
+   one; with its body, decoded, and the text of that. */
+static bool call_with_event(lua_State *L, seer_kept what,
+                            seer_holder *holder) {
   const seer_event *event = holder->event;
+  if (event == NULL)
+    return false;
+  seer_client_get(L, 1, what);
+  if (what == SEER_KEPT_ON_ERROR)
+    push_error(L, event);
   if (!seer_result_decode(L, event->body, event->length))
     lua_pushnil(L);
   lua_pushlstring(L, event->body, event->length);
   seer_holder_release(holder);
-  if (lua_pcall(L, arguments + 2, 0, 0) != LUA_OK)
-    tell_failure(L, lua_touserdata(L, 1), callback, trouble);
+  call(L, what, what == SEER_KEPT_ON_ERROR ? 3 : 2);
+  return true;
 }
 
-static bool call_on_error(lua_State *L, int self, seer_holder *holder) {
-  static seer_trouble trouble;
-  seer_client *client = lua_touserdata(L, self);
-  if (!client->has[SEER_KEPT_ON_ERROR] || client->queue == NULL)
-    return false;
+static bool call_on_error(lua_State *L, seer_client *client,
+                          seer_holder *holder) {
   holder->event = seer_report_next_lost(client->queue);
-  if (holder->event == NULL)
-    return false;
-  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
-  push_error(L, holder->event);
-  call_with_event(L, holder, 1, "on_error", &trouble);
-  return true;
+  return call_with_event(L, SEER_KEPT_ON_ERROR, holder);
 }
 
-static bool call_on_delivered(lua_State *L, int self, seer_holder *holder) {
-  static seer_trouble trouble;
-  seer_client *client = lua_touserdata(L, self);
-  if (!client->has[SEER_KEPT_ON_DELIVERED] || client->queue == NULL)
-    return false;
+static bool call_on_delivered(lua_State *L, seer_client *client,
+                              seer_holder *holder) {
   holder->event = seer_report_next_delivered(client->queue);
-  if (holder->event == NULL)
-    return false;
-  seer_client_get(L, self, SEER_KEPT_ON_DELIVERED);
-  call_with_event(L, holder, 0, "on_delivered", &trouble);
-  return true;
+  return call_with_event(L, SEER_KEPT_ON_DELIVERED, holder);
 }
 
 /*
@@ -214,15 +203,13 @@ void seer_callbacks_keep_invalid(lua_State *L, int self, int event) {
   lua_pop(L, 1);
 }
 
-static bool call_for_invalid(lua_State *L, int self) {
-  static seer_trouble trouble;
-  seer_client *client = lua_touserdata(L, self);
+static bool call_for_invalid(lua_State *L, seer_client *client) {
   int place = (int)(client->unheard % SEER_NOTICES + 1);
-  if (client->unheard == client->unsendable || client->queue == NULL)
+  if (client->unheard == client->unsendable)
     return false;
   client->unheard++;
-  seer_client_get(L, self, SEER_KEPT_ON_ERROR);
-  seer_client_get(L, self, SEER_KEPT_INVALID);
+  seer_client_get(L, 1, SEER_KEPT_ON_ERROR);
+  seer_client_get(L, 1, SEER_KEPT_INVALID);
   lua_rawgeti(L, -1, place);
   lua_pushnil(L);
   lua_rawseti(L, -3, place);
@@ -230,18 +217,25 @@ static bool call_for_invalid(lua_State *L, int self) {
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
   lua_remove(L, -3);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
-    tell_failure(L, client, "on_error", &trouble);
+  call(L, SEER_KEPT_ON_ERROR, 2);
   return true;
+}
+
+static bool call_next(lua_State *L, seer_client *client, seer_holder *holder) {
+  const bool *has = client->has;
+  return client->queue != NULL &&
+         ((has[SEER_KEPT_LOGGER] && call_logger(L, client, holder)) ||
+          (has[SEER_KEPT_ON_ERROR] && call_on_error(L, client, holder)) ||
+          (has[SEER_KEPT_ON_DELIVERED] &&
+           call_on_delivered(L, client, holder)) ||
+          call_for_invalid(L, client));
 }
 
 /* Under pcall, with the client at index 1. */
 static int run(lua_State *L) {
   seer_holder *holder = seer_holder_push(L, 1);
   int calls = 0;
-  while (calls < CALLS &&
-         (call_logger(L, 1, holder) || call_on_error(L, 1, holder) ||
-          call_on_delivered(L, 1, holder) || call_for_invalid(L, 1)))
+  while (calls < CALLS && call_next(L, lua_touserdata(L, 1), holder))
     calls++;
   lua_pushinteger(L, calls);
   return 1;

@@ -49,14 +49,13 @@ typedef struct seer_client {
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;
   seer_settings settings;
-  seer_building with;   /* what events are built with: marks, and these */
-  seer_buffer scratch;  /* for the JSON of one event */
-  seer_stamp stamp;     /* for its timestamp */
-  const char *building; /* frame of who uses the scratch; NULL: nobody */
-  int64_t captured;     /* in test mode: requests since they were last taken */
-  int64_t unsendable;   /* events that cannot be sent, for on_error... */
-  int64_t unheard;      /* ...and of these, the number of the next */
-  int64_t missed;       /* ...and how many it never gets */
+  seer_building with;  /* what events are built with: marks, and these */
+  seer_buffer scratch; /* for the JSON of one event */
+  seer_stamp stamp;    /* for its timestamp */
+  int64_t captured;    /* in test mode: requests since they were last taken */
+  int64_t unsendable;  /* events that cannot be sent, for on_error... */
+  int64_t unheard;     /* ...and of these, the number of the next */
+  int64_t missed;      /* ...and how many it never gets */
   seer_trouble invalid[SEER_CLIENT_FAULTS]; /* such events */
   bool hinted[SEER_ROWS]; /* that unknown fields may be mistakes is told */
   bool hollow_told;       /* that metamethods are not called, too */

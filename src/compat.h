@@ -33,7 +33,7 @@
 #define lua_rawgetp(L, index, key) seer_rawgetp((L), (index), (key))
 #define lua_rawsetp(L, index, key) seer_rawsetp((L), (index), (key))
 #undef luaL_setfuncs
-#define luaL_setfuncs(L, list, count) seer_setfuncs((L), (list), (count))
+#define luaL_setfuncs(L, list, none) ((void)(none), seer_setfuncs((L), (list)))
 #undef luaL_testudata
 #define luaL_testudata(L, index, name) seer_testudata((L), (index), (name))
 #undef luaL_newlibtable
@@ -62,16 +62,11 @@ static inline void seer_rawsetp(lua_State *L, int index, const void *key) {
   lua_rawset(L, index);
 }
 
-static inline void seer_setfuncs(lua_State *L, const luaL_Reg *list,
-                                 int count) {
-  luaL_checkstack(L, count + 1, "too many upvalues");
+static inline void seer_setfuncs(lua_State *L, const luaL_Reg *list) {
   for (; list->name != NULL; list++) {
-    for (int i = 0; i < count; i++)
-      lua_pushvalue(L, -count); /* the upvalues, for this function */
-    lua_pushcclosure(L, list->func, count);
-    lua_setfield(L, -(count + 2), list->name);
+    lua_pushcfunction(L, list->func);
+    lua_setfield(L, -2, list->name);
   }
-  lua_pop(L, count);
 }
 
 static inline void *seer_testudata(lua_State *L, int index, const char *name) {
@@ -111,6 +106,35 @@ static inline void seer_pushint64(lua_State *L, int64_t value) {
     lua_pushinteger(L, (lua_Integer)value);
   else
     lua_pushnumber(L, (lua_Number)value);
+}
+
+/* Pushes table[name], by raw access to the table at `index`. */
+static inline void seer_rawgetfield(lua_State *L, int index,
+                                    const char *name) {
+  index = lua_absindex(L, index);
+  lua_pushstring(L, name);
+  lua_rawget(L, index);
+}
+
+/* These set a field of the table on the top. */
+static inline void seer_setstring(lua_State *L, const char *name,
+                                  const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static inline void seer_setint64(lua_State *L, const char *name,
+                                 int64_t value) {
+  seer_pushint64(L, value);
+  lua_setfield(L, -2, name);
+}
+
+/* Pushes the metatable of this name, with its metamethods. */
+static inline void seer_newmetatable(lua_State *L, const char *name,
+                                     const luaL_Reg *metamethods) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, metamethods, 0);
+  seer_setstring(L, "__name", name);
 }
 
 /* The number at `index`, which must be one, if its value is integral and

@@ -49,24 +49,10 @@ static int send(lua_State *L) {
   return seer_send(L, lua_touserdata(L, SEER_SEND_SELF), SEER_SEND_SELF, kind);
 }
 
-static int flush(lua_State *L) {
-  return get(L) ? seer_methods_flush(L, SEER_SEND_SELF) : 3;
-}
-
-static int close(lua_State *L) {
-  return get(L) ? seer_methods_close(L, SEER_SEND_SELF) : 3;
-}
-
-static int poll(lua_State *L) {
-  return get(L) ? seer_methods_poll(L, SEER_SEND_SELF) : 3;
-}
-
-static int pump(lua_State *L) {
-  return get(L) ? seer_methods_pump(L, SEER_SEND_SELF) : 3;
-}
-
-static int stats(lua_State *L) {
-  return get(L) ? seer_methods_stats(L, SEER_SEND_SELF) : 3;
+/* The function of a method. */
+static int call_method(lua_State *L) {
+  const luaL_Reg *method = lua_touserdata(L, lua_upvalueindex(1));
+  return get(L) ? method->func(L) : 3;
 }
 
 static int get_default(lua_State *L) {
@@ -117,20 +103,15 @@ static int configure(lua_State *L) {
 
 void seer_default_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"flush",     flush      },
-      {"close",     close      },
-      {"poll",      poll       },
-      {"pump",      pump       },
-      {"stats",     stats      },
       {"configure", configure  },
       {"default",   get_default},
       {NULL,        NULL       }
   };
   luaL_setfuncs(L, functions, 0);
-  for (int kind = 0; kind <= SEER_POST; kind++) {
+  seer_methods_add(L, seer_methods_shared, call_method);
+  for (int kind = 0; kind < SEER_ROWS; kind++) {
     lua_pushinteger(L, kind);
     lua_pushcclosure(L, send, 1);
-    lua_setfield(L, -2,
-                 kind == SEER_POST ? "post" : seer_kinds[kind].function);
+    lua_setfield(L, -2, seer_kinds[kind].function);
   }
 }

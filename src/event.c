@@ -317,11 +317,9 @@ static bool write_body(builder *b, int top, seer_kind kind) {
 
 static seer_event *make(builder *b, seer_kind kind,
                         const seer_special *special) {
-  seer_event_maker *new_event =
-      b->with->stored ? seer_event_new_stored : seer_event_new;
-  seer_event *event =
-      new_event(kind, b->out->data, b->out->length, b->ordered ? b->id : NULL,
-                b->id_length, special);
+  seer_event *event = seer_event_new(kind, b->out->data, b->out->length,
+                                     b->ordered ? b->id : NULL, b->id_length,
+                                     special, b->with->stored);
   if (event == NULL)
     lua_pushliteral(b->L, "out of memory");
   return event;
@@ -331,6 +329,7 @@ static void begin(builder *b, lua_State *L, int index, seer_building *with) {
   b->L = L;
   b->with = with;
   b->out = with->scratch;
+  with->scratch = NULL;
   b->event = index;
   memset(b->values, 0, sizeof b->values); /* LUA_TNIL is 0 */
   b->ordered = false;
@@ -350,6 +349,7 @@ seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
     lua_pushliteral(L, "stack overflow");
   else if (write_body(&b, top, kind))
     event = make(&b, kind, special);
+  with->scratch = b.out;
   if (event == NULL) {
     top++;
     if (lua_gettop(L) > top)

@@ -17,7 +17,7 @@
 typedef struct seer_building {
   const seer_marks *marks;
   seer_stamp *stamp;
-  seer_buffer *scratch; /* for its JSON; reset first */
+  seer_buffer *scratch; /* for its JSON; NULL while that is written */
   bool stored;          /* for a client with a store */
   bool others;          /* set if a hint may be due: about fields that are
                            not known... */

@@ -2,8 +2,10 @@
 
 #include "compat.h"
 #include "core/base/ascii.h"
+#include "holder.h"
 #include "number.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* What the name of a header consists of (RFC 9110), and what needs no
@@ -22,19 +24,12 @@ typedef struct name {
 ** Names.
 */
 
-/* Of ASCII, in every locale. */
-static int lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? byte - 'A' + 'a' : (unsigned char)byte;
-}
-
-static int exactly(char byte) {
-  return (unsigned char)byte;
-}
-
-static int compare(const name *one, const name *other, int (*fold)(char)) {
+static int compare(const name *one, const name *other, bool fold) {
   size_t shorter = one->length < other->length ? one->length : other->length;
   for (size_t i = 0; i < shorter; i++) {
-    int difference = fold(one->text[i]) - fold(other->text[i]);
+    char a = one->text[i], b = other->text[i];
+    int difference = fold ? seer_lower(a) - seer_lower(b)
+                          : (unsigned char)a - (unsigned char)b;
     if (difference != 0)
       return difference;
   }
@@ -42,36 +37,23 @@ static int compare(const name *one, const name *other, int (*fold)(char)) {
 }
 
 static int by_bytes(const void *one, const void *other) {
-  return compare(one, other, exactly);
+  return compare(one, other, false);
 }
 
 /* Those that are the same header have an order, too: a message names them. */
 static int by_header(const void *one, const void *other) {
-  int difference = compare(one, other, lower);
+  int difference = compare(one, other, true);
   return difference != 0 ? difference : by_bytes(one, other);
-}
-
-/* Headers that are libcurl's or the queue's own business. */
-static bool is_forbidden(const char *text, size_t length) {
-  static const name forbidden[] = {
-      {"host",              4 },
-      {"content-length",    14},
-      {"transfer-encoding", 17},
-      {"connection",        10},
-      {"expect",            6 },
-      {"idempotency-key",   15},
-      {NULL,                0 }
-  };
-  const name given = {text, length};
-  for (const name *n = forbidden; n->text != NULL; n++)
-    if (compare(&given, n, lower) == 0)
-      return true;
-  return false;
 }
 
 /* The name at `index`. One that no header has is not quoted: it may be a
    whole header, with its value. */
 static bool check_name(lua_State *L, int index, seer_block_kind kind) {
+  /* Headers that are libcurl's or the queue's own business. */
+  static const char *const forbidden[] = {
+      "host",       "content-length", "transfer-encoding",
+      "connection", "expect",         "idempotency-key",
+      NULL};
   size_t length;
   const char *text;
   if (lua_type(L, index) != LUA_TSTRING) {
@@ -84,7 +66,8 @@ static bool check_name(lua_State *L, int index, seer_block_kind kind) {
     lua_pushliteral(L, "a name is empty");
   else if (kind == SEER_BLOCK_HEADERS && strspn(text, TOKEN) != length)
     lua_pushliteral(L, "a name has a character that no header's name has");
-  else if (kind == SEER_BLOCK_HEADERS && is_forbidden(text, length))
+  else if (kind == SEER_BLOCK_HEADERS &&
+           seer_block_is_among(text, length, forbidden))
     lua_pushfstring(L, "'%s' cannot be given", text);
   else
     return true;
@@ -121,7 +104,7 @@ static name *push_array(lua_State *L, int count) {
 
 static bool check_distinct(lua_State *L, const name *names, int count) {
   for (int i = 1; i < count; i++)
-    if (compare(&names[i - 1], &names[i], lower) == 0) {
+    if (compare(&names[i - 1], &names[i], true) == 0) {
       lua_pushfstring(L, "'%s' and '%s' are the same header",
                       names[i - 1].text, names[i].text);
       return false;
@@ -140,140 +123,101 @@ static bool sort(lua_State *L, name *names, int count, seer_block_kind kind) {
 ** Values: what is on the top.
 */
 
-static void push_digits(lua_State *L, int index) {
-  char memory[SEER_NUMBER_LENGTH];
-  seer_buffer digits;
-  seer_buffer_borrow(&digits, memory, sizeof(memory));
-  seer_number_name(L, index, &digits);
-  lua_pushlstring(L, memory, digits.length);
-}
-
-static bool is_finite(lua_State *L, int index) {
-  lua_Number number = lua_tonumber(L, index);
-  return number - number == 0;
-}
-
-/* Pushes the text of the value at `index`, or false if it is that. */
-static bool push_text(lua_State *L, int index, const char *called) {
-  int type = lua_type(L, index);
-  bool is_false = type == LUA_TBOOLEAN && !lua_toboolean(L, index);
-  if (type == LUA_TSTRING || is_false)
-    lua_pushvalue(L, index);
-  else if (type == LUA_TNUMBER && is_finite(L, index))
-    push_digits(L, index);
-  else if (type == LUA_TNUMBER) {
+/* Puts the text of the value on the top in its place, unless it is false. */
+static bool to_text(lua_State *L, const char *called) {
+  char digits[SEER_NUMBER_LENGTH];
+  seer_buffer out;
+  int type = lua_type(L, -1);
+  double number = lua_tonumber(L, -1);
+  if (type == LUA_TSTRING || (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) ||
+      (type == SEER_TCDATA && seer_number_boxed(L, -1)))
+    return true;
+  if (type == LUA_TNUMBER && number - number == 0) {
+    seer_buffer_borrow(&out, digits, sizeof(digits));
+    seer_number_name(L, -1, &out);
+    lua_pushlstring(L, digits, out.length);
+    return true;
+  }
+  if (type == LUA_TNUMBER)
     lua_pushfstring(L, "'%s': a finite number expected", called);
-    return false;
-  } else if (type != SEER_TCDATA || !seer_number_boxed(L, index)) {
+  else
     lua_pushfstring(L, "'%s': a string, a number or false expected, got %s",
-                    called, luaL_typename(L, index));
-    return false;
-  }
-  return true;
-}
-
-/* Pushes the value on the top without the blanks around it. */
-static void push_trimmed(lua_State *L) {
-  size_t length;
-  const char *text = lua_tolstring(L, -1, &length);
-  while (length > 0 && seer_is_blank(text[length - 1]))
-    length--;
-  while (length > 0 && seer_is_blank(*text)) {
-    text++;
-    length--;
-  }
-  lua_pushlstring(L, text, length);
+                    called, luaL_typename(L, -1));
+  return false;
 }
 
 /*
-** Lines.
+** Lines: these append one, with the value on the top.
 */
 
-static bool push_header(lua_State *L, const name *called) {
-  const char *value;
+static bool add_header(lua_State *L, const name *called, seer_buffer *out) {
   size_t length;
-  if (!lua_toboolean(L, -1)) {
-    lua_pushfstring(L, "%s:", called->text);
+  const char *value = lua_tolstring(L, -1, &length); /* NULL of false */
+  seer_buffer_append(out, called->text, called->length);
+  if (value == NULL) {
+    seer_buffer_append(out, ":", 2);
     return true;
   }
-  value = lua_tolstring(L, -1, &length);
   if (seer_has_control(value, length, true)) {
     lua_pushfstring(L, "'%s' has a control character", called->text);
     return false;
   }
-  push_trimmed(L);
-  value = lua_tolstring(L, -1, &length);
-  if (length == 0)
-    lua_pushfstring(L, "%s;", called->text);
-  else
-    lua_pushfstring(L, "%s: %s", called->text, value);
+  value = seer_trim(value, &length);
+  seer_buffer_append(out, length == 0 ? ";" : ": ", length == 0 ? 1 : 2);
+  seer_buffer_append(out, value, length);
+  seer_buffer_byte(out, '\0');
   return true;
 }
 
-static void encode(luaL_Buffer *out, const char *text, size_t length) {
-  static const char digits[] = "0123456789ABCDEF";
+static void encode(seer_buffer *out, const char *text, size_t length) {
+  char coded[4];
   for (size_t i = 0; i < length; i++) {
-    unsigned char byte = (unsigned char)text[i];
-    if (byte != '\0' && strchr(UNRESERVED, byte) != NULL) {
-      luaL_addchar(out, text[i]);
-      continue;
+    if (text[i] != '\0' && strchr(UNRESERVED, text[i]) != NULL) {
+      seer_buffer_byte(out, text[i]);
+    } else {
+      snprintf(coded, sizeof coded, "%%%02X",
+               (unsigned)(unsigned char)text[i]);
+      seer_buffer_append(out, coded, 3);
     }
-    luaL_addchar(out, '%');
-    luaL_addchar(out, digits[byte >> 4]);
-    luaL_addchar(out, digits[byte & 15]);
   }
 }
 
-static bool push_parameter(lua_State *L, const name *called) {
-  luaL_Buffer line;
+static void add_parameter(lua_State *L, const name *called, seer_buffer *out) {
   size_t length;
   const char *value = lua_tolstring(L, -1, &length); /* NULL of false */
-  luaL_buffinit(L, &line);
-  encode(&line, called->text, called->length);
+  encode(out, called->text, called->length);
   if (value != NULL) {
-    luaL_addchar(&line, '=');
-    encode(&line, value, length);
+    seer_buffer_byte(out, '=');
+    encode(out, value, length);
   }
-  luaL_pushresult(&line);
-  return true;
+  seer_buffer_byte(out, '\0');
 }
 
-/* Pushes a list of lines, one for each name. */
-static bool push_lines(lua_State *L, int fields, const name *names, int count,
-                       seer_block_kind kind) {
-  int lines = lua_gettop(L) + 1;
-  lua_createtable(L, count, 0);
+static bool add_lines(lua_State *L, int fields, const name *names, int count,
+                      seer_block_kind kind, seer_buffer *out) {
+  int top = lua_gettop(L);
   for (int i = 0; i < count; i++) {
     lua_pushlstring(L, names[i].text, names[i].length);
     lua_rawget(L, fields);
-    if (!push_text(L, -1, names[i].text))
+    if (!to_text(L, names[i].text))
       return false;
-    if (!(kind == SEER_BLOCK_HEADERS ? push_header(L, &names[i])
-                                     : push_parameter(L, &names[i])))
+    if (kind == SEER_BLOCK_QUERY)
+      add_parameter(L, &names[i], out);
+    else if (!add_header(L, &names[i], out))
       return false;
-    lua_rawseti(L, lines, i + 1);
-    lua_settop(L, lines);
-  }
-  return true;
-}
-
-/* Pushes the block of the lines in the list on the top. */
-static void push_block(lua_State *L, int count) {
-  luaL_Buffer block;
-  int lines = lua_gettop(L);
-  luaL_buffinit(L, &block);
-  for (int i = 1; i <= count; i++) {
-    lua_rawgeti(L, lines, i);
-    luaL_addvalue(&block);
-    luaL_addchar(&block, '\0');
+    lua_settop(L, top);
   }
   if (count > 0)
-    luaL_addchar(&block, '\0');
-  luaL_pushresult(&block);
+    seer_buffer_byte(out, '\0');
+  if (out->error)
+    luaL_error(L, "not enough memory");
+  return true;
 }
 
 /* Leaves the block, or a message, on the top of other things. */
 static bool read_fields(lua_State *L, int fields, seer_block_kind kind) {
+  seer_holder *holder = seer_holder_push(L, SIZE_MAX / 2);
+  seer_buffer *out = &holder->scratch;
   name *names;
   int count;
   if (!push_list(L, fields, kind))
@@ -281,9 +225,10 @@ static bool read_fields(lua_State *L, int fields, seer_block_kind kind) {
   count = (int)lua_rawlen(L, -1);
   names = push_array(L, count);
   if (!sort(L, names, count, kind) ||
-      !push_lines(L, fields, names, count, kind))
+      !add_lines(L, fields, names, count, kind, out))
     return false;
-  push_block(L, count);
+  lua_pushlstring(L, out->length > 0 ? out->data : "", out->length);
+  seer_holder_release(holder);
   return true;
 }
 

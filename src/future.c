@@ -6,8 +6,6 @@
 #include "options.h"
 #include "result.h"
 
-#include <stdio.h>
-
 #define METATABLE "seerstack.future"
 
 /* Its user value is a list of these two, for the collector and for errors. */
@@ -84,15 +82,6 @@ static int fail_closed(lua_State *L) {
   return seer_result_fail(L, "ClosedError");
 }
 
-static int fail_timeout(lua_State *L, int64_t timeout) {
-  char message[80];
-  snprintf(message, sizeof(message),
-           "timed out after %.14g s: there is no answer yet",
-           (double)timeout / 1000);
-  lua_pushstring(L, message);
-  return seer_result_fail(L, "TimeoutError");
-}
-
 /* Pushes a part of the user value of the future at `index`. */
 static void push_part(lua_State *L, int index, int part) {
   lua_getuservalue(L, index);
@@ -111,7 +100,7 @@ static int push_result(lua_State *L, int own, int64_t timeout) {
   if (!settled)
     return f->request == NULL || f->client->queue == NULL
                ? fail_closed(L)
-               : fail_timeout(L, timeout);
+               : seer_result_late(L, timeout, "there is no answer yet");
   push_part(L, own, PATH);
   f->request->asked = true;
   return seer_result_push(L, &f->request->outcome, lua_tostring(L, -1));
@@ -154,10 +143,7 @@ void seer_future_open(lua_State *L) {
       {"__gc",       future_gc      },
       {NULL,         NULL           }
   };
-  luaL_newmetatable(L, METATABLE);
-  luaL_setfuncs(L, metamethods, 0);
-  lua_pushliteral(L, METATABLE);
-  lua_setfield(L, -2, "__name");
+  seer_newmetatable(L, METATABLE, metamethods);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -44,8 +44,10 @@ static int holder_gc(lua_State *L) {
 }
 
 void seer_holder_open(lua_State *L) {
-  luaL_newmetatable(L, METATABLE);
-  lua_pushcfunction(L, holder_gc);
-  lua_setfield(L, -2, "__gc");
+  static const luaL_Reg metamethods[] = {
+      {"__gc", holder_gc},
+      {NULL,   NULL     }
+  };
+  seer_newmetatable(L, METATABLE, metamethods);
   lua_pop(L, 1);
 }

@@ -151,8 +151,7 @@ static void warn_of_plain_http(const seer_client *client) {
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_report_say(client->queue, SEER_WARN,
                     "base_url is plain http: everybody on the way can read "
-                    "the key",
-                    0, 0);
+                    "the key");
 }
 
 static void tell_made(lua_State *L, const seer_client *client) {
@@ -160,7 +159,7 @@ static void tell_made(lua_State *L, const seer_client *client) {
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
                   seer_endpoint_url(client->endpoint));
-  seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1), 0, 0);
+  seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
   lua_pop(L, 1);
 }
 

@@ -1,18 +1,10 @@
 #include "marks.h"
 
 #include "compat.h"
-#include "require.h"
 
 #define ARRAY_METATABLE "seerstack.array"
 
 static const char marks_key; /* its address is a key of the registry */
-
-static void make_array_metatable(lua_State *L) {
-  if (luaL_newmetatable(L, ARRAY_METATABLE)) {
-    lua_pushliteral(L, ARRAY_METATABLE);
-    lua_setfield(L, -2, "__name");
-  }
-}
 
 /* Its identity is the same as long as something keeps it. */
 static const void *identity(lua_State *L, int index) {
@@ -43,12 +35,17 @@ static seer_marks *push_marks(lua_State *L) {
 }
 
 void seer_marks_open(lua_State *L) {
+  static const luaL_Reg none[] = {
+      {NULL, NULL}
+  };
   seer_marks *marks = push_marks(L);
   lua_createtable(L, 0, 4); /* marks, keep */
-  make_array_metatable(L);
+  seer_newmetatable(L, ARRAY_METATABLE, none);
   marks->array = identity(L, -1);
   lua_setfield(L, -2, "array");
-  seer_require(L, "cjson"); /* marks, keep, cjson */
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "cjson");
+  lua_remove(L, -2); /* marks, keep, cjson */
   marks->cjson_array = keep_cjson(L, "array_mt");
   marks->cjson_if_empty = keep_cjson(L, "empty_array_mt");
   marks->cjson_empty = keep_cjson(L, "empty_array");

@@ -13,19 +13,17 @@ static void need_stack(lua_State *L) {
 
 /* Pushes a field by raw access; nil if there is no table at `index`. */
 static void push_field(lua_State *L, int index, const char *name) {
-  if (!lua_istable(L, index)) {
+  if (lua_istable(L, index))
+    seer_rawgetfield(L, index, name);
+  else
     lua_pushnil(L);
-    return;
-  }
-  lua_pushstring(L, name);
-  lua_rawget(L, index);
 }
 
 /* Whether the metatable on the top would do something to a copy. */
 static bool has_effects(lua_State *L) {
   bool has;
-  push_field(L, lua_gettop(L), "__gc");
-  push_field(L, lua_gettop(L) - 1, "__mode");
+  seer_rawgetfield(L, -1, "__gc");
+  seer_rawgetfield(L, -2, "__mode");
   has = !lua_isnil(L, -1) || !lua_isnil(L, -2);
   lua_pop(L, 2);
   return has;

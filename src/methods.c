@@ -8,25 +8,19 @@
 #include "result.h"
 #include "send.h"
 
-#include <stdio.h>
-
-/*
-** Results.
-*/
-
-static int fail_flush(lua_State *L, const seer_stats *stats, int64_t timeout) {
-  char message[120];
-  snprintf(message, sizeof(message),
-           "timed out after %.14g s: %lld event%s not delivered yet",
-           (double)timeout / 1000, (long long)stats->pending,
-           stats->pending == 1 ? " is" : "s are");
-  lua_pushstring(L, message);
-  return seer_result_fail(L, "TimeoutError");
-}
+#define SELF SEER_SEND_SELF
 
 /*
 ** Flush, close, poll, stats.
 */
+
+/* So many events are not where they should be by now, for this reason. */
+static int fail_late(lua_State *L, int64_t timeout, int64_t events,
+                     const char *where, const char *why) {
+  lua_pushfstring(L, "%d event%s not %s yet%s%s", (int)events,
+                  events == 1 ? " is" : "s are", where, *why ? ": " : "", why);
+  return seer_result_late(L, timeout, lua_tostring(L, -1));
+}
 
 static int push_flushed(lua_State *L, seer_client *client, bool flushed,
                         int64_t timeout) {
@@ -38,25 +32,25 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
     flushed = stats.pending == 0;
   }
   if (!flushed)
-    return fail_flush(L, &stats, timeout);
+    return fail_late(L, timeout, stats.pending, "delivered", "");
   lua_pushboolean(L, 1);
   return 1;
 }
 
-int seer_methods_flush(lua_State *L, int self) {
-  seer_client *client = lua_touserdata(L, self);
+static int client_flush(lua_State *L) {
+  seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
       seer_options_timeout(L, 1, "flush", client->settings.exit_timeout);
   bool flushed;
   if (client->queue == NULL)
     return seer_result_closed(L);
   flushed = seer_sender_flush(client->queue, timeout);
-  seer_callbacks_run(L, self);
+  seer_callbacks_run(L, SELF);
   return push_flushed(L, client, flushed, timeout);
 }
 
-int seer_methods_close(lua_State *L, int self) {
-  seer_client *client = lua_touserdata(L, self);
+static int client_close(lua_State *L) {
+  seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
       seer_options_timeout(L, 1, "close", client->settings.exit_timeout);
   bool flushed;
@@ -67,60 +61,51 @@ int seer_methods_close(lua_State *L, int self) {
   flushed = seer_sender_flush(client->queue, timeout);
   seer_sender_close(client->queue);
   client->closed = true;
-  seer_callbacks_run(L, self);
+  seer_callbacks_run(L, SELF);
   return push_flushed(L, client, flushed, timeout);
 }
 
-int seer_methods_poll(lua_State *L, int self) {
-  lua_pushinteger(L, seer_callbacks_run(L, self));
+static int client_poll(lua_State *L) {
+  lua_pushinteger(L, seer_callbacks_run(L, SELF));
   return 1;
 }
 
-int seer_methods_pump(lua_State *L, int self) {
-  seer_client *client = lua_touserdata(L, self);
+static int client_pump(lua_State *L) {
+  seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout = seer_options_timeout(L, 1, "pump", 0), pending;
   if (client->queue == NULL)
     return seer_result_closed(L);
   pending = seer_sender_pump(client->queue, timeout);
-  seer_callbacks_run(L, self);
+  seer_callbacks_run(L, SELF);
   seer_pushint64(L, pending);
   return 1;
-}
-
-/* Sets a field of the table on the top. */
-static void set_count(lua_State *L, const char *name, int64_t count) {
-  seer_pushint64(L, count);
-  lua_setfield(L, -2, name);
 }
 
 static void set_drops(lua_State *L, const seer_stats *stats) {
   lua_createtable(L, 0, SEER_DROPS);
   for (int i = 0; i < SEER_DROPS; i++)
-    set_count(L, seer_drop_names[i], stats->dropped_by[i]);
+    seer_setint64(L, seer_drop_names[i], stats->dropped_by[i]);
   lua_setfield(L, -2, "dropped_by");
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats) {
   lua_createtable(L, 0, 15);
-  set_count(L, "accepted", stats->accepted);
-  set_count(L, "delivered", stats->delivered);
-  set_count(L, "rejected", stats->rejected);
-  set_count(L, "dropped", stats->dropped);
-  set_count(L, "pending", stats->pending);
-  set_count(L, "stored", stats->stored);
+  seer_setint64(L, "accepted", stats->accepted);
+  seer_setint64(L, "delivered", stats->delivered);
+  seer_setint64(L, "rejected", stats->rejected);
+  seer_setint64(L, "dropped", stats->dropped);
+  seer_setint64(L, "pending", stats->pending);
+  seer_setint64(L, "stored", stats->stored);
   set_drops(L, stats);
-  set_count(L, "refused", stats->refused);
-  set_count(L, "invalid", stats->invalid);
-  set_count(L, "doubtful", stats->doubtful);
-  set_count(L, "missed", stats->missed);
-  lua_pushstring(L, stats->sender);
-  lua_setfield(L, -2, "sender");
-  if (stats->last_error[0] != '\0') {
-    lua_pushstring(L, stats->last_error);
-    lua_setfield(L, -2, "last_error");
-  }
+  seer_setint64(L, "refused", stats->refused);
+  seer_setint64(L, "invalid", stats->invalid);
+  seer_setint64(L, "doubtful", stats->doubtful);
+  seer_setint64(L, "missed", stats->missed);
+  seer_setstring(L, "sender", stats->sender);
+  if (stats->last_error[0] != '\0')
+    seer_setstring(L, "last_error", stats->last_error);
   if (stats->rate > 0)
-    set_count(L, "rate", stats->rate);
+    seer_setint64(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
     lua_pushnumber(L, (double)(seer_clock_wall() + stats->retry_in) / 1000);
     lua_setfield(L, -2, "retry_at");
@@ -129,36 +114,32 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
 
 static void push_store_stats(lua_State *L, const seer_store_stats *stats) {
   lua_createtable(L, 0, 16);
-  lua_pushstring(L, stats->name);
-  lua_setfield(L, -2, "name");
-  lua_pushstring(L, stats->state);
-  lua_setfield(L, -2, "state");
-  if (stats->error[0] != '\0') {
-    lua_pushstring(L, stats->error);
-    lua_setfield(L, -2, "error");
-  }
+  seer_setstring(L, "name", stats->name);
+  seer_setstring(L, "state", stats->state);
+  if (stats->error[0] != '\0')
+    seer_setstring(L, "error", stats->error);
   if (stats->totals.events >= 0)
-    set_count(L, "events", stats->totals.events);
+    seer_setint64(L, "events", stats->totals.events);
   if (stats->totals.nobodys >= 0)
-    set_count(L, "nobodys", stats->totals.nobodys);
+    seer_setint64(L, "nobodys", stats->totals.nobodys);
   if (stats->totals.bytes >= 0)
-    set_count(L, "bytes", stats->totals.bytes);
+    seer_setint64(L, "bytes", stats->totals.bytes);
   if (stats->totals.log >= 0)
-    set_count(L, "log_bytes", stats->totals.log);
+    seer_setint64(L, "log_bytes", stats->totals.log);
   if (stats->totals.oldest >= 0)
-    set_count(L, "oldest", stats->totals.oldest / 1000);
-  set_count(L, "displaced", stats->displaced);
-  set_count(L, "unsaved", stats->unsaved);
-  set_count(L, "adopted", stats->adopted.accepted);
-  set_count(L, "delivered", stats->adopted.delivered);
-  set_count(L, "rejected", stats->adopted.rejected);
-  set_count(L, "dropped", stats->adopted.dropped);
-  set_count(L, "pending", stats->adopted.pending);
-  set_count(L, "stored", stats->adopted.stored);
+    seer_setint64(L, "oldest", stats->totals.oldest / 1000);
+  seer_setint64(L, "displaced", stats->displaced);
+  seer_setint64(L, "unsaved", stats->unsaved);
+  seer_setint64(L, "adopted", stats->adopted.accepted);
+  seer_setint64(L, "delivered", stats->adopted.delivered);
+  seer_setint64(L, "rejected", stats->adopted.rejected);
+  seer_setint64(L, "dropped", stats->adopted.dropped);
+  seer_setint64(L, "pending", stats->adopted.pending);
+  seer_setint64(L, "stored", stats->adopted.stored);
 }
 
-int seer_methods_stats(lua_State *L, int self) {
-  seer_client *client = lua_touserdata(L, self);
+static int client_stats(lua_State *L) {
+  seer_client *client = lua_touserdata(L, SELF);
   seer_stats stats;
   seer_store_stats store;
   bool has_store;
@@ -175,53 +156,12 @@ int seer_methods_stats(lua_State *L, int self) {
   return 1;
 }
 
-/*
-** Methods.
-*/
-
-/* Moves the client that a method is called on behind its arguments, where it
-   stays while it works: arguments from index 1 on, the client at the one
-   that seer_send wants. */
-static void move_self(lua_State *L) {
-  seer_options_self(L, SEER_CLIENT, "client", "flush");
-  lua_settop(L, SEER_SEND_SELF);
-  lua_pushvalue(L, 1);
-  lua_remove(L, 1);
-}
-
-#define SELF SEER_SEND_SELF
-
-static int client_flush(lua_State *L) {
-  move_self(L);
-  return seer_methods_flush(L, SELF);
-}
-
-static int client_close(lua_State *L) {
-  move_self(L);
-  return seer_methods_close(L, SELF);
-}
-
-static int fail_persist(lua_State *L, const seer_store_stats *stats,
-                        int64_t timeout) {
-  char message[320];
-  snprintf(message, sizeof(message),
-           "timed out after %.14g s: %lld event%s not in the store yet%s%s",
-           (double)timeout / 1000, (long long)stats->unsaved,
-           stats->unsaved == 1 ? " is" : "s are",
-           *stats->error != '\0' ? ": " : "", stats->error);
-  lua_pushstring(L, message);
-  return seer_result_fail(L, "TimeoutError");
-}
-
 static int client_persist(lua_State *L) {
-  seer_client *client;
+  seer_client *client = lua_touserdata(L, SELF);
   seer_store_stats stats;
-  int64_t timeout;
-  bool safe;
-  move_self(L);
-  client = lua_touserdata(L, SELF);
-  timeout =
+  int64_t timeout =
       seer_options_timeout(L, 1, "persist", client->settings.exit_timeout);
+  bool safe;
   if (client->queue == NULL)
     return seer_result_closed(L);
   if (!client->with.stored)
@@ -230,40 +170,61 @@ static int client_persist(lua_State *L) {
   seer_callbacks_run(L, SELF);
   if (!safe && client->queue != NULL &&
       seer_sender_store_stats(client->queue, &stats) && stats.unsaved > 0)
-    return fail_persist(L, &stats, timeout);
+    return fail_late(L, timeout, stats.unsaved, "in the store", stats.error);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static int client_poll(lua_State *L) {
-  move_self(L);
-  return seer_methods_poll(L, SELF);
-}
-
-static int client_pump(lua_State *L) {
-  move_self(L);
-  return seer_methods_pump(L, SELF);
-}
-
-static int client_stats(lua_State *L) {
-  move_self(L);
-  return seer_methods_stats(L, SELF);
-}
-
 static int client_post(lua_State *L) {
-  move_self(L);
   return seer_send(L, lua_touserdata(L, SELF), SELF, SEER_POST);
 }
 
 static int client_captured(lua_State *L) {
-  move_self(L);
   seer_record_take(L, SELF);
   return 1;
+}
+
+/*
+** Methods: with the client at the index SELF, and arguments from 1 on.
+*/
+
+const luaL_Reg seer_methods_shared[] = {
+    {"flush", client_flush},
+    {"close", client_close},
+    {"poll",  client_poll },
+    {"pump",  client_pump },
+    {"stats", client_stats},
+    {"post",  client_post },
+    {NULL,    NULL        }
+};
+
+/* Moves the client that a method is called on from index 1 to SELF. */
+static void move_self(lua_State *L) {
+  seer_options_self(L, SEER_CLIENT, "client", "flush");
+  lua_settop(L, SELF);
+  lua_pushvalue(L, 1);
+  lua_remove(L, 1);
+}
+
+static int call_method(lua_State *L) {
+  const luaL_Reg *method = lua_touserdata(L, lua_upvalueindex(1));
+  move_self(L);
+  return method->func(L);
+}
+
+void seer_methods_add(lua_State *L, const luaL_Reg *methods,
+                      lua_CFunction call) {
+  for (; methods->name != NULL; methods++) {
+    lua_pushlightuserdata(L, (void *)methods);
+    lua_pushcclosure(L, call, 1);
+    lua_setfield(L, -2, methods->name);
+  }
 }
 
 /* At the end of its scope. The second argument is an error, not a time. */
 static int client_leave(lua_State *L) {
   lua_settop(L, 1);
+  move_self(L);
   return client_close(L);
 }
 
@@ -337,7 +298,6 @@ static void add_members(lua_State *L);
 
 /* client:with_options(options) */
 static int with_options(lua_State *L) {
-  move_self(L);
   if (!seer_make_with(L, SELF))
     return seer_result_closed(L);
   add_members(L);
@@ -346,21 +306,16 @@ static int with_options(lua_State *L) {
 
 /* Gives the client on the top what can be reached by its name. */
 static void add_members(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"flush",        client_flush   },
-      {"close",        client_close   },
-      {"poll",         client_poll    },
+  static const luaL_Reg others[] = {
       {"persist",      client_persist },
-      {"pump",         client_pump    },
-      {"stats",        client_stats   },
-      {"post",         client_post    },
       {"captured",     client_captured},
       {"with_options", with_options   },
       {NULL,           NULL           }
   };
   seer_client *client = lua_touserdata(L, -1);
   lua_getuservalue(L, -1);
-  luaL_setfuncs(L, methods, 0);
+  seer_methods_add(L, seer_methods_shared, call_method);
+  seer_methods_add(L, others, call_method);
   lua_insert(L, -2); /* members, client */
   for (int kind = 0; kind < SEER_ROWS; kind++)
     add_kind(L, client, kind);
@@ -391,9 +346,6 @@ void seer_methods_open(lua_State *L) {
       {"__close",    client_leave   },
       {NULL,         NULL           }
   };
-  luaL_newmetatable(L, SEER_CLIENT);
-  luaL_setfuncs(L, metamethods, 0);
-  lua_pushliteral(L, SEER_CLIENT);
-  lua_setfield(L, -2, "__name");
+  seer_newmetatable(L, SEER_CLIENT, metamethods);
   lua_pop(L, 1);
 }

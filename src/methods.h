@@ -7,6 +7,8 @@
 
 #include "options.h"
 
+#include <lauxlib.h>
+
 #pragma GCC visibility push(hidden)
 
 /* Makes the metatable of clients. [-0, +0] */
@@ -19,13 +21,15 @@ int seer_methods_new(lua_State *L);
    fault, pushes a message instead and returns false. [-0, +1] */
 bool seer_methods_push(lua_State *L, const seer_client_options *options);
 
-/* Methods of the client at `self`, with their first argument at index 1.
-   They return the number of results. */
-int seer_methods_flush(lua_State *L, int self);
-int seer_methods_close(lua_State *L, int self);
-int seer_methods_poll(lua_State *L, int self);
-int seer_methods_pump(lua_State *L, int self);
-int seer_methods_stats(lua_State *L, int self);
+/* Methods of which the module has functions for the default client, too. They
+   find the client at the index SEER_SEND_SELF, and their arguments from 1 on.
+ */
+extern const luaL_Reg seer_methods_shared[];
+
+/* Adds functions to the table on the top: `call`, for each method with an
+   upvalue that points to it, for `call` to call. [-0, +0] */
+void seer_methods_add(lua_State *L, const luaL_Reg *methods,
+                      lua_CFunction call);
 
 #pragma GCC visibility pop
 

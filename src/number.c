@@ -86,13 +86,11 @@ bool seer_number_spelled(lua_State *L, const char *text, size_t length) {
 /* Pushes a field of the ffi module; nil if that was never loaded. */
 static void push_ffi(lua_State *L, const char *name) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  lua_pushliteral(L, "ffi");
-  lua_rawget(L, -2);
+  seer_rawgetfield(L, -1, "ffi");
   lua_remove(L, -2);
   if (!lua_istable(L, -1))
     return;
-  lua_pushstring(L, name);
-  lua_rawget(L, -2);
+  seer_rawgetfield(L, -1, name);
   lua_remove(L, -2);
 }
 

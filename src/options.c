@@ -184,12 +184,6 @@ static void check_names(lua_State *L, int argument, const char *function,
   }
 }
 
-/* Pushes an option of the table at `index`, or nil. */
-static void push_option(lua_State *L, int index, const char *name) {
-  lua_pushstring(L, name);
-  lua_rawget(L, index);
-}
-
 /* Raises about two options that contradict each other, if both are set. */
 static void check_conflict(lua_State *L, int argument, const char *function,
                            const char *name, const char *other, bool both) {
@@ -210,7 +204,7 @@ static void read_options(lua_State *L, int argument, const char *function,
     if (o > options && strcmp(o->name, o[-1].name) == 0)
       lua_pushvalue(L, -1);
     else
-      push_option(L, argument, o->name);
+      seer_rawgetfield(L, argument, o->name);
     if (!lua_isnil(L, -1) &&
         !seer_values_read(L, o->kind, o->least, o->most, place_of(o, base)))
       misuse_option(L, argument, function, o->name);
@@ -277,11 +271,8 @@ static bool push_environment(lua_State *L, const char *name) {
   size_t length;
   if (text == NULL)
     return false;
-  while (seer_is_blank(*text))
-    text++;
   length = strlen(text);
-  while (length > 0 && seer_is_blank(text[length - 1]))
-    length--;
+  text = seer_trim(text, &length);
   if (length > 0)
     lua_pushlstring(L, text, length);
   return length > 0;
@@ -325,7 +316,7 @@ void seer_options_overrides(lua_State *L, int argument, const char *function,
   memset(options, 0, sizeof *options);
   options->settings = *settings;
   for (const char *const *name = fixed; *name != NULL; name++) {
-    push_option(L, argument, *name);
+    seer_rawgetfield(L, argument, *name);
     if (!lua_isnil(L, -1)) {
       lua_pushfstring(L, "cannot differ in %s", function);
       misuse_option(L, argument, function, *name);

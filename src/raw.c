@@ -53,11 +53,11 @@ static int raw_tostring(lua_State *L) {
 }
 
 void seer_raw_open(lua_State *L) {
-  luaL_newmetatable(L, METATABLE);
-  lua_pushcfunction(L, raw_tostring);
-  lua_setfield(L, -2, "__tostring");
-  lua_pushliteral(L, METATABLE);
-  lua_setfield(L, -2, "__name");
+  static const luaL_Reg metamethods[] = {
+      {"__tostring", raw_tostring},
+      {NULL,         NULL        }
+  };
+  seer_newmetatable(L, METATABLE, metamethods);
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);

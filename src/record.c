@@ -36,10 +36,8 @@ static void push_request(lua_State *L, const seer_event *event,
   lua_createtable(L, 0, 5);
   lua_pushlstring(L, path, strcspn(path, "?"));
   lua_setfield(L, -2, "path");
-  if (query != NULL) {
-    lua_pushstring(L, query + 1);
-    lua_setfield(L, -2, "query");
-  }
+  if (query != NULL)
+    seer_setstring(L, "query", query + 1);
   push_headers(L, seer_block_next(preview->data));
   lua_setfield(L, -2, "headers");
   if (event->length > 0 && seer_result_decode(L, event->body, event->length))

@@ -2,9 +2,8 @@
 
 #include "compat.h"
 #include "core/base/ascii.h"
-#include "core/base/header.h"
+#include "core/base/block.h"
 #include "core/base/mask.h"
-#include "require.h"
 
 #include <stdio.h>
 
@@ -16,18 +15,72 @@
 static int error_tostring(lua_State *L) {
   lua_settop(L, 1);
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_pushliteral(L, "message");
-  lua_rawget(L, 1);
+  seer_rawgetfield(L, 1, "message");
   return 1;
 }
 
-static void new_metatable(lua_State *L) {
-  luaL_newmetatable(L, METATABLE);
-  lua_pushliteral(L, METATABLE);
-  lua_setfield(L, -2, "__name");
-  lua_pushcfunction(L, error_tostring);
-  lua_setfield(L, -2, "__tostring");
-  lua_pop(L, 1);
+/*
+** lua-cjson.
+*/
+
+/* Pushes the list of searchers, which has another name in Lua 5.1. */
+static void push_searchers(lua_State *L, int loaded) {
+  lua_getfield(L, loaded, "package");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_getfield(L, -1, "searchers");
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "loaders");
+  }
+  luaL_checktype(L, -1, LUA_TTABLE);
+}
+
+/* Leaves a loader and its second argument on the top. */
+static void search(lua_State *L, int searchers, const char *name) {
+  lua_pushliteral(L, ""); /* where it is not */
+  for (int i = 1;; i++) {
+    lua_rawgeti(L, searchers, i);
+    if (lua_isnil(L, -1))
+      luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -2));
+    lua_pushstring(L, name);
+    lua_call(L, 1, 2);
+    if (lua_isfunction(L, -2))
+      return;
+    lua_pop(L, 1);
+    if (!lua_isstring(L, -1)) {
+      lua_pop(L, 1);
+      lua_pushliteral(L, "");
+    }
+    lua_concat(L, 2);
+  }
+}
+
+/* Pushes what the module's loader returns, and keeps it as loaded. */
+static void load(lua_State *L, int loaded, const char *name) {
+  push_searchers(L, loaded);
+  search(L, lua_gettop(L), name);
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  lua_call(L, 2, 1);
+  if (!lua_isnil(L, -1))
+    lua_setfield(L, loaded, name);
+  lua_getfield(L, loaded, name);
+}
+
+/* Pushes the value of a module, which is loaded if it is not yet. Sandboxes
+   put a function that refuses in the place of the global `require`, so it is
+   not asked: what is loaded already, and who searches for the rest, stands in
+   the table `package`, which the registry keeps. */
+static void require(lua_State *L, const char *name) {
+  int loaded = lua_gettop(L) + 1;
+  luaL_checkstack(L, LUA_MINSTACK, "too many calls");
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  luaL_checktype(L, loaded, LUA_TTABLE);
+  lua_getfield(L, loaded, name);
+  if (!lua_toboolean(L, -1))
+    load(L, loaded, name);
+  lua_replace(L, loaded);
+  lua_settop(L, loaded);
 }
 
 /* Pushes a function of the table on the top; raises if there is none: other
@@ -48,7 +101,7 @@ static void check_member(lua_State *L, const char *name) {
    the locale that holds then, so one of before os.setlocale reads no
    fractions. */
 static int make_decoder(lua_State *L) {
-  seer_require(L, "cjson");
+  require(L, "cjson");
   check_member(L, "new");
   lua_call(L, 0, 1); /* cjson, an instance */
   check_member(L, "decode_max_depth");
@@ -61,7 +114,12 @@ static int make_decoder(lua_State *L) {
 }
 
 void seer_result_open(lua_State *L) {
-  new_metatable(L);
+  static const luaL_Reg metamethods[] = {
+      {"__tostring", error_tostring},
+      {NULL,         NULL          }
+  };
+  seer_newmetatable(L, METATABLE, metamethods);
+  lua_pop(L, 1);
   make_decoder(L);
 }
 
@@ -72,8 +130,7 @@ void seer_result_open(lua_State *L) {
 /* Replaces the message on the top by message, err. */
 static void new_error(lua_State *L, const char *name) {
   lua_createtable(L, 0, 6);
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "name");
+  seer_setstring(L, "name", name);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "message");
   luaL_getmetatable(L, METATABLE);
@@ -92,11 +149,18 @@ int seer_result_closed(lua_State *L) {
   return seer_result_fail(L, "ClosedError");
 }
 
+int seer_result_late(lua_State *L, int64_t timeout, const char *what) {
+  char message[400];
+  snprintf(message, sizeof(message), "timed out after %.14g s: %s",
+           (double)timeout / 1000, what);
+  lua_pushstring(L, message);
+  return seer_result_fail(L, "TimeoutError");
+}
+
 int seer_result_drop(lua_State *L, const char *message, const char *path) {
   lua_pushstring(L, message);
   seer_result_fail(L, "DroppedError");
-  lua_pushstring(L, path);
-  lua_setfield(L, -2, "path");
+  seer_setstring(L, "path", path);
   return 3;
 }
 
@@ -288,10 +352,8 @@ static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
                         const char *path) {
   push_message(L, body, outcome);
   seer_result_fail(L, name_of(outcome)); /* ..., nil, message, err */
-  if (outcome->status != 0) {
-    lua_pushinteger(L, outcome->status);
-    lua_setfield(L, -2, "status");
-  }
+  if (outcome->status != 0)
+    seer_setint64(L, "status", outcome->status);
   if (outcome->headers != NULL) {
     push_headers(L, outcome);
     lua_setfield(L, -2, "headers");
@@ -300,15 +362,13 @@ static int push_failure(lua_State *L, int body, const seer_outcome *outcome,
     lua_pushvalue(L, body);
     lua_setfield(L, -2, "body");
   }
-  lua_pushstring(L, path);
-  lua_setfield(L, -2, "path");
+  seer_setstring(L, "path", path);
   return 3;
 }
 
 static int push_response(lua_State *L, const seer_outcome *outcome) {
   lua_createtable(L, 0, 2); /* response, http */
-  lua_pushinteger(L, outcome->status);
-  lua_setfield(L, -2, "status");
+  seer_setint64(L, "status", outcome->status);
   push_headers(L, outcome);
   lua_setfield(L, -2, "headers");
   return 2;

@@ -28,6 +28,10 @@ int seer_result_fail(lua_State *L, const char *name);
 /* The same for a client that is closed. [-0, +3] */
 int seer_result_closed(lua_State *L);
 
+/* The same for one whose time is up: after so many ms, and what is not
+   there. [-0, +3] */
+int seer_result_late(lua_State *L, int64_t timeout, const char *what);
+
 /* Pushes the name of a header in lower case. [-0, +1] */
 void seer_result_push_lower(lua_State *L, const char *text, size_t length);
 

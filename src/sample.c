@@ -8,19 +8,13 @@
 
 #include <string.h>
 
-/* Pushes a field of the event. */
-static void push_field(lua_State *L, int event, const char *name) {
-  lua_pushstring(L, name);
-  lua_rawget(L, event);
-}
-
 /* Pushes the part that is to be sent: of all, or of those with the event's
    name. */
 static void push_part(lua_State *L, int self, int event) {
   seer_client_get(L, self, SEER_KEPT_SAMPLE);
   if (!lua_istable(L, -1))
     return;
-  push_field(L, event, "name");
+  seer_rawgetfield(L, event, "name");
   if (lua_isnil(L, -1)) /* which no key may be */
     return;
   lua_rawget(L, -2);
@@ -48,7 +42,7 @@ static double draw(lua_State *L, const char *key, int event) {
   char digits[SEER_NUMBER_LENGTH];
   const char *id;
   size_t length = 0;
-  push_field(L, event, "user_id");
+  seer_rawgetfield(L, event, "user_id");
   id = id_text(L, digits, sizeof digits, &length);
   if (id == NULL || length == 0)
     return seer_id_fraction();

@@ -13,13 +13,6 @@
    number of times: with many states, or when a state loads it anew. */
 __attribute__((visibility("default"))) int luaopen_seerstack(lua_State *L);
 
-static void add_values(lua_State *L) {
-  lua_pushlightuserdata(L, NULL);
-  lua_setfield(L, -2, "null");
-  lua_pushliteral(L, SEER_VERSION);
-  lua_setfield(L, -2, "_VERSION");
-}
-
 int luaopen_seerstack(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"new",   seer_methods_new},
@@ -37,6 +30,8 @@ int luaopen_seerstack(lua_State *L) {
   seer_methods_open(L);
   luaL_newlib(L, functions);
   seer_default_open(L);
-  add_values(L);
+  lua_pushlightuserdata(L, NULL);
+  lua_setfield(L, -2, "null");
+  seer_setstring(L, "_VERSION", SEER_VERSION);
   return 1;
 }

@@ -57,7 +57,7 @@ static void tell(const call *c, const char *problem, const char *what) {
            problem, subject, what);
   seer_site_mask(client->site, text, strlen(text),
                  strlen(text) == sizeof(text) - 1);
-  seer_report_say(client->queue, SEER_WARN, text, 0, 0);
+  seer_report_say(client->queue, SEER_WARN, text);
 }
 
 static seer_trouble *trouble_of(const call *c, const char *problem) {
@@ -87,8 +87,7 @@ static void set_path(const call *c) {
   if (site == NULL)
     return;
   seer_report_write_subject(site, NULL, 0, c->path, text);
-  lua_pushstring(c->L, text + sizeof " to " - 1);
-  lua_setfield(c->L, -2, "path");
+  seer_setstring(c->L, "path", text + sizeof " to " - 1);
 }
 
 /* Tells of the problem on the top, once per kind: nobody may look at the
@@ -332,21 +331,16 @@ static seer_event *build_within(const call *c, const seer_special *special) {
 }
 
 /* While an event is built, the collector may run a finalizer that captures
-   another with the same client: that one gets a scratch of its own. Its frame
-   lies below that of the first on the stack; if it does not, the first was
-   ended by an error of Lua's. */
+   another with the same client: that one gets a scratch of its own. So does
+   each that comes after one whose building was ended by an error of Lua's. */
 static seer_event *build(const call *c) {
-  lua_State *L = c->L;
-  seer_client *client = c->client;
+  seer_building *with = &c->client->with;
   const seer_special *special = c->is_special ? &c->special : NULL;
-  const char *frame = __builtin_frame_address(0);
   seer_event *event;
-  if (client->building != NULL && frame < client->building)
+  if (with->scratch == NULL)
     return build_within(c, special);
-  client->building = frame;
-  event = seer_event_build(L, c->event, c->kind, &client->with, special);
-  client->building = NULL;
-  if (client->with.others && event != NULL)
+  event = seer_event_build(c->L, c->event, c->kind, with, special);
+  if (with->others && event != NULL)
     tell_hint(c);
   return event;
 }

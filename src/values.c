@@ -73,6 +73,10 @@ static bool read_count(lua_State *L, seer_value kind, double least,
                        double most, int64_t *place) {
   char expected[EXPECTED_LENGTH];
   double number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
+  if (kind == RATE && is_false(L)) {
+    *place = 0;
+    return true;
+  }
   if (number >= least && number <= most && floor(number) == number) {
     *place = (int64_t)number;
     return true;
@@ -80,14 +84,6 @@ static bool read_count(lua_State *L, seer_value kind, double least,
   snprintf(expected, sizeof(expected), "an integer from %.0f to %.0f%s", least,
            most, kind == RATE ? ", or false," : "");
   return unexpected(L, expected);
-}
-
-static bool read_rate(lua_State *L, double least, double most,
-                      int64_t *place) {
-  if (!is_false(L))
-    return read_count(L, RATE, least, most, place);
-  *place = 0;
-  return true;
 }
 
 static bool read_flag(lua_State *L, int64_t *place) {
@@ -231,8 +227,7 @@ static bool is_ascii(const char *text, size_t length) {
 }
 
 static bool is_blank(const char *text, size_t length) {
-  while (length > 0 && seer_is_blank(text[length - 1]))
-    length--;
+  seer_trim(text, &length);
   return length == 0;
 }
 
@@ -418,9 +413,8 @@ bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
   case GRACE:
     return read_time(L, kind, most, place);
   case COUNT:
-    return read_count(L, kind, least, most, place);
   case RATE:
-    return read_rate(L, least, most, place);
+    return read_count(L, kind, least, most, place);
   case FLAG:
     return read_flag(L, place);
   case FULL:

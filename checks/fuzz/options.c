@@ -79,14 +79,14 @@ void __wrap_seer_outgoing_preview(const seer_site *site,
   size_t before = out->length;
   seer_outgoing_init(&request);
   seer_outgoing_reset(&request, site, event);
-  check_url(seer_outgoing_url(&request), site->base_url);
+  check_url(seer_outgoing_url(&request), site->options.base_url);
   check_headers(seer_outgoing_headers(&request));
   seer_outgoing_clear(&request);
   __real_seer_outgoing_preview(site, event, out);
   fuzz_check(!fuzz_contains(out->data + before, out->length - before,
-                            site->api_key) ||
-                 strlen(site->api_key) < SEER_SECRET_LEAST,
-             "the key is shown: %s", site->api_key);
+                            site->options.api_key) ||
+                 strlen(site->options.api_key) < SEER_SECRET_LEAST,
+             "the key is shown: %s", site->options.api_key);
 }
 
 static void push_path(lua_State *L, input *in) {

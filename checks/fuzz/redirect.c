@@ -166,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint8_t mode = input_byte(&in);
   char home[1000];
   seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0,
-                                     mode & 1 ? &special : NULL);
+                                     mode & 1 ? &special : NULL, false);
   seer_outgoing out;
   if (sites[which] == NULL)
     sites[which] = seer_site_new(&options);

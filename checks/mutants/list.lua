@@ -167,8 +167,8 @@ return {
   {
     what = "a wrong key loses what is queued",
     file = "src/core/base/retry.c",
-    from = "  case 401:\n",
-    to = "",
+    from = "status >= 401 && status <= 405",
+    to = "status >= 402 && status <= 405",
     spec = "spec/core/retry_spec.lua",
     title = "is kept after 401 and the endpoint pauses",
   },

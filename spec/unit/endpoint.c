@@ -50,7 +50,8 @@ static seer_queue *add_client(seer_settings settings) {
 static void put(seer_queue *queue, int count) {
   seer_dead dead = SEER_NO_DEAD;
   for (; count > 0; count--) {
-    seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL);
+    seer_event *event =
+        seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
     seer_lock();
     seer_queue_put(queue, event, unit_now, &dead);
     seer_unlock();
@@ -59,7 +60,8 @@ static void put(seer_queue *queue, int count) {
 
 static seer_request *put_waited(seer_queue *queue, int64_t timeout) {
   seer_dead dead = SEER_NO_DEAD;
-  seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL);
+  seer_event *event =
+      seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
   seer_request *request = seer_request_new(timeout, 0);
   request->references = 2;
   event->request = request;

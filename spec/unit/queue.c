@@ -284,7 +284,7 @@ static void make_event(item *it) {
   it->user = identify ? user - 'a' : -1;
   it->event = seer_event_new(identify ? SEER_IDENTIFY : SEER_CAPTURE, body,
                              (size_t)unit_random(300), identify ? &user : NULL,
-                             1, NULL);
+                             1, NULL, false);
   it->size = (int64_t)seer_event_size(it->event);
   it->request = NULL;
   it->cancelled = false;

@@ -1,6 +1,7 @@
 #include "core/base/retry.h"
 
 #include "core/base/clock.h"
+#include "core/http/incoming.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -113,11 +114,10 @@ static void reads_decimals(void) {
     char text[40];
     snprintf(text, sizeof text, "%lld.%06lld%s", (long long)(micros / 1000000),
              (long long)(micros % 1000000), i % 2 ? "000" : "");
-    CHECK(seer_retry_after(NULL, text, NULL, 0) ==
+    CHECK(seer_retry_after(NULL, text, 0) ==
           (millis > 0 ? millis : SEER_NO_RETRY_AFTER));
     snprintf(text, sizeof text, "%lld", (long long)millis);
-    CHECK(seer_retry_after(text, "77", NULL, 0) ==
-          (millis > 0 ? millis : 77000));
+    CHECK(seer_retry_after(text, "77", 0) == (millis > 0 ? millis : 77000));
   }
 }
 
@@ -126,13 +126,13 @@ static void ignores_junk(void) {
       "",    "-1",   "+1", "1e3",  "nan", "inf", "0x10", ".",  "1,5",
       "1 s", "1.5.", " 1", "soon", "0",   "0.0", "1-",   "\t", "Thu"};
   for (size_t i = 0; i < sizeof junk / sizeof junk[0]; i++) {
-    CHECK(seer_retry_after(junk[i], NULL, NULL, 0) == SEER_NO_RETRY_AFTER);
-    CHECK(seer_retry_after(NULL, junk[i], NULL, 0) == SEER_NO_RETRY_AFTER);
-    CHECK(seer_retry_after(junk[i], "2", NULL, 0) == 2000);
+    CHECK(seer_retry_after(junk[i], NULL, 0) == SEER_NO_RETRY_AFTER);
+    CHECK(seer_retry_after(NULL, junk[i], 0) == SEER_NO_RETRY_AFTER);
+    CHECK(seer_retry_after(junk[i], "2", 0) == 2000);
   }
-  CHECK(seer_retry_after("1.", NULL, NULL, 0) == 1);
-  CHECK(seer_retry_after(NULL, ".0001", NULL, 0) == 1);
-  CHECK(seer_retry_after(NULL, NULL, NULL, 0) == SEER_NO_RETRY_AFTER);
+  CHECK(seer_retry_after("1.", NULL, 0) == 1);
+  CHECK(seer_retry_after(NULL, ".0001", 0) == 1);
+  CHECK(seer_retry_after(NULL, NULL, 0) == SEER_NO_RETRY_AFTER);
 }
 
 static void write_date(int64_t wall, char *text, size_t size) {
@@ -147,19 +147,40 @@ static void write_date(int64_t wall, char *text, size_t size) {
            months[month - 1], iso, iso + 11);
 }
 
+/* What an answer with these headers asks for; `date` may be NULL. */
+static int64_t asked_until(const char *then, const char *date) {
+  seer_incoming in;
+  seer_answer answer;
+  char lines[2][60];
+  seer_incoming_init(&in);
+  snprintf(lines[0], sizeof lines[0], "Retry-After: %s\r\n", then);
+  seer_incoming_header(&in, lines[0], strlen(lines[0]));
+  if (date != NULL) {
+    snprintf(lines[1], sizeof lines[1], "Date: %s\r\n", date);
+    seer_incoming_header(&in, lines[1], strlen(lines[1]));
+  }
+  seer_incoming_judge(&in, &answer);
+  seer_incoming_clear(&in);
+  return answer.retry_after;
+}
+
 static void reads_dates(void) {
   for (int i = 0; i < 5000; i++) {
     int64_t date = unit_random(INT64_C(4102444800)) * 1000;
     int64_t delay = (unit_random(10000) - 5000) * 1000;
     int64_t right = delay > 0 ? delay : SEER_NO_RETRY_AFTER;
+    int64_t wall = seer_clock_wall(), until;
     char then[40], now[40];
     if (date + delay < 0)
       continue;
     write_date(date, now, sizeof now);
     write_date(date + delay, then, sizeof then);
-    CHECK(seer_retry_after(NULL, then, now, unit_random(INT64_MAX)) == right);
-    CHECK(seer_retry_after(NULL, then, NULL, date) == right);
-    CHECK(seer_retry_after(NULL, then, "junk", date) == right);
+    CHECK(asked_until(then, now) == right);
+    write_date(wall + 3600000, then, sizeof then);
+    until = asked_until(then, i % 2 ? "junk" : NULL);
+    CHECK(until > 3500000 && until <= 3600000);
+    write_date(wall - 1000, then, sizeof then);
+    CHECK(asked_until(then, i % 2 ? "junk" : NULL) == SEER_NO_RETRY_AFTER);
   }
 }
 

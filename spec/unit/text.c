@@ -1,7 +1,6 @@
 #include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/buffer.h"
-#include "core/base/header.h"
 #include "core/base/mask.h"
 #include "core/http/incoming.h"
 #include "core/http/url.h"

@@ -24,7 +24,8 @@ static void begin_test(void) {
     hashes[i] = unit_random(2) ? (uint64_t)i << 40
                                : (uint64_t)unit_random(INT64_MAX) | 1;
   for (idle_count = 0; idle_count < EVENTS; idle_count++)
-    idle[idle_count] = seer_event_new(SEER_IDENTIFY, "{}", 2, "u", 1, NULL);
+    idle[idle_count] =
+        seer_event_new(SEER_IDENTIFY, "{}", 2, "u", 1, NULL, false);
 }
 
 static void end_test(void) {

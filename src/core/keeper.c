@@ -30,7 +30,7 @@ static void say(const seer_keep *keep, seer_level level, const char *what,
     return;
   snprintf(text, sizeof text, "store: %s%s%s", what,
            *what != '\0' && *message != '\0' ? ": " : "", message);
-  seer_report_say(keep->tenants->adopted, level, text, 0, 0);
+  seer_report_say(keep->tenants->adopted, level, text);
 }
 
 /* With the lock held: what is to be said of a transaction; NULL: nothing. */

@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
+#include <stdbool.h>
+
 /* Whether each request that has ended stands in one of the steps. */
 static bool is_sound(const seer_pace *pace) {
   int64_t ended = 0;

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
-#include "http/http.h"
+#include "http/trace.h"
 #include "keep.h"
 
 #include <stdio.h>
@@ -225,18 +225,18 @@ static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
   return seer_message_new(SEER_ERROR, text);
 }
 
-/* The one of what was adopted for the client's store, or NULL. */
-static seer_queue *adopted_of(const seer_queue *queue) {
-  return queue->tenant != NULL ? queue->tenant->adopted : NULL;
+/* The queue of what was adopted for the client's store; without a store the
+   client's own, where there is nothing more. */
+static seer_queue *adopted_of(seer_queue *queue) {
+  return queue->tenant != NULL ? queue->tenant->adopted : queue;
 }
 
 seer_message *seer_report_next_message(seer_queue *queue) {
-  seer_queue *adopted = adopted_of(queue);
   seer_message *message;
   seer_lock();
   message = seer_notices_take(&queue->notices);
-  if (message == NULL && adopted != NULL)
-    message = seer_notices_take(&adopted->notices);
+  if (message == NULL)
+    message = seer_notices_take(&adopted_of(queue)->notices);
   seer_unlock();
   if (message == NULL)
     message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
@@ -249,22 +249,19 @@ static seer_event *take(seer_given *from, seer_given *other) {
   seer_event *event;
   seer_lock();
   event = seer_notices_take_event(from);
-  if (event == NULL && other != NULL)
+  if (event == NULL)
     event = seer_notices_take_event(other);
   seer_unlock();
   return event;
 }
 
 seer_event *seer_report_next_lost(seer_queue *queue) {
-  seer_queue *adopted = adopted_of(queue);
-  return take(&queue->notices.lost,
-              adopted != NULL ? &adopted->notices.lost : NULL);
+  return take(&queue->notices.lost, &adopted_of(queue)->notices.lost);
 }
 
 seer_event *seer_report_next_delivered(seer_queue *queue) {
-  seer_queue *adopted = adopted_of(queue);
   return take(&queue->notices.delivered,
-              adopted != NULL ? &adopted->notices.delivered : NULL);
+              &adopted_of(queue)->notices.delivered);
 }
 
 void seer_report_free_event(seer_event *event) {
@@ -299,9 +296,8 @@ static void say(seer_queue *queue, seer_level level, const char *text,
   tell_logger(queue, message);
 }
 
-void seer_report_say(seer_queue *queue, seer_level level, const char *text,
-                     int status, int attempt) {
-  say(queue, level, text, status, attempt, 0);
+void seer_report_say(seer_queue *queue, seer_level level, const char *text) {
+  say(queue, level, text, 0, 0, 0);
 }
 
 /* With the lock held: whether it is to be told that the budget is short. */
@@ -339,14 +335,14 @@ static void trace(seer_transfer *transfer,
   if (transfer->claim.queue->settings.log_level < SEER_DEBUG)
     return;
   describe(transfer, text, sizeof text);
-  seer_report_say(transfer->claim.queue, SEER_DEBUG, text, status,
-                  transfer->claim.event->attempts);
+  say(transfer->claim.queue, SEER_DEBUG, text, status,
+      transfer->claim.event->attempts, 0);
 }
 
 void seer_report_request(seer_transfer *transfer) {
-  trace(transfer, seer_http_trace_request, 0);
+  trace(transfer, seer_trace_request, 0);
 }
 
 void seer_report_answer(seer_transfer *transfer) {
-  trace(transfer, seer_http_trace_answer, transfer->answer.status);
+  trace(transfer, seer_trace_answer, transfer->answer.status);
 }

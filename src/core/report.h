@@ -69,10 +69,8 @@ void seer_report_write_subject(const seer_site *site, const char *name,
                                char text[SEER_SUBJECT_LENGTH]);
 
 /* Tells something about a client, if its level wants it: to its logger, by
-   way of the messages, or on the standard error. `status` and `attempt` are
-   those of an answer, or 0. */
-void seer_report_say(seer_queue *queue, seer_level level, const char *text,
-                     int status, int attempt);
+   way of the messages, or on the standard error. */
+void seer_report_say(seer_queue *queue, seer_level level, const char *text);
 
 #pragma GCC visibility pop
 

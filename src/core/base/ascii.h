@@ -32,6 +32,24 @@ static inline size_t seer_cut(const char *text, size_t length, size_t most) {
   return most;
 }
 
+/* Whether two texts of this length are the same but for capitals. */
+static inline bool seer_alike(const char *one, const char *other,
+                              size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (seer_lower(one[i]) != seer_lower(other[i]))
+      return false;
+  return true;
+}
+
+/* The text without the blanks around it, and its length. */
+static inline const char *seer_trim(const char *text, size_t *length) {
+  while (*length > 0 && seer_is_blank(text[*length - 1]))
+    --*length;
+  for (; *length > 0 && seer_is_blank(*text); --*length)
+    text++;
+  return text;
+}
+
 /* A tab is the one control character that a header may have. */
 static inline bool seer_has_control(const char *text, size_t length,
                                     bool tabs_allowed) {

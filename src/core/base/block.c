@@ -4,13 +4,6 @@
 
 static const char *const ends[] = {":;", "="};
 
-static bool same_text(const char *one, const char *other, size_t length) {
-  for (size_t i = 0; i < length; i++)
-    if (seer_lower(one[i]) != seer_lower(other[i]))
-      return false;
-  return true;
-}
-
 static size_t name_length(seer_block_kind kind, const char *line) {
   return strcspn(line, ends[kind]);
 }
@@ -33,7 +26,7 @@ static bool same_name(seer_block_kind kind, const char *one,
   size_t length = name_length(kind, one);
   if (length != name_length(kind, other))
     return false;
-  return kind == SEER_BLOCK_HEADERS ? same_text(one, other, length)
+  return kind == SEER_BLOCK_HEADERS ? seer_alike(one, other, length)
                                     : memcmp(one, other, length) == 0;
 }
 
@@ -73,11 +66,10 @@ void seer_block_write_query(seer_buffer *out, const char *block) {
   }
 }
 
-/* Whether a name is one of some. */
-static bool is_among(const char *name, size_t length,
-                     const char *const *names) {
+bool seer_block_is_among(const char *name, size_t length,
+                         const char *const *names) {
   for (; *names != NULL; names++)
-    if (strlen(*names) == length && same_text(name, *names, length))
+    if (strlen(*names) == length && seer_alike(name, *names, length))
       return true;
   return false;
 }
@@ -88,7 +80,8 @@ static const char *const others[] = {"cookie", "set-cookie", "x-api-key",
                                      NULL};
 
 bool seer_block_is_secret(const char *name, size_t length) {
-  return is_among(name, length, logins) || is_among(name, length, others);
+  return seer_block_is_among(name, length, logins) ||
+         seer_block_is_among(name, length, others);
 }
 
 const char *seer_block_secret(const char *line) {
@@ -99,7 +92,7 @@ const char *seer_block_secret(const char *line) {
     return NULL;
   value = line + name + 1;
   value += strspn(value, " \t");
-  scheme = is_among(line, name, logins) ? strcspn(value, " \t") : 0;
+  scheme = seer_block_is_among(line, name, logins) ? strcspn(value, " \t") : 0;
   if (scheme > 0 && value[scheme] != '\0')
     value += scheme + strspn(value + scheme, " \t");
   return value;
@@ -120,4 +113,22 @@ const char *seer_block_part(const char *secret, size_t *length) {
   equals++;
   *length -= (size_t)(equals - secret);
   return equals;
+}
+
+const char *seer_header_read(seer_header *header, const char *line,
+                             const char *end) {
+  while (line < end) {
+    const char *newline = memchr(line, '\n', (size_t)(end - line));
+    const char *stop = newline != NULL ? newline + 1 : end;
+    const char *colon = memchr(line, ':', (size_t)(stop - line));
+    header->name_length = colon != NULL ? (size_t)(colon - line) : 0;
+    header->name = seer_trim(line, &header->name_length);
+    if (header->name_length > 0) {
+      header->value_length = (size_t)(stop - colon - 1);
+      header->value = seer_trim(colon + 1, &header->value_length);
+      return stop;
+    }
+    line = stop;
+  }
+  return NULL;
 }

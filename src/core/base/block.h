@@ -37,6 +37,10 @@ void seer_block_merge(seer_buffer *out, seer_block_kind kind,
 /* Appends "name=value&name=value" to `out`: what is to be sent of a query. */
 void seer_block_write_query(seer_buffer *out, const char *block);
 
+/* Whether the name of a header is one of some, which end with NULL. */
+bool seer_block_is_among(const char *name, size_t length,
+                         const char *const *names);
+
 /* True if it is the name of a header whose value nobody may see:
    Authorization, Proxy-Authorization, Cookie, Set-Cookie, X-Api-Key. */
 bool seer_block_is_secret(const char *name, size_t length);
@@ -49,6 +53,17 @@ const char *seer_block_secret(const char *line);
    of its own: a cookie's value, or a parameter's. NULL when
    there is none; the next is to be found behind it. */
 const char *seer_block_part(const char *secret, size_t *length);
+
+/* A field, in the text that it was read from. No blanks are around it. */
+typedef struct seer_header {
+  const char *name, *value;
+  size_t name_length, value_length;
+} seer_header;
+
+/* Reads the next field from `line` on and returns the line after it; NULL
+   when there is none before `end`. A line without a name is passed over. */
+const char *seer_header_read(seer_header *header, const char *line,
+                             const char *end);
 
 #pragma GCC visibility pop
 

@@ -7,8 +7,6 @@
  * dates only, so that setting a machine's clock moves no deadline.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #pragma GCC visibility push(hidden)
@@ -61,11 +59,6 @@ typedef struct seer_stamp {
 
 /* The same text as seer_clock_iso8601's, in `stamp`. */
 const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall);
-
-/* Reads an HTTP date (RFC 9110: "Sun, 06 Nov 1994 08:49:37 GMT", and the
-   two obsolete forms) into wall milliseconds; false if it is none. The
-   bytes need not end with a zero. */
-bool seer_clock_http_date(const char *text, size_t length, int64_t *wall);
 
 #pragma GCC visibility pop
 

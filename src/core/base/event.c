@@ -77,11 +77,12 @@ seer_stored *seer_event_stored(seer_event *event) {
   return (seer_stored *)(void *)((char *)event + offset);
 }
 
-__attribute__((always_inline)) static inline seer_event *
-make(seer_kind kind, const char *body, size_t length, const char *user,
-     size_t user_length, const seer_special *special, int parts) {
-  parts |= (user != NULL ? SEER_PART_TURN : 0) |
-           (special != NULL ? SEER_PART_SPECIAL : 0);
+seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
+                           const char *user, size_t user_length,
+                           const seer_special *special, bool stored) {
+  int parts = (stored ? SEER_PART_STORED : 0) |
+              (user != NULL ? SEER_PART_TURN : 0) |
+              (special != NULL ? SEER_PART_SPECIAL : 0);
   seer_event *event =
       seer_spare_take(parts != 0 ? size_with_parts(length, parts, special)
                                  : plain_size(length));
@@ -103,20 +104,6 @@ make(seer_kind kind, const char *body, size_t length, const char *user,
     put_special(mine, special, (char *)(mine + 1));
   }
   return event;
-}
-
-seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length,
-                           const seer_special *special) {
-  return make(kind, body, length, user, user_length, special, 0);
-}
-
-seer_event *seer_event_new_stored(seer_kind kind, const char *body,
-                                  size_t length, const char *user,
-                                  size_t user_length,
-                                  const seer_special *special) {
-  return make(kind, body, length, user, user_length, special,
-              SEER_PART_STORED);
 }
 
 static const seer_special *special_of(const seer_event *event) {

@@ -154,12 +154,10 @@ static inline size_t seer_event_parts(size_t length) {
 
 /* A new event with a copy of the body, without an id yet; NULL without
    memory. `user` (with its length) is an identify's user_id, else NULL;
-   `special` may be NULL. The other is of a client with a store. */
-typedef seer_event *seer_event_maker(seer_kind kind, const char *body,
-                                     size_t length, const char *user,
-                                     size_t user_length,
-                                     const seer_special *special);
-seer_event_maker seer_event_new, seer_event_new_stored;
+   `special` may be NULL; `stored`: its client has a store. */
+seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
+                           const char *user, size_t user_length,
+                           const seer_special *special, bool stored);
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {

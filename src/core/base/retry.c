@@ -1,9 +1,5 @@
 #include "retry.h"
 
-#include "clock.h"
-
-#include <string.h>
-
 #define MINUTE 60000
 #define HOUR 3600000
 
@@ -12,21 +8,9 @@ bool seer_retry_is_success(int status) {
 }
 
 bool seer_retry_concerns_endpoint(int status) {
-  switch (status) {
-  case 401:
-  case 402:
-  case 403:
-  case 404:
-  case 405:
-  case 407:
-  case 421:
-  case 423:
-  case 425:
-  case 429:
-    return true;
-  default:
-    return status < 400; /* a redirect that cannot be followed */
-  }
+  return status < 400 /* a redirect that cannot be followed */ ||
+         (status >= 401 && status <= 405) || status == 407 || status == 421 ||
+         status == 423 || status == 425 || status == 429;
 }
 
 static seer_verdict judge_waited(const seer_answer *answer, bool last) {
@@ -122,22 +106,12 @@ static bool read_decimal(const char *text, int64_t unit, int64_t *value) {
   return true;
 }
 
-/* The time until an HTTP date, or not a positive number. */
-static int64_t until(const char *text, const char *date, int64_t wall) {
-  int64_t then, now;
-  if (!seer_clock_http_date(text, strlen(text), &then))
-    return 0;
-  if (date == NULL || !seer_clock_http_date(date, strlen(date), &now))
-    now = wall;
-  return then - now;
-}
-
 int64_t seer_retry_after(const char *milliseconds, const char *seconds,
-                         const char *date, int64_t wall) {
+                         int64_t until) {
   int64_t delay = 0;
   if (milliseconds != NULL)
     read_decimal(milliseconds, 1, &delay);
   if (delay == 0 && seconds != NULL && !read_decimal(seconds, 1000, &delay))
-    delay = until(seconds, date, wall);
+    delay = until;
   return delay > 0 ? delay : SEER_NO_RETRY_AFTER;
 }

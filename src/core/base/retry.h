@@ -60,11 +60,11 @@ int64_t seer_retry_delay(const seer_answer *answer, int attempts,
 int64_t seer_retry_long_pause(const seer_answer *answer);
 
 /* Milliseconds from the values of retry-after-ms and retry-after (decimal
-   numbers, or an HTTP date measured against `date`, the answer's own, or
-   else `wall`); NULL for a header that is absent. Never negative: what is
-   not a time in the future is SEER_NO_RETRY_AFTER. */
+   numbers, or something else that means `until` ms); NULL for a header that is
+   absent. Never negative: what is not a time in the future is
+   SEER_NO_RETRY_AFTER. */
 int64_t seer_retry_after(const char *milliseconds, const char *seconds,
-                         const char *date, int64_t wall);
+                         int64_t until);
 
 #pragma GCC visibility pop
 

@@ -134,15 +134,19 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
 }
 
 /* The site's text stays while the handle is used for it: no copy is needed. */
+static struct curl_blob blob_of(const char *text) {
+  return (struct curl_blob){(char *)text, strlen(text), CURL_BLOB_NOCOPY};
+}
+
 static bool set_authorities(CURL *easy, const seer_site *site) {
-  struct curl_blob blob = {site->ca_blob, 0, CURL_BLOB_NOCOPY};
-  if (site->ca_file == NULL && site->ca_blob == NULL)
+  const char *file = site->options.ca_file;
+  struct curl_blob blob = blob_of(site->options.ca_blob);
+  if (*file == '\0' && blob.len == 0)
     return true;
   if (!SET(CAPATH, NULL) || !SET(PROXY_CAPATH, NULL))
     return false; /* these, and no others */
-  if (site->ca_blob == NULL)
-    return SET(CAINFO, site->ca_file) && SET(PROXY_CAINFO, site->ca_file);
-  blob.len = strlen(site->ca_blob);
+  if (blob.len == 0)
+    return SET(CAINFO, file) && SET(PROXY_CAINFO, file);
   return SET(CAINFO_BLOB, &blob) && SET(PROXY_CAINFO_BLOB, &blob);
 }
 
@@ -151,11 +155,10 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
    password is set even if there is none, for OpenSSL would ask for it at the
    terminal. */
 static bool set_identity(CURL *easy, const seer_site *site, bool foreign) {
-  struct curl_blob blob = {site->identity, strlen(site->identity),
-                           CURL_BLOB_NOCOPY};
+  struct curl_blob blob = blob_of(site->options.identity);
   return blob.len == 0 || (SET(SSLCERT_BLOB, foreign ? NULL : &blob) &&
                            SET(SSLKEY_BLOB, foreign ? NULL : &blob) &&
-                           SET(KEYPASSWD, site->key_password));
+                           SET(KEYPASSWD, site->options.key_password));
 }
 
 /* HTTP/2 wants TLS 1.2; and libcurl does not reuse a connection that was
@@ -172,8 +175,8 @@ static bool set_site(seer_flight *f, const seer_site *site) {
   if (f->prepared_for == site->serial)
     return true;
   f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
-  if (!set_version(easy, site) || !SET(PROXY, site->proxy) ||
-      !SET(NOPROXY, site->no_proxy) || !set_authorities(easy, site))
+  if (!set_version(easy, site) || !SET(PROXY, site->options.proxy) ||
+      !SET(NOPROXY, site->options.no_proxy) || !set_authorities(easy, site))
     return false;
   f->prepared_for = site->serial;
   return true;

@@ -6,7 +6,6 @@
 #include "core/base/thread.h"
 #include "core/http/flight.h"
 #include "core/http/lookup.h"
-#include "core/http/trace.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -366,17 +365,6 @@ seer_transfer *seer_http_finished(seer_http *http, int64_t time) {
   }
   f = next_grounded(http, time, &code);
   return f != NULL ? finish(f, code) : NULL;
-}
-
-void seer_http_trace_request(seer_transfer *transfer, char *text,
-                             size_t size) {
-  seer_trace_request(&seer_flight_of(transfer)->outgoing, text, size);
-}
-
-void seer_http_trace_answer(seer_transfer *transfer, char *text, size_t size) {
-  seer_flight *f = seer_flight_of(transfer);
-  seer_trace_answer(&f->outgoing, transfer, seer_clock_now() - f->began, text,
-                    size);
 }
 
 void seer_http_recycle(seer_http *http, seer_transfer *transfer) {

@@ -69,11 +69,6 @@ void seer_http_recycle(seer_http *http, seer_transfer *transfer);
    be, and the transfer is finished as it is. */
 bool seer_http_follow(seer_http *http, seer_transfer *transfer);
 
-/* What goes out, and what has come back, in a line without secrets, for
-   debugging; at most `size` bytes, ended by a zero. */
-void seer_http_trace_request(seer_transfer *transfer, char *text, size_t size);
-void seer_http_trace_answer(seer_transfer *transfer, char *text, size_t size);
-
 /* Looks up a host for which the system refused a thread, and returns true; or
    there is none. Cannot be interrupted, and is not meant for the thread. */
 bool seer_http_look_up(seer_http *http);

@@ -1,10 +1,12 @@
 #include "core/http/incoming.h"
 
 #include "core/base/ascii.h"
+#include "core/base/block.h"
 #include "core/base/clock.h"
-#include "core/base/header.h"
 
+#include <curl/curl.h>
 #include <strings.h>
+#include <time.h>
 
 #define BODY_START 512          /* of an answer that nobody waits for... */
 #define ENDURED 65536u          /* ...of which more is read */
@@ -63,10 +65,8 @@ static void keep_line(seer_buffer *headers, const char *line, size_t length) {
 }
 
 static bool has_name(const seer_header *header, const char *name) {
-  size_t i = 0;
-  while (i < header->name_length && seer_lower(header->name[i]) == name[i])
-    i++;
-  return i == header->name_length && name[i] == '\0';
+  return header->name_length == strlen(name) &&
+         seer_alike(header->name, name, header->name_length);
 }
 
 /* Whether there is one length at most: by another, libcurl may wait for more
@@ -159,8 +159,21 @@ bool seer_incoming_is_doubtful(const seer_incoming *in) {
   return end - at >= 5 && memcmp(at, "false", 5) == 0;
 }
 
+/* The ms until an HTTP date, by the answer's own clock or else ours; 0 if it
+   is none. */
+static int64_t until(const char *text, const char *date) {
+  time_t then = text != NULL ? curl_getdate(text, NULL) : -1;
+  time_t now = date != NULL ? curl_getdate(date, NULL) : -1;
+  if (then == -1)
+    return 0;
+  return (int64_t)then * 1000 -
+         (now != -1 ? (int64_t)now * 1000 : seer_clock_wall());
+}
+
 void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {
-  char milliseconds[64], seconds[64], date[64], again[8];
+  char first[64], second[64], third[64], again[8];
+  const char *seconds = seer_incoming_find(in, "retry-after", first, 64);
+  const char *date = seer_incoming_find(in, "date", second, 64);
   char *retry = seer_incoming_find(in, "x-should-retry", again, sizeof again);
   answer->status = in->status;
   answer->failure = seer_retry_is_success(in->status) ? SEER_FAILURE_NONE
@@ -170,9 +183,7 @@ void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {
     answer->should_retry = 1;
   else if (retry != NULL && strcmp(retry, "false") == 0)
     answer->should_retry = 0;
-  answer->retry_after = seer_retry_after(
-      seer_incoming_find(in, "retry-after-ms", milliseconds,
-                         sizeof milliseconds),
-      seer_incoming_find(in, "retry-after", seconds, sizeof seconds),
-      seer_incoming_find(in, "date", date, sizeof date), seer_clock_wall());
+  answer->retry_after =
+      seer_retry_after(seer_incoming_find(in, "retry-after-ms", third, 64),
+                       seconds, until(seconds, date));
 }

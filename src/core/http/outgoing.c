@@ -74,9 +74,10 @@ static const char *write_url(seer_outgoing *out, const seer_special *special) {
   seer_buffer query;
   seer_buffer_init(&query, SIZE_MAX / 2);
   seer_buffer_reset(&out->path, KEPT);
-  seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->query, special->query);
-  seer_buffer_append(&out->path, out->site->base_url,
-                     strlen(out->site->base_url));
+  seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->options.query,
+                   special->query);
+  seer_buffer_append(&out->path, out->site->options.base_url,
+                     strlen(out->site->options.base_url));
   if (!query.error)
     seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
   seer_buffer_byte(&out->path, '\0');
@@ -100,7 +101,8 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
   if (out->url == NULL)
     return site->targets;
   seer_buffer_reset(&out->targets, KEPT);
-  seer_url_targets(&out->targets, out->url, site->proxy, site->no_proxy);
+  seer_url_targets(&out->targets, out->url, site->options.proxy,
+                   site->options.no_proxy);
   return out->targets.error ? NULL : out->targets.data;
 }
 
@@ -112,12 +114,13 @@ static bool is_about_body(const char *line) {
   return curl_strnequal(line, "Content-", 8) != 0;
 }
 
-/* One node for each line of the block in `out->lines`, which stays where it
-   is from now on, and one for the key before them. */
-static struct curl_slist *link_lines(seer_outgoing *out) {
+/* A list of the key, the lines of a block, which stays where it is from now
+   on, and another list. */
+static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
+                                     struct curl_slist *rest) {
   size_t count = 1;
   const char *line;
-  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+  for (line = block; *line != '\0'; line = seer_block_next(line))
     count++;
   if (count > out->room) {
     struct curl_slist *nodes = realloc(out->nodes, count * sizeof *nodes);
@@ -128,47 +131,24 @@ static struct curl_slist *link_lines(seer_outgoing *out) {
   }
   count = 0;
   out->nodes[count++].data = out->key;
-  for (line = out->lines.data; *line != '\0'; line = seer_block_next(line))
+  for (line = block; *line != '\0'; line = seer_block_next(line))
     if (!out->get || !is_about_body(line))
       out->nodes[count++].data = (char *)line;
   for (size_t i = 0; i < count; i++)
-    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : NULL;
-  return out->nodes;
-}
-
-static struct curl_slist *list_own(seer_outgoing *out) {
-  const seer_special *special = seer_event_special(out->event);
-  const char *over = special != NULL ? special->headers : NULL;
-  seer_buffer_reset(&out->lines, KEPT);
-  if (out->foreign)
-    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, seer_site_own_headers,
-                     NULL);
-  else
-    seer_block_merge(&out->lines, SEER_BLOCK_HEADERS, out->site->headers,
-                     over);
-  return out->lines.error ? NULL : link_lines(out);
-}
-
-/* The site's list, behind the key. */
-static struct curl_slist *list_shared(seer_outgoing *out) {
-  if (out->room == 0) {
-    out->nodes = malloc(sizeof *out->nodes);
-    if (out->nodes == NULL)
-      return NULL;
-    out->room = 1;
-  }
-  out->nodes[0].data = out->key;
-  out->nodes[0].next = out->site->list;
+    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : rest;
   return out->nodes;
 }
 
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
-  if (out->foreign || out->get ||
-      (special != NULL && special->headers != NULL))
-    out->list = list_own(out);
-  else
-    out->list = list_shared(out);
+  const char *over = special != NULL ? special->headers : NULL;
+  if (!out->foreign && !out->get && over == NULL)
+    return out->list = link_lines(out, "", out->site->list);
+  seer_buffer_reset(&out->lines, KEPT);
+  seer_block_merge(&out->lines, SEER_BLOCK_HEADERS,
+                   out->foreign ? seer_site_own_headers : out->site->headers,
+                   out->foreign ? NULL : over);
+  out->list = out->lines.error ? NULL : link_lines(out, out->lines.data, NULL);
   return out->list;
 }
 
@@ -221,38 +201,17 @@ static bool is_redirect(int status) {
          status == 308;
 }
 
+/* The same address in another zone, which may have a capital letter, is
+   another host. */
 static bool same_part(CURLU *one, CURLU *other, CURLUPart part) {
   char *first = NULL, *second = NULL;
-  bool same;
-  curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
-  curl_url_get(other, part, &second, CURLU_DEFAULT_PORT);
-  same = first != NULL && second != NULL && curl_strequal(first, second);
-  curl_free(first);
-  curl_free(second);
-  return same;
-}
-
-/* The scheme of a URL is "http" or "https": which; -1 if it is another one, or
-   there is no memory to tell. */
-static int is_secure(CURLU *url) {
-  char *scheme = NULL;
-  int secure = -1;
-  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  if (scheme != NULL && strcmp(scheme, "https") == 0)
-    secure = 1;
-  else if (scheme != NULL && strcmp(scheme, "http") == 0)
-    secure = 0;
-  curl_free(scheme);
-  return secure;
-}
-
-/* The same address in another zone is another host. */
-static bool same_zone(CURLU *one, CURLU *other) {
-  char *first = NULL, *second = NULL;
-  CURLUcode got = curl_url_get(one, CURLUPART_ZONEID, &first, 0);
-  bool same = curl_url_get(other, CURLUPART_ZONEID, &second, 0) == got &&
-              (got == CURLUE_NO_ZONEID ||
-               (got == CURLUE_OK && strcmp(first, second) == 0));
+  CURLUcode got = curl_url_get(one, part, &first, CURLU_DEFAULT_PORT);
+  bool same =
+      curl_url_get(other, part, &second, CURLU_DEFAULT_PORT) == got &&
+      (got == CURLUE_NO_ZONEID ||
+       (got == CURLUE_OK &&
+        (part == CURLUPART_ZONEID ? strcmp(first, second) == 0
+                                  : curl_strequal(first, second) != 0)));
   curl_free(first);
   curl_free(second);
   return same;
@@ -260,35 +219,43 @@ static bool same_zone(CURLU *one, CURLU *other) {
 
 static bool same_origin(CURLU *one, CURLU *other) {
   return same_part(one, other, CURLUPART_SCHEME) &&
-         same_part(one, other, CURLUPART_HOST) && same_zone(one, other) &&
+         same_part(one, other, CURLUPART_HOST) &&
+         same_part(one, other, CURLUPART_ZONEID) &&
          same_part(one, other, CURLUPART_PORT);
+}
+
+static bool is_plain(const char *url) {
+  return curl_strnequal(url, "http:", 5) != 0;
+}
+
+static bool is_secure(const char *url) {
+  return curl_strnequal(url, "https:", 6) != 0;
 }
 
 /* Keeps the place that `location` means; or returns why not. */
 static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
                            const char *location, bool *leaves) {
   const char *current = seer_outgoing_url(out);
-  int before, after;
   CURLUcode code = CURLUE_OUT_OF_MEMORY;
+  curl_free(out->next_url);
+  out->next_url = NULL;
   if (from != NULL && to != NULL && current != NULL &&
       curl_url_set(from, CURLUPART_URL, current, 0) == CURLUE_OK &&
       curl_url_set(to, CURLUPART_URL, current, 0) == CURLUE_OK)
     code = curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER);
   if (code == CURLUE_USER_NOT_ALLOWED)
     return "redirect to a URL with user information";
-  if (code != CURLUE_OK)
+  if (code == CURLUE_OK)
+    curl_url_get(to, CURLUPART_URL, &out->next_url, 0);
+  if (code == CURLUE_OK && out->next_url == NULL)
+    return "redirect, and no memory to follow it";
+  if (code != CURLUE_OK ||
+      (!is_plain(out->next_url) && !is_secure(out->next_url)))
     return "redirect to what is no http or https URL";
-  before = is_secure(from);
-  after = is_secure(to);
-  if (after < 0)
-    return "redirect to what is no http or https URL";
-  if (before != 0 && after == 0)
+  if (!is_plain(current) && is_plain(out->next_url))
     return "redirect from https to http refused";
   *leaves = !same_origin(from, to);
-  curl_free(out->next_url);
-  out->next_url = NULL;
-  curl_url_get(to, CURLUPART_URL, &out->next_url, 0);
-  return out->next_url == NULL ? "redirect, and no memory to follow it" : NULL;
+  return NULL;
 }
 
 static const char *find_next(seer_outgoing *out, const seer_incoming *in,

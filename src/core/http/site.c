@@ -21,10 +21,6 @@ const char seer_site_own_headers[] =
     "Content-Type: application/json\0"
     "User-Agent: Seerstack/Lua " SEER_VERSION "\0Expect:\0Accept-Encoding:\0";
 
-static char *copy(const char *text) {
-  return strdup(text != NULL ? text : "");
-}
-
 static char *copy_block(const char *block) {
   size_t size = seer_block_size(block);
   char *copied = calloc(1, size + 1);
@@ -147,12 +143,14 @@ static bool add_proxy_secrets(seer_site *site) {
   CURLUcode code = CURLUE_OUT_OF_MEMORY;
   bool added;
   if (proxy != NULL)
-    code = curl_url_set(proxy, CURLUPART_URL, site->proxy, SEER_URL_OF_PROXY);
+    code = curl_url_set(proxy, CURLUPART_URL, site->options.proxy,
+                        SEER_URL_OF_PROXY);
   if (code == CURLUE_OK)
     added =
         add_parts(site, proxy, 0) && add_parts(site, proxy, CURLU_URLDECODE);
   else
-    added = code != CURLUE_OUT_OF_MEMORY && add_secret(site, site->proxy);
+    added =
+        code != CURLUE_OUT_OF_MEMORY && add_secret(site, site->options.proxy);
   curl_url_cleanup(proxy);
   return added;
 }
@@ -174,9 +172,11 @@ bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
 }
 
 static bool add_secrets(seer_site *site) {
-  return add_secret(site, site->api_key) && add_coded(site, site->api_key) &&
-         (*site->proxy == '\0' || add_proxy_secrets(site)) &&
-         seer_site_add_secrets(&site->secrets, site->given_headers);
+  return add_secret(site, site->options.api_key) &&
+         add_secret(site, site->options.key_password) &&
+         add_coded(site, site->options.api_key) &&
+         (*site->options.proxy == '\0' || add_proxy_secrets(site)) &&
+         seer_site_add_secrets(&site->secrets, site->options.headers);
 }
 
 size_t seer_site_mask(const seer_site *site, char *text, size_t length,
@@ -200,94 +200,130 @@ static const char *first_set(const char *const *names) {
 
 /* As curl does: HTTP_PROXY in capitals is not looked at, for a CGI script's
    client can set it. */
-static bool set_proxy(seer_site *site, const seer_site_options *options) {
+static void ask_environment(seer_site_options *options) {
   static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY",
                                      NULL};
   static const char *const https[] = {"https_proxy", "HTTPS_PROXY",
                                       "all_proxy", "ALL_PROXY", NULL};
   static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
-  bool secure = strncasecmp(options->base_url, "https", 5) == 0;
-  bool given = options->inherited || options->proxy != NULL;
-  site->proxy =
-      copy(given ? options->proxy : first_set(secure ? https : http));
-  site->no_proxy = copy(given ? options->no_proxy : first_set(none));
-  return site->proxy != NULL && site->no_proxy != NULL;
-}
-
-static bool set_authorities(seer_site *site,
-                            const seer_site_options *options) {
   static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
-  const char *file = options->ca_file;
-  if (file == NULL && options->ca_blob == NULL && !options->inherited)
-    file = first_set(authorities);
-  if (file != NULL && (site->ca_file = copy(file)) == NULL)
-    return false;
-  if (options->ca_blob != NULL &&
-      (site->ca_blob = copy(options->ca_blob)) == NULL)
-    return false;
-  return true;
+  bool secure = strncasecmp(options->base_url, "https", 5) == 0;
+  if (options->inherited)
+    return;
+  if (options->proxy == NULL) {
+    options->proxy = first_set(secure ? https : http);
+    options->no_proxy = first_set(none);
+  }
+  if (options->ca_file == NULL && options->ca_blob == NULL)
+    options->ca_file = first_set(authorities);
 }
 
-static bool set_identity(seer_site *site, const seer_site_options *options) {
-  site->identity = copy(options->identity);
-  site->key_password = copy(options->key_password);
-  return site->identity != NULL && site->key_password != NULL &&
-         add_secret(site, site->key_password);
+/*
+** Its texts.
+*/
+
+#define TEXTS 8
+
+static const char **text_of(seer_site_options *options, int which) {
+  const char **all[TEXTS] = {&options->base_url, &options->api_key,
+                             &options->proxy,    &options->no_proxy,
+                             &options->ca_file,  &options->ca_blob,
+                             &options->identity, &options->key_password};
+  return all[which];
+}
+
+/* Whatever fails, all that is there afterwards is the site's. */
+static bool copy_texts(seer_site_options *options) {
+  bool copied = true;
+  for (int i = 0; i < TEXTS; i++) {
+    const char **text = text_of(options, i);
+    *text = strdup(*text != NULL ? *text : "");
+    copied = copied && *text != NULL;
+  }
+  options->headers = copy_block(options->headers);
+  options->query = copy_block(options->query);
+  return copied && options->headers != NULL && options->query != NULL;
+}
+
+static void free_texts(seer_site_options *options) {
+  for (int i = 0; i < TEXTS; i++)
+    free((char *)*text_of(options, i));
+  free((char *)options->headers);
+  free((char *)options->query);
+}
+
+static bool same_block(const char *one, const char *other) {
+  size_t size = seer_block_size(one);
+  return size == seer_block_size(other) && memcmp(one, other, size) == 0;
+}
+
+bool seer_site_equals(const seer_site *one, const seer_site *other) {
+  seer_site_options mine = one->options, its = other->options;
+  for (int i = 0; i < TEXTS; i++)
+    if (strcmp(*text_of(&mine, i), *text_of(&its, i)) != 0)
+      return false;
+  return mine.http_version == its.http_version &&
+         same_block(mine.headers, its.headers) &&
+         same_block(mine.query, its.query);
+}
+
+void seer_site_get_options(const seer_site *site, seer_site_options *options) {
+  *options = site->options;
+  options->inherited = true;
+  options->threadless = false;
 }
 
 /*
 ** Headers and URLs.
 */
 
-/* Appends a line of a block; the list is as it was without memory. */
-static bool add_line(struct curl_slist **list, const char *line) {
-  struct curl_slist *longer = curl_slist_append(*list, line);
-  if (longer != NULL)
-    *list = longer;
-  return longer != NULL;
-}
-
+/* Appends the lines of a block; what there is stays without memory. */
 static bool add_block(struct curl_slist **list, const char *block) {
-  for (; *block != '\0'; block = seer_block_next(block))
-    if (!add_line(list, block))
+  struct curl_slist *longer;
+  for (; *block != '\0'; block = seer_block_next(block)) {
+    longer = curl_slist_append(*list, block);
+    if (longer == NULL)
       return false;
+    *list = longer;
+  }
   return true;
 }
 
 /* A block of what is the SDK's own, the key first. */
 static bool write_own(const seer_site *site, seer_buffer *out) {
   seer_buffer_append(out, "Authorization: Bearer ", 22);
-  seer_buffer_append(out, site->api_key, strlen(site->api_key) + 1);
+  seer_buffer_append(out, site->options.api_key,
+                     strlen(site->options.api_key) + 1);
   seer_buffer_append(out, seer_site_own_headers, sizeof seer_site_own_headers);
   return !out->error;
 }
 
-static bool set_headers(seer_site *site, const seer_site_options *options) {
+/* What was written, for the caller to free; NULL if that has failed. */
+static char *take(seer_buffer *out) {
+  if (out->error)
+    seer_buffer_clear(out);
+  return out->data;
+}
+
+static bool set_headers(seer_site *site) {
   seer_buffer own, all;
   seer_buffer_init(&own, SIZE_MAX / 2);
   seer_buffer_init(&all, SIZE_MAX / 2);
-  site->given_headers = copy_block(options->headers);
-  if (site->given_headers != NULL && write_own(site, &own)) {
-    seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data, site->given_headers);
-    if (!all.error)
-      site->headers = copy_block(all.data);
-  }
+  if (write_own(site, &own))
+    seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data,
+                     site->options.headers);
   seer_buffer_clear(&own);
-  seer_buffer_clear(&all);
+  site->headers = take(&all);
   return site->headers != NULL && add_block(&site->list, site->headers);
 }
 
 static char *make_url(const char *base, const char *path, const char *query) {
   seer_buffer out;
-  char *url = NULL;
   seer_buffer_init(&out, SIZE_MAX / 2);
   seer_buffer_append(&out, base, strlen(base));
   seer_site_write_path(&out, path, query);
   seer_buffer_byte(&out, '\0');
-  if (!out.error)
-    url = copy(out.data);
-  seer_buffer_clear(&out);
-  return url;
+  return take(&out);
 }
 
 void seer_site_write_path(seer_buffer *out, const char *path,
@@ -302,17 +338,10 @@ void seer_site_write_path(seer_buffer *out, const char *path,
     seer_buffer_cut(out, before);
 }
 
-static bool set_urls(seer_site *site, const seer_site_options *options) {
-  size_t length = strlen(options->base_url);
-  site->base_url = copy(options->base_url);
-  site->query = copy_block(options->query);
-  if (site->base_url == NULL || site->query == NULL)
-    return false;
-  while (length > 0 && site->base_url[length - 1] == '/')
-    site->base_url[--length] = '\0';
+static bool set_urls(seer_site *site) {
   for (int i = 0; i < SEER_ROWS; i++)
-    if ((site->urls[i] = make_url(site->base_url, seer_kinds[i].path,
-                                  site->query)) == NULL)
+    if ((site->urls[i] = make_url(site->options.base_url, seer_kinds[i].path,
+                                  site->options.query)) == NULL)
       return false;
   return true;
 }
@@ -350,10 +379,9 @@ static uint64_t next_serial(void) {
 static bool set_targets(seer_site *site) {
   seer_buffer out;
   seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_url_targets(&out, site->base_url, site->proxy, site->no_proxy);
-  if (!out.error)
-    site->targets = copy_block(out.data);
-  seer_buffer_clear(&out);
+  seer_url_targets(&out, site->options.base_url, site->options.proxy,
+                   site->options.no_proxy);
+  site->targets = take(&out);
   return site->targets != NULL;
 }
 
@@ -372,13 +400,11 @@ seer_site *seer_site_new(const seer_site_options *options) {
     return NULL;
   site->serial = next_serial();
   site->references = 1;
-  site->http_given = options->http_version;
   site->http_version = http_version(options->http_version);
-  site->api_key = copy(options->api_key);
-  if (site->api_key != NULL && set_urls(site, options) &&
-      set_headers(site, options) && set_proxy(site, options) &&
-      set_targets(site) && set_authorities(site, options) &&
-      set_identity(site, options) && add_secrets(site)) {
+  site->options = *options;
+  ask_environment(&site->options);
+  if (copy_texts(&site->options) && set_urls(site) && set_headers(site) &&
+      set_targets(site) && add_secrets(site)) {
     look_up(site, options->threadless);
     return site;
   }
@@ -393,35 +419,10 @@ void seer_site_free(seer_site *site) {
   seer_secrets_clear(&site->secrets);
   for (int i = 0; i < SEER_ROWS; i++)
     free(site->urls[i]);
-  free(site->base_url);
-  free(site->targets);
   free(site->headers);
-  free(site->given_headers);
-  free(site->query);
-  free(site->api_key);
-  free(site->proxy);
-  free(site->no_proxy);
-  free(site->ca_file);
-  free(site->ca_blob);
-  free(site->identity);
-  free(site->key_password);
+  free(site->targets);
+  free_texts(&site->options);
   free(site);
-}
-
-void seer_site_get_options(const seer_site *site, seer_site_options *options) {
-  options->base_url = site->base_url;
-  options->api_key = site->api_key;
-  options->inherited = true;
-  options->proxy = site->proxy;
-  options->no_proxy = site->no_proxy;
-  options->ca_file = site->ca_file;
-  options->ca_blob = site->ca_blob;
-  options->identity = site->identity;
-  options->key_password = site->key_password;
-  options->http_version = site->http_given;
-  options->threadless = false;
-  options->headers = site->given_headers;
-  options->query = site->query;
 }
 
 void seer_site_link(seer_site **list, seer_site *site) {
@@ -444,31 +445,6 @@ bool seer_site_unrefer(seer_site **list, seer_site *site) {
     list = &(*list)->next;
   *list = site->next;
   return true;
-}
-
-static bool same_text(const char *one, const char *other) {
-  return one == other ||
-         (one != NULL && other != NULL && strcmp(one, other) == 0);
-}
-
-static bool same_block(const char *one, const char *other) {
-  size_t size = seer_block_size(one);
-  return size == seer_block_size(other) && memcmp(one, other, size) == 0;
-}
-
-bool seer_site_equals(const seer_site *one, const seer_site *other) {
-  return same_text(one->base_url, other->base_url) &&
-         same_text(one->api_key, other->api_key) &&
-         same_text(one->proxy, other->proxy) &&
-         same_text(one->no_proxy, other->no_proxy) &&
-         same_text(one->ca_file, other->ca_file) &&
-         same_text(one->ca_blob, other->ca_blob) &&
-         same_text(one->identity, other->identity) &&
-         same_text(one->key_password, other->key_password) &&
-         one->http_version == other->http_version &&
-         one->http_given == other->http_given &&
-         same_block(one->given_headers, other->given_headers) &&
-         same_block(one->query, other->query);
 }
 
 void seer_site_doubt(seer_site *site, int64_t time) {

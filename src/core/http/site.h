@@ -23,47 +23,15 @@ struct curl_slist;
 
 typedef struct seer_site seer_site;
 
-struct seer_site {
-  seer_site *next;         /* of the same endpoint */
-  uint64_t serial;         /* no two sites of a process share it */
-  int references;          /* of queues */
-  char *base_url;          /* without the slash at its end */
-  char *urls[SEER_ROWS];   /* of each kind, with the query */
-  char *headers;           /* a block: the client's over the SDK's */
-  char *given_headers;     /* the client's alone */
-  char *query;             /* a block */
-  char *targets;           /* to be looked up, see url.h */
-  struct curl_slist *list; /* of `headers` */
-  char *api_key;
-  char *proxy;    /* "": none */
-  char *no_proxy; /* "": none */
-  char *ca_file;  /* NULL: libcurl's own */
-  char *ca_blob;  /* NULL: none */
-  char *identity; /* "": none */
-  char *key_password;
-  long http_version;     /* as libcurl names it */
-  int http_given;        /* as it was given */
-  seer_secrets secrets;  /* to be masked */
-  int connected;         /* transfers whose connection is established */
-  int64_t connected_at;  /* when one was last, or began to be */
-  int64_t doubted_until; /* until then old connections may show their life */
-  int flying;            /* transfers; this and the rest are the thread's */
-  int suspects;          /* of these, those from before the last timeout */
-  uint64_t timeouts;     /* of transfers, but for such suspects */
-  int64_t timed_out_at;  /* when the last of these was */
-  int64_t
-      broke_at; /* when a connection that was used did, by seer_clock_boot */
-};
-
-/* What tells sites apart. */
+/* What tells sites apart. In a site, the texts are its own, and "" for NULL.
+ */
 typedef struct seer_site_options {
   const char *base_url, *api_key;
   bool inherited;       /* from a site that has asked the environment */
   const char *proxy;    /* "": none; NULL: what the environment says */
   const char *no_proxy; /* hosts to be reached without the proxy, or NULL */
-  const char
-      *ca_file; /* NULL: $SSL_CERT_FILE, else libcurl's own, unless... */
-  const char *ca_blob;  /* ...these are given, as PEM */
+  const char *ca_file;  /* NULL: $SSL_CERT_FILE, else libcurl's own... */
+  const char *ca_blob;  /* ...unless these are given, as PEM */
   const char *identity; /* a private key and certificates, as PEM, or NULL */
   const char *key_password; /* or NULL */
   int http_version;         /* 1 or 2; 0: the better one */
@@ -71,6 +39,27 @@ typedef struct seer_site_options {
   const char *headers;      /* blocks, see block.h; or NULL */
   const char *query;
 } seer_site_options;
+
+struct seer_site {
+  seer_site *next;           /* of the same endpoint */
+  uint64_t serial;           /* no two sites of a process share it */
+  int references;            /* of queues */
+  seer_site_options options; /* what it was made with */
+  char *urls[SEER_ROWS];     /* of each kind, with the query */
+  char *headers;             /* a block: the client's over the SDK's */
+  char *targets;             /* to be looked up, see url.h */
+  struct curl_slist *list;   /* of `headers` */
+  long http_version;         /* as libcurl names it */
+  seer_secrets secrets;      /* to be masked */
+  int connected;             /* transfers whose connection is established */
+  int64_t connected_at;      /* when one was last, or began to be */
+  int64_t doubted_until; /* until then old connections may show their life */
+  int flying;            /* transfers; this and the rest are the thread's */
+  int suspects;          /* of these, those from before the last timeout */
+  uint64_t timeouts;     /* of transfers, but for such suspects */
+  int64_t timed_out_at;  /* when the last of these was */
+  int64_t broke_at;      /* when a used connection did, by seer_clock_boot */
+};
 
 /* Whether this libcurl knows HTTP/2. */
 bool seer_site_has_http2(void);

@@ -2,7 +2,8 @@
 
 #include "core/base/ascii.h"
 #include "core/base/block.h"
-#include "core/base/header.h"
+#include "core/base/clock.h"
+#include "core/http/flight.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -68,7 +69,8 @@ static const char *url_of(seer_outgoing *out) {
   return url != NULL ? url : "?";
 }
 
-void seer_trace_request(seer_outgoing *out, char *text, size_t size) {
+void seer_trace_request(seer_transfer *transfer, char *text, size_t size) {
+  seer_outgoing *out = &seer_flight_of(transfer)->outgoing;
   seer_buffer line;
   seer_buffer_borrow(&line, text, size - 1);
   append_text(&line, out->get ? "GET " : "POST ");
@@ -79,22 +81,19 @@ void seer_trace_request(seer_outgoing *out, char *text, size_t size) {
   finish(out, &line, text);
 }
 
-static void append_times(seer_buffer *line, int64_t elapsed) {
-  char text[40];
-  snprintf(text, sizeof text, " after %lld ms", (long long)elapsed);
-  append_text(line, text);
-}
-
-void seer_trace_answer(seer_outgoing *out, const seer_transfer *transfer,
-                       int64_t elapsed, char *text, size_t size) {
-  char status[16];
+void seer_trace_answer(seer_transfer *transfer, char *text, size_t size) {
+  seer_flight *f = seer_flight_of(transfer);
+  seer_outgoing *out = &f->outgoing;
+  char status[16], times[40];
   seer_buffer line;
   seer_buffer_borrow(&line, text, size - 1);
   snprintf(status, sizeof status, "%d", transfer->answer.status);
   append_text(&line, transfer->answer.status != 0 ? status : "no answer");
   append_text(&line, " from ");
   append_text(&line, url_of(out));
-  append_times(&line, elapsed);
+  snprintf(times, sizeof times, " after %lld ms",
+           (long long)(seer_clock_now() - f->began));
+  append_text(&line, times);
   if (transfer->answer.status == 0) {
     append_body(&line, transfer->message, strlen(transfer->message));
   } else {

@@ -2,22 +2,21 @@
 #define SEER_HTTP_TRACE_H
 
 /*
- * Inside http: requests and answers as lines for debugging. The key, other
+ * Requests and answers as lines for debugging. The key, other
  * secrets, and the values of headers that log somebody in are shown as ***.
  */
 
-#include "core/http/outgoing.h"
 #include "core/http/transfer.h"
 
 #pragma GCC visibility push(hidden)
 
-/* "POST http://h/capture; Name: value; ...; {"name":...}" */
-void seer_trace_request(seer_outgoing *out, char *text, size_t size);
+/* These write at most `size` bytes, ended by a zero:
+   "POST http://h/capture; Name: value; ...; {"name":...}" */
+void seer_trace_request(seer_transfer *transfer, char *text, size_t size);
 
 /* "200 from http://h/capture after 12 ms; Name: value; ...; {...}", or why
    there was no answer. */
-void seer_trace_answer(seer_outgoing *out, const seer_transfer *transfer,
-                       int64_t elapsed, char *text, size_t size);
+void seer_trace_answer(seer_transfer *transfer, char *text, size_t size);
 
 #pragma GCC visibility pop
 

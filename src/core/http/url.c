@@ -17,39 +17,37 @@ static bool has_host(const char *text) {
   return slashes != NULL && slashes[3] != '/';
 }
 
-static const char *check_parts(CURLU *url, const char *text) {
-  char *scheme = NULL;
-  const char *fault = NULL;
-  if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-    return "out of memory"; /* an URL that was accepted has one */
-  if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-    fault = "an http or https URL expected";
-  else if (strpbrk(text, "?#") != NULL)
-    fault = "a base URL has no query or fragment";
-  curl_free(scheme);
-  return fault;
+/* Reads a URL into `*url`, which the caller cleans up in any case; NULL, or
+   what is wrong with it, `fault` if it is none. */
+static const char *parse(CURLU **url, const char *text, unsigned flags,
+                         const char *fault) {
+  *url = curl_url();
+  switch (*url != NULL ? curl_url_set(*url, CURLUPART_URL, text, flags)
+                       : CURLUE_OUT_OF_MEMORY) {
+  case CURLUE_OK:
+    return NULL;
+  case CURLUE_USER_NOT_ALLOWED:
+    return "user information is not allowed in it";
+  case CURLUE_OUT_OF_MEMORY:
+    return "out of memory";
+  default:
+    return fault;
+  }
 }
 
 const char *seer_url_check_base(const char *text) {
-  const char *fault;
-  CURLU *url = curl_url();
-  if (url == NULL)
-    return "out of memory";
-  switch (curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER)) {
-  case CURLUE_OK:
-    fault = has_host(text) ? check_parts(url, text) : "a host is missing";
-    break;
-  case CURLUE_USER_NOT_ALLOWED:
-    fault = "user information is not allowed in it";
-    break;
-  case CURLUE_OUT_OF_MEMORY:
-    fault = "out of memory";
-    break;
-  default:
-    fault = "an http or https URL expected";
-  }
+  static const char expected[] = "an http or https URL expected";
+  CURLU *url;
+  const char *fault = parse(&url, text, CURLU_DISALLOW_USER, expected);
   curl_url_cleanup(url);
-  return fault;
+  if (fault != NULL)
+    return fault;
+  if (!has_host(text))
+    return "a host is missing";
+  if (!curl_strnequal(text, "http:", 5) && !curl_strnequal(text, "https:", 6))
+    return expected;
+  return strpbrk(text, "?#") != NULL ? "a base URL has no query or fragment"
+                                     : NULL;
 }
 
 /* The bytes that a dot takes in a path, plain or percent-encoded; 0 if there
@@ -95,8 +93,8 @@ static bool is_loopback_host(const char *host) {
 bool seer_url_is_loopback(const char *text) {
   char *host = NULL;
   bool loopback = false;
-  CURLU *url = curl_url();
-  if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+  CURLU *url;
+  if (parse(&url, text, 0, "") == NULL &&
       curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
     loopback = is_loopback_host(host);
   curl_free(host);
@@ -129,20 +127,11 @@ static const char *fault_of_scheme(CURLU *url) {
 /* As libcurl reads it: a port may be missing, and a scheme, which it guesses
    by the name of the host. */
 const char *seer_url_check_proxy(const char *text) {
-  const char *fault = NULL;
-  CURLU *url = curl_url();
-  if (url == NULL)
-    return "out of memory";
-  switch (curl_url_set(url, CURLUPART_URL, text, SEER_URL_OF_PROXY)) {
-  case CURLUE_OK:
+  CURLU *url;
+  const char *fault =
+      parse(&url, text, SEER_URL_OF_PROXY, "not the URL of a proxy");
+  if (fault == NULL)
     fault = fault_of_scheme(url);
-    break;
-  case CURLUE_OUT_OF_MEMORY:
-    fault = "out of memory";
-    break;
-  default:
-    fault = "not the URL of a proxy";
-  }
   curl_url_cleanup(url);
   return fault;
 }
