@@ -14,9 +14,8 @@
 
 #define MAGIC UINT64_C(0x3165746167656573) /* "seegate1": of this layout */
 #define TRIES 6                            /* twice with each word of a name */
-#define FIRST_CLOCK                                                           \
-  UINT64_C(0xeffffffa) /* the time namespace at the start                     \
-                        */
+/* The time namespace that the system began with. */
+#define FIRST_CLOCK UINT64_C(0xeffffffa)
 
 typedef uint64_t name[SEER_GATE_NAME];
 
@@ -145,5 +144,5 @@ void seer_share(seer_queue *queue) {
            "the rate limit is this process's alone, not shared: %s",
            strerror(errno));
   if (seer_trouble_now(&trouble, &untold))
-    seer_report_say(queue, SEER_WARN, text, 0, 0);
+    seer_report_say(queue, SEER_WARN, text);
 }
