@@ -104,6 +104,22 @@ return {
     title = "a gate never shows a server more than its share in a minute",
   },
   {
+    what = "strangers have a gate for each process",
+    file = "src/core/share.c",
+    from = "uint64_t who[3] = {sizeof(seer_gate), geteuid(),",
+    to = "uint64_t who[3] = {sizeof(seer_gate), (uint64_t)getpid(),",
+    spec = "spec/core/share_spec.lua",
+    title = "is one for those that run together",
+  },
+  {
+    what = "a shared gate begins without what was sent before",
+    file = "src/core/gate.c",
+    from = "if (!is_used(word, now) || seen == word)",
+    to = "if (now > 0)",
+    spec = "spec/unit_spec.lua",
+    title = "a shared gate takes over what was known before",
+  },
+  {
     what = "the key is in what is logged of answers",
     file = "src/core/base/mask.c",
     from = [[

@@ -3,7 +3,10 @@ local h = require "spec.helper"
 -- Processes that know nothing of each other. As in gate_spec.lua, each may
 -- send 95 of 100 in all, and more than 100 are answered with 429.
 describe("the budget of strangers with share_rate_limit", function()
-  local server = h.own_standin { rate_limit = 100 }
+  -- What one spec has sent is nothing to the next: each has a key of its own.
+  local server = h.each(function()
+    return h.start_standin { rate_limit = 100, key = h.host.key() }
+  end, function(standin) standin:stop() end)
 
   local PRELUDE = [[
     local seerstack = require "seerstack"

@@ -15,6 +15,7 @@ describe("nginx with a store", function()
       files = { ["analytics.lua"] = {
         ["seerstack.new {}"] = [[seerstack.new {
           log_level = "off", rate_limit = false,
+          timeout = 5, -- so long one who is killed may hold the probe
           store = require "seerstack.sqlite".open {
             directory = os.getenv "EVENTS" },
         }]],
@@ -53,7 +54,12 @@ describe("nginx with a store", function()
       end
       api:config { fail_status = false }
       visit(1)
-      h.wait(function() return api:count() >= 201 and stored() == 0 end, 30)
+      h.wait(function()
+        if sqlite.totals(directory).owners == 0 then
+          visit(1) -- the one before was of a worker that has left
+        end
+        return api:count() >= 201 and stored() == 0
+      end, 30)
       h.shell.remove(directory)
     end)
 end)

@@ -2,7 +2,10 @@ local h = require "spec.helper"
 
 -- Each may send 95 of 100 in all; the stand-in answers more than 100 with 429.
 describe("programs with one directory", function()
-  local api = h.own_standin { rate_limit = 100 }
+  -- What one spec has sent is nothing to the next: each has a key of its own.
+  local api = h.each(function()
+    return h.start_standin { rate_limit = 100, key = h.host.key() }
+  end, function(standin) standin:stop() end)
   local disk = h.each(h.disks.new, function(d) d:remove() end)
 
   local WITH = "rate_limit = 100, log_level = 'off'"
