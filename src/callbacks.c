@@ -114,7 +114,7 @@ static void push_message(lua_State *L, const seer_holder *holder) {
   lua_pushstring(L, seer_level_names[message->level]);
   lua_pushstring(L, message->text);
   lua_createtable(L, 0, 4);
-  seer_setstring(L, "url", seer_endpoint_url(holder->endpoint));
+  seer_setstring(L, "url", holder->endpoint->base_url);
   set_number(L, "status", message->status);
   set_number(L, "attempt", message->attempt);
   set_number(L, "repeated", message->repeated);

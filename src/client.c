@@ -30,10 +30,6 @@ void seer_client_end(seer_client *client) {
     seer_sender_release(queue);
 }
 
-seer_client *seer_client_test(lua_State *L, int index) {
-  return luaL_testudata(L, index, SEER_CLIENT);
-}
-
 /*
 ** What Lua keeps for a client: in the table of its members, by addresses.
 */

@@ -79,9 +79,6 @@ void seer_client_end(seer_client *client);
    finalizer may end the client whenever Lua allocates; false if one has. */
 bool seer_client_hold(const seer_client *client, seer_holder *holder);
 
-/* The client at `index`, or NULL if it is something else. [-0, +0] */
-seer_client *seer_client_test(lua_State *L, int index);
-
 /* Pushes a value that Lua keeps for the client at `self`; nil if there is
    none. [-0, +1] */
 void seer_client_get(lua_State *L, int self, seer_kept what);

@@ -418,10 +418,7 @@ static bool is_one_of(const seer_field *fields, lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TSTRING)
     return false;
   key = lua_tolstring(L, index, &length);
-  for (; fields->name != NULL; fields++)
-    if (fields->length == length && memcmp(fields->name, key, length) == 0)
-      return true;
-  return false;
+  return seer_kind_find(fields, key, length) >= 0;
 }
 
 /* Writes the fields of the table at `at` that are none of `skip`. */

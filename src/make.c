@@ -144,7 +144,7 @@ static bool open_queue(seer_client *client, const seer_site_options *options,
    "https:", in whatever case. */
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
-  const char *url = seer_endpoint_url(client->endpoint);
+  const char *url = client->endpoint->base_url;
   bool plain = url[4] == ':' && !seer_url_is_loopback(url);
   if (plain && needs_key(&client->settings) &&
       client->settings.log_level >= SEER_WARN &&
@@ -158,7 +158,7 @@ static void tell_made(lua_State *L, const seer_client *client) {
   if (client->settings.log_level < SEER_INFO)
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
-                  seer_endpoint_url(client->endpoint));
+                  client->endpoint->base_url);
   seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
   lua_pop(L, 1);
 }

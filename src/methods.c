@@ -264,7 +264,7 @@ static int client_tostring(lua_State *L) {
   seer_holder *holder = seer_holder_push(L, 1);
   bool open = seer_client_hold(client, holder);
   lua_pushfstring(L, SEER_CLIENT " (%s)",
-                  open ? seer_endpoint_url(holder->endpoint) : "closed");
+                  open ? holder->endpoint->base_url : "closed");
   seer_holder_release(holder);
   return 1;
 }

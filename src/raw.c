@@ -102,11 +102,11 @@ static bool is_digits(const char *text, size_t length) {
 
 /* True if the key on the top is that of an id. */
 static bool is_id(lua_State *L, const seer_field *fields) {
-  for (; fields != NULL && fields->form != SEER_FORM_NONE; fields++)
-    if ((fields->form == SEER_FORM_OWNER || fields->form == SEER_FORM_USER) &&
-        strcmp(fields->name, lua_tostring(L, -1)) == 0)
-      return true;
-  return false;
+  size_t length;
+  const char *key = fields != NULL ? lua_tolstring(L, -1, &length) : NULL;
+  int i = key != NULL ? seer_kind_find(fields, key, length) : -1;
+  return i >= 0 && (fields[i].form == SEER_FORM_OWNER ||
+                    fields[i].form == SEER_FORM_USER);
 }
 
 static void push_key(lua_State *L, const seer_member *member, int count) {

@@ -16,10 +16,6 @@
 #define HELD_LONG 60000    /* ms, by the budget: that is told */
 #define TOLD (-1)
 
-const char *seer_endpoint_url(const seer_endpoint *endpoint) {
-  return endpoint->base_url;
-}
-
 /* How many requests a minute all together may send. */
 static int64_t share_of(const seer_endpoint *endpoint, int64_t now) {
   return seer_gate_widest(endpoint->gate,

@@ -56,9 +56,6 @@ typedef struct seer_attempt {
   double jitter; /* a random number from 0 to 1 */
 } seer_attempt;
 
-/* The base URL, for messages; it contains no secret. */
-const char *seer_endpoint_url(const seer_endpoint *endpoint);
-
 /* The rest is for the sender, with the lock held. */
 
 /* Claims the next event that may be sent now, taken in turn from the

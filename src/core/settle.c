@@ -42,11 +42,6 @@ static seer_outcome make_outcome(const seer_transfer *transfer) {
   return outcome;
 }
 
-static void free_outcome(seer_outcome *outcome) {
-  free(outcome->headers);
-  free(outcome->body);
-}
-
 /* What an attempt has come to, and the answer for whoever wants to see it:
    the waiter, or on_error, for which it travels in a request that nobody
    waits for. Made without the lock. */
@@ -172,7 +167,8 @@ void seer_settle(seer_transfer *transfer) {
   seer_report_tell(&report, transfer);
   seer_endpoints_bury(&dead);
   seer_request_free(end.carrier);
-  free_outcome(&end.outcome);
+  free(end.outcome.headers);
+  free(end.outcome.body);
 }
 
 /* With the lock held: whether somebody waits for the event who has waited for

@@ -61,7 +61,7 @@ void seer_block_write_query(seer_buffer *out, const char *block) {
       continue;
     if (!first)
       seer_buffer_byte(out, '&');
-    seer_buffer_append(out, block, strlen(block));
+    seer_buffer_text(out, block);
     first = false;
   }
 }

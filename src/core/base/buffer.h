@@ -66,6 +66,10 @@ static inline void seer_buffer_append(seer_buffer *buffer, const char *bytes,
   buffer->length += length;
 }
 
+static inline void seer_buffer_text(seer_buffer *buffer, const char *text) {
+  seer_buffer_append(buffer, text, strlen(text));
+}
+
 /* Takes back what was appended since the buffer had `length` bytes. */
 static inline void seer_buffer_cut(seer_buffer *buffer, size_t length) {
   if (buffer->length > length)

@@ -9,7 +9,9 @@
  * build an event from a value of their language.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -60,6 +62,28 @@ typedef struct seer_kind_row {
 } seer_kind_row;
 
 extern const seer_kind_row seer_kinds[SEER_ROWS];
+
+/* Whether two texts of 4 to 16 bytes are the same: two words of each tell. */
+static inline bool seer_kind_same(const char *one, const char *other,
+                                  size_t length) {
+  if (length < 8)
+    return memcmp(one, other, 4) == 0 &&
+           memcmp(one + length - 4, other + length - 4, 4) == 0;
+  return memcmp(one, other, 8) == 0 &&
+         memcmp(one + length - 8, other + length - 8, 8) == 0;
+}
+
+/* Which of the fields of a kind has this name; -1: none. */
+static inline int seer_kind_find(const seer_field *fields, const char *name,
+                                 size_t length) {
+  if (length < 4) /* as no name is, and the rows after the last are */
+    return -1;
+  for (int i = 0; i < SEER_FIELDS; i++)
+    if (fields[i].length == length &&
+        seer_kind_same(fields[i].name, name, length))
+      return i;
+  return -1;
+}
 
 #pragma GCC visibility pop
 

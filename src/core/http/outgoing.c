@@ -76,8 +76,7 @@ static const char *write_url(seer_outgoing *out, const seer_special *special) {
   seer_buffer_reset(&out->path, KEPT);
   seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->options.query,
                    special->query);
-  seer_buffer_append(&out->path, out->site->options.base_url,
-                     strlen(out->site->options.base_url));
+  seer_buffer_text(&out->path, out->site->options.base_url);
   if (!query.error)
     seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
   seer_buffer_byte(&out->path, '\0');

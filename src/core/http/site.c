@@ -320,7 +320,7 @@ static bool set_headers(seer_site *site) {
 static char *make_url(const char *base, const char *path, const char *query) {
   seer_buffer out;
   seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_buffer_append(&out, base, strlen(base));
+  seer_buffer_text(&out, base);
   seer_site_write_path(&out, path, query);
   seer_buffer_byte(&out, '\0');
   return take(&out);
@@ -330,7 +330,7 @@ void seer_site_write_path(seer_buffer *out, const char *path,
                           const char *query) {
   const char *mark = strchr(path, '?');
   size_t before;
-  seer_buffer_append(out, path, strlen(path));
+  seer_buffer_text(out, path);
   before = out->length;
   seer_buffer_byte(out, mark != NULL ? '&' : '?');
   seer_block_write_query(out, query);
