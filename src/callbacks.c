@@ -9,6 +9,7 @@
 #include "result.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define FAILURE_LENGTH 400
 #define CALLS 256 /* in one go; the rest is for the next */

@@ -2,6 +2,7 @@
 
 #include "compat.h"
 #include "core/endpoints.h"
+#pragma GCC visibility push(hidden)
 
 seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));

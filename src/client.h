@@ -1,5 +1,4 @@
-#ifndef SEER_CLIENT_H
-#define SEER_CLIENT_H
+#pragma once
 
 /*
  * A client: settings, and a queue that the sender empties.
@@ -21,8 +20,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* What Lua keeps for a client. */
 typedef enum seer_kept {
@@ -85,7 +82,3 @@ void seer_client_get(lua_State *L, int self, seer_kept what);
 
 /* Keeps the value on the top for the client at `self`. [-1, +0] */
 void seer_client_keep(lua_State *L, int self, seer_kept what);
-
-#pragma GCC visibility pop
-
-#endif

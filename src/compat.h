@@ -1,5 +1,4 @@
-#ifndef SEER_COMPAT_H
-#define SEER_COMPAT_H
+#pragma once
 
 /*
  * One source for Lua 5.1 to 5.4 and LuaJIT: the names of Lua 5.3 for what
@@ -151,5 +150,3 @@ static inline bool seer_toint64(lua_State *L, int index, int64_t *value) {
   *value = (int64_t)number;
   return (lua_Number)*value == number;
 }
-
-#endif

@@ -7,6 +7,7 @@
 #include "methods.h"
 #include "result.h"
 #include "send.h"
+#pragma GCC visibility push(hidden)
 
 /* The registry's: nil at first, then configure's table, then the client; once
    that is closed, configure's table again. */

@@ -8,6 +8,7 @@
 #include "raw.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define PROBLEM_LENGTH 120
 

@@ -6,6 +6,7 @@
 #include "merge.h"
 #include "number.h"
 #include "raw.h"
+#pragma GCC visibility push(hidden)
 
 #define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */
 

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 /* What the name of a header consists of (RFC 9110), and what needs no
    encoding in a URL (RFC 3986). */

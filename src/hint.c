@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* What others call a field, without capitals and separators. */
 static const struct {

@@ -6,6 +6,7 @@
 #include "core/sender.h"
 
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.holder"
 

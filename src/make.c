@@ -11,6 +11,7 @@
 #include "core/share.h"
 #include "fields.h"
 #include "merge.h"
+#pragma GCC visibility push(hidden)
 
 /* Pushes what is to be kept: an option, what the client at `from` (0: none)
    has, or nil. */

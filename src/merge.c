@@ -6,6 +6,7 @@
 #include "number.h"
 #include "path.h"
 #include "raw.h"
+#pragma GCC visibility push(hidden)
 
 static void need_stack(lua_State *L) {
   luaL_checkstack(L, LUA_MINSTACK, "too many calls");

@@ -7,6 +7,7 @@
 #include "record.h"
 #include "result.h"
 #include "send.h"
+#pragma GCC visibility push(hidden)
 
 #define SELF SEER_SEND_SELF
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 void seer_number_write(lua_State *L, int index, seer_buffer *out) {
   if (lua_isinteger(L, index))

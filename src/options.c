@@ -9,6 +9,7 @@
 #include "values.h"
 
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define DEFAULT_URL "https://api.seerstack.com"
 #define NGINX_EXIT_TIMEOUT 4000 /* ms; its master does not wait for ever */

@@ -5,6 +5,7 @@
 #include "number.h"
 
 #include <stdbool.h>
+#pragma GCC visibility push(hidden)
 
 #define SHOWN_FIRST 3  /* keys at the beginning of a long path */
 #define SHOWN_LAST 2   /* and at its end */

@@ -7,6 +7,7 @@
 #include "result.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.raw"
 

@@ -1,5 +1,4 @@
-#ifndef SEER_RAW_H
-#define SEER_RAW_H
+#pragma once
 
 /*
  * seerstack.raw(text): JSON text as a value, which is sent as it is. It is
@@ -13,8 +12,6 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_RAW_PROBLEM 48
 
@@ -48,7 +45,3 @@ void seer_raw_unfold(lua_State *L, int index);
    kind. On failure pushes the message and returns false. Integers in fields
    for ids are read as their digits. [-0, +(0|1)] */
 bool seer_raw_event(lua_State *L, int index, seer_kind kind);
-
-#pragma GCC visibility pop
-
-#endif

@@ -6,6 +6,7 @@
 #include "core/base/mask.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.error"
 #define DECODE "seerstack.decode" /* the registry's: cjson.new().decode */

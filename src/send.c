@@ -18,6 +18,7 @@
 #include "sample.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define TELL_LENGTH 600
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define FAILURES_ENDURED 5 /* in a row, before the endpoint backs off */
 #define EXIT_RETRY 50      /* ms between attempts to reach it at exit */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define TEXT_LENGTH 600
 #define SUBJECT_MOST 100 /* bytes of a name, and of a path */

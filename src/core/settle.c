@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define UNSENT_DELAY 1000 /* ms, when there was no memory to send */
 

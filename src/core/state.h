@@ -1,5 +1,4 @@
-#ifndef SEER_STATE_H
-#define SEER_STATE_H
+#pragma once
 
 /*
  * The state of the process: one record, guarded by the lock. Shared by what
@@ -14,8 +13,6 @@
 
 #include "base/thread.h"
 #include "http/http.h"
-
-#pragma GCC visibility push(hidden)
 
 /* Who may be inside libcurl. */
 typedef enum seer_work {
@@ -66,7 +63,3 @@ bool seer_state_wants_thread(int64_t now);
 
 /* Whether the work is the caller's, who must not wait for its end. */
 bool seer_state_is_mine(void);
-
-#pragma GCC visibility pop
-
-#endif

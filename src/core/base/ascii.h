@@ -1,5 +1,4 @@
-#ifndef SEER_ASCII_H
-#define SEER_ASCII_H
+#pragma once
 
 /*
  * Bytes of text as protocols mean them, whatever the locale makes of them.
@@ -58,5 +57,3 @@ static inline bool seer_has_control(const char *text, size_t length,
       return true;
   return false;
 }
-
-#endif

@@ -1,6 +1,7 @@
 #include "block.h"
 
 #include "ascii.h"
+#pragma GCC visibility push(hidden)
 
 static const char *const ends[] = {":;", "="};
 

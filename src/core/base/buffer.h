@@ -1,5 +1,4 @@
-#ifndef SEER_BUFFER_H
-#define SEER_BUFFER_H
+#pragma once
 
 /*
  * Growable bytes with a ceiling given at birth.
@@ -13,8 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef enum seer_buffer_error {
   SEER_BUFFER_OK = 0,
@@ -83,7 +80,3 @@ static inline void seer_buffer_byte(seer_buffer *buffer, char byte) {
   *room = byte;
   buffer->length++;
 }
-
-#pragma GCC visibility pop
-
-#endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define EXACT 0x1p53 /* the integral doubles up to here are all integers */
 

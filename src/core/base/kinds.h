@@ -1,5 +1,4 @@
-#ifndef SEER_KINDS_H
-#define SEER_KINDS_H
+#pragma once
 
 /*
  * The kinds of request: a row for each path of the API that has a function
@@ -12,8 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-
-#pragma GCC visibility push(hidden)
 
 /* KIND(name in C, path, namespace, its function, the module's function,
         merged field, other fields...)
@@ -84,7 +81,3 @@ static inline int seer_kind_find(const seer_field *fields, const char *name,
       return i;
   return -1;
 }
-
-#pragma GCC visibility pop
-
-#endif

@@ -2,6 +2,7 @@
 
 #include "ascii.h"
 #include "json.h"
+#pragma GCC visibility push(hidden)
 
 static bool value(seer_scan *s);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#pragma GCC visibility push(hidden)
 
 /* Expect is named for libcurl not to send it; nor is Accept-Encoding, but what
    comes compressed is read. */

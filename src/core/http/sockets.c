@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 /*
 ** libcurl's own descriptors. It makes a pair of sockets to be woken by, which

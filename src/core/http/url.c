@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#pragma GCC visibility push(hidden)
 
 #define PATH_MOST 8192    /* bytes */
 #define PROXY_PORT "1080" /* libcurl's, where none is given */
