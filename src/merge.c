@@ -206,7 +206,7 @@ bool seer_merge_is_hollow(lua_State *L, int index) {
 
 static void unfold_object(lua_State *L, int index) {
   if (seer_raw_is_object(L, index))
-    seer_raw_unfold(L, index);
+    seer_raw_unfold(L, index, NULL);
 }
 
 /* True if the value at `index` is neither a table of named values nor nil nor

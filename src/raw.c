@@ -130,7 +130,7 @@ static void add_member(lua_State *L, const seer_member *member, int count,
   lua_rawset(L, -3);
 }
 
-static void unfold(lua_State *L, int index, const seer_field *fields) {
+void seer_raw_unfold(lua_State *L, int index, const seer_field *fields) {
   const seer_raw *raw = seer_raw_at(L, index);
   seer_scan scan;
   seer_member member;
@@ -148,10 +148,6 @@ static void unfold(lua_State *L, int index, const seer_field *fields) {
   lua_replace(L, index);
 }
 
-void seer_raw_unfold(lua_State *L, int index) {
-  unfold(L, index, NULL);
-}
-
 bool seer_raw_event(lua_State *L, int index, seer_kind kind) {
   const seer_raw *raw = seer_raw_at(L, index);
   bool posts = kind == SEER_POST;
@@ -165,6 +161,6 @@ bool seer_raw_event(lua_State *L, int index, seer_kind kind) {
                             : "event: must be an object");
     return false;
   }
-  unfold(L, index, posts ? NULL : seer_kinds[kind].fields);
+  seer_raw_unfold(L, index, posts ? NULL : seer_kinds[kind].fields);
   return true;
 }

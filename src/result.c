@@ -184,21 +184,24 @@ static const char *name_of_status(int status) {
   return status >= 500 ? "InternalServerError" : "APIStatusError";
 }
 
+/* What there is instead of an answer: what the error is called, and what it
+   says if libcurl does not. Others are called by their status. */
+static const struct {
+  const char *name, *message;
+} failures[] = {
+    [SEER_FAILURE_CONNECTION] = {"APIConnectionError", NULL               },
+    [SEER_FAILURE_TIMEOUT] = {"APITimeoutError",    NULL               },
+    [SEER_FAILURE_PACED] = {"RateLimitError",
+                                 "rate limit: the request would have to wait "
+                            "beyond its timeout"                          },
+    [SEER_FAILURE_CLOSED] = {"ClosedError",
+                                 "closed before there was an answer"      },
+    [SEER_FAILURE_NOMEM] = {"APIConnectionError", "not enough memory"},
+};
+
 static const char *name_of(const seer_outcome *outcome) {
-  switch (outcome->failure) {
-  case SEER_FAILURE_NONE:
-  case SEER_FAILURE_STATUS:
-  case SEER_FAILURE_REDIRECT:
-    return name_of_status(outcome->status);
-  case SEER_FAILURE_TIMEOUT:
-    return "APITimeoutError";
-  case SEER_FAILURE_PACED:
-    return "RateLimitError";
-  case SEER_FAILURE_CLOSED:
-    return "ClosedError";
-  default:
-    return "APIConnectionError";
-  }
+  const char *name = failures[outcome->failure].name;
+  return name != NULL ? name : name_of_status(outcome->status);
 }
 
 /*
@@ -315,18 +318,11 @@ static void push_reason(lua_State *L, int body, const seer_outcome *outcome) {
              seer_cut(outcome->body, outcome->body_length, TEXT_LIMIT));
 }
 
-/* Why there was no answer: what libcurl says, or what is known anyway. */
 static const char *why_none(const seer_outcome *outcome) {
-  switch (outcome->failure) {
-  case SEER_FAILURE_PACED:
-    return "rate limit: the request would have to wait beyond its timeout";
-  case SEER_FAILURE_CLOSED:
-    return "closed before there was an answer";
-  case SEER_FAILURE_NOMEM:
-    return "not enough memory";
-  default:
-    return outcome->message[0] != '\0' ? outcome->message : "timed out";
-  }
+  const char *message = failures[outcome->failure].message;
+  if (message != NULL)
+    return message;
+  return outcome->message[0] != '\0' ? outcome->message : "timed out";
 }
 
 /* Pushes "401 Missing or invalid API key". `body` is the index of the body,
