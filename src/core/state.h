@@ -47,7 +47,8 @@ struct seer_state {
   int64_t idle_since; /* ...and since when there were none */
 };
 
-extern struct seer_state seer_state;
+/* Said to be hidden here, too, for it to be read without a detour. */
+__attribute__((visibility("hidden"))) extern struct seer_state seer_state;
 
 /* The rest is called with the lock held. */
 
