@@ -81,7 +81,7 @@ static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
     if (next > 1)
       seer_buffer_byte(w->out, ',');
     seer_pushint64(L, next);
-    seer_rawgeti(L, at, next);
+    lua_rawgeti(L, at, (int)next); /* no event is so large as to have more */
     if (!write_value(w, at + 2, lua_type(L, at + 2)))
       return false;
     lua_settop(L, at);

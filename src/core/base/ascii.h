@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SEER_SPACE " \t\r\n\v\f"
-
 static inline char seer_lower(char byte) {
   return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
 }
