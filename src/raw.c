@@ -97,10 +97,6 @@ static void push_value(lua_State *L, const char *text, size_t length) {
   push_raw(L, text, length);
 }
 
-static bool is_digits(const char *text, size_t length) {
-  return strspn(text, "-0123456789") >= length;
-}
-
 /* True if the key on the top is that of an id. */
 static bool is_id(lua_State *L, const seer_field *fields) {
   size_t length;
@@ -123,7 +119,7 @@ static void add_member(lua_State *L, const seer_member *member, int count,
                        const seer_field *fields) {
   size_t length = (size_t)(member->value_end - member->value);
   push_key(L, member, count);
-  if (is_digits(member->value, length) && is_id(L, fields))
+  if (strspn(member->value, "-0123456789") >= length && is_id(L, fields))
     lua_pushlstring(L, member->value, length);
   else
     push_value(L, member->value, length);

@@ -279,10 +279,6 @@ bool seer_result_decode(lua_State *L, const char *text, size_t length) {
   return decode(L, text, length);
 }
 
-static bool has_body(const seer_outcome *outcome) {
-  return outcome->body != NULL && outcome->body_length > 0;
-}
-
 /* JSON's arrays and objects look alike once they are decoded. */
 static bool begins_object(const seer_outcome *outcome) {
   size_t i = 0;
@@ -373,7 +369,7 @@ static int push_response(lua_State *L, const seer_outcome *outcome) {
 
 /* Pushes the body: decoded, or as it is; the index, 0 if there is none. */
 static int push_body(lua_State *L, const seer_outcome *outcome) {
-  if (!has_body(outcome))
+  if (outcome->body_length == 0)
     return 0;
   if (!seer_result_decode(L, outcome->body, outcome->body_length))
     lua_pushlstring(L, outcome->body, outcome->body_length);

@@ -110,10 +110,6 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
 ** Headers.
 */
 
-static bool is_about_body(const char *line) {
-  return curl_strnequal(line, "Content-", 8) != 0;
-}
-
 /* A list of the key, the lines of a block, which stays where it is from now
    on, and another list. */
 static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
@@ -132,7 +128,7 @@ static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
   count = 0;
   out->nodes[count++].data = out->key;
   for (line = block; *line != '\0'; line = seer_block_next(line))
-    if (!out->get || !is_about_body(line))
+    if (!out->get || !curl_strnequal(line, "Content-", 8))
       out->nodes[count++].data = (char *)line;
   for (size_t i = 0; i < count; i++)
     out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : rest;
