@@ -44,10 +44,6 @@ static void push_failure(lua_State *L, const seer_client *client,
   lua_pushstring(L, text);
 }
 
-/*
-** before_send.
-*/
-
 static seer_filtered judge(lua_State *L, const seer_client *client,
                            int event) {
   if (lua_istable(L, -1)) {
@@ -81,10 +77,6 @@ seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
   client->filtering = false;
   return status == LUA_OK ? judge(L, client, event) : SEER_FILTERED_FAILURE;
 }
-
-/*
-** logger, on_error and on_delivered.
-*/
 
 /* Calls a callback, which is on the stack below its arguments. That it fails
    is told of on the standard error, now and then. */

@@ -68,10 +68,6 @@ static bool is_index(lua_State *L, int index, int64_t *value) {
          *value > 0;
 }
 
-/*
-** Arrays.
-*/
-
 /* Writes the elements from `next` on, and the end of the array. */
 static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
   lua_State *L = w->L;
@@ -123,10 +119,6 @@ static bool is_complete(walk *w, int at, int64_t count, int64_t *last) {
   } while (lua_next(L, at));
   return *last == count;
 }
-
-/*
-** Objects.
-*/
 
 static bool write_string_key(walk *w, int at, char before) {
   lua_State *L = w->L;
@@ -229,10 +221,6 @@ static bool write_object(walk *w, int at, int type) {
   return w->mended == mended || are_distinct(w, at);
 }
 
-/*
-** Tables.
-*/
-
 /* Begins an array as long as the keys come as 1, 2, 3. A key out of order
    makes it look at the rest of them; so does a table within, which may be
    long, and would be written twice if this was an object after all. */
@@ -284,10 +272,6 @@ static bool write_table(walk *w, int at) {
   w->depth--;
   return written;
 }
-
-/*
-** Other values.
-*/
 
 static bool write_pointer(walk *w, int at) {
   const void *pointer = lua_touserdata(w->L, at);
@@ -365,10 +349,6 @@ static bool write_value(walk *w, int at, int type) {
     return fail_type(w, at, "a %s cannot be sent");
   }
 }
-
-/*
-** Beginning and end.
-*/
 
 static void begin(walk *w, lua_State *L, const seer_marks *marks,
                   seer_buffer *out) {

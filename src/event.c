@@ -53,10 +53,6 @@ static inline bool is_null(const builder *b, const value *v) {
           is_pointer_null(b, v));
 }
 
-/*
-** Finding the fields.
-*/
-
 /* The known field whose name is the key at `index`, or -1. */
 static int find(lua_State *L, int index, const seer_field *fields) {
   const char *key;
@@ -89,10 +85,6 @@ static bool spread(builder *b, int top) {
   return others;
 }
 
-/*
-** Ids.
-*/
-
 static bool fail_id(builder *b, const seer_field *f) {
   return fail(b, f,
               "a non-empty string or an integral number is "
@@ -115,10 +107,6 @@ static bool read_id_number(builder *b, const seer_field *f, const value *v) {
   b->id_length = digits.length;
   return true;
 }
-
-/*
-** Writing.
-*/
 
 /* A copy of a size that the compiler knows is cheaper, where there is room;
    after an error nobody will look at it. */

@@ -21,10 +21,6 @@ typedef struct name {
   size_t length;
 } name;
 
-/*
-** Names.
-*/
-
 static int compare(const name *one, const name *other, bool fold) {
   size_t shorter = one->length < other->length ? one->length : other->length;
   for (size_t i = 0; i < shorter; i++) {

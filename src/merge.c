@@ -170,10 +170,6 @@ bool seer_merge_copy(lua_State *L, int index) {
   return copied;
 }
 
-/*
-** Events.
-*/
-
 bool seer_merge_is_list(lua_State *L, int index) {
   size_t length = lua_rawlen(L, index), count = 0;
   index = lua_absindex(L, index);

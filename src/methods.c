@@ -11,10 +11,6 @@
 
 #define SELF SEER_SEND_SELF
 
-/*
-** Flush, close, poll, stats.
-*/
-
 /* So many events are not where they should be by now, for this reason. */
 static int fail_late(lua_State *L, int64_t timeout, int64_t events,
                      const char *where, const char *why) {
@@ -274,10 +270,6 @@ static int client_gc(lua_State *L) {
   seer_client_end(luaL_checkudata(L, 1, SEER_CLIENT));
   return 0;
 }
-
-/*
-** Members.
-*/
 
 /* members[space][method] = sender; the client is on the top, the table of its
    members below. A namespace lives as long as the client. */

@@ -22,10 +22,6 @@ void seer_number_name(lua_State *L, int index, seer_buffer *out) {
     seer_json_number(out, lua_tonumber(L, index) + 0.0); /* -0.0 is 0 */
 }
 
-/*
-** Numbers from their spelling.
-*/
-
 #define POINT_LENGTH 8 /* more than any locale's decimal point has */
 
 /* Copies `text`, with the locale's decimal point for the dot: strtod knows

@@ -139,10 +139,6 @@ bool seer_options_event(lua_State *L, int argument, const char *function,
   return false;
 }
 
-/*
-** Tables of options.
-*/
-
 void seer_options_plain(lua_State *L, int argument, const char *function) {
   seer_options_table(L, argument, function);
   if (!seer_merge_is_hollow(L, argument))

@@ -75,10 +75,6 @@ bool seer_raw_is_object(lua_State *L, int index) {
   return raw != NULL && (raw->problem[0] != '\0' || raw->text[0] == '{');
 }
 
-/*
-** Members as values of Lua's.
-*/
-
 /* True if the number on the top is written as these bytes. */
 static bool is_written(lua_State *L, const char *text, size_t length) {
   char memory[SEER_NUMBER_LENGTH];

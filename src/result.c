@@ -20,10 +20,6 @@ static int error_tostring(lua_State *L) {
   return 1;
 }
 
-/*
-** lua-cjson.
-*/
-
 /* Pushes the list of searchers, which has another name in Lua 5.1. */
 static void push_searchers(lua_State *L, int loaded) {
   lua_getfield(L, loaded, "package");
@@ -123,10 +119,6 @@ void seer_result_open(lua_State *L) {
   lua_pop(L, 1);
   make_decoder(L);
 }
-
-/*
-** Errors.
-*/
 
 /* Replaces the message on the top by message, err. */
 static void new_error(lua_State *L, const char *name) {
@@ -241,10 +233,6 @@ static void push_headers(lua_State *L, const seer_outcome *outcome) {
   while ((line = seer_header_read(&field, line, end)) != NULL)
     add_header(L, &field);
 }
-
-/*
-** Bodies.
-*/
 
 static bool decode(lua_State *L, const char *text, size_t length) {
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE);

@@ -172,10 +172,6 @@ static void tell_hint(const call *c) {
   tell(c, hint, "sent as it is");
 }
 
-/*
-** Arguments.
-*/
-
 static void read_options(call *c) {
   c->chosen.wait = c->client->settings.wait;
   c->chosen.future = c->chosen.timeout = 0;
@@ -428,10 +424,6 @@ static int keep_record(const call *c) {
   seer_holder_release(holder);
   return push_answer(c, 200, "{\"success\":true}");
 }
-
-/*
-** The parts in their order.
-*/
 
 /* before_send has dropped the event, and left a message. */
 static int drop(const call *c, seer_filtered filtered) {

@@ -191,10 +191,6 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
   seer_endpoints_release(report->endpoint, NULL);
 }
 
-/*
-** Word for the callbacks.
-*/
-
 /* With the lock held: whether the logger is to hear of drops since the last
    time, and how many those were. */
 static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,

@@ -7,10 +7,6 @@
 
 #define EXACT 0x1p53 /* the integral doubles up to here are all integers */
 
-/*
-** Numbers.
-*/
-
 static const char pairs[] = "00010203040506070809"
                             "10111213141516171819"
                             "20212223242526272829"
@@ -130,10 +126,6 @@ void seer_json_number(seer_buffer *out, double value) {
   if (!few_places(out, magnitude))
     many_places(out, magnitude);
 }
-
-/*
-** Strings.
-*/
 
 #define U 'u'
 #define X 'x'

@@ -67,10 +67,6 @@ bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
   return find_secrets(out);
 }
 
-/*
-** Where to.
-*/
-
 static const char *write_url(seer_outgoing *out, const seer_special *special) {
   seer_buffer query;
   seer_buffer_init(&query, SIZE_MAX / 2);
@@ -105,10 +101,6 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
                    site->options.no_proxy);
   return out->targets.error ? NULL : out->targets.data;
 }
-
-/*
-** Headers.
-*/
 
 /* A list of the key, the lines of a block, which stays where it is from now
    on, and another list. */
@@ -187,10 +179,6 @@ void seer_outgoing_preview(const seer_site *site, const seer_event *event,
     out->length = seer_outgoing_mask(&request, out->data, out->length, false);
   seer_outgoing_clear(&request);
 }
-
-/*
-** Redirects.
-*/
 
 static bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 ||

@@ -30,10 +30,6 @@ static char *copy_block(const char *block) {
   return copied;
 }
 
-/*
-** Secrets.
-*/
-
 static bool add_secret(seer_site *site, const char *secret) {
   return seer_secrets_add(&site->secrets, secret, strlen(secret));
 }
@@ -185,10 +181,6 @@ size_t seer_site_mask(const seer_site *site, char *text, size_t length,
   return seer_secrets_mask(&site->secrets, text, length, cut);
 }
 
-/*
-** The environment.
-*/
-
 /* The first of some environment variables that is set and not empty. */
 static const char *first_set(const char *const *names) {
   for (; *names != NULL; names++) {
@@ -218,10 +210,6 @@ static void ask_environment(seer_site_options *options) {
   if (options->ca_file == NULL && options->ca_blob == NULL)
     options->ca_file = first_set(authorities);
 }
-
-/*
-** Its texts.
-*/
 
 #define TEXTS 8
 
@@ -273,10 +261,6 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->inherited = true;
   options->threadless = false;
 }
-
-/*
-** Headers and URLs.
-*/
 
 /* Appends the lines of a block; what there is stays without memory. */
 static bool add_block(struct curl_slist **list, const char *block) {
@@ -347,10 +331,6 @@ static bool set_urls(seer_site *site) {
   return true;
 }
 
-/*
-** Versions of HTTP.
-*/
-
 bool seer_site_has_http2(void) {
   return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) !=
          0;
@@ -363,10 +343,6 @@ static long http_version(int given) {
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
-
-/*
-** Making.
-*/
 
 static uint64_t next_serial(void) {
   static uint64_t last;

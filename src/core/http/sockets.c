@@ -63,10 +63,6 @@ CURLM *seer_sockets_new_multi(seer_sockets *sockets) {
   return multi;
 }
 
-/*
-** Its connections.
-*/
-
 static bool remember(seer_sockets *sockets, int fd) {
   if (sockets->count == sockets->room) {
     size_t room = sockets->room * 2 + 16;
