@@ -84,6 +84,7 @@ end)
 
 describe("the manual", function()
   local library = read "library/seerstack.lua"
+    .. read "library/seerstack/options.lua"
   local reference = read "docs/reference.md"
   local callbacks = read "docs/callbacks.md"
 

@@ -9,6 +9,7 @@
 #include "result.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define FAILURE_LENGTH 400
 #define CALLS 256 /* in one go; the rest is for the next */
@@ -42,10 +43,6 @@ static void push_failure(lua_State *L, const seer_client *client,
   lua_pop(L, 2);
   lua_pushstring(L, text);
 }
-
-/*
-** before_send.
-*/
 
 static seer_filtered judge(lua_State *L, const seer_client *client,
                            int event) {
@@ -81,10 +78,6 @@ seer_filtered seer_callbacks_filter(lua_State *L, int self, int event,
   return status == LUA_OK ? judge(L, client, event) : SEER_FILTERED_FAILURE;
 }
 
-/*
-** logger, on_error and on_delivered.
-*/
-
 /* Calls a callback, which is on the stack below its arguments. That it fails
    is told of on the standard error, now and then. */
 static void call(lua_State *L, seer_kept what, int arguments) {
@@ -114,7 +107,7 @@ static void push_message(lua_State *L, const seer_holder *holder) {
   lua_pushstring(L, seer_level_names[message->level]);
   lua_pushstring(L, message->text);
   lua_createtable(L, 0, 4);
-  seer_setstring(L, "url", seer_endpoint_url(holder->endpoint));
+  seer_setstring(L, "url", holder->endpoint->base_url);
   set_number(L, "status", message->status);
   set_number(L, "attempt", message->attempt);
   set_number(L, "repeated", message->repeated);

@@ -1,5 +1,4 @@
-#ifndef SEER_CALLBACKS_H
-#define SEER_CALLBACKS_H
+#pragma once
 
 /*
  * The functions that a client's owner has given it. They run on the thread
@@ -9,8 +8,6 @@
  */
 
 #include "client.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef enum seer_filtered {
   SEER_FILTERED_SEND,    /* the event, maybe changed, is to be sent */
@@ -31,7 +28,3 @@ void seer_callbacks_keep_invalid(lua_State *L, int self, int event);
 /* Calls logger, on_error and on_delivered for what has come up; returns the
    number of calls. Does nothing while they run already. [-0, +0] */
 int seer_callbacks_run(lua_State *L, int self);
-
-#pragma GCC visibility pop
-
-#endif

@@ -2,6 +2,7 @@
 
 #include "compat.h"
 #include "core/endpoints.h"
+#pragma GCC visibility push(hidden)
 
 seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
@@ -28,10 +29,6 @@ void seer_client_end(seer_client *client) {
   seer_buffer_clear(&client->scratch);
   if (queue != NULL)
     seer_sender_release(queue);
-}
-
-seer_client *seer_client_test(lua_State *L, int index) {
-  return luaL_testudata(L, index, SEER_CLIENT);
 }
 
 /*

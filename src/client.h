@@ -1,5 +1,4 @@
-#ifndef SEER_CLIENT_H
-#define SEER_CLIENT_H
+#pragma once
 
 /*
  * A client: settings, and a queue that the sender empties.
@@ -21,8 +20,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* What Lua keeps for a client. */
 typedef enum seer_kept {
@@ -79,16 +76,9 @@ void seer_client_end(seer_client *client);
    finalizer may end the client whenever Lua allocates; false if one has. */
 bool seer_client_hold(const seer_client *client, seer_holder *holder);
 
-/* The client at `index`, or NULL if it is something else. [-0, +0] */
-seer_client *seer_client_test(lua_State *L, int index);
-
 /* Pushes a value that Lua keeps for the client at `self`; nil if there is
    none. [-0, +1] */
 void seer_client_get(lua_State *L, int self, seer_kept what);
 
 /* Keeps the value on the top for the client at `self`. [-1, +0] */
 void seer_client_keep(lua_State *L, int self, seer_kept what);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_COMPAT_H
-#define SEER_COMPAT_H
+#pragma once
 
 /*
  * One source for Lua 5.1 to 5.4 and LuaJIT: the names of Lua 5.3 for what
@@ -87,18 +86,7 @@ static inline void *seer_testudata(lua_State *L, int index, const char *name) {
 /* Every number is a double. */
 #define lua_isinteger(L, index) ((void)(L), (void)(index), 0)
 
-#define SEER_RAWGETI_INDEX int
-
-#else
-
-#define SEER_RAWGETI_INDEX lua_Integer
-
 #endif
-
-/* lua_rawgeti, with an index that may be wider than it takes. */
-static inline void seer_rawgeti(lua_State *L, int index, int64_t n) {
-  lua_rawgeti(L, index, (SEER_RAWGETI_INDEX)n);
-}
 
 /* An integer; a float where the state has no integers of 64 bits. */
 static inline void seer_pushint64(lua_State *L, int64_t value) {
@@ -151,5 +139,3 @@ static inline bool seer_toint64(lua_State *L, int index, int64_t *value) {
   *value = (int64_t)number;
   return (lua_Number)*value == number;
 }
-
-#endif

@@ -7,6 +7,7 @@
 #include "methods.h"
 #include "result.h"
 #include "send.h"
+#pragma GCC visibility push(hidden)
 
 /* The registry's: nil at first, then configure's table, then the client; once
    that is closed, configure's table again. */
@@ -27,7 +28,7 @@ static bool get(lua_State *L) {
   seer_client_options options;
   lua_settop(L, SEER_SEND_SELF - 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
-  if (seer_client_test(L, SEER_SEND_SELF) != NULL)
+  if (luaL_testudata(L, SEER_SEND_SELF, SEER_CLIENT) != NULL)
     return true;
   seer_options_client(L, SEER_SEND_SELF, "configure", &options);
   if (!seer_methods_push(L, &options)) {
@@ -83,7 +84,7 @@ static int configure(lua_State *L) {
   const seer_client *client;
   lua_settop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, DEFAULT);
-  client = seer_client_test(L, -1);
+  client = luaL_testudata(L, -1, SEER_CLIENT);
   if (client != NULL && !client->closed)
     return luaL_error(L, "configure: the default client exists already");
   seer_options_plain(L, 1, "configure");

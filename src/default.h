@@ -1,5 +1,4 @@
-#ifndef SEER_DEFAULT_H
-#define SEER_DEFAULT_H
+#pragma once
 
 /*
  * The default client of a Lua state, and the module's functions that use
@@ -11,12 +10,6 @@
 
 #include <lua.h>
 
-#pragma GCC visibility push(hidden)
-
 /* Adds capture, identify, flush, close, stats, configure and default to the
    table on the top. [-0, +0] */
 void seer_default_open(lua_State *L);
-
-#pragma GCC visibility pop
-
-#endif

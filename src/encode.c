@@ -8,6 +8,7 @@
 #include "raw.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define PROBLEM_LENGTH 120
 
@@ -67,10 +68,6 @@ static bool is_index(lua_State *L, int index, int64_t *value) {
          *value > 0;
 }
 
-/*
-** Arrays.
-*/
-
 /* Writes the elements from `next` on, and the end of the array. */
 static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
   lua_State *L = w->L;
@@ -80,7 +77,7 @@ static bool write_elements(walk *w, int at, int64_t next, int64_t last) {
     if (next > 1)
       seer_buffer_byte(w->out, ',');
     seer_pushint64(L, next);
-    seer_rawgeti(L, at, next);
+    lua_rawgeti(L, at, (int)next); /* no event is so large as to have more */
     if (!write_value(w, at + 2, lua_type(L, at + 2)))
       return false;
     lua_settop(L, at);
@@ -122,10 +119,6 @@ static bool is_complete(walk *w, int at, int64_t count, int64_t *last) {
   } while (lua_next(L, at));
   return *last == count;
 }
-
-/*
-** Objects.
-*/
 
 static bool write_string_key(walk *w, int at, char before) {
   lua_State *L = w->L;
@@ -228,10 +221,6 @@ static bool write_object(walk *w, int at, int type) {
   return w->mended == mended || are_distinct(w, at);
 }
 
-/*
-** Tables.
-*/
-
 /* Begins an array as long as the keys come as 1, 2, 3. A key out of order
    makes it look at the rest of them; so does a table within, which may be
    long, and would be written twice if this was an object after all. */
@@ -283,10 +272,6 @@ static bool write_table(walk *w, int at) {
   w->depth--;
   return written;
 }
-
-/*
-** Other values.
-*/
 
 static bool write_pointer(walk *w, int at) {
   const void *pointer = lua_touserdata(w->L, at);
@@ -365,10 +350,6 @@ static bool write_value(walk *w, int at, int type) {
   }
 }
 
-/*
-** Beginning and end.
-*/
-
 static void begin(walk *w, lua_State *L, const seer_marks *marks,
                   seer_buffer *out) {
   w->L = L;
@@ -418,10 +399,7 @@ static bool is_one_of(const seer_field *fields, lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TSTRING)
     return false;
   key = lua_tolstring(L, index, &length);
-  for (; fields->name != NULL; fields++)
-    if (fields->length == length && memcmp(fields->name, key, length) == 0)
-      return true;
-  return false;
+  return seer_kind_find(fields, key, length) >= 0;
 }
 
 /* Writes the fields of the table at `at` that are none of `skip`. */

@@ -1,5 +1,4 @@
-#ifndef SEER_ENCODE_H
-#define SEER_ENCODE_H
+#pragma once
 
 /*
  * Lua values as JSON: the only file that knows both sides.
@@ -17,8 +16,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_ENCODE_DEPTH SEER_SCAN_DEPTH /* levels of tables */
 
@@ -41,7 +38,3 @@ bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
 
 /* True if `out` has no error, else pushes a message about it. [-0, +(0|1)] */
 bool seer_encode_check(lua_State *L, const seer_buffer *out);
-
-#pragma GCC visibility pop
-
-#endif

@@ -6,6 +6,7 @@
 #include "merge.h"
 #include "number.h"
 #include "raw.h"
+#pragma GCC visibility push(hidden)
 
 #define SCRATCH_KEPT 65536 /* bytes of memory, from one event to the next */
 
@@ -52,19 +53,6 @@ static inline bool is_null(const builder *b, const value *v) {
           is_pointer_null(b, v));
 }
 
-/*
-** Finding the fields.
-*/
-
-/* Whether two texts of 4 to 16 bytes are the same: two words of each tell. */
-static bool same(const char *one, const char *other, size_t length) {
-  if (length < 8)
-    return memcmp(one, other, 4) == 0 &&
-           memcmp(one + length - 4, other + length - 4, 4) == 0;
-  return memcmp(one, other, 8) == 0 &&
-         memcmp(one + length - 8, other + length - 8, 8) == 0;
-}
-
 /* The known field whose name is the key at `index`, or -1. */
 static int find(lua_State *L, int index, const seer_field *fields) {
   const char *key;
@@ -72,12 +60,7 @@ static int find(lua_State *L, int index, const seer_field *fields) {
   if (lua_type(L, index) != LUA_TSTRING)
     return -1;
   key = lua_tolstring(L, index, &length);
-  if (length < 4) /* as no name is, and the rows after the last are */
-    return -1;
-  for (int i = 0; i < SEER_FIELDS; i++)
-    if (fields[i].length == length && same(fields[i].name, key, length))
-      return i;
-  return -1;
+  return seer_kind_find(fields, key, length);
 }
 
 /* Leaves the known fields above `top`; true if there are others. One pass
@@ -102,10 +85,6 @@ static bool spread(builder *b, int top) {
   return others;
 }
 
-/*
-** Ids.
-*/
-
 static bool fail_id(builder *b, const seer_field *f) {
   return fail(b, f,
               "a non-empty string or an integral number is "
@@ -128,10 +107,6 @@ static bool read_id_number(builder *b, const seer_field *f, const value *v) {
   b->id_length = digits.length;
   return true;
 }
-
-/*
-** Writing.
-*/
 
 /* A copy of a size that the compiler knows is cheaper, where there is room;
    after an error nobody will look at it. */

@@ -1,5 +1,4 @@
-#ifndef SEER_LUA_EVENT_H
-#define SEER_LUA_EVENT_H
+#pragma once
 
 /*
  * The fields of capture's and identify's argument: which are required,
@@ -10,8 +9,6 @@
 #include "core/base/clock.h"
 #include "core/base/event.h"
 #include "encode.h"
-
-#pragma GCC visibility push(hidden)
 
 /* What it takes to build an event. */
 typedef struct seer_building {
@@ -33,7 +30,3 @@ typedef struct seer_building {
    [-0, +(0|1)] */
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
                              seer_building *with, const seer_special *special);
-
-#pragma GCC visibility pop
-
-#endif

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 /* What the name of a header consists of (RFC 9110), and what needs no
    encoding in a URL (RFC 3986). */
@@ -19,10 +20,6 @@ typedef struct name {
   const char *text; /* owned by the list of names on the stack */
   size_t length;
 } name;
-
-/*
-** Names.
-*/
 
 static int compare(const name *one, const name *other, bool fold) {
   size_t shorter = one->length < other->length ? one->length : other->length;

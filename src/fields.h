@@ -1,5 +1,4 @@
-#ifndef SEER_FIELDS_H
-#define SEER_FIELDS_H
+#pragma once
 
 /*
  * Tables of headers and of query parameters, as blocks for the core.
@@ -18,8 +17,6 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#pragma GCC visibility push(hidden)
-
 /* Bytes of a block, at most: few servers take more, and libcurl's HTTP/2 does
    not. */
 #define SEER_HEADERS_MOST 16384
@@ -28,7 +25,3 @@
 /* Pushes the block of the table at `index`, which is read by raw access; or
    pushes what is wrong with it and returns false. [-0, +1] */
 bool seer_fields_push(lua_State *L, int index, seer_block_kind kind);
-
-#pragma GCC visibility pop
-
-#endif

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "options.h"
 #include "result.h"
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.future"
 

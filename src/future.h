@@ -1,5 +1,4 @@
-#ifndef SEER_FUTURE_H
-#define SEER_FUTURE_H
+#pragma once
 
 /*
  * A future: a request that is under way, whose answer can be asked for.
@@ -10,8 +9,6 @@
 
 #include "client.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Makes the metatable. [-0, +0] */
 void seer_future_open(lua_State *L);
 
@@ -19,7 +16,3 @@ void seer_future_open(lua_State *L);
    the client at `self`. [-0, +1] */
 void seer_future_push(lua_State *L, int self, seer_request **request,
                       const char *path);
-
-#pragma GCC visibility pop
-
-#endif

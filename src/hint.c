@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* What others call a field, without capitals and separators. */
 static const struct {
@@ -75,13 +76,6 @@ static bool may_mean(const char *given, const char *name) {
          (is_near(one.text, other.text) || is_synonym(&one, name));
 }
 
-static bool is_known(const seer_kind_row *row, const char *key) {
-  const seer_field *f = row->fields;
-  while (f->form != SEER_FORM_NONE && strcmp(f->name, key) != 0)
-    f++;
-  return f->form != SEER_FORM_NONE;
-}
-
 /* The unknown key that may mean this field, the first by the alphabet; NULL
    if there is none, or the field itself. */
 static const char *find(lua_State *L, int index, const seer_kind_row *row,
@@ -100,7 +94,8 @@ static const char *find(lua_State *L, int index, const seer_kind_row *row,
     if (strcmp(key, name) == 0)
       present = true;
     else if ((found == NULL || strcmp(key, found) < 0) &&
-             may_mean(key, name) && !is_known(row, key))
+             may_mean(key, name) &&
+             seer_kind_find(row->fields, key, strlen(key)) < 0)
       found = key;
   }
   return present ? NULL : found;

@@ -1,5 +1,4 @@
-#ifndef SEER_HINT_H
-#define SEER_HINT_H
+#pragma once
 
 /*
  * Hints about fields of an event that are likely meant as others: what is
@@ -15,8 +14,6 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#pragma GCC visibility push(hidden)
-
 /* With the room for the longest hint. */
 #define SEER_HINT_LENGTH 240
 
@@ -30,7 +27,3 @@ bool seer_hint_write(lua_State *L, int index, const seer_kind_row *row,
 /* The string in a field of the table at `index`, or NULL; it belongs to the
    table. [-0, +0] */
 const char *seer_hint_string(lua_State *L, int index, const char *name);
-
-#pragma GCC visibility pop
-
-#endif

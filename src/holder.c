@@ -6,16 +6,13 @@
 #include "core/sender.h"
 
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.holder"
 
 seer_holder *seer_holder_push(lua_State *L, size_t ceiling) {
   seer_holder *holder = lua_newuserdata(L, sizeof(*holder));
-  holder->request = NULL;
-  holder->event = NULL;
-  holder->message = NULL;
-  holder->endpoint = NULL;
-  holder->site = NULL;
+  memset(holder, 0, sizeof(*holder));
   seer_buffer_init(&holder->scratch, ceiling);
   luaL_getmetatable(L, METATABLE);
   lua_setmetatable(L, -2);
@@ -30,12 +27,8 @@ void seer_holder_release(seer_holder *holder) {
   if (holder->endpoint != NULL)
     seer_endpoints_release(holder->endpoint, holder->site);
   free(holder->message);
-  holder->endpoint = NULL;
-  holder->site = NULL;
-  holder->request = NULL;
-  holder->event = NULL;
-  holder->message = NULL;
   seer_buffer_clear(&holder->scratch);
+  *holder = (seer_holder){.scratch = holder->scratch};
 }
 
 static int holder_gc(lua_State *L) {

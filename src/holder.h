@@ -1,5 +1,4 @@
-#ifndef SEER_HOLDER_H
-#define SEER_HOLDER_H
+#pragma once
 
 /*
  * What a call owns while Lua may raise: a userdata, so that the collector
@@ -12,8 +11,6 @@
 #include "core/notice.h"
 
 #include <lua.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_holder {
   seer_request *request; /* a reference */
@@ -32,7 +29,3 @@ seer_holder *seer_holder_push(lua_State *L, size_t ceiling);
 
 /* Frees what it owns now, not when it is collected. */
 void seer_holder_release(seer_holder *holder);
-
-#pragma GCC visibility pop
-
-#endif

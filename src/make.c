@@ -11,6 +11,7 @@
 #include "core/share.h"
 #include "fields.h"
 #include "merge.h"
+#pragma GCC visibility push(hidden)
 
 /* Pushes what is to be kept: an option, what the client at `from` (0: none)
    has, or nil. */
@@ -144,7 +145,7 @@ static bool open_queue(seer_client *client, const seer_site_options *options,
    "https:", in whatever case. */
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
-  const char *url = seer_endpoint_url(client->endpoint);
+  const char *url = client->endpoint->base_url;
   bool plain = url[4] == ':' && !seer_url_is_loopback(url);
   if (plain && needs_key(&client->settings) &&
       client->settings.log_level >= SEER_WARN &&
@@ -158,7 +159,7 @@ static void tell_made(lua_State *L, const seer_client *client) {
   if (client->settings.log_level < SEER_INFO)
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
-                  seer_endpoint_url(client->endpoint));
+                  client->endpoint->base_url);
   seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
   lua_pop(L, 1);
 }

@@ -1,5 +1,4 @@
-#ifndef SEER_MAKE_H
-#define SEER_MAKE_H
+#pragma once
 
 /*
  * How a client comes to be, from its options: its settings, callbacks and
@@ -9,8 +8,6 @@
 
 #include "options.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Pushes a client, without methods yet, with options that have been read. If
    the environment is at fault, pushes a message instead and returns false.
    [-0, +1] */
@@ -19,7 +16,3 @@ bool seer_make(lua_State *L, const seer_client_options *options);
 /* Pushes one with the options in the table at index 1, and for the rest
    those of the client at `self`. Returns false if that one is closed. */
 bool seer_make_with(lua_State *L, int self);
-
-#pragma GCC visibility pop
-
-#endif

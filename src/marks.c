@@ -1,6 +1,7 @@
 #include "marks.h"
 
 #include "compat.h"
+#pragma GCC visibility push(hidden)
 
 #define ARRAY_METATABLE "seerstack.array"
 

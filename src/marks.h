@@ -1,5 +1,4 @@
-#ifndef SEER_MARKS_H
-#define SEER_MARKS_H
+#pragma once
 
 /*
  * What marks a table as an array, or stands for one: seerstack's own
@@ -10,8 +9,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_marks {
   const void *array;          /* our metatable */
@@ -36,7 +33,3 @@ void seer_marks_set(lua_State *L);
 
 /* seerstack.array(t): marks t as an array and returns it. */
 int seer_marks_array(lua_State *L);
-
-#pragma GCC visibility pop
-
-#endif

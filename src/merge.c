@@ -6,6 +6,7 @@
 #include "number.h"
 #include "path.h"
 #include "raw.h"
+#pragma GCC visibility push(hidden)
 
 static void need_stack(lua_State *L) {
   luaL_checkstack(L, LUA_MINSTACK, "too many calls");
@@ -169,10 +170,6 @@ bool seer_merge_copy(lua_State *L, int index) {
   return copied;
 }
 
-/*
-** Events.
-*/
-
 bool seer_merge_is_list(lua_State *L, int index) {
   size_t length = lua_rawlen(L, index), count = 0;
   index = lua_absindex(L, index);
@@ -205,7 +202,7 @@ bool seer_merge_is_hollow(lua_State *L, int index) {
 
 static void unfold_object(lua_State *L, int index) {
   if (seer_raw_is_object(L, index))
-    seer_raw_unfold(L, index);
+    seer_raw_unfold(L, index, NULL);
 }
 
 /* True if the value at `index` is neither a table of named values nor nil nor

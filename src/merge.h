@@ -1,5 +1,4 @@
-#ifndef SEER_MERGE_H
-#define SEER_MERGE_H
+#pragma once
 
 /*
  * What becomes of an event before it is encoded: defaults under it, a
@@ -13,8 +12,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Pushes a new table with the fields of the one at `under`, and those of
    the one at `over` in place of these. Either may be something else than a
@@ -42,7 +39,3 @@ bool seer_merge_is_hollow(lua_State *L, int index);
    the encoder to refuse. [-0, +1] */
 void seer_merge_event(lua_State *L, int event, const char *named, int defaults,
                       int extra);
-
-#pragma GCC visibility pop
-
-#endif

@@ -7,12 +7,9 @@
 #include "record.h"
 #include "result.h"
 #include "send.h"
+#pragma GCC visibility push(hidden)
 
 #define SELF SEER_SEND_SELF
-
-/*
-** Flush, close, poll, stats.
-*/
 
 /* So many events are not where they should be by now, for this reason. */
 static int fail_late(lua_State *L, int64_t timeout, int64_t events,
@@ -264,7 +261,7 @@ static int client_tostring(lua_State *L) {
   seer_holder *holder = seer_holder_push(L, 1);
   bool open = seer_client_hold(client, holder);
   lua_pushfstring(L, SEER_CLIENT " (%s)",
-                  open ? seer_endpoint_url(holder->endpoint) : "closed");
+                  open ? holder->endpoint->base_url : "closed");
   seer_holder_release(holder);
   return 1;
 }
@@ -273,10 +270,6 @@ static int client_gc(lua_State *L) {
   seer_client_end(luaL_checkudata(L, 1, SEER_CLIENT));
   return 0;
 }
-
-/*
-** Members.
-*/
 
 /* members[space][method] = sender; the client is on the top, the table of its
    members below. A namespace lives as long as the client. */

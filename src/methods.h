@@ -1,5 +1,4 @@
-#ifndef SEER_METHODS_H
-#define SEER_METHODS_H
+#pragma once
 
 /*
  * A client as Lua sees it: its functions by their names, and what makes one.
@@ -8,8 +7,6 @@
 #include "options.h"
 
 #include <lauxlib.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Makes the metatable of clients. [-0, +0] */
 void seer_methods_open(lua_State *L);
@@ -30,7 +27,3 @@ extern const luaL_Reg seer_methods_shared[];
    upvalue that points to it, for `call` to call. [-0, +0] */
 void seer_methods_add(lua_State *L, const luaL_Reg *methods,
                       lua_CFunction call);
-
-#pragma GCC visibility pop
-
-#endif

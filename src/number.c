@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 void seer_number_write(lua_State *L, int index, seer_buffer *out) {
   if (lua_isinteger(L, index))
@@ -20,10 +21,6 @@ void seer_number_name(lua_State *L, int index, seer_buffer *out) {
   else
     seer_json_number(out, lua_tonumber(L, index) + 0.0); /* -0.0 is 0 */
 }
-
-/*
-** Numbers from their spelling.
-*/
 
 #define POINT_LENGTH 8 /* more than any locale's decimal point has */
 

@@ -1,5 +1,4 @@
-#ifndef SEER_NUMBER_H
-#define SEER_NUMBER_H
+#pragma once
 
 /*
  * What Lua takes for a number, in JSON's spelling and back: integers and
@@ -12,8 +11,6 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 /* The longest spelling of a number: "-1.7976931348623157e+308". */
 #define SEER_NUMBER_LENGTH 24
@@ -42,7 +39,3 @@ bool seer_number_boxed(lua_State *L, int index);
 /* Whether the C data at `index` is a NULL pointer, of whatever type. Runs
    nobody's code. [-0, +0] */
 bool seer_number_null(lua_State *L, int index);
-
-#pragma GCC visibility pop
-
-#endif

@@ -9,6 +9,7 @@
 #include "values.h"
 
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define DEFAULT_URL "https://api.seerstack.com"
 #define NGINX_EXIT_TIMEOUT 4000 /* ms; its master does not wait for ever */
@@ -137,10 +138,6 @@ bool seer_options_event(lua_State *L, int argument, const char *function,
     seer_options_table(L, argument, function);
   return false;
 }
-
-/*
-** Tables of options.
-*/
 
 void seer_options_plain(lua_State *L, int argument, const char *function) {
   seer_options_table(L, argument, function);

@@ -1,5 +1,4 @@
-#ifndef SEER_OPTIONS_H
-#define SEER_OPTIONS_H
+#pragma once
 
 /*
  * The options of `new` and of a single request.
@@ -17,8 +16,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Every field is an int64_t, as in seer_settings. Those of what stays on the
    stack are its indices; 0: it is not given. */
@@ -94,7 +91,3 @@ void seer_options_request(lua_State *L, int argument, const char *function,
    `argument`, or `fallback` if nil is there. Raises on misuse. [-0, +0] */
 int64_t seer_options_timeout(lua_State *L, int argument, const char *function,
                              int64_t fallback);
-
-#pragma GCC visibility pop
-
-#endif

@@ -5,6 +5,7 @@
 #include "number.h"
 
 #include <stdbool.h>
+#pragma GCC visibility push(hidden)
 
 #define SHOWN_FIRST 3  /* keys at the beginning of a long path */
 #define SHOWN_LAST 2   /* and at its end */
@@ -13,10 +14,6 @@
 /* Room for a field, the keys shown (a byte of a string may become six when
    it is escaped) and the problem. */
 #define MESSAGE_LENGTH 2048
-
-static void append_text(seer_buffer *out, const char *text) {
-  seer_buffer_append(out, text, strlen(text));
-}
 
 static bool is_identifier(const char *text, size_t length) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
@@ -31,12 +28,12 @@ static void append_string(seer_buffer *out, const char *text, size_t length) {
   if (is_identifier(text, length)) {
     if (out->length > 0)
       seer_buffer_byte(out, '.');
-    append_text(out, text);
+    seer_buffer_text(out, text);
     return;
   }
   seer_buffer_byte(out, '[');
   seer_json_string(out, text, shown);
-  append_text(out, shown < length ? "...]" : "]");
+  seer_buffer_text(out, shown < length ? "...]" : "]");
 }
 
 static void append_key(lua_State *L, int index, seer_buffer *out) {
@@ -51,7 +48,7 @@ static void append_key(lua_State *L, int index, seer_buffer *out) {
   if (lua_type(L, index) == LUA_TNUMBER)
     seer_number_name(L, index, out);
   else
-    append_text(out, lua_typename(L, lua_type(L, index)));
+    seer_buffer_text(out, lua_typename(L, lua_type(L, index)));
   seer_buffer_byte(out, ']');
 }
 
@@ -61,7 +58,7 @@ static void append_keys(lua_State *L, int first, seer_buffer *out) {
   int i;
   for (i = 0; i < count; i++) {
     if (count > SHOWN_FIRST + SHOWN_LAST && i == SHOWN_FIRST) {
-      append_text(out, " ... ");
+      seer_buffer_text(out, " ... ");
       i = count - SHOWN_LAST;
     }
     append_key(L, first + 2 * i, out);
@@ -74,11 +71,11 @@ void seer_path_message(lua_State *L, const char *field, int first,
   seer_buffer out;
   seer_buffer_borrow(&out, memory, sizeof(memory));
   if (field != NULL)
-    append_text(&out, field);
+    seer_buffer_text(&out, field);
   if (first <= lua_gettop(L))
     append_keys(L, first, &out);
   if (out.length > 0)
-    append_text(&out, ": ");
-  append_text(&out, problem);
+    seer_buffer_text(&out, ": ");
+  seer_buffer_text(&out, problem);
   lua_pushlstring(L, memory, out.length);
 }

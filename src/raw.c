@@ -7,6 +7,7 @@
 #include "result.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.raw"
 
@@ -74,10 +75,6 @@ bool seer_raw_is_object(lua_State *L, int index) {
   return raw != NULL && (raw->problem[0] != '\0' || raw->text[0] == '{');
 }
 
-/*
-** Members as values of Lua's.
-*/
-
 /* True if the number on the top is written as these bytes. */
 static bool is_written(lua_State *L, const char *text, size_t length) {
   char memory[SEER_NUMBER_LENGTH];
@@ -96,17 +93,13 @@ static void push_value(lua_State *L, const char *text, size_t length) {
   push_raw(L, text, length);
 }
 
-static bool is_digits(const char *text, size_t length) {
-  return strspn(text, "-0123456789") >= length;
-}
-
 /* True if the key on the top is that of an id. */
 static bool is_id(lua_State *L, const seer_field *fields) {
-  for (; fields != NULL && fields->form != SEER_FORM_NONE; fields++)
-    if ((fields->form == SEER_FORM_OWNER || fields->form == SEER_FORM_USER) &&
-        strcmp(fields->name, lua_tostring(L, -1)) == 0)
-      return true;
-  return false;
+  size_t length;
+  const char *key = fields != NULL ? lua_tolstring(L, -1, &length) : NULL;
+  int i = key != NULL ? seer_kind_find(fields, key, length) : -1;
+  return i >= 0 && (fields[i].form == SEER_FORM_OWNER ||
+                    fields[i].form == SEER_FORM_USER);
 }
 
 static void push_key(lua_State *L, const seer_member *member, int count) {
@@ -122,14 +115,14 @@ static void add_member(lua_State *L, const seer_member *member, int count,
                        const seer_field *fields) {
   size_t length = (size_t)(member->value_end - member->value);
   push_key(L, member, count);
-  if (is_digits(member->value, length) && is_id(L, fields))
+  if (strspn(member->value, "-0123456789") >= length && is_id(L, fields))
     lua_pushlstring(L, member->value, length);
   else
     push_value(L, member->value, length);
   lua_rawset(L, -3);
 }
 
-static void unfold(lua_State *L, int index, const seer_field *fields) {
+void seer_raw_unfold(lua_State *L, int index, const seer_field *fields) {
   const seer_raw *raw = seer_raw_at(L, index);
   seer_scan scan;
   seer_member member;
@@ -147,10 +140,6 @@ static void unfold(lua_State *L, int index, const seer_field *fields) {
   lua_replace(L, index);
 }
 
-void seer_raw_unfold(lua_State *L, int index) {
-  unfold(L, index, NULL);
-}
-
 bool seer_raw_event(lua_State *L, int index, seer_kind kind) {
   const seer_raw *raw = seer_raw_at(L, index);
   bool posts = kind == SEER_POST;
@@ -164,6 +153,6 @@ bool seer_raw_event(lua_State *L, int index, seer_kind kind) {
                             : "event: must be an object");
     return false;
   }
-  unfold(L, index, posts ? NULL : seer_kinds[kind].fields);
+  seer_raw_unfold(L, index, posts ? NULL : seer_kinds[kind].fields);
   return true;
 }

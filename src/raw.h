@@ -1,5 +1,4 @@
-#ifndef SEER_RAW_H
-#define SEER_RAW_H
+#pragma once
 
 /*
  * seerstack.raw(text): JSON text as a value, which is sent as it is. It is
@@ -13,8 +12,6 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_RAW_PROBLEM 48
 
@@ -41,14 +38,10 @@ bool seer_raw_is_object(lua_State *L, int index);
 /* If the value at `index`, which is not relative to the top, is the raw text
    of an array or object, puts a table of its members there. Strings, true,
    false and null become Lua's; so does a number, if Lua would write it like
-   that. All else is raw text in turn. [-0, +0] */
-void seer_raw_unfold(lua_State *L, int index);
+   that. All else is raw text in turn. Integers in those of the fields (or
+   NULL) that are ids become strings. [-0, +0] */
+void seer_raw_unfold(lua_State *L, int index, const seer_field *fields);
 
 /* Puts a table in the place of the raw text of an event or body of this
-   kind. On failure pushes the message and returns false. Integers in fields
-   for ids are read as their digits. [-0, +(0|1)] */
+   kind. On failure pushes the message and returns false. [-0, +(0|1)] */
 bool seer_raw_event(lua_State *L, int index, seer_kind kind);
-
-#pragma GCC visibility pop
-
-#endif

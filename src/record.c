@@ -6,6 +6,7 @@
 #include "result.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* The list of a client is a ring of max_queue_events at most: the request
    that is number n since it was taken last has the index n % most + 1. */

@@ -6,6 +6,7 @@
 #include "core/base/mask.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define METATABLE "seerstack.error"
 #define DECODE "seerstack.decode" /* the registry's: cjson.new().decode */
@@ -18,10 +19,6 @@ static int error_tostring(lua_State *L) {
   seer_rawgetfield(L, 1, "message");
   return 1;
 }
-
-/*
-** lua-cjson.
-*/
 
 /* Pushes the list of searchers, which has another name in Lua 5.1. */
 static void push_searchers(lua_State *L, int loaded) {
@@ -123,10 +120,6 @@ void seer_result_open(lua_State *L) {
   make_decoder(L);
 }
 
-/*
-** Errors.
-*/
-
 /* Replaces the message on the top by message, err. */
 static void new_error(lua_State *L, const char *name) {
   lua_createtable(L, 0, 6);
@@ -183,21 +176,24 @@ static const char *name_of_status(int status) {
   return status >= 500 ? "InternalServerError" : "APIStatusError";
 }
 
+/* What there is instead of an answer: what the error is called, and what it
+   says if libcurl does not. Others are called by their status. */
+static const struct {
+  const char *name, *message;
+} failures[] = {
+    [SEER_FAILURE_CONNECTION] = {"APIConnectionError", NULL               },
+    [SEER_FAILURE_TIMEOUT] = {"APITimeoutError",    NULL               },
+    [SEER_FAILURE_PACED] = {"RateLimitError",
+                                 "rate limit: the request would have to wait "
+                            "beyond its timeout"                          },
+    [SEER_FAILURE_CLOSED] = {"ClosedError",
+                                 "closed before there was an answer"      },
+    [SEER_FAILURE_NOMEM] = {"APIConnectionError", "not enough memory"},
+};
+
 static const char *name_of(const seer_outcome *outcome) {
-  switch (outcome->failure) {
-  case SEER_FAILURE_NONE:
-  case SEER_FAILURE_STATUS:
-  case SEER_FAILURE_REDIRECT:
-    return name_of_status(outcome->status);
-  case SEER_FAILURE_TIMEOUT:
-    return "APITimeoutError";
-  case SEER_FAILURE_PACED:
-    return "RateLimitError";
-  case SEER_FAILURE_CLOSED:
-    return "ClosedError";
-  default:
-    return "APIConnectionError";
-  }
+  const char *name = failures[outcome->failure].name;
+  return name != NULL ? name : name_of_status(outcome->status);
 }
 
 /*
@@ -238,10 +234,6 @@ static void push_headers(lua_State *L, const seer_outcome *outcome) {
     add_header(L, &field);
 }
 
-/*
-** Bodies.
-*/
-
 static bool decode(lua_State *L, const char *text, size_t length) {
   lua_getfield(L, LUA_REGISTRYINDEX, DECODE);
   lua_pushlstring(L, text, length);
@@ -273,10 +265,6 @@ bool seer_result_decode(lua_State *L, const char *text, size_t length) {
     return false;
   }
   return decode(L, text, length);
-}
-
-static bool has_body(const seer_outcome *outcome) {
-  return outcome->body != NULL && outcome->body_length > 0;
 }
 
 /* JSON's arrays and objects look alike once they are decoded. */
@@ -314,18 +302,11 @@ static void push_reason(lua_State *L, int body, const seer_outcome *outcome) {
              seer_cut(outcome->body, outcome->body_length, TEXT_LIMIT));
 }
 
-/* Why there was no answer: what libcurl says, or what is known anyway. */
 static const char *why_none(const seer_outcome *outcome) {
-  switch (outcome->failure) {
-  case SEER_FAILURE_PACED:
-    return "rate limit: the request would have to wait beyond its timeout";
-  case SEER_FAILURE_CLOSED:
-    return "closed before there was an answer";
-  case SEER_FAILURE_NOMEM:
-    return "not enough memory";
-  default:
-    return outcome->message[0] != '\0' ? outcome->message : "timed out";
-  }
+  const char *message = failures[outcome->failure].message;
+  if (message != NULL)
+    return message;
+  return outcome->message[0] != '\0' ? outcome->message : "timed out";
 }
 
 /* Pushes "401 Missing or invalid API key". `body` is the index of the body,
@@ -376,7 +357,7 @@ static int push_response(lua_State *L, const seer_outcome *outcome) {
 
 /* Pushes the body: decoded, or as it is; the index, 0 if there is none. */
 static int push_body(lua_State *L, const seer_outcome *outcome) {
-  if (!has_body(outcome))
+  if (outcome->body_length == 0)
     return 0;
   if (!seer_result_decode(L, outcome->body, outcome->body_length))
     lua_pushlstring(L, outcome->body, outcome->body_length);

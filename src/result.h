@@ -1,5 +1,4 @@
-#ifndef SEER_RESULT_H
-#define SEER_RESULT_H
+#pragma once
 
 /*
  * What a call gives back: an outcome as a response, or nil, message, err.
@@ -14,8 +13,6 @@
 
 #include <lua.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Loads lua-cjson and makes the metatable of errors. Raises if there is no
    lua-cjson. [-0, +0] */
@@ -53,7 +50,3 @@ void seer_result_let_hooks(lua_State *L);
 /* Pushes the value of a JSON text; false, and nothing pushed, if it is
    none. [-0, +(0|1)] */
 bool seer_result_decode(lua_State *L, const char *text, size_t length);
-
-#pragma GCC visibility pop
-
-#endif

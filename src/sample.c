@@ -7,6 +7,7 @@
 #include "number.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* Pushes the part that is to be sent: of all, or of those with the event's
    name. */

@@ -1,5 +1,4 @@
-#ifndef SEER_SAMPLE_H
-#define SEER_SAMPLE_H
+#pragma once
 
 /*
  * The option `sample`: which part of the captures is sent, where there are
@@ -10,12 +9,6 @@
 
 #include "client.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Whether the capture that the value at `event`, which is not relative to the
    top, describes is to be sent by the client at `self`. [-0, +0] */
 bool seer_sample_keeps(lua_State *L, int self, int event);
-
-#pragma GCC visibility pop
-
-#endif

@@ -8,6 +8,7 @@
 #include "methods.h"
 #include "raw.h"
 #include "result.h"
+#pragma GCC visibility push(hidden)
 
 /* The only symbol that is seen from outside. A process may come here any
    number of times: with many states, or when a state loads it anew. */

@@ -18,6 +18,7 @@
 #include "sample.h"
 
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define TELL_LENGTH 600
 
@@ -170,10 +171,6 @@ static void tell_hint(const call *c) {
   *told = true;
   tell(c, hint, "sent as it is");
 }
-
-/*
-** Arguments.
-*/
 
 static void read_options(call *c) {
   c->chosen.wait = c->client->settings.wait;
@@ -427,10 +424,6 @@ static int keep_record(const call *c) {
   seer_holder_release(holder);
   return push_answer(c, 200, "{\"success\":true}");
 }
-
-/*
-** The parts in their order.
-*/
 
 /* before_send has dropped the event, and left a message. */
 static int drop(const call *c, seer_filtered filtered) {

@@ -1,13 +1,10 @@
-#ifndef SEER_SEND_H
-#define SEER_SEND_H
+#pragma once
 
 /*
  * capture, identify and post: from their arguments to their results.
  */
 
 #include "client.h"
-
-#pragma GCC visibility push(hidden)
 
 /* With the arguments at the indices from 1 on: the event and the options of
    the request, or for a post the path, the body and these. `self` is where
@@ -16,7 +13,3 @@
 int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind);
 
 #define SEER_SEND_SELF 4
-
-#pragma GCC visibility pop
-
-#endif

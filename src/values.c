@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#pragma GCC visibility push(hidden)
 
 #define PEM_MARK "-----BEGIN CERTIFICATE-----"
 #define EXPECTED_LENGTH 80
@@ -43,10 +44,6 @@ static bool judge(lua_State *L, const char *why) {
 static bool is_false(lua_State *L) {
   return lua_type(L, -1) == LUA_TBOOLEAN && !lua_toboolean(L, -1);
 }
-
-/*
-** Numbers.
-*/
 
 int64_t seer_values_of(seer_value kind, double number) {
   bool is_time = kind == TIME || kind == GRACE;
@@ -162,10 +159,6 @@ static bool read_version(lua_State *L, double least, double most,
   return true;
 }
 
-/*
-** Functions and tables.
-*/
-
 static bool check_call(lua_State *L) {
   return is_false(L) || lua_type(L, -1) == LUA_TFUNCTION ||
          unexpected(L, "a function or false");
@@ -214,10 +207,6 @@ static bool read_fields(lua_State *L, seer_block_kind kind, int most) {
   lua_pushfstring(L, "more than %d bytes", most);
   return false;
 }
-
-/*
-** Strings.
-*/
 
 static bool is_ascii(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)

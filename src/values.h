@@ -1,5 +1,4 @@
-#ifndef SEER_VALUES_H
-#define SEER_VALUES_H
+#pragma once
 
 /*
  * What the value of an option may be: a reader for each kind.
@@ -13,8 +12,6 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Without a prefix, because they are a column of the table in options.c,
    which is the only other file to use them. */
@@ -56,7 +53,3 @@ bool seer_values_read(lua_State *L, seer_value kind, double least, double most,
 
 /* What is stored for a number, in the unit of the option. */
 int64_t seer_values_of(seer_value kind, double number);
-
-#pragma GCC visibility pop
-
-#endif

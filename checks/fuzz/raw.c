@@ -30,7 +30,7 @@ static void check_members(lua_State *L, int index) {
   int top = lua_gettop(L);
   seer_buffer_init(&out, SIZE_MAX / 2);
   lua_pushvalue(L, index);
-  seer_raw_unfold(L, top + 1);
+  seer_raw_unfold(L, top + 1, NULL);
   if (seer_encode(L, top + 1, seer_marks_get(L), &out, "data")) {
     lua_pushlstring(L, out.data, out.length);
     fuzz_check(cjson_takes(L, lua_gettop(L)), "members: %.*s", (int)out.length,

@@ -142,8 +142,8 @@ return {
   {
     what = "a redirect leads from https to http",
     file = "src/core/http/outgoing.c",
-    from = "if (before != 0 && after == 0)",
-    to = "if (before != 0 && after > 1)",
+    from = "if (!is_plain(current) && is_plain(out->next_url))",
+    to = "if (!is_plain(current) && is_plain(current))",
     spec = "spec/contract_results_spec.lua",
     title = "are refused from https to http",
   },

@@ -1,6 +1,7 @@
 #include "dead.h"
 
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 void seer_dead_add(seer_dead *dead, seer_event *event) {
   event->next = dead->events;

@@ -1,5 +1,4 @@
-#ifndef SEER_DEAD_H
-#define SEER_DEAD_H
+#pragma once
 
 /*
  * What is to be freed when the lock is given up: whoever settles events
@@ -8,8 +7,6 @@
 
 #include "line.h"
 #include "notice.h"
-
-#pragma GCC visibility push(hidden)
 
 /* Events, messages, and queues without a client whose last event has gone. */
 typedef struct seer_dead {
@@ -47,7 +44,3 @@ void seer_dead_take_notices(seer_dead *dead, seer_notices *notices);
 /* Frees the events, the requests that nobody refers to, and the messages;
    the queues are for the caller. Without the lock. */
 void seer_dead_free(seer_dead *dead);
-
-#pragma GCC visibility pop
-
-#endif

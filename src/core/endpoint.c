@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define FAILURES_ENDURED 5 /* in a row, before the endpoint backs off */
 #define EXIT_RETRY 50      /* ms between attempts to reach it at exit */
@@ -15,10 +16,6 @@
 #define TRY_BRIEFLY 1000   /* ms, until it is known what is tried */
 #define HELD_LONG 60000    /* ms, by the budget: that is told */
 #define TOLD (-1)
-
-const char *seer_endpoint_url(const seer_endpoint *endpoint) {
-  return endpoint->base_url;
-}
 
 /* How many requests a minute all together may send. */
 static int64_t share_of(const seer_endpoint *endpoint, int64_t now) {

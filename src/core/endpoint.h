@@ -1,5 +1,4 @@
-#ifndef SEER_ENDPOINT_H
-#define SEER_ENDPOINT_H
+#pragma once
 
 /*
  * What the clients of one API share: base URL, key, pacing and back-off.
@@ -20,8 +19,6 @@
 #include "gate.h"
 #include "http/site.h"
 #include "queue.h"
-
-#pragma GCC visibility push(hidden)
 
 struct seer_endpoint {
   seer_endpoint *next, *next_alike; /* of all, and of those of a hash */
@@ -55,9 +52,6 @@ typedef struct seer_attempt {
   bool exiting;  /* the process ends: no time to lose */
   double jitter; /* a random number from 0 to 1 */
 } seer_attempt;
-
-/* The base URL, for messages; it contains no secret. */
-const char *seer_endpoint_url(const seer_endpoint *endpoint);
 
 /* The rest is for the sender, with the lock held. */
 
@@ -110,7 +104,3 @@ seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
 
 /* Makes it as at the start: in the child of a fork. */
 void seer_endpoint_forget(seer_endpoint *endpoint);
-
-#pragma GCC visibility pop
-
-#endif

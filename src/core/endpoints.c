@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define HASHES 4096
 

@@ -1,5 +1,4 @@
-#ifndef SEER_ENDPOINTS_H
-#define SEER_ENDPOINTS_H
+#pragma once
 
 /*
  * The endpoints of the process, and the queues of each: who has which, and
@@ -7,8 +6,6 @@
  */
 
 #include "endpoint.h"
-
-#pragma GCC visibility push(hidden)
 
 /* A list of all; guarded by the lock. */
 extern seer_endpoint *seer_endpoints;
@@ -33,7 +30,3 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue);
 /* Frees events, and queues whose client is gone; tells of events that were
    dropped. Without the lock. */
 void seer_endpoints_bury(seer_dead *dead);
-
-#pragma GCC visibility pop
-
-#endif

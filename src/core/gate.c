@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <sys/mman.h>
+#pragma GCC visibility push(hidden)
 
 #define PREPARED 16 /* gates */
 #define LEASE_MOST                                                            \

@@ -1,5 +1,4 @@
-#ifndef SEER_GATE_H
-#define SEER_GATE_H
+#pragma once
 
 /*
  * The budget of one API, which several processes share: its slots, and its
@@ -23,8 +22,6 @@
 
 #include "base/claim.h"
 #include "pauses.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_GATE_WINDOW 60000 /* ms */
 #define SEER_GATE_SLOTS 8128
@@ -101,7 +98,3 @@ int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
 
 /* Whether all slots are free. */
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,6 +1,7 @@
 #include "heap.h"
 
 #include "base/assert.h"
+#pragma GCC visibility push(hidden)
 
 /* Makes the later root the first child of the sooner. */
 static seer_event *meld(seer_event *one, seer_event *other) {

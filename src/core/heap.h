@@ -1,5 +1,4 @@
-#ifndef SEER_HEAP_H
-#define SEER_HEAP_H
+#pragma once
 
 /*
  * Delayed events, the soonest due first: a pairing heap over the events'
@@ -9,14 +8,8 @@
 
 #include "base/event.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Adds an event by its `due`. */
 void seer_heap_push(seer_event **heap, seer_event *event);
 
 /* Removes the first of a heap that is not empty. */
 seer_event *seer_heap_pop(seer_event **heap);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_KEEP_H
-#define SEER_KEEP_H
+#pragma once
 
 /*
  * A store of this process: what is on its way there, and what it is to
@@ -18,8 +17,6 @@
 #include "base/event.h"
 #include "base/tell.h"
 #include "store.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_KEEP_BATCH 256 /* events in a transaction */
 
@@ -121,7 +118,3 @@ void seer_keep_settle(seer_keep *keep, seer_event *event, bool owed);
 /* The alarm that the caller has to ring without the lock, so that the keeper
    looks for work; -1: none. */
 int seer_keep_kick(seer_keep *keep);
-
-#pragma GCC visibility pop
-
-#endif

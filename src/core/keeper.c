@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define LINGER 5      /* ms between transactions, so that they have company */
 #define REFUSED 1000  /* ms until a thread is asked for again */

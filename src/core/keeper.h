@@ -1,5 +1,4 @@
-#ifndef SEER_KEEPER_H
-#define SEER_KEEPER_H
+#pragma once
 
 /*
  * The keeper of a store: the thread that brings events there, has rows
@@ -11,8 +10,6 @@
  */
 
 #include "keep.h"
-
-#pragma GCC visibility push(hidden)
 
 /* Starts the thread, unless there is one. Where the system refuses it, events
    go on without the store for a while. */
@@ -33,7 +30,3 @@ void seer_keeper_forget(void);
    and closes them, until `deadline`. What they do not have then is in its
    lines. */
 void seer_keeper_stop(int64_t deadline);
-
-#pragma GCC visibility pop
-
-#endif

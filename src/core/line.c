@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/thread.h"
 #include "heap.h"
+#pragma GCC visibility push(hidden)
 
 /* Lines that have ready events form a ring, lines that have delayed ones an
    open list. */

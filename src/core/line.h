@@ -1,5 +1,4 @@
-#ifndef SEER_LINE_H
-#define SEER_LINE_H
+#pragma once
 
 /*
  * Lines of events that are to be sent: the ready ones, first in first out,
@@ -12,8 +11,6 @@
  */
 
 #include "base/event.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_queue seer_queue;
 
@@ -69,7 +66,3 @@ seer_event *seer_line_undelay(seer_line *line);
    those in flight: adds one at the front, or removes one. */
 void seer_line_join(seer_event **list, seer_event *event);
 void seer_line_leave(seer_event **list, seer_event *event);
-
-#pragma GCC visibility pop
-
-#endif

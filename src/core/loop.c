@@ -11,6 +11,7 @@
 #include "tenants.h"
 
 #include <limits.h>
+#pragma GCC visibility push(hidden)
 
 #define BATCH 64           /* events claimed at a time */
 #define START_AGAIN 1000   /* ms after the system refused a thread */

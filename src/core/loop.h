@@ -1,5 +1,4 @@
-#ifndef SEER_LOOP_H
-#define SEER_LOOP_H
+#pragma once
 
 /*
  * What the sender does: claim events, send them, judge the answers, and
@@ -9,8 +8,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 /* All of these are called with the lock held, and give it up meanwhile. */
 
@@ -28,7 +25,3 @@ typedef enum seer_step {
    `deadline` at most. Signals are held back while it works, but not while it
    waits, except for SIGPIPE. */
 seer_step seer_loop_step(int64_t deadline);
-
-#pragma GCC visibility pop
-
-#endif

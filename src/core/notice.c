@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 seer_message *seer_message_new(seer_level level, const char *text) {
   size_t size = strlen(text) + 1;

@@ -1,5 +1,4 @@
-#ifndef SEER_NOTICE_H
-#define SEER_NOTICE_H
+#pragma once
 
 /*
  * What a client's callbacks are to hear of: messages for its logger, events
@@ -13,8 +12,6 @@
 
 #include "base/event.h"
 #include "base/tell.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_NOTICES 64 /* of each kind */
 
@@ -58,7 +55,3 @@ seer_event *seer_notices_give(seer_notices *notices, seer_given *to,
 /* Takes the oldest; NULL if there is none. */
 seer_message *seer_notices_take(seer_notices *notices);
 seer_event *seer_notices_take_event(seer_given *from);
-
-#pragma GCC visibility pop
-
-#endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <stdbool.h>
+#pragma GCC visibility push(hidden)
 
 /* Whether each request that has ended stands in one of the steps. */
 static bool is_sound(const seer_pace *pace) {

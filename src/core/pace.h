@@ -1,5 +1,4 @@
-#ifndef SEER_PACE_H
-#define SEER_PACE_H
+#pragma once
 
 /*
  * A sliding-window log of one client's requests, in steps of a second: for a
@@ -14,8 +13,6 @@
  */
 
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_PACE_WINDOW 60000 /* ms */
 #define SEER_PACE_STEP 1000    /* ms */
@@ -37,7 +34,3 @@ void seer_pace_begin(seer_pace *pace);
 
 /* The request has ended; it went over the wire `times` times. */
 void seer_pace_end(seer_pace *pace, int times, int64_t now);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,6 +1,7 @@
 #include "pauses.h"
 
 #include "base/clock.h"
+#pragma GCC visibility push(hidden)
 
 #define MINUTE 60000                /* ms */
 #define MINUTE_US INT64_C(60000000) /* us */

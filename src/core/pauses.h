@@ -1,5 +1,4 @@
-#ifndef SEER_PAUSES_H
-#define SEER_PAUSES_H
+#pragma once
 
 /*
  * When those who send to one API hold back: for a while when it refuses or
@@ -23,8 +22,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_PAUSES_DELAY_MOST 8000 /* ms that a 429 doubles delays up to */
 
@@ -103,7 +100,3 @@ void seer_pauses_move(seer_pauses *to, const seer_pauses *from);
 
 /* How many requests a minute may be sent at present; 0: any number. */
 int64_t seer_pauses_rate(seer_pauses *pauses, int64_t share, int64_t now);
-
-#pragma GCC visibility pop
-
-#endif

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define NGINX_TERMINATE 900 /* ms: its master kills after a second */
 #define STORE_MOMENT 100    /* ms for the stores, which is part of that */

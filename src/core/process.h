@@ -1,13 +1,10 @@
-#ifndef SEER_PROCESS_H
-#define SEER_PROCESS_H
+#pragma once
 
 /*
  * The process around the sender: preparing it, fork, and exit.
  */
 
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Prepares the process: libcurl, fork handlers, exit handler, the module
    pinned in memory. Any number of calls; false if it could not be done. */
@@ -18,7 +15,3 @@ void seer_process_pin(const void *address);
 
 /* True in a process of nginx. */
 bool seer_process_is_nginx(void);
-
-#pragma GCC visibility pop
-
-#endif

@@ -6,6 +6,7 @@
 #include "keep.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 static seer_line *line_of(seer_queue *queue, const seer_event *event) {
   return &queue->line[event->request != NULL ? SEER_WAITED : SEER_QUEUED];

@@ -1,5 +1,4 @@
-#ifndef SEER_QUEUE_H
-#define SEER_QUEUE_H
+#pragma once
 
 /*
  * The bounded queue of one client's events, in memory. It owns every event
@@ -24,8 +23,6 @@
 #include "pace.h"
 #include "settings.h"
 #include "turns.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_endpoint seer_endpoint;
 
@@ -156,7 +153,3 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead);
 
 int64_t seer_queue_dropped(const seer_queue *queue);
-
-#pragma GCC visibility pop
-
-#endif

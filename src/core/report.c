@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define TEXT_LENGTH 600
 #define SUBJECT_MOST 100 /* bytes of a name, and of a path */
@@ -189,10 +190,6 @@ void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
   seer_tell_again(report->level, report->untold, text);
   seer_endpoints_release(report->endpoint, NULL);
 }
-
-/*
-** Word for the callbacks.
-*/
 
 /* With the lock held: whether the logger is to hear of drops since the last
    time, and how many those were. */

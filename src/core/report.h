@@ -1,5 +1,4 @@
-#ifndef SEER_REPORT_H
-#define SEER_REPORT_H
+#pragma once
 
 /*
  * What is told of attempts: that something is wrong, that it works again,
@@ -13,8 +12,6 @@
 
 #include "endpoint.h"
 #include "http/transfer.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_SUBJECT_LENGTH 210
 
@@ -71,7 +68,3 @@ void seer_report_write_subject(const seer_site *site, const char *name,
 /* Tells something about a client, if its level wants it: to its logger, by
    way of the messages, or on the standard error. */
 void seer_report_say(seer_queue *queue, seer_level level, const char *text);
-
-#pragma GCC visibility pop
-
-#endif

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define LATE 50       /* ms beyond the end of a wait */
 #define FORGIVEN 1000 /* ms for the owner to read what has come meanwhile */

@@ -1,5 +1,4 @@
-#ifndef SEER_SENDER_H
-#define SEER_SENDER_H
+#pragma once
 
 /*
  * What clients ask of the one background thread of the process. Where there
@@ -15,8 +14,6 @@
 
 #include "queue.h"
 #include "store.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_stats {
   int64_t accepted, delivered, rejected, dropped, pending, stored;
@@ -99,7 +96,3 @@ void seer_sender_close(seer_queue *queue);
    is none. */
 void seer_sender_stats(seer_queue *queue, seer_stats *stats);
 bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_SETTINGS_H
-#define SEER_SETTINGS_H
+#pragma once
 
 /*
  * What a client's options come down to for the core. Times are whole
@@ -38,5 +37,3 @@ typedef struct seer_settings {
   int64_t has_on_error;     /* 1: a function gets what is given up */
   int64_t has_on_delivered; /* 1: a function gets what is delivered */
 } seer_settings;
-
-#endif

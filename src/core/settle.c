@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define UNSENT_DELAY 1000 /* ms, when there was no memory to send */
 
@@ -40,11 +41,6 @@ static seer_outcome make_outcome(const seer_transfer *transfer) {
   else
     outcome.failure = SEER_FAILURE_NOMEM;
   return outcome;
-}
-
-static void free_outcome(seer_outcome *outcome) {
-  free(outcome->headers);
-  free(outcome->body);
 }
 
 /* What an attempt has come to, and the answer for whoever wants to see it:
@@ -172,7 +168,8 @@ void seer_settle(seer_transfer *transfer) {
   seer_report_tell(&report, transfer);
   seer_endpoints_bury(&dead);
   seer_request_free(end.carrier);
-  free_outcome(&end.outcome);
+  free(end.outcome.headers);
+  free(end.outcome.body);
 }
 
 /* With the lock held: whether somebody waits for the event who has waited for

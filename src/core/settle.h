@@ -1,5 +1,4 @@
-#ifndef SEER_SETTLE_H
-#define SEER_SETTLE_H
+#pragma once
 
 /*
  * The end of an attempt: judge the answer, settle the event or put it back,
@@ -9,8 +8,6 @@
 #include "http/transfer.h"
 #include "queue.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Judges a transfer that has finished. The transfer itself stays the
    caller's; its event does not. Takes the lock. */
 void seer_settle(seer_transfer *transfer);
@@ -19,7 +16,3 @@ void seer_settle(seer_transfer *transfer);
    a while, or rejected if somebody has waited for its last attempt. Takes the
    lock. */
 void seer_settle_unsent(const seer_claim *claim);
-
-#pragma GCC visibility pop
-
-#endif

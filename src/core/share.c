@@ -11,6 +11,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define MAGIC UINT64_C(0x3165746167656573) /* "seegate1": of this layout */
 #define TRIES 6                            /* twice with each word of a name */

@@ -1,5 +1,4 @@
-#ifndef SEER_SHARE_H
-#define SEER_SHARE_H
+#pragma once
 
 /*
  * One budget for processes that know nothing of each other: those of a user on
@@ -17,12 +16,6 @@
 
 #include "endpoint.h"
 
-#pragma GCC visibility push(hidden)
-
 /* Has the endpoint of a client that wants it use that gate. What it uses
    already is mended; what is not to be had is told. Without the lock. */
 void seer_share(seer_queue *queue);
-
-#pragma GCC visibility pop
-
-#endif

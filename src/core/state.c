@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/thread.h"
+#pragma GCC visibility push(hidden)
 
 struct seer_state seer_state = {.alarm = -1};
 

@@ -1,5 +1,4 @@
-#ifndef SEER_STATE_H
-#define SEER_STATE_H
+#pragma once
 
 /*
  * The state of the process: one record, guarded by the lock. Shared by what
@@ -14,8 +13,6 @@
 
 #include "base/thread.h"
 #include "http/http.h"
-
-#pragma GCC visibility push(hidden)
 
 /* Who may be inside libcurl. */
 typedef enum seer_work {
@@ -50,7 +47,8 @@ struct seer_state {
   int64_t idle_since; /* ...and since when there were none */
 };
 
-extern struct seer_state seer_state;
+/* Said to be hidden here, too, for it to be read without a detour. */
+__attribute__((visibility("hidden"))) extern struct seer_state seer_state;
 
 /* The rest is called with the lock held. */
 
@@ -66,7 +64,3 @@ bool seer_state_wants_thread(int64_t now);
 
 /* Whether the work is the caller's, who must not wait for its end. */
 bool seer_state_is_mine(void);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_STORE_H
-#define SEER_STORE_H
+#pragma once
 
 /*
  * The seam between the core and a store, which keeps events outside of the
@@ -124,5 +123,3 @@ typedef struct seer_store_object {
   const seer_store_driver *driver;
   char config[]; /* no pointers; aligned as `driver` is */
 } seer_store_object;
-
-#endif

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define LOW 64 /* adopted events */
 

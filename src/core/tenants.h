@@ -1,5 +1,4 @@
-#ifndef SEER_TENANTS_H
-#define SEER_TENANTS_H
+#pragma once
 
 /*
  * The tenants of stores: which there are, and what befalls the events of all
@@ -8,8 +7,6 @@
 
 #include "endpoints.h"
 #include "keep.h"
-
-#pragma GCC visibility push(hidden)
 
 /* The tenant of clients like this, found or made; NULL without memory. Takes
    the lock. */
@@ -39,7 +36,3 @@ int seer_tenants_remind(void);
 
 /* Whether the events adopted so far will soon be sent. */
 bool seer_tenants_is_low(const seer_tenant *tenant);
-
-#pragma GCC visibility pop
-
-#endif

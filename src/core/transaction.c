@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define MOST_HERE 512        /* events of a client that are here as well */
 #define LOOK 10000           /* ms between looks for what others have left */

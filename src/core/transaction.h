@@ -1,5 +1,4 @@
-#ifndef SEER_TRANSACTION_H
-#define SEER_TRANSACTION_H
+#pragma once
 
 /*
  * What a keeper asks of its store at a time: a batch for the driver, made of
@@ -8,8 +7,6 @@
 
 #include "base/buffer.h"
 #include "tenants.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_TRANSACTION_TARGETS 64
 
@@ -46,7 +43,3 @@ void seer_transaction_commit(seer_transaction *t);
 /* With the lock held: draws the conclusions. True if something is in a line
    that was not. */
 bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,4 +1,5 @@
 #include "turns.h"
+#pragma GCC visibility push(hidden)
 
 /* Only events that have one come here. */
 static seer_turn *turn_of(seer_event *event) {

@@ -1,5 +1,4 @@
-#ifndef SEER_TURNS_H
-#define SEER_TURNS_H
+#pragma once
 
 /*
  * The order of identifies: one of a user is not sent while an earlier one
@@ -14,8 +13,6 @@
  */
 
 #include "base/event.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_turns {
   seer_event *fronts; /* the tree */
@@ -46,7 +43,3 @@ bool seer_turns_has(seer_turns *turns, uint64_t user);
    not removed. */
 seer_event *seer_turns_oldest(const seer_turns *turns, bool waited);
 seer_event *seer_turns_newer(seer_event *follower);
-
-#pragma GCC visibility pop
-
-#endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 static int64_t read_clock(clockid_t clock) {
   struct timespec time = {0, 0};

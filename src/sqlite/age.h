@@ -1,5 +1,4 @@
-#ifndef SEER_AGE_H
-#define SEER_AGE_H
+#pragma once
 
 /*
  * The age of an event over processes, restarts and changes of the clock: by
@@ -8,8 +7,6 @@
  */
 
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_age_moment {
   int64_t boot;       /* a hash of its id; 0: not known, and never the same */
@@ -25,7 +22,3 @@ seer_age_moment seer_age_moment_now(int64_t boot);
 
 /* How old something is of that moment; not less than 0. */
 int64_t seer_age_of(const seer_age_moment *moment, const seer_age_moment *now);
-
-#pragma GCC visibility pop
-
-#endif

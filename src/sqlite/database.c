@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define VERSION 1       /* of the tables; a greater one is of a newer module */
 #define OLDEST 3024000  /* SQLite's version */

@@ -1,5 +1,4 @@
-#ifndef SEER_DATABASE_H
-#define SEER_DATABASE_H
+#pragma once
 
 /*
  * The connection to queue.db, its tables, and the statements that are run on
@@ -16,8 +15,6 @@
 #include "files.h"
 
 #include <sqlite3.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_DATABASE_LOG "queue.db-wal"
 
@@ -86,7 +83,3 @@ int seer_database_used(seer_database *database, int64_t *bytes);
 
 /* Gives pages that are free back to the file system, if they are many. */
 void seer_database_shrink(seer_database *database);
-
-#pragma GCC visibility pop
-
-#endif

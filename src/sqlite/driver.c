@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define LOG_MOST                                                              \
   67108864                  /* bytes; somebody keeps it from being used again \

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define BALLAST 4194304 /* bytes */
 

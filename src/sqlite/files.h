@@ -1,5 +1,4 @@
-#ifndef SEER_FILES_H
-#define SEER_FILES_H
+#pragma once
 
 /*
  * The directory of a store, and what is in it beside the database: `lock`,
@@ -19,8 +18,6 @@
 #include "core/store.h"
 
 #include <sys/types.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_FILES_DIRECTORY 480 /* with its end; SQLite's paths have 512 */
 
@@ -94,7 +91,3 @@ bool seer_files_has_room(const seer_files *files, int64_t bytes);
    none. */
 void seer_files_load(const seer_files *files);
 bool seer_files_unload(const seer_files *files);
-
-#pragma GCC visibility pop
-
-#endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define PAGE 256 /* rows that are listed at a time */
 

@@ -1,5 +1,4 @@
-#ifndef SEER_INSPECT_H
-#define SEER_INSPECT_H
+#pragma once
 
 /*
  * What `seerstack queue` sees of a store, and does to it, as functions of Lua.
@@ -10,8 +9,6 @@
  */
 
 #include <lua.h>
-
-#pragma GCC visibility push(hidden)
 
 /* All return nil and a message if the directory cannot be read.
 
@@ -25,7 +22,3 @@ int seer_inspect_rows(lua_State *L);
 
 /* purge(directory) -> how many rows of nobody's were removed */
 int seer_inspect_purge(lua_State *L);
-
-#pragma GCC visibility pop
-
-#endif

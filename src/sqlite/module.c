@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 /* The only symbol that is seen from outside. */
 __attribute__((visibility("default"))) int

@@ -1,6 +1,7 @@
 #include "rows.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define DEAD_MOST 64    /* owners that are looked at in a batch */
 #define FREED_MOST 1000 /* rows of one of them */

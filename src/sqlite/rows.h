@@ -1,5 +1,4 @@
-#ifndef SEER_ROWS_H
-#define SEER_ROWS_H
+#pragma once
 
 /*
  * What a batch asks for, as changes of the tables, within a transaction. All
@@ -12,8 +11,6 @@
 
 #include "age.h"
 #include "database.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_ROWS_ADOPTED 256 /* of a batch, at most */
 #define SEER_ROWS_TARGETS 64  /* whose place is remembered */
@@ -61,7 +58,3 @@ int seer_rows_total(seer_rows *rows, seer_store_totals *totals);
 
 /* Makes rows of this process nobody's, for it goes. */
 int seer_rows_leave(seer_rows *rows);
-
-#pragma GCC visibility pop
-
-#endif

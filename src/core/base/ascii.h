@@ -1,5 +1,4 @@
-#ifndef SEER_ASCII_H
-#define SEER_ASCII_H
+#pragma once
 
 /*
  * Bytes of text as protocols mean them, whatever the locale makes of them.
@@ -7,8 +6,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#define SEER_SPACE " \t\r\n\v\f"
 
 static inline char seer_lower(char byte) {
   return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
@@ -58,5 +55,3 @@ static inline bool seer_has_control(const char *text, size_t length,
       return true;
   return false;
 }
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_ASSERT_H
-#define SEER_ASSERT_H
+#pragma once
 
 /*
  * What comments promise of locks and invariants, checked in builds for tests
@@ -13,6 +12,4 @@
 #define seer_assert(condition) assert(condition)
 #else
 #define seer_assert(condition) ((void)(0 && (condition)))
-#endif
-
 #endif

@@ -1,6 +1,7 @@
 #include "block.h"
 
 #include "ascii.h"
+#pragma GCC visibility push(hidden)
 
 static const char *const ends[] = {":;", "="};
 
@@ -61,7 +62,7 @@ void seer_block_write_query(seer_buffer *out, const char *block) {
       continue;
     if (!first)
       seer_buffer_byte(out, '&');
-    seer_buffer_append(out, block, strlen(block));
+    seer_buffer_text(out, block);
     first = false;
   }
 }

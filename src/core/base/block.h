@@ -1,5 +1,4 @@
-#ifndef SEER_BLOCK_H
-#define SEER_BLOCK_H
+#pragma once
 
 /*
  * Named lines: the headers of a request, or the parameters of its query.
@@ -14,8 +13,6 @@
  */
 
 #include "buffer.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef enum seer_block_kind {
   SEER_BLOCK_HEADERS,
@@ -64,7 +61,3 @@ typedef struct seer_header {
    when there is none before `end`. A line without a name is passed over. */
 const char *seer_header_read(seer_header *header, const char *line,
                              const char *end);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,6 +1,7 @@
 #include "buffer.h"
 
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define SMALLEST 256 /* the first allocation */
 

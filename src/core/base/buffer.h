@@ -1,5 +1,4 @@
-#ifndef SEER_BUFFER_H
-#define SEER_BUFFER_H
+#pragma once
 
 /*
  * Growable bytes with a ceiling given at birth.
@@ -13,8 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef enum seer_buffer_error {
   SEER_BUFFER_OK = 0,
@@ -66,6 +63,10 @@ static inline void seer_buffer_append(seer_buffer *buffer, const char *bytes,
   buffer->length += length;
 }
 
+static inline void seer_buffer_text(seer_buffer *buffer, const char *text) {
+  seer_buffer_append(buffer, text, strlen(text));
+}
+
 /* Takes back what was appended since the buffer had `length` bytes. */
 static inline void seer_buffer_cut(seer_buffer *buffer, size_t length) {
   if (buffer->length > length)
@@ -79,7 +80,3 @@ static inline void seer_buffer_byte(seer_buffer *buffer, char byte) {
   *room = byte;
   buffer->length++;
 }
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_CLAIM_H
-#define SEER_CLAIM_H
+#pragma once
 
 /*
  * An event that is in flight, and what it has taken for that: a value, which
@@ -21,5 +20,3 @@ typedef struct seer_claim {
   seer_slot slot;
   uint32_t epoch; /* number of pauses that its endpoint had begun */
 } seer_claim;
-
-#endif

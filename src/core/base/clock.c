@@ -1,6 +1,7 @@
 #include "clock.h"
 
 #include <time.h>
+#pragma GCC visibility push(hidden)
 
 static int64_t milliseconds(clockid_t clock) {
   struct timespec time;

@@ -1,5 +1,4 @@
-#ifndef SEER_CLOCK_H
-#define SEER_CLOCK_H
+#pragma once
 
 /*
  * Time in milliseconds. Everything that is waited for or measured uses the
@@ -8,8 +7,6 @@
  */
 
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_NEVER INT64_MAX /* a deadline that is never reached */
 
@@ -59,7 +56,3 @@ typedef struct seer_stamp {
 
 /* The same text as seer_clock_iso8601's, in `stamp`. */
 const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,6 +1,7 @@
 #include "digest.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 static const uint32_t rounds[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1,

@@ -1,5 +1,4 @@
-#ifndef SEER_DIGEST_H
-#define SEER_DIGEST_H
+#pragma once
 
 /*
  * SHA-256 (FIPS 180-4), for what other processes compute as well and nobody
@@ -8,8 +7,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_DIGEST_SIZE 32
 
@@ -22,7 +19,3 @@ typedef struct seer_digest {
 void seer_digest_init(seer_digest *digest);
 void seer_digest_add(seer_digest *digest, const void *bytes, size_t length);
 void seer_digest_end(seer_digest *digest, uint8_t result[SEER_DIGEST_SIZE]);
-
-#pragma GCC visibility pop
-
-#endif

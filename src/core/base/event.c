@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* What glibc's and musl's malloc add to an allocation, about. */
 #define ALLOCATOR_SHARE 8

@@ -1,5 +1,4 @@
-#ifndef SEER_EVENT_H
-#define SEER_EVENT_H
+#pragma once
 
 /*
  * What travels: an event, ready to be sent, and the request that somebody
@@ -19,8 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 /* What a request has of its own, where others have what their client has.
    The strings are the caller's until seer_event_new has copied them. */
@@ -189,7 +186,3 @@ seer_request *seer_request_new(int64_t timeout, int64_t max_retries);
 
 /* Frees a request that nobody refers to any more. */
 void seer_request_free(seer_request *request);
-
-#pragma GCC visibility pop
-
-#endif

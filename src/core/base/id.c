@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 /* xoshiro256++ by Blackman and Vigna: 256 bits of state, no weak ones. */
 static uint64_t state[4];

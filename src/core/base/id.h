@@ -1,5 +1,4 @@
-#ifndef SEER_ID_H
-#define SEER_ID_H
+#pragma once
 
 /*
  * Random numbers: 128-bit identities for the Idempotency-Key, and the
@@ -11,8 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_ID_LENGTH 36 /* of its text, without the terminating zero */
 
@@ -50,7 +47,3 @@ double seer_id_part(const char *key, const char *bytes, size_t length);
 
 /* Called in the child of a fork: forget the generator's state. */
 void seer_id_forget(void);
-
-#pragma GCC visibility pop
-
-#endif

@@ -3,12 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define EXACT 0x1p53 /* the integral doubles up to here are all integers */
-
-/*
-** Numbers.
-*/
 
 static const char pairs[] = "00010203040506070809"
                             "10111213141516171819"
@@ -129,10 +126,6 @@ void seer_json_number(seer_buffer *out, double value) {
   if (!few_places(out, magnitude))
     many_places(out, magnitude);
 }
-
-/*
-** Strings.
-*/
 
 #define U 'u'
 #define X 'x'

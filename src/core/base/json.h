@@ -1,5 +1,4 @@
-#ifndef SEER_JSON_H
-#define SEER_JSON_H
+#pragma once
 
 /*
  * JSON text, written value by value at the end of a buffer.
@@ -14,8 +13,6 @@
 #include "buffer.h"
 
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 /* All digits, no exponent. */
 void seer_json_integer(seer_buffer *out, int64_t value);
@@ -44,7 +41,3 @@ int seer_json_character(const char *at, const char *end);
 /* Bytes that are JSON already. */
 #define seer_json_literal(out, text)                                          \
   seer_buffer_append((out), "" text, sizeof(text) - 1)
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,4 +1,5 @@
 #include "kinds.h"
+#pragma GCC visibility push(hidden)
 
 /* What has to hold of a row, or it does not compile: the size of an array. */
 #define MUST(condition) sizeof(char[(condition) ? 1 : -1])

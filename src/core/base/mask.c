@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define LAYERS 2 /* of escapes, such as JSON in a string of JSON */
 

@@ -1,5 +1,4 @@
-#ifndef SEER_MASK_H
-#define SEER_MASK_H
+#pragma once
 
 /*
  * What others say, made fit to be told. There may be secrets in it: a server
@@ -10,8 +9,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_SECRET_LEAST 4 /* bytes: a shorter one stands anywhere */
 
@@ -37,7 +34,3 @@ size_t seer_secrets_mask(const seer_secrets *secrets, char *text,
 
 /* Puts a space in the place of each byte of a control character. */
 void seer_mask_controls(char *text, size_t length);
-
-#pragma GCC visibility pop
-
-#endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#pragma GCC visibility push(hidden)
 
 seer_name *seer_names_find(seer_names *names, const char *host,
                            size_t length) {

@@ -1,5 +1,4 @@
-#ifndef SEER_NAMES_H
-#define SEER_NAMES_H
+#pragma once
 
 /*
  * What is known of the names of hosts: a small table, so that a name is
@@ -16,8 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_NAMES 16
 #define SEER_NAME_SIZE 256      /* bytes of a host, with a zero */
@@ -73,7 +70,3 @@ void seer_name_settle(seer_name *name, const char *addresses, int64_t now);
 /* In the child of a fork: nothing is being looked up. Not `whole`: entries of
    names that were may be in the middle of a change. */
 void seer_names_forget(seer_names *names, bool whole);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,4 +1,5 @@
 #include "retry.h"
+#pragma GCC visibility push(hidden)
 
 #define MINUTE 60000
 #define HOUR 3600000

@@ -1,5 +1,4 @@
-#ifndef SEER_RETRY_H
-#define SEER_RETRY_H
+#pragma once
 
 /*
  * What an answer means, and how long to wait before the next attempt. Pure
@@ -7,8 +6,6 @@
  */
 
 #include "event.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef enum seer_verdict {
   SEER_DELIVERED, /* the service has it */
@@ -65,7 +62,3 @@ int64_t seer_retry_long_pause(const seer_answer *answer);
    SEER_NO_RETRY_AFTER. */
 int64_t seer_retry_after(const char *milliseconds, const char *seconds,
                          int64_t until);
-
-#pragma GCC visibility pop
-
-#endif

@@ -2,6 +2,7 @@
 
 #include "ascii.h"
 #include "json.h"
+#pragma GCC visibility push(hidden)
 
 static bool value(seer_scan *s);
 
@@ -14,10 +15,6 @@ static void skip_blanks(seer_scan *s) {
   while (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')
     s->at++;
 }
-
-/*
-** Strings.
-*/
 
 /* The number in \u0000, or -1 if that is not what stands there. */
 static int unit(const char *at) {
@@ -78,10 +75,6 @@ static bool string(seer_scan *s) {
   return true;
 }
 
-/*
-** Numbers and words.
-*/
-
 static bool digits(seer_scan *s) {
   const char *start = s->at;
   while (*s->at >= '0' && *s->at <= '9')
@@ -115,10 +108,6 @@ static bool word(seer_scan *s, const char *expected) {
       return fail(s, SEER_SCAN_SYNTAX);
   return true;
 }
-
-/*
-** Arrays and objects.
-*/
 
 void seer_scan_open(seer_scan *s, seer_member *member) {
   member->closing = *s->at++ == '{' ? '}' : ']';

@@ -1,5 +1,4 @@
-#ifndef SEER_SCAN_H
-#define SEER_SCAN_H
+#pragma once
 
 /*
  * JSON text, checked but not decoded: RFC 8259, in valid UTF-8. A surrogate
@@ -11,8 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_SCAN_DEPTH 100 /* levels of arrays and objects */
 
@@ -48,7 +45,3 @@ void seer_scan_open(seer_scan *scan, seer_member *member);
 
 /* Reads its next member; false after the last, or at a problem. */
 bool seer_scan_next(seer_scan *scan, seer_member *member);
-
-#pragma GCC visibility pop
-
-#endif

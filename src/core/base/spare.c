@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #define STEP 16  /* bytes from one kind of blocks to the next */
 #define KINDS 64 /* blocks of up to a KiB: larger ones are rare */

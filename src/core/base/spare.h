@@ -1,5 +1,4 @@
-#ifndef SEER_SPARE_H
-#define SEER_SPARE_H
+#pragma once
 
 /*
  * Memory of events that are settled, kept for those to come.
@@ -12,8 +11,6 @@
 
 #include <stddef.h>
 
-#pragma GCC visibility push(hidden)
-
 /* As malloc. */
 void *seer_spare_take(size_t size);
 
@@ -22,7 +19,3 @@ void seer_spare_give(void *memory, size_t size);
 
 /* Frees all that is kept. */
 void seer_spare_free(void);
-
-#pragma GCC visibility pop
-
-#endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 const char *const seer_level_names[SEER_LEVELS] = {"off", "error", "warn",
                                                    "info", "debug"};

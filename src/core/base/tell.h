@@ -1,5 +1,4 @@
-#ifndef SEER_TELL_H
-#define SEER_TELL_H
+#pragma once
 
 /*
  * One-line messages on the standard error: what must be visible where
@@ -10,8 +9,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_TELL_INTERVAL 300000 /* ms between summaries of one trouble */
 #define SEER_TELL_LENGTH 3000     /* of a line, at most */
@@ -63,7 +60,3 @@ void seer_tell(seer_level level, const char *format, ...)
 
 /* The same, with the number of times that it went untold. */
 void seer_tell_again(seer_level level, int64_t untold, const char *text);
-
-#pragma GCC visibility pop
-
-#endif

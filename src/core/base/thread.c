@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
 #define PAUSE 10        /* ms */

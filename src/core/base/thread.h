@@ -1,5 +1,4 @@
-#ifndef SEER_THREAD_H
-#define SEER_THREAD_H
+#pragma once
 
 /*
  * Threads, locks and signals: the only file that knows pthreads.
@@ -14,8 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 void seer_lock(void);
 void seer_unlock(void);
@@ -109,7 +106,3 @@ void seer_pause(void);
 /* Writes to a descriptor that may be a broken pipe, without a SIGPIPE for
    the host, and without waiting where the reader is stuck. */
 void seer_write_quietly(int fd, const char *bytes, size_t length);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,7 +1,4 @@
-#ifndef SEER_VERSION_H
-#define SEER_VERSION_H
+#pragma once
 
 /* Also in the rockspec's name and in CHANGELOG.md. */
 #define SEER_VERSION "0.1.0"
-
-#endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 /* From this version on a handle forgets its last answer's headers. Before, if
    an answer begins with a line that continues a header, libcurl writes to the

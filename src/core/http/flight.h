@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_FLIGHT_H
-#define SEER_HTTP_FLIGHT_H
+#pragma once
 
 /*
  * Inside http: a transfer with the libcurl handle that carries it, and all
@@ -11,8 +10,6 @@
 #include "core/http/transfer.h"
 
 #include <curl/curl.h>
-
-#pragma GCC visibility push(hidden)
 
 /* What the handles of a pool have in common. */
 typedef struct seer_handles {
@@ -83,7 +80,3 @@ typedef enum seer_names_found {
    time (ms) to look it up here. */
 seer_names_found seer_flight_look_up(seer_flight *flight, int alarm,
                                      int64_t time);
-
-#pragma GCC visibility pop
-
-#endif

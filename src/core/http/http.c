@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#pragma GCC visibility push(hidden)
 
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "libcurl 7.87 or newer is needed"
@@ -345,11 +346,6 @@ bool seer_http_look_up(seer_http *http) {
   return true;
 }
 
-static void ground(seer_http *http, seer_flight *f) {
-  f->next = http->grounded;
-  http->grounded = f;
-}
-
 seer_transfer *seer_http_finished(seer_http *http, int64_t time) {
   CURLcode code = CURLE_OK;
   seer_flight *f;
@@ -358,9 +354,10 @@ seer_transfer *seer_http_finished(seer_http *http, int64_t time) {
     bool again = f->stale && !f->fresh;
     land(http, f, code);
     f->fresh = f->fresh || again;
-    if (f->grounded)
-      ground(http, f);
-    else if (!again || !launch(http, f))
+    if (f->grounded) {
+      f->next = http->grounded;
+      http->grounded = f;
+    } else if (!again || !launch(http, f))
       return finish(f, code);
   }
   f = next_grounded(http, time, &code);

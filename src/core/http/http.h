@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_H
-#define SEER_HTTP_H
+#pragma once
 
 /*
  * Requests over libcurl's multi interface, which the files in this folder
@@ -13,8 +12,6 @@
 
 #include "core/http/site.h"
 #include "core/http/transfer.h"
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_http seer_http;
 
@@ -76,7 +73,3 @@ bool seer_http_look_up(seer_http *http);
 /* Waits up to `timeout` ms for a transfer to move, or the alarm; true if the
    alarm rang. */
 bool seer_http_poll(seer_http *http, int alarm, int timeout);
-
-#pragma GCC visibility pop
-
-#endif

@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <strings.h>
 #include <time.h>
+#pragma GCC visibility push(hidden)
 
 #define BODY_START 512          /* of an answer that nobody waits for... */
 #define ENDURED 65536u          /* ...of which more is read */

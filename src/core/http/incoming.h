@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_INCOMING_H
-#define SEER_HTTP_INCOMING_H
+#pragma once
 
 /*
  * Inside http: an answer as it comes in. Interim answers (1xx) are passed
@@ -9,8 +8,6 @@
 
 #include "core/base/buffer.h"
 #include "core/base/retry.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_INCOMING_BODY 1048576  /* kept, if somebody reads all of it */
 #define SEER_INCOMING_HEADERS 16384 /* kept of any answer */
@@ -48,7 +45,3 @@ bool seer_incoming_is_doubtful(const seer_incoming *in);
 
 /* What the headers say about trying again. */
 void seer_incoming_judge(const seer_incoming *in, seer_answer *answer);
-
-#pragma GCC visibility pop
-
-#endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#pragma GCC visibility push(hidden)
 
 /* A resolver that hears nothing gives up after 10 s, if there is one server
    and nothing else was configured. */

@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_LOOKUP_H
-#define SEER_HTTP_LOOKUP_H
+#pragma once
 
 /*
  * Inside http: looking up the names of hosts. libcurl would do so on a thread
@@ -12,8 +11,6 @@
  */
 
 #include "core/base/names.h"
-
-#pragma GCC visibility push(hidden)
 
 /* What is known of a target for one who has wanted to know since `since` (of
    seer_clock_boot). If it is known, `addresses` (or NULL) gets them, as
@@ -45,7 +42,3 @@ bool seer_lookup_has_threads(void);
 /* In the child of a fork, where nobody looks anything up; with the lock held.
    See seer_names_forget. */
 void seer_lookup_forget(bool whole);
-
-#pragma GCC visibility pop
-
-#endif

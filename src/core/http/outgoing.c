@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define KEPT 4096 /* bytes of memory, from one request to the next */
 
@@ -66,18 +67,13 @@ bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
   return find_secrets(out);
 }
 
-/*
-** Where to.
-*/
-
 static const char *write_url(seer_outgoing *out, const seer_special *special) {
   seer_buffer query;
   seer_buffer_init(&query, SIZE_MAX / 2);
   seer_buffer_reset(&out->path, KEPT);
   seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->options.query,
                    special->query);
-  seer_buffer_append(&out->path, out->site->options.base_url,
-                     strlen(out->site->options.base_url));
+  seer_buffer_text(&out->path, out->site->options.base_url);
   if (!query.error)
     seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
   seer_buffer_byte(&out->path, '\0');
@@ -106,14 +102,6 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
   return out->targets.error ? NULL : out->targets.data;
 }
 
-/*
-** Headers.
-*/
-
-static bool is_about_body(const char *line) {
-  return curl_strnequal(line, "Content-", 8) != 0;
-}
-
 /* A list of the key, the lines of a block, which stays where it is from now
    on, and another list. */
 static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
@@ -132,7 +120,7 @@ static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
   count = 0;
   out->nodes[count++].data = out->key;
   for (line = block; *line != '\0'; line = seer_block_next(line))
-    if (!out->get || !is_about_body(line))
+    if (!out->get || !curl_strnequal(line, "Content-", 8))
       out->nodes[count++].data = (char *)line;
   for (size_t i = 0; i < count; i++)
     out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : rest;
@@ -191,10 +179,6 @@ void seer_outgoing_preview(const seer_site *site, const seer_event *event,
     out->length = seer_outgoing_mask(&request, out->data, out->length, false);
   seer_outgoing_clear(&request);
 }
-
-/*
-** Redirects.
-*/
 
 static bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 ||

@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_OUTGOING_H
-#define SEER_HTTP_OUTGOING_H
+#pragma once
 
 /*
  * Inside http: a request as it goes out: where to, and with which headers.
@@ -14,8 +13,6 @@
 #include "core/base/event.h"
 #include "core/http/incoming.h"
 #include "core/http/site.h"
-
-#pragma GCC visibility push(hidden)
 
 #define SEER_OUTGOING_REDIRECTS 10
 #define SEER_OUTGOING_KEY 255 /* bytes of an Idempotency-Key, at most */
@@ -74,7 +71,3 @@ size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
    as a block, with *** for the secrets. */
 void seer_outgoing_preview(const seer_site *site, const seer_event *event,
                            seer_buffer *out);
-
-#pragma GCC visibility pop
-
-#endif

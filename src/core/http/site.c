@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#pragma GCC visibility push(hidden)
 
 /* Expect is named for libcurl not to send it; nor is Accept-Encoding, but what
    comes compressed is read. */
@@ -28,10 +29,6 @@ static char *copy_block(const char *block) {
     memcpy(copied, block, size);
   return copied;
 }
-
-/*
-** Secrets.
-*/
 
 static bool add_secret(seer_site *site, const char *secret) {
   return seer_secrets_add(&site->secrets, secret, strlen(secret));
@@ -184,10 +181,6 @@ size_t seer_site_mask(const seer_site *site, char *text, size_t length,
   return seer_secrets_mask(&site->secrets, text, length, cut);
 }
 
-/*
-** The environment.
-*/
-
 /* The first of some environment variables that is set and not empty. */
 static const char *first_set(const char *const *names) {
   for (; *names != NULL; names++) {
@@ -217,10 +210,6 @@ static void ask_environment(seer_site_options *options) {
   if (options->ca_file == NULL && options->ca_blob == NULL)
     options->ca_file = first_set(authorities);
 }
-
-/*
-** Its texts.
-*/
 
 #define TEXTS 8
 
@@ -273,10 +262,6 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->threadless = false;
 }
 
-/*
-** Headers and URLs.
-*/
-
 /* Appends the lines of a block; what there is stays without memory. */
 static bool add_block(struct curl_slist **list, const char *block) {
   struct curl_slist *longer;
@@ -320,7 +305,7 @@ static bool set_headers(seer_site *site) {
 static char *make_url(const char *base, const char *path, const char *query) {
   seer_buffer out;
   seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_buffer_append(&out, base, strlen(base));
+  seer_buffer_text(&out, base);
   seer_site_write_path(&out, path, query);
   seer_buffer_byte(&out, '\0');
   return take(&out);
@@ -330,7 +315,7 @@ void seer_site_write_path(seer_buffer *out, const char *path,
                           const char *query) {
   const char *mark = strchr(path, '?');
   size_t before;
-  seer_buffer_append(out, path, strlen(path));
+  seer_buffer_text(out, path);
   before = out->length;
   seer_buffer_byte(out, mark != NULL ? '&' : '?');
   seer_block_write_query(out, query);
@@ -346,10 +331,6 @@ static bool set_urls(seer_site *site) {
   return true;
 }
 
-/*
-** Versions of HTTP.
-*/
-
 bool seer_site_has_http2(void) {
   return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) !=
          0;
@@ -362,10 +343,6 @@ static long http_version(int given) {
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
-
-/*
-** Making.
-*/
 
 static uint64_t next_serial(void) {
   static uint64_t last;

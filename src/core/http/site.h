@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_SITE_H
-#define SEER_HTTP_SITE_H
+#pragma once
 
 /*
  * A site is an endpoint made ready for libcurl: what the requests of like
@@ -18,8 +17,6 @@
 #include <stdint.h>
 
 struct curl_slist;
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_site seer_site;
 
@@ -114,7 +111,3 @@ extern const char seer_site_own_headers[];
 /* Appends a path and, when the block has any, the parameters of a query. */
 void seer_site_write_path(seer_buffer *out, const char *path,
                           const char *query);
-
-#pragma GCC visibility pop
-
-#endif

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 /*
 ** libcurl's own descriptors. It makes a pair of sockets to be woken by, which
@@ -61,10 +62,6 @@ CURLM *seer_sockets_new_multi(seer_sockets *sockets) {
     secure_pair(sockets, multi, pair);
   return multi;
 }
-
-/*
-** Its connections.
-*/
 
 static bool remember(seer_sockets *sockets, int fd) {
   if (sockets->count == sockets->room) {

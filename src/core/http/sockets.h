@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_SOCKETS_H
-#define SEER_HTTP_SOCKETS_H
+#pragma once
 
 /*
  * Inside http: the sockets that libcurl has open, known by number, so that
@@ -13,8 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_socket {
   int fd;
@@ -62,7 +59,3 @@ bool seer_sockets_exhausted(void);
 void seer_sockets_abandon(seer_sockets *sockets);
 
 void seer_sockets_clear(seer_sockets *sockets);
-
-#pragma GCC visibility pop
-
-#endif

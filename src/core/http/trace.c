@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* Appends what there is room for. */
 static void append(seer_buffer *out, const char *bytes, size_t length) {

@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_TRACE_H
-#define SEER_HTTP_TRACE_H
+#pragma once
 
 /*
  * Requests and answers as lines for debugging. The key, other
@@ -8,8 +7,6 @@
 
 #include "core/http/transfer.h"
 
-#pragma GCC visibility push(hidden)
-
 /* These write at most `size` bytes, ended by a zero:
    "POST http://h/capture; Name: value; ...; {"name":...}" */
 void seer_trace_request(seer_transfer *transfer, char *text, size_t size);
@@ -17,7 +14,3 @@ void seer_trace_request(seer_transfer *transfer, char *text, size_t size);
 /* "200 from http://h/capture after 12 ms; Name: value; ...; {...}", or why
    there was no answer. */
 void seer_trace_answer(seer_transfer *transfer, char *text, size_t size);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_TRANSFER_H
-#define SEER_HTTP_TRANSFER_H
+#pragma once
 
 /*
  * One request in flight and, when it has finished, its answer. What is told
@@ -21,5 +20,3 @@ typedef struct seer_transfer {
   size_t body_length;
   char message[200]; /* the answer in a line: "401 {...}", "timed out" */
 } seer_transfer;
-
-#endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#pragma GCC visibility push(hidden)
 
 #define PATH_MOST 8192    /* bytes */
 #define PROXY_PORT "1080" /* libcurl's, where none is given */
@@ -208,7 +209,7 @@ static void add_target(seer_buffer *out, CURLU *url, bool of_proxy) {
   char *host = host_of(url), *port = port_of(url, of_proxy);
   const char *number = port != NULL ? port : PROXY_PORT;
   if (host != NULL && !is_own(host)) {
-    seer_buffer_append(out, host, strlen(host));
+    seer_buffer_text(out, host);
     seer_buffer_byte(out, ':');
     seer_buffer_append(out, number, strlen(number) + 1);
   }

@@ -1,5 +1,4 @@
-#ifndef SEER_HTTP_URL_H
-#define SEER_HTTP_URL_H
+#pragma once
 
 /*
  * URLs as libcurl reads them: whether they can be used, and which names are
@@ -9,8 +8,6 @@
 #include "core/base/buffer.h"
 
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* How libcurl reads the URL of a proxy: a scheme may be missing, and is then
    guessed. */
@@ -37,7 +34,3 @@ const char *seer_url_check_proxy(const char *text);
    "" where there is no proxy, or none goes without. */
 void seer_url_targets(seer_buffer *out, const char *text, const char *proxy,
                       const char *no_proxy);
-
-#pragma GCC visibility pop
-
-#endif

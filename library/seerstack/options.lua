@@ -1,0 +1,223 @@
+---@meta _
+
+-- Options of clients and of requests, and what belongs to them. Times are
+-- seconds, fractions allowed, rounded up to whole milliseconds.
+
+---Names of headers or query parameters to their values; `false` removes one.
+---@alias seerstack.Fields table<string, string|number|false>
+
+---How much a message matters.
+---@alias seerstack.Level
+---| "error" # events are lost
+---| "warn"  # trouble, but events are kept
+---| "info"  # a client was made, or delivers again after trouble
+---| "debug" # each request and each answer, with headers and body
+
+---What belongs to a message of the log.
+---@class seerstack.LogFields
+---The base URL.
+---@field url string
+---Of the answer that it is about.
+---@field status? integer
+---The number of the attempt, from 1.
+---@field attempt? integer
+---How often it happened since it was last told.
+---@field repeated? integer
+
+---Gets a deep copy of what is to be sent (with defaults and `extra_body`
+---merged in) and the path, such as `"/capture"`. Returns the table to send,
+---this one or another; nil drops the event. Cannot yield.
+---@alias seerstack.BeforeSend fun(event: table, path: string): table?
+
+---Gets the error, the decoded body and its exact text; of an event that cannot be
+---sent the table that was given, and no text. Cannot yield.
+---@alias seerstack.OnError fun(err: seerstack.Error, event: any, json?: string)
+
+---Gets the decoded body of an event that was delivered, and its exact text.
+---Cannot yield.
+---@alias seerstack.OnDelivered fun(event: any, json: string)
+
+---Cannot yield.
+---@alias seerstack.Logger fun(level: seerstack.Level, message: string, fields: seerstack.LogFields)
+
+---Options of `seerstack.new`, `seerstack.configure` and `client:with_options`.
+---Every one may be left out; others raise.
+---@class (exact) seerstack.Options
+---The secret key, in ASCII, of 8192 bytes at most. Default: the environment
+---variable `SEERSTACK_API_KEY`, without the space around it. Not needed with
+---`enabled = false` and `test_mode = true`; raises in `with_options`.
+---@field api_key? string
+---Where the API is: http or https, with a path if need be, without user
+---information, query or fragment, of 8192 bytes at most. Default: the
+---environment variable `SEERSTACK_BASE_URL`, else `https://api.seerstack.com`. Raises in
+---`with_options`.
+---@field base_url? string
+---Seconds that one attempt may take as a whole, > 0. Default: `60`.
+---@field timeout? number
+---Seconds that one attempt may take until it is connected, > 0.
+---Default: `10`.
+---@field connect_timeout? number
+---Seconds after which an idle connection is closed instead of being used again,
+---> 0, rounded up to whole ones: load balancers drain, and addresses change.
+---Default: `600`.
+---@field max_connection_age? number
+---How often a waited-for request is tried again, 0 to 1000. A queued event
+---is tried until it expires, except after a 409. Default: `2`.
+---@field max_retries? integer
+---Seconds before the second attempt, > 0; doubled with each further one.
+---Default: `0.5`.
+---@field initial_retry_delay? number
+---Seconds that the delay between attempts grows to, > 0. Default: `8` for
+---waited-for requests, `60` for queued events; when given, it is for both.
+---@field max_retry_delay? number
+---Seconds that `flush` and `close` wait when called without an argument, and
+---that the process waits at its end for what is undelivered; 0: do not wait.
+---Default: `10`, or 4 in a process of nginx.
+---@field exit_timeout? number
+---Seconds that the process waits at its end until any connection is
+---established, > 0; `exit_timeout` holds, too. Default: `2`.
+---@field exit_connect_timeout? number
+---Requests a minute that the key is good for, 1 to 10^9, of which 95 % are
+---used; `false`: no limit. Processes forked from one that had loaded the module
+---share it.
+---Default: `1000`.
+---@field rate_limit? integer|false
+---Whether all processes of the user on this machine that have this set, and the
+---same key and base URL, share the limit and its pauses.
+---Default: `true` with a `store`, else `false`.
+---@field share_rate_limit? boolean
+---Requests at a time, 1 to 1000. Default: `16`.
+---@field max_in_flight? integer
+---Events in the queue and in flight, 1 to 10^7. Default: `10000`.
+---@field max_queue_events? integer
+---Memory that these occupy, in bytes, 1 to 2^40. Default: `16777216`.
+---@field max_queue_bytes? integer
+---What happens to an event when the queue is full: `"reject"` refuses the
+---new one with `QueueFullError`, `"drop_oldest"` drops as many old ones as it
+---needs room. Default: `"reject"`.
+---@field overflow? "reject"|"drop_oldest"
+---The most bytes that an event's JSON may have, 1 to 2^30.
+---Default: `1048576`.
+---@field max_event_bytes? integer
+---Seconds after which an undelivered event is dropped, > 0.
+---Default: `86400`.
+---@field max_age? number
+---The part of the captures that is sent, from 0 to 1, or a table of parts by
+---event name; others are sent. A hash of `user_id` and the key decides, so that
+---a user's events are all sent or none; without a user, chance does. Identifies,
+---posts and what is waited for are always sent. Default: none.
+---@field sample? number|table<string, number>
+---Whether `capture`, `identify` and `post` wait for the answer.
+---Default: `false`.
+---@field wait? boolean
+---Further headers of every request; `false` removes one, also of those that
+---the SDK sends (`Accept`, `Content-Type`, `User-Agent`, `Authorization`).
+---Names match without regard to case. `Host`, `Content-Length`,
+---`Transfer-Encoding`, `Connection`, `Expect` and `Idempotency-Key` raise. In
+---`with_options` they are merged over the client's. Default: `{}`.
+---@field headers? seerstack.Fields
+---Query parameters of every request, which are percent-encoded. In
+---`with_options` they are merged over the client's, of which `false` removes
+---one. Default: `{}`.
+---@field query? seerstack.Fields
+---Merged under the `data` of each capture, whose own keys win. Its keys and
+---values are copied; of tables within, only `configure` makes copies. `{}`
+---takes back that of the first client in `with_options`. Default: none.
+---@field default_data? table<string, any>
+---Merged under the `attributes` of each identify. Default: none.
+---@field default_attributes? table<string, any>
+---Called inside `capture`, `identify`, and `post` with a body. When it raises
+---or returns neither a table nor nil, the event is dropped and the call returns
+---`nil, message, err` with a `DroppedError`. `false`: none. Default: none.
+---@field before_send? seerstack.BeforeSend|false
+---Called inside `poll`, `pump`, `flush`, `close`, `future:get` and a call that
+---waits, for each accepted event that was given up with nobody waiting for it:
+---rejected by the API, or dropped (expired, displaced); and for each that
+---cannot be sent and whose call does not wait. `false`: none. Default: none.
+---@field on_error? seerstack.OnError|false
+---Called where `on_error` is, for each queued event that was delivered and that
+---nobody waited for; not in `test_mode`. `false`: none. Default: none.
+---@field on_delivered? seerstack.OnDelivered|false
+---Called where `on_error` is, instead of writing to the standard error, except
+---for what is lost at exit. `false`: the standard error. Default: none.
+---@field logger? seerstack.Logger|false
+---What is told: messages of this level and of those that matter more; `"off"`:
+---nothing. Default: the environment variable `SEERSTACK_LOG`, else `"warn"`,
+---also when that has an unknown value.
+---@field log_level? "off"|seerstack.Level
+---The proxy, such as `"http://user:password@host:3128"`: http (also without a
+---scheme, which a host called `ftp.x` or the like needs: it raises), https,
+---socks4, socks4a, socks5 or socks5h; `false`: none. When
+---given, neither the variables of the environment that name proxies count, nor
+---`NO_PROXY`. Default: what they say.
+---@field proxy? string|false
+---A PEM file of the certificate authorities to trust, instead of the
+---system's; read at once, raises if it cannot be. Not together with `ca_blob`.
+---Default: the environment variable `SSL_CERT_FILE`, whose file is opened at
+---each connection, else libcurl's.
+---@field ca_file? string
+---The same as PEM text. Raises without `-----BEGIN CERTIFICATE-----`; what
+---else is wrong comes up as an `APIConnectionError`. Default: none.
+---@field ca_blob? string
+---What the client shows where a server wants a certificate: the path of a PEM
+---file, or PEM text, with its chain; shown to the origin of `base_url` alone. A
+---file is read at once, raises if it cannot be. What is wrong with a
+---certificate or a key comes up as an `APIConnectionError`. Default: none.
+---@field client_cert? string
+---Its private key, likewise. Default: the one in `client_cert`.
+---@field client_key? string
+---The password of an encrypted key. Default: none.
+---@field client_key_password? string
+---`"2"` is over TLS only: plain http stays 1.1. Raises where libcurl has no
+---HTTP/2. Default: `"1.1"`, from libcurl 8 on `"2"`.
+---@field http_version? "1.1"|"2"
+---`false` accepts and discards events: they are counted in
+---`dropped_by.disabled`, and not looked at beyond being tables. A waited-for
+---call gets `{}` and `{ status = 204, headers = {} }`. A key or base URL in
+---the environment has to be right all the same. Default: `true`.
+---@field enabled? boolean
+---`true` opens no socket: events are checked and encoded, count as delivered,
+---and are returned by `client:captured()`. A waited-for call gets
+---`{ success = true }` and `{ status = 200, headers = {} }`. Default: `false`.
+---@field test_mode? boolean
+---Keeps what is queued until it is delivered, also when the process ends; such as
+---`require "seerstack.sqlite".open { ... }` returns. `exit_timeout` is 1 by
+---default then, and `thread` must not be `false`. `false`: none. Default: none.
+---@field store? seerstack.Store|false
+---Whether a thread that sends may be started for this client; without one,
+---`pump` sends, and whoever waits does. The host is then looked up when the
+---client is made, and later on a thread that ends with the answer.
+---Default: `true`.
+---@field thread? boolean
+
+---Options of one `capture`, `identify` or `post`. The client's options are
+---their defaults.
+---@class (exact) seerstack.RequestOptions
+---Block until the API has answered, and return what it said.
+---@field wait? boolean
+---Return a future at once. Raises together with `wait`; overrules the
+---client's. Default: `false`.
+---@field future? boolean
+---Seconds that one attempt may take, > 0.
+---@field timeout? number
+---How often a waited-for request is tried again, 0 to 1000; a queued event
+---after a 409 only.
+---@field max_retries? integer
+---Over the client's headers, of which `false` removes one.
+---@field headers? seerstack.Fields
+---Over the client's query parameters, of which `false` removes one.
+---@field query? seerstack.Fields
+---1 to 255 bytes without control characters. Default: a random one.
+---@field idempotency_key? string
+---Merged over the event: `data` of a capture and `attributes` of an identify
+---key by key; other fields are replaced, and all of a `post`, whose body must
+---be an object or nil then. Default: none.
+---@field extra_body? table<string, any>
+
+---For a call that returns the answer.
+---@class (exact) seerstack.WaitOptions : seerstack.RequestOptions
+---@field wait true
+
+---For a call that returns a future.
+---@class (exact) seerstack.FutureOptions : seerstack.RequestOptions
+---@field future true
