@@ -8,6 +8,31 @@
 
 return {
   {
+    what = "the end of a request is no news of its endpoint",
+    file = "src/core/endpoint.c",
+    from = "    seer_line_unpark(&queue->line[i]);\n"
+      .. "  seer_schedule_now(&endpoint->lines.place);\n",
+    to = "    seer_line_unpark(&queue->line[i]);\n",
+    spec = "spec/unit_spec.lua",
+    title = "the schedule shows whatever may go, among clients that come and",
+  },
+  {
+    what = "a line that its own limits hold waits for a new event",
+    file = "src/core/line.c",
+    from = "  line->parked = true;\n  remind_at(line, until);\n",
+    to = "  line->parked = true;\n  (void)until;\n",
+    spec = "spec/unit_spec.lua",
+    title = "the schedule shows whatever may go, among clients that come and",
+  },
+  {
+    what = "the child of a fork goes on with the parent's schedule",
+    file = "src/core/process.c",
+    from = "  seer_schedule_forget();\n",
+    to = "",
+    spec = "spec/core/schedule_spec.lua",
+    title = "begin anew in the child of a fork, in the middle of it all",
+  },
+  {
     what = "what is delivered displaces what is lost",
     file = "src/core/dead.c",
     from = "? &notices->delivered\n",
@@ -304,10 +329,10 @@ return {
   {
     what = "waited-for requests queue up behind the others",
     file = "src/core/endpoint.c",
-    from = "claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);",
-    to = "claim_from(endpoint, SEER_QUEUED, delay, now, claim, dead);\n"
+    from = "= claim_from(endpoint, SEER_WAITED, now, claim, dead);",
+    to = "= claim_queued(endpoint, now, claim, dead);\n"
       .. "  if (event == NULL)\n    event = "
-      .. "claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);",
+      .. "claim_from(endpoint, SEER_WAITED, now, claim, dead);",
     spec = "spec/core/endpoint_spec.lua",
     title = "goes before queued ones when there is but one place",
   },

@@ -351,7 +351,8 @@ static void says_what_may_go(void) {
   add_client(client_settings(1000, 16));
   small = add_client(client_settings(100, 16));
   CHECK(run_short(small, 200, 300000, &shortage) == 1);
-  CHECK(shortage.may_go == 95 && shortage.come == 200);
+  CHECK(shortage.may_go == 95);
+  CHECK(shortage.come >= 198 && shortage.come <= 200);
   CHECK(!is_short(clients[0], &shortage));
   end_test();
   begin_test();
