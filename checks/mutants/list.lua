@@ -8,6 +8,14 @@
 
 return {
   {
+    what = "waited-for requests leave nothing to the others",
+    file = "src/core/endpoint.c",
+    from = "if (is_passed(endpoint, now))",
+    to = "if (now < 0)",
+    spec = "spec/unit_spec.lua",
+    title = "waited-for requests leave a tenth of the budget to queued events",
+  },
+  {
     what = "the end of a request is no news of its endpoint",
     file = "src/core/endpoint.c",
     from = "    seer_line_unpark(&queue->line[i]);\n"
@@ -329,10 +337,8 @@ return {
   {
     what = "waited-for requests queue up behind the others",
     file = "src/core/endpoint.c",
-    from = "= claim_from(endpoint, SEER_WAITED, now, claim, dead);",
-    to = "= claim_queued(endpoint, now, claim, dead);\n"
-      .. "  if (event == NULL)\n    event = "
-      .. "claim_from(endpoint, SEER_WAITED, now, claim, dead);",
+    from = "if (is_passed(endpoint, now))",
+    to = "if (now > 0)",
     spec = "spec/core/endpoint_spec.lua",
     title = "goes before queued ones when there is but one place",
   },

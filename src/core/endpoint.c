@@ -13,6 +13,7 @@
 #define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
 #define OTHERS 1000        /* ms until other processes may have given back */
 #define TRY_BRIEFLY 1000   /* ms, until it is known what is tried */
+#define PASSED_MOST 9      /* waited-for requests, before a queued one goes */
 #define HELD_LONG 60000    /* ms, by the budget: that is told */
 #define TOLD (-1)
 
@@ -166,11 +167,29 @@ static seer_event *claim_queued(seer_endpoint *endpoint, int64_t now,
   return event;
 }
 
+/* Whether it is the turn of a queued event: waited-for ones go first, but not
+   for ever. A gap has a rule of its own for that (pauses.h). */
+static bool is_passed(const seer_endpoint *endpoint, int64_t now) {
+  int64_t share = share_of(endpoint, now);
+  return endpoint->passed >= PASSED_MOST &&
+         seer_pauses_rate(endpoint->pauses, share, now) == share;
+}
+
 /* An event that goes with this slot; NULL if there is none. */
 static seer_event *claim_event(seer_endpoint *endpoint, int64_t now,
                                seer_claim *claim, seer_dead *dead) {
-  seer_event *event = claim_from(endpoint, SEER_WAITED, now, claim, dead);
-  return event != NULL ? event : claim_queued(endpoint, now, claim, dead);
+  seer_event *event = NULL;
+  if (is_passed(endpoint, now))
+    event = claim_queued(endpoint, now, claim, dead);
+  if (event == NULL)
+    event = claim_from(endpoint, SEER_WAITED, now, claim, dead);
+  if (event == NULL)
+    event = claim_queued(endpoint, now, claim, dead);
+  if (event != NULL && event->request != NULL)
+    endpoint->passed += endpoint->lines.ready[SEER_QUEUED] != NULL;
+  else if (event != NULL)
+    endpoint->passed = 0;
+  return event;
 }
 
 /* The request will be over when its time is up. */

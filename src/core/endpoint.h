@@ -40,6 +40,7 @@ struct seer_endpoint {
   int64_t probe;     /* of the pauses: with this we try; 0: we do not */
   int64_t scarce_at; /* when the budget last let out nothing more */
   int in_flight;     /* requests */
+  int passed;        /* waited-for ones that went before queued ones */
   int failures;      /* in a row, while not backing off */
   seer_trouble troubles[SEER_TROUBLES];
   int refusals;  /* in a row, since exit began */

@@ -230,7 +230,8 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
   if (queue->next != NULL)
     queue->next->previous = queue;
   __atomic_store_n(&endpoint->queues, queue, __ATOMIC_RELEASE);
-  seer_schedule_now(&endpoint->lines.place); /* they may have more now */
+  if (queue->next != NULL) /* which may send more now */
+    seer_schedule_now(&endpoint->lines.place);
   seer_unlock();
 }
 

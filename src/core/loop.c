@@ -12,7 +12,8 @@
 
 #include <limits.h>
 
-#define BATCH 64           /* events claimed at a time */
+#define BATCH 64           /* events claimed at a time... */
+#define LOOKS 256          /* ...and endpoints looked at for that */
 #define START_AGAIN 1000   /* ms after the system refused a thread */
 #define IDLE_TIMEOUT 30000 /* ms until unused connections are closed */
 
@@ -71,7 +72,9 @@ static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
   seer_endpoint *endpoint;
   int count = 0;
   seer_assert(seer_lock_is_held());
-  while (count < BATCH && (endpoint = seer_schedule_first(now)) != NULL) {
+  for (int looks = 0; looks < LOOKS && count < BATCH &&
+                      (endpoint = seer_schedule_first(now)) != NULL;
+       looks++) {
     seer_place *place = &endpoint->lines.place;
     count = claim_from(endpoint, claims, count, now, dead);
     seer_schedule_at(place, SEER_NEVER);

@@ -49,7 +49,7 @@ void seer_schedule_at(seer_place *place, int64_t at) {
 
 struct seer_endpoint *seer_schedule_first(int64_t now) {
   seer_assert(seer_lock_is_held());
-  while (seer_timer_at(timers) <= now)
+  if (seer_timer_at(timers) <= now) /* one a look, in which it has its turn */
     seer_schedule_now(place_of(timers));
   return first != NULL ? first->endpoint : NULL;
 }
