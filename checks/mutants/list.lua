@@ -8,6 +8,40 @@
 
 return {
   {
+    what = "a certificate goes to other origins, too",
+    file = "src/core/http/flight.c",
+    from = "set_identity(easy, f->site, f->outgoing.foreign)",
+    to = "set_identity(easy, f->site, false)",
+    spec = "spec/core/identity_spec.lua",
+    title = "are shown to no other origin",
+  },
+  {
+    what = "each process tries by itself whether a pause is over",
+    file = "src/core/pauses.c",
+    from = "if (seen > now || !SWAP(pauses->probe, seen, over))",
+    to = "if (!SWAP(pauses->probe, seen, over))",
+    spec = "spec/unit_spec.lua",
+    title = "one process tries whether a pause is over, unless it is killed",
+  },
+  {
+    what = "an event that a closed client refuses is counted nowhere",
+    file = "src/send.c",
+    from = "seer_sender_count(&c->client->queue->refused);\n"
+      .. "  lua_pushliteral(c->L, \"client is closed\");",
+    to = "(void)c->client->queue->refused;\n"
+      .. "  lua_pushliteral(c->L, \"client is closed\");",
+    spec = "spec/client_spec.lua",
+    title = "makes the client refuse events",
+  },
+  {
+    what = "an escape of an escape is not masked",
+    file = "src/core/base/mask.c",
+    from = "#define LAYERS 2 ",
+    to = "#define LAYERS 1 ",
+    spec = "spec/unit_spec.lua",
+    title = "secrets are masked as URLs and HTML have them",
+  },
+  {
     what = "waited-for requests leave nothing to the others",
     file = "src/core/endpoint.c",
     from = "if (is_passed(endpoint, now))",
@@ -30,7 +64,7 @@ return {
     from = "  line->parked = true;\n  remind_at(line, until);\n",
     to = "  line->parked = true;\n  (void)until;\n",
     spec = "spec/unit_spec.lua",
-    title = "the schedule shows whatever may go, among clients that come and",
+    title = "a smaller limit beside a larger one in a gate gets what it may",
   },
   {
     what = "the child of a fork goes on with the parent's schedule",
