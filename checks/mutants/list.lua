@@ -8,6 +8,73 @@
 
 return {
   {
+    what = "a certificate goes to other origins, too",
+    file = "src/core/http/flight.c",
+    from = "set_identity(easy, f->site, f->outgoing.foreign)",
+    to = "set_identity(easy, f->site, false)",
+    spec = "spec/core/identity_spec.lua",
+    title = "are shown to no other origin",
+  },
+  {
+    what = "each process tries by itself whether a pause is over",
+    file = "src/core/pauses.c",
+    from = "if (seen > now || !SWAP(pauses->probe, seen, over))",
+    to = "if (!SWAP(pauses->probe, seen, over))",
+    spec = "spec/unit_spec.lua",
+    title = "one process tries whether a pause is over, unless it is killed",
+  },
+  {
+    what = "an event that a closed client refuses is counted nowhere",
+    file = "src/send.c",
+    from = "seer_sender_count(&c->client->queue->refused);\n"
+      .. "  lua_pushliteral(c->L, \"client is closed\");",
+    to = "(void)c->client->queue->refused;\n"
+      .. "  lua_pushliteral(c->L, \"client is closed\");",
+    spec = "spec/client_spec.lua",
+    title = "makes the client refuse events",
+  },
+  {
+    what = "an escape of an escape is not masked",
+    file = "src/core/base/mask.c",
+    from = "#define LAYERS 2 ",
+    to = "#define LAYERS 1 ",
+    spec = "spec/unit_spec.lua",
+    title = "secrets are masked as URLs and HTML have them",
+  },
+  {
+    what = "waited-for requests leave nothing to the others",
+    file = "src/core/endpoint.c",
+    from = "if (is_passed(endpoint, now))",
+    to = "if (now < 0)",
+    spec = "spec/unit_spec.lua",
+    title = "waited-for requests leave a tenth of the budget to queued events",
+  },
+  {
+    what = "the end of a request is no news of its endpoint",
+    file = "src/core/endpoint.c",
+    from = "    seer_line_unpark(&queue->line[i]);\n"
+      .. "  seer_schedule_now(&endpoint->lines.place);\n",
+    to = "    seer_line_unpark(&queue->line[i]);\n",
+    spec = "spec/unit_spec.lua",
+    title = "the schedule shows whatever may go, among clients that come and",
+  },
+  {
+    what = "a line that its own limits hold waits for a new event",
+    file = "src/core/line.c",
+    from = "  line->parked = true;\n  remind_at(line, until);\n",
+    to = "  line->parked = true;\n  (void)until;\n",
+    spec = "spec/unit_spec.lua",
+    title = "a smaller limit beside a larger one in a gate gets what it may",
+  },
+  {
+    what = "the child of a fork goes on with the parent's schedule",
+    file = "src/core/process.c",
+    from = "  seer_schedule_forget();\n",
+    to = "",
+    spec = "spec/core/schedule_spec.lua",
+    title = "begin anew in the child of a fork, in the middle of it all",
+  },
+  {
     what = "what is delivered displaces what is lost",
     file = "src/core/dead.c",
     from = "? &notices->delivered\n",
@@ -320,10 +387,8 @@ return {
   {
     what = "waited-for requests queue up behind the others",
     file = "src/core/endpoint.c",
-    from = "claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);",
-    to = "claim_from(endpoint, SEER_QUEUED, delay, now, claim, dead);\n"
-      .. "  if (event == NULL)\n    event = "
-      .. "claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);",
+    from = "if (is_passed(endpoint, now))",
+    to = "if (now > 0)",
     spec = "spec/core/endpoint_spec.lua",
     title = "goes before queued ones when there is but one place",
   },

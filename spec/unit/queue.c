@@ -187,19 +187,18 @@ static void model_put(item *it) {
 static void check_line(int urgency) {
   const seer_line *real = &queue.line[urgency];
   const seer_event *event = real->head;
-  int64_t due = SEER_NEVER, real_due;
+  int64_t due = SEER_NEVER;
   for (int i = 0; i < lengths[urgency]; i++, event = event->next)
     CHECK(event != NULL && event == items[line[urgency][i]].event);
   CHECK(event == NULL);
-  CHECK(lines.count[urgency] == (lengths[urgency] > 0));
   CHECK(lines.ready[urgency] == (lengths[urgency] > 0 ? real : NULL));
   for (item *it = items; it < items + ITEMS; it++)
     if (it->place == DELAYED && urgency_of(it) == urgency && it->due < due)
       due = it->due;
-  seer_lock();
-  real_due = seer_queue_next_due(real);
-  seer_unlock();
-  CHECK(real_due == due);
+  CHECK(due == SEER_NEVER ? real->heap == NULL : real->heap->due == due);
+  if (real->head != NULL && real->head->request == NULL)
+    due = seer_clock_sooner(due, real->head->expires);
+  CHECK(seer_timer_at(&real->timer) <= due);
 }
 
 static void check_counts(void) {
@@ -252,7 +251,9 @@ static void check_news(void) {
     known[i] = first;
   }
   CHECK(seer_queue_has_news(&queue) || !changed);
-  lines.changed = false;
+  seer_lock();
+  seer_schedule_at(&lines.place, SEER_NEVER);
+  seer_unlock();
 }
 
 static void check(seer_dead *dead) {

@@ -255,6 +255,8 @@ static void masks_escapes(void) {
                                       "k/e&#39;y &amp;&lt;",
                                       "k&#x2F;e&#039;y &#38;&LT;",
                                       "k&sol;e&#39y&#x20&amp&lt",
+                                      "\\u{6B}\\u{0002f}e\\x{27}y \\38\\60",
+                                      "\\\\u{6b}/e%5Cu{27}y \\u0026<",
                                       "\\x6b\\57e'y \\\\u0026\\\\u003c",
                                       "k%252fe'y %26amp%3b&#x26;lt;",
                                       "=6B/e=27y &amp;amp;&amp;lt;"};
@@ -266,6 +268,20 @@ static void masks_escapes(void) {
     length = (size_t)snprintf(text, sizeof text, "<%s", forms[i]);
     CHECK(mask(secret, text, length - 1, true) == 4 &&
           strcmp(text, "<***") == 0);
+  }
+}
+
+/* A text that could begin an escape anywhere takes no longer than others. */
+static void masks_long_texts(void) {
+  static const char *const units[] = {"\\", "%25", "\\u", "&#0", "=3d"};
+  static char text[100000], copy[sizeof text];
+  for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    size_t size = strlen(units[i]);
+    for (size_t at = 0; at < sizeof text; at++)
+      text[at] = units[i][at % size];
+    memcpy(copy, text, sizeof text);
+    CHECK(mask("sk_test_1234", text, sizeof text, false) == sizeof text);
+    CHECK(memcmp(text, copy, sizeof text) == 0);
   }
 }
 
@@ -343,6 +359,7 @@ const unit_test unit_text[] = {
     {"a header line that is continued is one field",                 unfolds_headers        },
     {"texts are cut between characters",                             cuts_between_characters},
     {"secrets are masked as URLs and HTML have them",                masks_escapes          },
+    {"a long text of what begins escapes stays as it is",            masks_long_texts       },
     {"a secret header's parts are secrets",                          parts_secrets          },
     {"secrets within others are masked, and in part at the end",
      masks_each_of_several                                                                  },

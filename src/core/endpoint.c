@@ -14,6 +14,7 @@
 #define WAITER_GRACE 1000  /* ms that a waiter lets an attempt overrun */
 #define OTHERS 1000        /* ms until other processes may have given back */
 #define TRY_BRIEFLY 1000   /* ms, until it is known what is tried */
+#define PASSED_MOST 9      /* waited-for requests, before a queued one goes */
 #define HELD_LONG 60000    /* ms, by the budget: that is told */
 #define TOLD (-1)
 
@@ -58,14 +59,8 @@ static void refuse_paced(seer_line *line, int64_t delay, int64_t now,
   }
 }
 
-/* Whether it is the budget that lets none of the client's events go. */
-static bool is_held(seer_queue *queue, int64_t now) {
-  return queue->endpoint->scarce || pace_delay(queue, now) > 0;
-}
-
+/* The budget lets none of the client's events go. */
 static void note_held(seer_line *line, int64_t now) {
-  if (line->head == NULL || !is_held(line->queue, now))
-    return;
   line->held_last = now;
   if (line->held_since != 0)
     return;
@@ -73,38 +68,73 @@ static void note_held(seer_line *line, int64_t now) {
   line->held_from = line->queue->accepted;
 }
 
-/* The next event of the lines, if after `delay`, which is the same for all, 0
-   is left to wait; NULL if there is none. */
-static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
-                              int64_t delay, int64_t now, seer_claim *claim,
-                              seer_dead *dead) {
-  seer_line **ring = &endpoint->lines.ready[urgency];
-  for (int i = endpoint->lines.count[urgency]; i > 0 && *ring != NULL; i--) {
-    seer_line *line = *ring;
-    int64_t wait = seer_clock_later(delay, own_delay(line->queue, now));
-    *ring = line->next_ready;
-    if (wait == 0) {
-      claim->queue = line->queue;
-      claim->event = seer_queue_claim(line, now, dead);
-      if (claim->event != NULL)
-        return claim->event;
-    } else if (urgency == SEER_WAITED) {
-      refuse_paced(line, wait, now, dead);
-    } else {
-      seer_queue_expire(line, now, dead);
+/* While no line may go before `delay`, by what is the same for all: refuses
+   those who cannot wait so long, and notes the others. Lines that are new
+   stand at the end, behind those that have been judged. */
+static void judge(seer_endpoint *endpoint, seer_urgency urgency, int64_t delay,
+                  int64_t now, seer_dead *dead) {
+  seer_line *line = endpoint->lines.ready[urgency];
+  if (line == NULL)
+    return;
+  for (line = line->previous_ready; !line->judged;) {
+    seer_line *before = line->previous_ready;
+    line->judged = true;
+    if (urgency == SEER_QUEUED)
       note_held(line, now);
-    }
+    else
+      refuse_paced(line, delay, now, dead);
+    line = before;
   }
-  return NULL;
 }
 
-/* Delayed events whose time has come are ready again. */
-static void wake_lines(seer_endpoint *endpoint, int64_t now) {
-  seer_line *line = endpoint->lines.delayed;
-  while (line != NULL) {
-    seer_line *next = line->next_delayed;
+/* The budget lets nothing more out. */
+static void note_scarce(seer_endpoint *endpoint, int64_t now) {
+  endpoint->scarce_at = now;
+  judge(endpoint, SEER_QUEUED, 0, now, NULL);
+}
+
+/* The client's own limits hold its events for so long. */
+static void park(seer_line *line, int64_t wait, int64_t now, seer_dead *dead) {
+  if (line->urgency == SEER_WAITED)
+    refuse_paced(line, wait, now, dead);
+  else if (pace_delay(line->queue, now) > 0)
+    note_held(line, now);
+  if (line->head != NULL)
+    seer_line_park(line, seer_clock_after(now, wait));
+}
+
+/* The next event of the lines whose clients' own limits let one go; NULL if
+   there is none. */
+static seer_event *claim_from(seer_endpoint *endpoint, seer_urgency urgency,
+                              int64_t now, seer_claim *claim,
+                              seer_dead *dead) {
+  seer_line *line;
+  claim->event = NULL;
+  while (claim->event == NULL &&
+         (line = endpoint->lines.ready[urgency]) != NULL) {
+    int64_t wait = own_delay(line->queue, now);
+    if (wait > 0) {
+      park(line, wait, now, dead);
+    } else {
+      claim->queue = line->queue;
+      claim->event = seer_queue_claim(line, now, dead);
+      seer_line_pass(line);
+    }
+  }
+  return claim->event;
+}
+
+/* Some line's events are due, or expire, or its client's limits may let them
+   go. */
+static void wake_lines(seer_endpoint *endpoint, int64_t now, seer_dead *dead) {
+  seer_timer **timers = &endpoint->lines.timers;
+  while (seer_timer_at(*timers) <= now) {
+    seer_line *line = seer_line_of(*timers);
+    seer_timer_set(timers, *timers, SEER_NEVER);
+    seer_line_unpark(line);
     seer_queue_wake(line, now);
-    line = next;
+    seer_queue_expire(line, now, dead);
+    seer_line_remind(line);
   }
 }
 
@@ -112,28 +142,50 @@ static void wake_lines(seer_endpoint *endpoint, int64_t now) {
    is the one that tries. */
 static bool may_go(seer_endpoint *endpoint, int64_t now) {
   int64_t share = share_of(endpoint, now);
-  if (endpoint->lines.count[SEER_QUEUED] == 0)
+  if (endpoint->lines.ready[SEER_QUEUED] == NULL)
     return false;
   if (seer_pauses_delay(endpoint->pauses, share, now) == 0)
     return seer_pauses_try(endpoint->pauses, now + TRY_BRIEFLY,
                            &endpoint->probe, now);
-  endpoint->scarce = seer_pauses_hold(endpoint->pauses, share, now);
+  if (seer_pauses_hold(endpoint->pauses, share, now))
+    note_scarce(endpoint, now);
   return false;
 }
 
-/* An event that goes with this slot; NULL if there is none. */
-static seer_event *claim_event(seer_endpoint *endpoint, int64_t delay,
-                               int64_t now, seer_claim *claim,
-                               seer_dead *dead) {
-  seer_event *event =
-      claim_from(endpoint, SEER_WAITED, delay, now, claim, dead);
-  if (event != NULL)
-    return event;
-  if (delay == 0 && !may_go(endpoint, now))
-    delay = SEER_NEVER;
-  event = claim_from(endpoint, SEER_QUEUED, delay, now, claim, dead);
-  if (event == NULL && delay == 0)
+/* A queued event that goes now; NULL if there is none. */
+static seer_event *claim_queued(seer_endpoint *endpoint, int64_t now,
+                                seer_claim *claim, seer_dead *dead) {
+  seer_event *event = NULL;
+  if (!may_go(endpoint, now))
+    return NULL;
+  event = claim_from(endpoint, SEER_QUEUED, now, claim, dead);
+  if (event == NULL)
     seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
+  return event;
+}
+
+/* Whether it is the turn of a queued event: waited-for ones go first, but not
+   for ever. A gap has a rule of its own for that (pauses.h). */
+static bool is_passed(const seer_endpoint *endpoint, int64_t now) {
+  int64_t share = share_of(endpoint, now);
+  return endpoint->passed >= PASSED_MOST &&
+         seer_pauses_rate(endpoint->pauses, share, now) == share;
+}
+
+/* An event that goes with this slot; NULL if there is none. */
+static seer_event *claim_event(seer_endpoint *endpoint, int64_t now,
+                               seer_claim *claim, seer_dead *dead) {
+  seer_event *event = NULL;
+  if (is_passed(endpoint, now))
+    event = claim_queued(endpoint, now, claim, dead);
+  if (event == NULL)
+    event = claim_from(endpoint, SEER_WAITED, now, claim, dead);
+  if (event == NULL)
+    event = claim_queued(endpoint, now, claim, dead);
+  if (event != NULL && event->request != NULL)
+    endpoint->passed += endpoint->lines.ready[SEER_QUEUED] != NULL;
+  else if (event != NULL)
+    endpoint->passed = 0;
   return event;
 }
 
@@ -167,13 +219,12 @@ static int64_t take_slot(seer_endpoint *endpoint, int64_t now,
                          seer_slot *slot) {
   int64_t share = share_of(endpoint, now);
   slot->index = -1;
-  endpoint->scarce = false;
   if (endpoint->in_flight >= endpoint->max_in_flight)
     return SEER_NEVER;
   *slot = seer_gate_take(endpoint->gate, share, now);
   if (slot->index >= 0 || share == 0)
     return 0;
-  endpoint->scarce = true;
+  note_scarce(endpoint, now);
   return seer_clock_later(seer_gate_delay(endpoint->gate, share, now), 1);
 }
 
@@ -181,54 +232,23 @@ bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                          seer_claim *claim, seer_dead *dead) {
   int64_t delay;
   seer_assert(seer_lock_is_held());
-  wake_lines(endpoint, now);
-  if (endpoint->lines.count[SEER_WAITED] == 0 &&
-      endpoint->lines.count[SEER_QUEUED] == 0)
+  wake_lines(endpoint, now, dead);
+  if (endpoint->lines.ready[SEER_WAITED] == NULL &&
+      endpoint->lines.ready[SEER_QUEUED] == NULL)
     return false;
   delay = take_slot(endpoint, now, &claim->slot);
-  if (claim_event(endpoint, delay, now, claim, dead) == NULL) {
+  if (delay > 0) {
+    if (delay != SEER_NEVER)
+      judge(endpoint, SEER_WAITED, delay, now, dead);
+    return false;
+  }
+  if (claim_event(endpoint, now, claim, dead) == NULL) {
     seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint, now), 0,
                   true, now);
     return false;
   }
   begin_request(endpoint, claim, now);
   return true;
-}
-
-/* When a ready line may be claimed from, which all together may after
-   `delay`. */
-static int64_t next_ready(seer_endpoint *endpoint, seer_urgency urgency,
-                          int64_t delay, int64_t now) {
-  seer_line *first = endpoint->lines.ready[urgency], *line = first;
-  int64_t next = SEER_NEVER;
-  if (first == NULL)
-    return SEER_NEVER;
-  do {
-    int64_t wait = seer_clock_later(delay, own_delay(line->queue, now));
-    next = seer_clock_sooner(next, seer_clock_after(now, wait));
-    line = line->next_ready;
-  } while (line != first);
-  return next;
-}
-
-static int64_t next_expiry(const seer_endpoint *endpoint) {
-  const seer_line *first = endpoint->lines.ready[SEER_QUEUED], *line = first;
-  int64_t next = SEER_NEVER;
-  if (first == NULL)
-    return SEER_NEVER;
-  do {
-    next = seer_clock_sooner(next, seer_queue_next_expiry(line));
-    line = line->next_ready;
-  } while (line != first);
-  return next;
-}
-
-static int64_t next_due(const seer_endpoint *endpoint) {
-  int64_t next = SEER_NEVER;
-  for (const seer_line *line = endpoint->lines.delayed; line != NULL;
-       line = line->next_delayed)
-    next = seer_clock_sooner(next, seer_queue_next_due(line));
-  return next;
 }
 
 /* Until when no slot is free. If other processes have all of them, they may
@@ -242,17 +262,17 @@ static int64_t slot_delay(const seer_endpoint *endpoint, int64_t now) {
 }
 
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
-  int64_t delay = slot_delay(endpoint, now);
-  int64_t next = next_ready(endpoint, SEER_WAITED, delay, now);
+  const seer_lines *lines = &endpoint->lines;
+  int64_t next = seer_timer_at(lines->timers), delay;
   seer_assert(seer_lock_is_held());
-  endpoint->lines.changed = false;
-  delay =
-      seer_clock_later(delay, seer_pauses_delay(endpoint->pauses,
-                                                share_of(endpoint, now), now));
-  next =
-      seer_clock_sooner(next, next_ready(endpoint, SEER_QUEUED, delay, now));
-  next = seer_clock_sooner(next, next_due(endpoint));
-  return seer_clock_sooner(next, next_expiry(endpoint));
+  if (lines->ready[SEER_WAITED] == NULL && lines->ready[SEER_QUEUED] == NULL)
+    return next;
+  delay = slot_delay(endpoint, now);
+  if (lines->ready[SEER_WAITED] == NULL)
+    delay = seer_clock_later(
+        delay,
+        seer_pauses_delay(endpoint->pauses, share_of(endpoint, now), now));
+  return seer_clock_sooner(next, seer_clock_after(now, delay));
 }
 
 void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
@@ -263,6 +283,9 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
   seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
   queue->in_flight--;
   endpoint->in_flight--;
+  for (int i = 0; i < SEER_URGENCIES; i++)
+    seer_line_unpark(&queue->line[i]);
+  seer_schedule_now(&endpoint->lines.place);
   if (claim->event->request == NULL &&
       claim->epoch == seer_pauses_epoch(endpoint->pauses))
     seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
@@ -422,9 +445,10 @@ bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
                             seer_shortage *shortage) {
   seer_line *line = &queue->line[SEER_QUEUED];
   int64_t held = now - line->held_since;
+  int64_t last = seer_clock_later(line->held_last, queue->endpoint->scarce_at);
   seer_assert(seer_lock_is_held());
   if (line->held_since == 0 || line->held_from == TOLD ||
-      line->held_last - line->held_since < HELD_LONG)
+      last - line->held_since < HELD_LONG)
     return false;
   shortage->waiting = queue->pending;
   shortage->come = (queue->accepted - line->held_from) * HELD_LONG / held;
@@ -442,8 +466,11 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
   seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
   seer_pauses_leave(endpoint->pauses, &endpoint->own_pauses);
   endpoint->pauses = &endpoint->own_pauses;
-  while (endpoint->lines.delayed != NULL)
-    seer_queue_hurry(endpoint->lines.delayed);
+  for (seer_queue *queue = endpoint->queues; queue != NULL;
+       queue = queue->next)
+    for (int i = 0; i < SEER_URGENCIES; i++)
+      seer_queue_hurry(&queue->line[i]);
+  seer_schedule_now(&endpoint->lines.place);
 }
 
 seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
@@ -457,12 +484,14 @@ seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
     endpoint->pauses = &gate->pauses;
   endpoint->gate = gate;
   endpoint->segment = segment + 1;
+  seer_schedule_now(&endpoint->lines.place);
   return before;
 }
 
 /* The requests are the parent's, and so are their slots. */
 void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(&endpoint->lines, 0, sizeof endpoint->lines);
+  endpoint->lines.place.endpoint = endpoint;
   memset(endpoint->troubles, 0, sizeof endpoint->troubles);
   endpoint->in_flight = endpoint->failures = endpoint->refusals = 0;
   endpoint->probe = 0;

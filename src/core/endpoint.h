@@ -21,8 +21,9 @@
 #include "queue.h"
 
 struct seer_endpoint {
-  seer_endpoint *next, *next_alike; /* of all, and of those of a hash */
-  uint64_t hash;                    /* of URL and key */
+  seer_endpoint *next; /* of those whose hash is alike... */
+  seer_endpoint *next_left, *previous_left; /* ...or that nobody refers to */
+  uint64_t hash;                            /* of URL and key */
   char *base_url, *api_key;
   seer_site *sites; /* a list */
   int references;
@@ -33,10 +34,11 @@ struct seer_endpoint {
   int segment;         /* the id of its segment, + 1; 0: it is in none */
   seer_pauses *pauses; /* ...and its pauses; at exit, its own */
   seer_pauses own_pauses;
-  int64_t probe; /* of the pauses: with this we try; 0: we do not */
-  bool scarce;   /* the budget let out nothing more, when it was asked last */
-  int in_flight; /* requests */
-  int failures;  /* in a row, while not backing off */
+  int64_t probe;     /* of the pauses: with this we try; 0: we do not */
+  int64_t scarce_at; /* when the budget last let out nothing more */
+  int in_flight;     /* requests */
+  int passed;        /* waited-for ones that went before queued ones */
+  int failures;      /* in a row, while not backing off */
   seer_trouble troubles[SEER_TROUBLES];
   int refusals;  /* in a row, since exit began */
   bool hopeless; /* at exit: nothing more will be delivered */
@@ -61,8 +63,7 @@ bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
                          seer_claim *claim, seer_dead *dead);
 
 /* When it is worth to claim again, or an event is due to expire; SEER_NEVER
-   if only a new event or the end of a request can change anything. From now
-   on a change in its lines is news. */
+   if only a new event or the end of a request can change anything. */
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now);
 
 /* What was claimed is in flight no more; it went over the wire `sent` times.

@@ -9,10 +9,17 @@
 #pragma GCC visibility push(hidden)
 
 #define HASHES 4096
+#define LOOKS 2 /* at endpoints that may be freed, when one is released */
 
-/* This list, and those of sites and queues, can be followed at any moment, as
-   the child of a fork does: the stores that say so are not moved up. */
-seer_endpoint *seer_endpoints;
+/* Lists of those whose hash is alike, so that thousands of keys are found at
+   once. These lists, and those of sites and queues, can be followed at any
+   moment, as the child of a fork does: the stores that say so are not moved
+   up. */
+static seer_endpoint *alike[HASHES];
+
+/* Those that nobody refers to, which wait until their slots are free: a list,
+   the one that was looked at last at its end. */
+static seer_endpoint *left, *last_left;
 
 static char *copy(const char *text) {
   size_t size = strlen(text) + 1;
@@ -35,6 +42,7 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
   if (endpoint == NULL)
     return NULL;
   endpoint->references = 1;
+  endpoint->lines.place.endpoint = endpoint;
   endpoint->base_url = copy(options->base_url);
   endpoint->api_key = copy(options->api_key);
   endpoint->sites = seer_site_new(options);
@@ -51,39 +59,90 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
   return NULL;
 }
 
-/* Those of a hash, so that thousands of keys are found at once. */
-static seer_endpoint *alike[HASHES];
+static seer_endpoint **list_of(uint64_t hash) {
+  return &alike[hash % HASHES];
+}
+
+static seer_endpoint *first_from(uint64_t hash) {
+  while (hash < HASHES && alike[hash] == NULL)
+    hash++;
+  return hash < HASHES ? alike[hash] : NULL;
+}
+
+seer_endpoint *seer_endpoints_first(void) {
+  return first_from(0);
+}
+
+seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint) {
+  return endpoint->next != NULL ? endpoint->next
+                                : first_from(endpoint->hash % HASHES + 1);
+}
 
 /* The link that points to the endpoint of this URL and key, or to none. */
 static seer_endpoint **find(const seer_endpoint *like) {
-  seer_endpoint **link = &alike[like->hash % HASHES];
+  seer_endpoint **link = list_of(like->hash);
   while (*link != NULL && (strcmp((*link)->base_url, like->base_url) != 0 ||
                            strcmp((*link)->api_key, like->api_key) != 0))
-    link = &(*link)->next_alike;
+    link = &(*link)->next;
   return link;
 }
 
-/* Takes the endpoints that nobody needs out of the process's list. */
+static void leave(seer_endpoint *endpoint) {
+  endpoint->next_left = NULL;
+  endpoint->previous_left = last_left;
+  if (last_left != NULL)
+    last_left->next_left = endpoint;
+  else
+    left = endpoint;
+  last_left = endpoint;
+}
+
+static void come_back(seer_endpoint *endpoint) {
+  if (endpoint->previous_left != NULL)
+    endpoint->previous_left->next_left = endpoint->next_left;
+  else
+    left = endpoint->next_left;
+  if (endpoint->next_left != NULL)
+    endpoint->next_left->previous_left = endpoint->previous_left;
+  else
+    last_left = endpoint->previous_left;
+}
+
+static void refer(seer_endpoint *endpoint) {
+  if (endpoint->references++ == 0)
+    come_back(endpoint);
+}
+
+void seer_endpoints_forget(void) {
+  left = last_left = NULL;
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
+    if (endpoint->references == 0)
+      leave(endpoint);
+}
+
+/* Takes some that nobody needs out of the process's lists; the result is a
+   list by `next_left`. */
 static seer_endpoint *unlist_idle(int64_t now) {
-  seer_endpoint *idle = NULL, **link = &seer_endpoints;
-  while (*link != NULL) {
-    seer_endpoint *endpoint = *link;
-    if (endpoint->references > 0 ||
-        (endpoint->segment == 0 && !seer_gate_is_idle(endpoint->gate, now))) {
-      link = &endpoint->next;
-    } else {
-      *find(endpoint) = endpoint->next_alike;
-      *link = endpoint->next;
-      __atomic_store_n(&endpoint->next, idle, __ATOMIC_RELEASE);
-      idle = endpoint;
+  seer_endpoint *idle = NULL;
+  for (int i = 0; i < LOOKS && left != NULL; i++) {
+    seer_endpoint *endpoint = left;
+    come_back(endpoint);
+    if (endpoint->segment == 0 && !seer_gate_is_idle(endpoint->gate, now)) {
+      leave(endpoint);
+      continue;
     }
+    *find(endpoint) = endpoint->next;
+    seer_schedule_at(&endpoint->lines.place, SEER_NEVER);
+    endpoint->next_left = idle;
+    idle = endpoint;
   }
   return idle;
 }
 
 static void free_all(seer_endpoint *endpoint) {
   while (endpoint != NULL) {
-    seer_endpoint *next = endpoint->next;
+    seer_endpoint *next = endpoint->next_left;
     free_endpoint(endpoint);
     endpoint = next;
   }
@@ -116,12 +175,10 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
   place = find(fresh);
   found = *place;
   if (found != NULL) {
-    found->references++;
+    refer(found);
     *site = adopt_site(found, fresh);
   } else {
-    *place = fresh;
-    fresh->next = seer_endpoints;
-    __atomic_store_n(&seer_endpoints, fresh, __ATOMIC_RELEASE);
+    __atomic_store_n(place, fresh, __ATOMIC_RELEASE);
   }
   seer_unlock();
   if (found == NULL)
@@ -132,7 +189,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
 
 void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site) {
   seer_lock();
-  endpoint->references++;
+  refer(endpoint);
   seer_site_refer(site);
   seer_unlock();
 }
@@ -143,7 +200,8 @@ void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
   seer_lock();
   if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
     site = NULL; /* somebody else needs it */
-  endpoint->references--;
+  if (--endpoint->references == 0)
+    leave(endpoint);
   idle = unlist_idle(now);
   seer_unlock();
   seer_site_free(site);
@@ -173,15 +231,18 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
   if (queue->next != NULL)
     queue->next->previous = queue;
   __atomic_store_n(&endpoint->queues, queue, __ATOMIC_RELEASE);
+  if (queue->next != NULL) /* which may send more now */
+    seer_schedule_now(&endpoint->lines.place);
   seer_unlock();
 }
 
-/* When a client has gone: the largest limits of those that are left. Most
-   clients have the same, so the first few of them will tell. */
-static void measure(seer_endpoint *endpoint) {
+/* When a client has gone that had the largest limits: those of the clients
+   that are left. Most have the same, so the first few of them will tell. */
+static void measure(seer_endpoint *endpoint, const seer_settings *gone) {
   const seer_queue *queue = endpoint->queues;
   int64_t rate_limit, max_in_flight = 0;
-  if (queue == NULL)
+  if (queue == NULL || (gone->rate_limit != endpoint->rate_limit &&
+                        gone->max_in_flight != endpoint->max_in_flight))
     return;
   rate_limit = queue->settings.rate_limit;
   while (queue != NULL && (rate_limit != endpoint->rate_limit ||
@@ -201,7 +262,10 @@ static void unlink_queue(seer_queue *queue) {
     queue->endpoint->queues = queue->next;
   if (queue->next != NULL)
     queue->next->previous = queue->previous;
-  measure(queue->endpoint);
+  for (int i = 0; i < SEER_URGENCIES; i++)
+    seer_timer_set(&queue->endpoint->lines.timers, &queue->line[i].timer,
+                   SEER_NEVER);
+  measure(queue->endpoint, &queue->settings);
 }
 
 /* Events are lost that had been accepted: their owner should know. */

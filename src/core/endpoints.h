@@ -7,8 +7,13 @@
 
 #include "endpoint.h"
 
-/* A list of all; guarded by the lock. */
-extern seer_endpoint *seer_endpoints;
+/* The first of all, and the next of one; NULL if there is none. With the lock
+   held, or in the child of a fork. */
+seer_endpoint *seer_endpoints_first(void);
+seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint);
+
+/* In the child of a fork, where only these lists are as they should be. */
+void seer_endpoints_forget(void);
 
 /* The endpoint of this base URL and key, with one more reference, and in
    `*site` its site with these options, likewise; NULL without memory. The

@@ -5,12 +5,11 @@
 #include "heap.h"
 #pragma GCC visibility push(hidden)
 
-/* Lines that have ready events form a ring, lines that have delayed ones an
-   open list. */
+#include <stddef.h>
 
 static void join_ready(seer_line *line) {
   seer_line **ring = &line->lines->ready[line->urgency];
-  line->lines->count[line->urgency]++;
+  line->judged = false;
   if (*ring == NULL) {
     *ring = line->next_ready = line->previous_ready = line;
     return;
@@ -23,45 +22,72 @@ static void join_ready(seer_line *line) {
 
 static void leave_ready(seer_line *line) {
   seer_line **ring = &line->lines->ready[line->urgency];
-  line->lines->count[line->urgency]--;
   if (line->next_ready == line)
     *ring = NULL;
   else if (*ring == line)
     *ring = line->next_ready;
   line->next_ready->previous_ready = line->previous_ready;
   line->previous_ready->next_ready = line->next_ready;
-  line->next_ready = line->previous_ready = NULL;
+}
+
+static void remind_at(seer_line *line, int64_t time) {
+  seer_timer_hasten(&line->lines->timers, &line->timer, time);
+}
+
+void seer_line_remind(seer_line *line) {
+  if (line->head != NULL && line->head->request == NULL)
+    remind_at(line, line->head->expires);
+  if (line->heap != NULL)
+    remind_at(line, line->heap->due);
+}
+
+seer_line *seer_line_of(seer_timer *timer) {
+  return (seer_line *)(void *)((char *)timer - offsetof(seer_line, timer));
+}
+
+void seer_line_park(seer_line *line, int64_t until) {
+  seer_assert(seer_lock_is_held() && !line->parked && line->head != NULL);
+  leave_ready(line);
+  line->parked = true;
+  remind_at(line, until);
+}
+
+void seer_line_unpark(seer_line *line) {
+  if (!line->parked)
+    return;
+  line->parked = false;
+  join_ready(line);
+}
+
+void seer_line_pass(seer_line *line) {
+  if (line->head == NULL)
+    return;
+  leave_ready(line);
+  join_ready(line);
+}
+
+/* There is no ready event any more. */
+static void end(seer_line *line) {
+  seer_line_unpark(line);
+  leave_ready(line);
+  line->head = NULL;
   line->held_since = 0;
 }
 
-static void join_delayed(seer_line *line, seer_line **list) {
-  line->previous_delayed = NULL;
-  line->next_delayed = *list;
-  if (*list != NULL)
-    (*list)->previous_delayed = line;
-  *list = line;
-}
-
-static void leave_delayed(seer_line *line, seer_line **list) {
-  if (line->previous_delayed != NULL)
-    line->previous_delayed->next_delayed = line->next_delayed;
-  else
-    *list = line->next_delayed;
-  if (line->next_delayed != NULL)
-    line->next_delayed->previous_delayed = line->previous_delayed;
-}
-
+/* The first is another, which the client's own limits may not hold. */
 static void begin_with(seer_line *line, seer_event *event) {
   line->head = event;
-  line->lines->changed = true;
+  seer_line_unpark(line);
+  seer_line_remind(line);
+  seer_schedule_now(&line->lines->place);
 }
 
 void seer_line_append(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
   event->next = NULL;
   if (line->head == NULL) {
-    begin_with(line, event);
     join_ready(line);
+    begin_with(line, event);
   } else {
     event->child = line->tail;
     line->tail->next = event;
@@ -85,15 +111,15 @@ void seer_line_take_out(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
   if (event->child != NULL)
     event->child->next = event->next;
-  else
+  else if (event->next != NULL)
     begin_with(line, event->next);
+  else
+    end(line);
   if (event->next != NULL)
     event->next->child = event->child;
   else
     line->tail = event->child;
   event->next = event->child = NULL;
-  if (line->head == NULL)
-    leave_ready(line);
 }
 
 seer_event *seer_line_pop(seer_line *line) {
@@ -105,19 +131,12 @@ seer_event *seer_line_pop(seer_line *line) {
 
 void seer_line_delay(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
-  if (line->heap == NULL)
-    join_delayed(line, &line->lines->delayed);
   seer_heap_push(&line->heap, event);
+  seer_line_remind(line);
 }
 
 seer_event *seer_line_undelay(seer_line *line) {
-  seer_event *event;
-  if (line->heap == NULL)
-    return NULL;
-  event = seer_heap_pop(&line->heap);
-  if (line->heap == NULL)
-    leave_delayed(line, &line->lines->delayed);
-  return event;
+  return line->heap != NULL ? seer_heap_pop(&line->heap) : NULL;
 }
 
 void seer_line_join(seer_event **list, seer_event *event) {

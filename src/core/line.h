@@ -3,14 +3,17 @@
 /*
  * Lines of events that are to be sent: the ready ones, first in first out,
  * and the delayed ones by the time they are due. A client has a line for each
- * urgency; the lines of an endpoint's clients that have something are joined,
- * so that the sender finds them without looking at the others.
+ * urgency; the lines of an endpoint's clients that have something to send are
+ * joined, and the times at which others will are in a heap, so that the sender
+ * finds them without looking at the rest.
  *
  * All links are the events' and the lines' own: nothing is allocated, and
  * nothing can fail. With the lock held.
  */
 
 #include "base/event.h"
+#include "base/timer.h"
+#include "schedule.h"
 
 typedef struct seer_queue seer_queue;
 
@@ -30,8 +33,10 @@ typedef struct seer_line {
   seer_urgency urgency;
   seer_event *head, *tail; /* ready: a list by `next`, back by `child` */
   seer_event *heap;        /* delayed: a pairing heap by `due` */
-  struct seer_line *next_ready, *previous_ready; /* ring; NULL: not in it */
-  struct seer_line *next_delayed, *previous_delayed;
+  struct seer_line *next_ready, *previous_ready; /* ring */
+  bool parked;        /* has ready events, but is not in the ring */
+  bool judged;        /* the sender knows whether its first event can wait */
+  seer_timer timer;   /* set until the first event is due, or expires */
   int64_t held_since; /* the budget holds ready events; 0: it does not */
   int64_t held_last;  /* when it was last seen to */
   int64_t held_from;  /* what the client had accepted then */
@@ -40,15 +45,25 @@ typedef struct seer_line {
 /* The lines of all clients of an endpoint that have something. */
 struct seer_lines {
   seer_line *ready[SEER_URGENCIES]; /* rings; whose turn it is */
-  int count[SEER_URGENCIES];        /* lines in each ring */
-  seer_line *delayed;               /* a list */
-  bool changed; /* the first of some line is another; the sender, who sleeps
-                   until one may go, clears it when it has looked */
+  seer_timer *timers;               /* of lines, in the ring or not */
+  seer_place place; /* has news when the first of some line is another */
 };
 
 /* Adds a ready event: behind all others, or before them. */
 void seer_line_append(seer_line *line, seer_event *event);
 void seer_line_prepend(seer_line *line, seer_event *event);
+
+/* Its client's own limits hold the ready events: the line leaves the ring, and
+   the timer is set to then at the latest; and it returns. */
+void seer_line_park(seer_line *line, int64_t until);
+void seer_line_unpark(seer_line *line);
+
+/* Its turn is over: it goes to the end of the ring, if it has ready events. */
+void seer_line_pass(seer_line *line);
+
+/* Makes sure that the timer goes off in time; and whose timer that is. */
+void seer_line_remind(seer_line *line);
+seer_line *seer_line_of(seer_timer *timer);
 
 /* Removes a ready event, wherever it stands. */
 void seer_line_take_out(seer_line *line, seer_event *event);

@@ -13,7 +13,8 @@
 #include <limits.h>
 #pragma GCC visibility push(hidden)
 
-#define BATCH 64           /* events claimed at a time */
+#define BATCH 64           /* events claimed at a time... */
+#define LOOKS 256          /* ...and endpoints looked at for that */
 #define START_AGAIN 1000   /* ms after the system refused a thread */
 #define IDLE_TIMEOUT 30000 /* ms until unused connections are closed */
 
@@ -52,19 +53,39 @@ static void end_work(seer_work next) {
     seer_wake();
 }
 
-/* With the lock held: what may be sent now, at most BATCH events. */
+/* With the lock held: what this endpoint may send now, up to BATCH events with
+   those before. */
+static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
+                      int64_t now, seer_dead *dead) {
+  while (count < BATCH &&
+         seer_endpoint_claim(endpoint, now, &claims[count], dead)) {
+    /* Only now its id is drawn: capture need not. */
+    seer_event *event = claims[count++].event;
+    if (!seer_id_is_drawn(event->id))
+      event->id = seer_id_next();
+  }
+  return count;
+}
+
+/* With the lock held: what may be sent now, at most BATCH events. An endpoint
+   that has more is looked at again when the others were. */
 static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
+  seer_endpoint *endpoint;
   int count = 0;
   seer_assert(seer_lock_is_held());
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next) {
-    while (count < BATCH &&
-           seer_endpoint_claim(endpoint, now, &claims[count], dead)) {
-      /* Only now its id is drawn: capture need not. */
-      seer_event *event = claims[count++].event;
-      if (!seer_id_is_drawn(event->id))
-        event->id = seer_id_next();
-    }
+  for (int looks = 0; looks < LOOKS && count < BATCH &&
+                      (endpoint = seer_schedule_first(now)) != NULL;
+       looks++) {
+    seer_place *place = &endpoint->lines.place;
+    count = claim_from(endpoint, claims, count, now, dead);
+    seer_schedule_at(place, SEER_NEVER);
+    if (count == BATCH)
+      seer_schedule_now(place);
+    else
+      seer_schedule_at(
+          place, seer_clock_later(seer_endpoint_next(endpoint, now), now + 1));
+    if (seer_state.stage == SEER_EXITING)
+      seer_wake(); /* there may be no hope for it any more */
   }
   return count;
 }
@@ -191,30 +212,10 @@ static void close_idle(void) {
   seer_spare_free();
 }
 
-/* At exit: nothing in flight, and nothing that could be sent in time. */
-static void lose_hope(seer_endpoint *endpoint, int64_t next) {
-  if (seer_state.stage != SEER_EXITING || endpoint->hopeless ||
-      endpoint->in_flight > 0 || seer_tenants_are_entering() ||
-      next <= seer_state.exit_deadline)
-    return;
-  endpoint->hopeless = true;
-  seer_wake();
-}
-
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
-  int64_t next = seer_tenants_rescue_at(now);
   seer_assert(seer_lock_is_held());
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next) {
-    int64_t time = seer_endpoint_next(endpoint, now);
-    if (endpoint->hopeless)
-      seer_wake();
-    lose_hope(endpoint, time);
-    if (time < next)
-      next = time;
-  }
-  return next;
+  return seer_clock_sooner(seer_tenants_rescue_at(now), seer_schedule_next());
 }
 
 /* With the lock held: until when to poll. */

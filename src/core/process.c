@@ -8,6 +8,7 @@
 #include "keeper.h"
 #include "loop.h"
 #include "state.h"
+#include "tenants.h"
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -88,9 +89,11 @@ static void forget_queues(seer_endpoint *endpoint, bool whole,
 /* Lists of endpoints and of queues can be followed at any moment, for what
    is added or removed is so by one store. What a queue has can not. */
 static void forget_all(bool whole, seer_dead *dead) {
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
     forget_queues(endpoint, whole, dead);
+  seer_endpoints_forget();
+  seer_schedule_forget();
 }
 
 static void forget_thread(void) {
@@ -135,8 +138,8 @@ static void begin_exit(int64_t now) {
   seer_state.stage = SEER_EXITING;
   seer_state.start_again = now; /* a thread that was refused before */
   seer_state.exit_began = seer_state.exit_deadline = now;
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next) {
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint)) {
     seer_endpoint_hurry(endpoint);
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
@@ -148,11 +151,19 @@ static void begin_exit(int64_t now) {
   }
 }
 
+/* With the lock held: whether nothing more will be delivered. What is queued
+   may be so because nothing is in flight, and nothing may go in time. */
+static bool is_hopeless(const seer_endpoint *endpoint) {
+  return endpoint->hopeless ||
+         (endpoint->in_flight == 0 && !seer_tenants_are_entering() &&
+          seer_schedule_of(&endpoint->lines.place) > seer_state.exit_deadline);
+}
+
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_endpoint *endpoint,
                            const seer_queue *queue) {
   int64_t began = seer_state.exit_began, connected_by;
-  if (queue->pending == 0 || endpoint->hopeless)
+  if (queue->pending == 0 || is_hopeless(endpoint))
     return began;
   connected_by = seer_site_doubted_until(queue->site);
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
@@ -163,18 +174,19 @@ static int64_t worth_until(const seer_endpoint *endpoint,
   return queue->exit_deadline;
 }
 
-static int64_t all_worth_until(void) {
-  int64_t until = seer_state.exit_began;
+/* With the lock held: until when it is worth to wait for some queue, the first
+   that is found; 0 for none. */
+static int64_t some_worth_until(int64_t now) {
   seer_assert(seer_lock_is_held());
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
-      int64_t time = worth_until(endpoint, queue);
-      if (time > until)
-        until = time;
+      int64_t until = worth_until(endpoint, queue);
+      if (until > now)
+        return until;
     }
-  return until;
+  return 0;
 }
 
 /* With the lock held, which is given up meanwhile. Where there is no thread,
@@ -182,9 +194,10 @@ static int64_t all_worth_until(void) {
 static void wait_for_delivery(void) {
   int64_t until;
   while (!seer_state_is_mine() &&
-         (until = all_worth_until()) > seer_clock_now())
+         (until = some_worth_until(seer_clock_now())) != 0)
     /* The step may have found that the rest is hopeless. */
-    if (seer_loop_step(until) != SEER_STEP_MADE && all_worth_until() >= until)
+    if (seer_loop_step(until) != SEER_STEP_MADE &&
+        some_worth_until(seer_clock_now()) == until)
       seer_wait(until);
 }
 
@@ -228,7 +241,7 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
   if ((seer_pauses_level(endpoint->pauses) > 0 || waits_to_retry(queue)) &&
       queue->last_error[0] != '\0')
     why = queue->last_error;
-  else if (endpoint->hopeless)
+  else if (is_hopeless(endpoint))
     why = "the rate limit allows no more in time; client:flush(seconds) "
           "before the end waits for it";
   else if (!seer_site_connected(queue->site, seer_state.exit_began))
@@ -241,8 +254,8 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
   seer_assert(seer_lock_is_held());
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
       int64_t before = queue->dropped_by[SEER_DROP_EXIT], lost;
@@ -267,8 +280,8 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
 static int64_t count_pending(bool *wants_thread) {
   int64_t pending = 0;
   *wants_thread = false;
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next) {
       pending += queue->pending;

@@ -431,18 +431,6 @@ void seer_queue_hurry(seer_line *line) {
     come_back(line, event, 0); /* whatever its age */
 }
 
-int64_t seer_queue_next_due(const seer_line *line) {
-  assert_sound(line->queue);
-  return line->heap != NULL ? line->heap->due : SEER_NEVER;
-}
-
-int64_t seer_queue_next_expiry(const seer_line *line) {
-  assert_sound(line->queue);
-  if (line->head == NULL || line->head->request != NULL)
-    return SEER_NEVER;
-  return line->head->expires;
-}
-
 void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead) {
   assert_sound(line->queue);
   while (line->head != NULL) {

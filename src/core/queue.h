@@ -78,7 +78,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
 /* True if the sender, who may be asleep, has to look again: something else is
    the first of a line than when it looked last. */
 static inline bool seer_queue_has_news(const seer_queue *queue) {
-  return queue->line[SEER_QUEUED].lines->changed;
+  return queue->line[SEER_QUEUED].lines->place.listed;
 }
 
 /* The next ready event of a line, now in flight; NULL if there is none.
@@ -134,11 +134,6 @@ void seer_queue_wake(seer_line *line, int64_t now);
 
 /* Makes all delayed events ready. */
 void seer_queue_hurry(seer_line *line);
-
-/* When the next delayed event is due, and when the first ready one expires;
-   SEER_NEVER if there is none. */
-int64_t seer_queue_next_due(const seer_line *line);
-int64_t seer_queue_next_expiry(const seer_line *line);
 
 /* Settles the expired and cancelled events at the head of a line. */
 void seer_queue_expire(seer_line *line, int64_t now, seer_dead *dead);

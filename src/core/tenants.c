@@ -136,8 +136,8 @@ static void offer(seer_queue *queue) {
 }
 
 void seer_tenants_offer(void) {
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next)
       if (queue->tenant != NULL && !queue->tenant->keep->barred)

@@ -336,8 +336,8 @@ static void end_settled(seer_transaction *t) {
 /* What was stored before is not to be relied on. */
 static void begin_era(seer_keep *keep) {
   keep->era++;
-  for (seer_endpoint *endpoint = seer_endpoints; endpoint != NULL;
-       endpoint = endpoint->next)
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
     for (seer_queue *queue = endpoint->queues; queue != NULL;
          queue = queue->next)
       if (queue->tenant != NULL && queue->tenant->keep == keep)

@@ -7,107 +7,63 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
-#define LAYERS 2 /* of escapes, such as JSON in a string of JSON */
+#define LAYERS 2      /* of escapes, such as JSON in a string of JSON */
+#define READINGS 24   /* of one place: more than there are */
+#define ZEROS_MOST 12 /* before a number */
 
-/* How bytes are escaped in strings of JSON and of languages, in URLs, mail and
-   HTML: what an escape begins with, and the base of the number that follows,
-   perhaps behind zeros. */
+/* How a byte may be escaped in strings of JSON and of languages, in URLs, mail
+   and HTML: what an escape begins with, a text in any case, and behind that
+   the byte's number, perhaps behind zeros; or the text alone means the byte.
+   A backslash may stand before any byte besides, and a plus for a space. */
 static const struct {
-  const char *prefix;
-  int base;
   char start;
-} numbers[] = {
-    {"u",  16, '\\'},
-    {"x",  16, '\\'},
-    {"",   8,  '\\'},
-    {"",   16, '%' },
-    {"u",  16, '%' },
-    {"",   16, '=' },
-    {"#",  10, '&' },
-    {"#x", 16, '&' }
+  const char *text;
+  int base; /* 0: no number */
+  char byte;
+} escapes[] = {
+    {'\\', "u",      16, 0   },
+    {'\\', "u{",     16, 0   },
+    {'\\', "x",      16, 0   },
+    {'\\', "x{",     16, 0   },
+    {'\\', "",       8,  0   },
+    {'\\', "",       10, 0   },
+    {'\\', "t",      0,  '\t'},
+    {'%',  "",       16, 0   },
+    {'%',  "u",      16, 0   },
+    {'=',  "",       16, 0   },
+    {'&',  "#",      10, 0   },
+    {'&',  "#x",     16, 0   },
+    {'&',  "amp",    0,  '&' },
+    {'&',  "lt",     0,  '<' },
+    {'&',  "gt",     0,  '>' },
+    {'&',  "quot",   0,  '"' },
+    {'&',  "apos",   0,  '\''},
+    {'&',  "lowbar", 0,  '_' },
+    {'&',  "period", 0,  '.' },
+    {'&',  "colon",  0,  ':' },
+    {'&',  "sol",    0,  '/' },
+    {'&',  "equals", 0,  '=' },
+    {'&',  "plus",   0,  '+' },
 };
 
-/* A byte, what its escape begins with, and the rest of that. */
-static const char *const names[] = {
-    "&&amp",    "<&lt",    ">&gt",  "\"&quot",  "'&apos", "_&lowbar",
-    ".&period", ":&colon", "/&sol", "=&equals", "+&plus", "\t\\t",
-};
+/* What may be meant at a place: bytes, and how many bytes each takes. */
+typedef struct readings {
+  int count;
+  bool ended; /* the text ends within what may be one more */
+  struct {
+    char byte;
+    int length;
+  } all[READINGS];
+} readings;
 
-/* These return how many bytes something takes that stands at `at` and means
-   `byte`, or the text `form` in any case, within so many `layers` of escapes
-   at most; or one of these: there is none, or the text ends within what may
-   be one. */
-enum { NONE = -2, ENDED };
-
-static int match_byte(const char *at, const char *end, char byte, int layers);
-
-static int match_form(const char *at, const char *end, const char *form,
-                      int layers) {
-  const char *start = at;
-  for (; *form != '\0'; form++) {
-    int length = match_byte(at, end, *form, layers);
-    if (length == NONE && *form >= 'a' && *form <= 'z')
-      length = match_byte(at, end, (char)(*form - 'a' + 'A'), layers);
-    if (length < 0)
-      return length;
-    at += length;
-  }
-  return (int)(at - start);
-}
-
-static int match_number(const char *at, const char *end, unsigned char byte,
-                        int base, int layers) {
-  const char *start = at;
-  char digits[9] = "", *first = digits + sizeof digits - 1;
-  int length;
-  for (; byte > 0; byte = (unsigned char)(byte / base))
-    *--first = "0123456789abcdef"[byte % base];
-  while (at < end && *at == '0')
-    at++;
-  length = match_form(at, end, first, layers);
-  return length < 0 ? length : (int)(at - start) + length;
-}
-
-static int most(int one, int other) {
-  return one > other ? one : other;
-}
-
-/* The rest of an escape that begins with `start`. */
-static int match_rest(const char *at, const char *end, char start, char byte,
-                      int layers) {
-  int found = start == '\\' ? match_byte(at, end, byte, layers) : NONE;
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    int before = numbers[i].start == start
-                     ? match_form(at, end, numbers[i].prefix, layers)
-                     : NONE;
-    int length = before < 0
-                     ? before
-                     : match_number(at + before, end, (unsigned char)byte,
-                                    numbers[i].base, layers);
-    found = most(found, length < 0 ? length : before + length);
-  }
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (names[i][0] == byte && names[i][1] == start)
-      found = most(found, match_form(at, end, names[i] + 2, layers));
-  return found;
-}
-
-static const char starts[] = "\\%=&";
-
-/* The longest there is: "%26amp;" is more than "%26". */
-static int match_escape(const char *at, const char *end, char byte,
-                        int layers) {
-  int found = byte == ' ' && *at == '+' ? 1 : NONE;
-  for (const char *s = starts; *s != '\0'; s++) {
-    int length = match_byte(at, end, *s, layers);
-    int rest =
-        length < 0 ? length : match_rest(at + length, end, *s, byte, layers);
-    length = rest < 0 ? rest : length + rest;
-    if (length >= 0 && *s == '&')
-      length += most(0, match_byte(at + length, end, ';', layers));
-    found = most(found, length);
-  }
-  return found;
+static void add(readings *to, char byte, int length) {
+  for (int i = 0; i < to->count; i++)
+    if (to->all[i].byte == byte && to->all[i].length == length)
+      return;
+  if (to->count == READINGS)
+    return;
+  to->all[to->count].byte = byte;
+  to->all[to->count++].length = length;
 }
 
 static bool begins_escape(char byte) {
@@ -115,13 +71,143 @@ static bool begins_escape(char byte) {
          byte == '+';
 }
 
-static int match_byte(const char *at, const char *end, char byte, int layers) {
+static void read_at(const char *at, const char *end, int layers, readings *to);
+
+/* How many bytes something takes at `at` that means `byte`, within so many
+   layers, the longest there is: "%26amp;" is more than "%26"; or one of
+   these: it does not, or the text ends within what may. */
+enum { NONE = -2, ENDED };
+
+static int find(const char *at, const char *end, char byte, int layers,
+                bool any_case) {
+  readings found;
   int length = NONE;
   if (at == end)
     return ENDED;
-  if (layers > 0 && begins_escape(*at))
-    length = match_escape(at, end, byte, layers - 1);
-  return length < 0 && *at == byte ? 1 : length;
+  read_at(at, end, layers, &found);
+  for (int i = 0; i < found.count; i++) {
+    char read = found.all[i].byte;
+    if ((any_case ? seer_lower(read) : read) == byte &&
+        found.all[i].length > length)
+      length = found.all[i].length;
+  }
+  return length == NONE && found.ended ? ENDED : length;
+}
+
+/* The value of a digit; a large one for another byte. */
+static int value_of(char digit) {
+  if (digit >= '0' && digit <= '9')
+    return digit - '0';
+  digit = seer_lower(digit);
+  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : 99;
+}
+
+/* As above, of a digit, whose value is in `*value`. */
+static int find_digit(const char *at, const char *end, int base, int layers,
+                      int *value) {
+  readings found;
+  if (at == end)
+    return ENDED;
+  read_at(at, end, layers, &found);
+  for (int i = 0; i < found.count; i++) {
+    *value = value_of(found.all[i].byte);
+    if (*value < base)
+      return found.all[i].length;
+  }
+  return found.ended ? ENDED : NONE;
+}
+
+/* What ends the escape, if it is there. */
+static int find_close(const char *at, const char *end, char close,
+                      int layers) {
+  int length = close != 0 ? find(at, end, close, layers, false) : 0;
+  return length > 0 ? length : 0;
+}
+
+/* A number, as far as it is that of a byte; `length` bytes stand before. */
+static void read_number(const char *at, const char *end, int base, char close,
+                        int layers, int length, readings *to) {
+  int value = 0, digit, taken, zeros = 0;
+  while ((taken = find_digit(at, end, base, layers, &digit)) > 0) {
+    at += taken;
+    length += taken;
+    value = value * base + digit;
+    if (value > 0xFF || (value == 0 && ++zeros > ZEROS_MOST))
+      return;
+    if (value > 0)
+      add(to, (char)value, length + find_close(at, end, close, layers));
+  }
+  to->ended |= taken == ENDED;
+}
+
+/* The rest of one kind of escape, whose start took `length` bytes. */
+static void read_escape(const char *at, const char *end, size_t kind,
+                        int layers, int length, readings *to) {
+  const char *text = escapes[kind].text;
+  char close = escapes[kind].start == '&' ? ';' : 0;
+  for (; *text != '\0'; text++) {
+    int taken = find(at, end, *text, layers, true);
+    to->ended |= taken == ENDED;
+    if (taken < 0)
+      return;
+    at += taken;
+    length += taken;
+    close = *text == '{' ? '}' : close;
+  }
+  if (escapes[kind].base != 0)
+    read_number(at, end, escapes[kind].base, close, layers, length, to);
+  else
+    add(to, escapes[kind].byte, length + find_close(at, end, close, layers));
+}
+
+/* Whether an escape may go on with one of these: most do not, and the table
+   is long. */
+static bool may_go_on(const readings *next, size_t kind) {
+  char first = escapes[kind].text[0];
+  for (int i = 0; i < next->count; i++) {
+    char byte = next->all[i].byte;
+    if (first != '\0' ? seer_lower(byte) == first
+                      : value_of(byte) < escapes[kind].base)
+      return true;
+  }
+  return next->ended;
+}
+
+/* All escapes that begin with `start`, which took `length` bytes. */
+static void read_escapes(const char *at, const char *end, char start,
+                         int layers, int length, readings *to) {
+  readings next;
+  if (at == end) {
+    to->ended = true;
+    return;
+  }
+  read_at(at, end, layers, &next);
+  for (int i = 0; start == '\\' && i < next.count; i++)
+    add(to, next.all[i].byte, length + next.all[i].length);
+  for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++)
+    if (escapes[i].start == start && may_go_on(&next, i))
+      read_escape(at, end, i, layers, length, to);
+}
+
+/* All that may stand at `at`, which is not the end, within so many layers. */
+static void read_at(const char *at, const char *end, int layers,
+                    readings *to) {
+  int before;
+  if (layers == 0 || !begins_escape(*at)) {
+    to->count = 1;
+    to->ended = false;
+    to->all[0].byte = *at;
+    to->all[0].length = 1;
+    return;
+  }
+  read_at(at, end, layers - 1, to);
+  if (*at == '+')
+    add(to, ' ', 1);
+  before = to->count;
+  for (int i = 0; i < before; i++)
+    if (begins_escape(to->all[i].byte))
+      read_escapes(at + to->all[i].length, end, to->all[i].byte, layers - 1,
+                   to->all[i].length, to);
 }
 
 /* How many bytes the secret takes that stands at `at`, within so many layers
@@ -131,7 +217,7 @@ static size_t match_secret(const char *secret, const char *at, const char *end,
                            int layers, bool cut) {
   const char *start = at;
   for (; *secret != '\0'; secret++) {
-    int length = match_byte(at, end, *secret, layers);
+    int length = find(at, end, *secret, layers, false);
     if (length < 0)
       return length == ENDED && cut ? (size_t)(end - start) : 0;
     at += length;
@@ -173,16 +259,25 @@ void seer_secrets_clear(seer_secrets *secrets) {
   secrets->count = 0;
 }
 
-/* The same of any of them, the longest first. */
+/* Whether a secret may begin with one of these. */
+static bool may_begin(const readings *first, const char *secret, bool cut) {
+  for (int i = 0; i < first->count; i++)
+    if (first->all[i].byte == *secret)
+      return true;
+  return first->ended && cut;
+}
+
+/* The same of any of them, the longest first, in as few layers as it takes. */
 static size_t match_any(const seer_secrets *secrets, const char *at,
                         const char *end, bool cut) {
-  bool escape = begins_escape(*at);
   size_t taken = 0;
+  readings first;
+  read_at(at, end, LAYERS, &first);
   for (size_t i = 0; taken == 0 && i < secrets->count; i++) {
-    const char *secret = secrets->texts[i];
-    for (int layers = escape || *at == *secret ? 0 : LAYERS + 1;
-         taken == 0 && layers <= LAYERS; layers++)
-      taken = match_secret(secret, at, end, layers, cut);
+    if (!may_begin(&first, secrets->texts[i], cut))
+      continue;
+    for (int layers = 0; taken == 0 && layers <= LAYERS; layers++)
+      taken = match_secret(secrets->texts[i], at, end, layers, cut);
   }
   return taken;
 }

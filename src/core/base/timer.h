@@ -1,0 +1,34 @@
+#ifndef SEER_TIMER_H
+#define SEER_TIMER_H
+
+/*
+ * Times at which something is to be looked at, the soonest first: a pairing
+ * heap of timers that are a part of what they are for, so that nothing is
+ * allocated. To set one takes constant time, to clear one logarithmic time on
+ * average, however many there are.
+ */
+
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Zeroed, it is not set. */
+typedef struct seer_timer {
+  int64_t at; /* monotonic ms; 0: not set */
+  struct seer_timer *child, *next;
+  struct seer_timer *previous; /* the sibling before, or the parent */
+} seer_timer;
+
+/* Sets a timer, which may be set already; SEER_NEVER clears it. */
+void seer_timer_set(seer_timer **heap, seer_timer *timer, int64_t at);
+
+/* Makes sure that it is set to that time, or to an earlier one. */
+void seer_timer_hasten(seer_timer **heap, seer_timer *timer, int64_t at);
+
+/* When a timer is due, such as the first of a heap, which may be NULL:
+   SEER_NEVER if there is none, or it is not set. */
+int64_t seer_timer_at(const seer_timer *timer);
+
+#pragma GCC visibility pop
+
+#endif
