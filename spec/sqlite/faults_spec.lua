@@ -250,7 +250,7 @@ describe("a store in a directory", function()
       WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n
         WHERE i < 20000)
       INSERT INTO event(api, owner, kind, boot, mono, wall, uuid, body)
-        SELECT api, 0, kind, boot, mono, wall, randomblob(16),
+        SELECT api, owner, kind, boot, mono, wall, randomblob(16),
           json_object('name', 'a.b', 'data', json_object('i', n.i,
             'pad', printf('%.*c', 200, 'x')))
         FROM event, n;

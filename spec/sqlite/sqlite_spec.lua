@@ -51,8 +51,8 @@ describe("seerstack.sqlite", function()
       capture(client, 1, 1)
       assert(client:flush(10))
     ]], { args = { disk.directory } }))
-    assert.equal("700 600 600 600 600 600", h.shell.output(
-      ("cd %s && stat -c %%a . ballast lock queue.db* | tr '\\n' ' '")
+    assert.equal("700 600 600 600 600", h.shell.output(
+      ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
         :format(h.shell.quote(disk.directory))):match "^(.-) *$")
   end)
 
@@ -61,8 +61,8 @@ describe("seerstack.sqlite", function()
       capture(client, 1, 1)
       assert(client:flush(10))
     ]], { open = "group = true" }))
-    assert.equal("2770 660 660 660 660 660", h.shell.output(
-      ("cd %s && stat -c %%a . ballast lock queue.db* | tr '\\n' ' '")
+    assert.equal("2770 660 660 660 660", h.shell.output(
+      ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
         :format(h.shell.quote(disk.directory))):match "^(.-) *$")
   end)
 
@@ -202,7 +202,7 @@ describe("seerstack.sqlite", function()
     for _ = 1, 2 do
       local child = disk:hold(api, 1)
       h.wait(function()
-        return disk:sql "SELECT count(*) FROM event WHERE owner = 0" == "0"
+        return disk:totals().nobodys == 0
       end, 20)
       child:kill "KILL"
       child:wait()

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#define DEAD_MOST 64    /* owners that are looked at in a batch */
-#define FREED_MOST 1000 /* rows of one of them */
+#define DEAD_MOST 64 /* owners that are looked at in a batch */
 #define DISPLACED 256
 
 static int run(const seer_rows *rows, seer_database_statement which,
@@ -37,17 +36,23 @@ int seer_rows_forget(seer_rows *rows, const seer_batch *batch) {
   return SQLITE_OK;
 }
 
-static int free_rows(const seer_rows *rows, int64_t owner, bool died) {
-  int64_t parameters[] = {owner, FREED_MOST, died};
+/* Some rows of an owner; when there are none left, it goes. */
+static int free_rows(seer_rows *rows, int64_t owner, bool died) {
+  int64_t parameters[] = {owner, rows->most, died};
   int code = run(rows, SEER_DATABASE_FREE, parameters, 3);
-  return code == SQLITE_OK ? run(rows, SEER_DATABASE_DISOWN, &owner, 1) : code;
+  if (code == SQLITE_OK)
+    code = run(rows, SEER_DATABASE_DISOWN, &owner, 1);
+  rows->unfreed |= code == SQLITE_OK && changes(rows) == 0;
+  return code;
 }
 
-int seer_rows_look(seer_rows *rows) {
+int seer_rows_look(seer_rows *rows, bool first) {
   sqlite3_stmt *owners =
       seer_database_get(rows->database, SEER_DATABASE_OWNERS);
   int64_t dead[DEAD_MOST];
   int count = 0, code;
+  if (!first && !rows->unfreed)
+    return SQLITE_OK;
   sqlite3_bind_int64(owners, 1, rows->owner);
   while ((code = sqlite3_step(owners)) == SQLITE_ROW && count < DEAD_MOST) {
     int64_t owner = sqlite3_column_int64(owners, 0);
@@ -57,19 +62,19 @@ int seer_rows_look(seer_rows *rows) {
   sqlite3_reset(owners);
   if (code != SQLITE_ROW && code != SQLITE_DONE)
     return code;
+  rows->unfreed = count == DEAD_MOST;
   code = SQLITE_OK;
-  for (int i = 0; i < count && code == SQLITE_OK; i++)
+  for (int i = 0; i < count && code == SQLITE_OK && !rows->unfreed; i++)
     code = free_rows(rows, dead[i], true);
   return code;
 }
 
 int seer_rows_leave(seer_rows *rows) {
   int code = SQLITE_OK;
-  do
+  do {
+    rows->unfreed = false;
     code = free_rows(rows, rows->owner, false);
-  while (code == SQLITE_OK && changes(rows) == 0 &&
-         seer_database_run(rows->database, SEER_DATABASE_OWNER, &rows->owner,
-                           1, NULL) == SQLITE_ROW);
+  } while (code == SQLITE_OK && rows->unfreed);
   return code;
 }
 
@@ -121,7 +126,7 @@ static int insert(const seer_rows *rows, seer_row *row, int64_t api) {
   sqlite3_stmt *put = seer_database_get(rows->database, SEER_DATABASE_PUT);
   int code;
   sqlite3_bind_int64(put, 1, api);
-  sqlite3_bind_int64(put, 2, row->mine ? rows->owner : 0);
+  sqlite3_bind_int64(put, 2, row->mine ? rows->owner : SEER_DATABASE_NOBODY);
   if (row->user != 0)
     sqlite3_bind_int64(put, 3, user_of(row));
   else
@@ -287,7 +292,7 @@ static int find_more(seer_rows *rows, seer_batch *batch) {
 
 int seer_rows_adopt(seer_rows *rows, seer_batch *batch) {
   size_t most =
-      batch->room < SEER_ROWS_ADOPTED ? batch->room : SEER_ROWS_ADOPTED;
+      batch->room < (size_t)rows->most ? batch->room : (size_t)rows->most;
   bool fuse = batch->fuse;
   int code = SQLITE_OK;
   if (most == 0)
