@@ -197,6 +197,17 @@ describe("seerstack.sqlite", function()
     h.assert_received(api, 20)
   end)
 
+  it("does not take long for many such events of which it does not die",
+    function()
+      api:config(OUTAGE)
+      h.ended_well(disk:start(api, "capture(client, 1, 3000)",
+        { with = "exit_timeout = 0, log_level = 'off'" }))
+      disk:sql("UPDATE event SET tries = 10", true)
+      api:config(WORKS)
+      h.ended_well(disk:drain(api))
+      h.assert_received(api, 3000)
+    end)
+
   it("counts the deaths of a row's owners", function()
     api:config(OUTAGE)
     for _ = 1, 2 do

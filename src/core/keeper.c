@@ -307,7 +307,9 @@ void seer_keeper_forget(void) {
     keep->store = NULL;
     keep->alarm = -1;
     keep->work = SEER_KEEP_NONE;
-    keep->lent = keep->stopping = keep->suspended = keep->fused = false;
+    keep->lent = keep->stopping = keep->suspended = false;
+    keep->fused = 0;
+    keep->fuses = 1;
     keep->healthy_at = keep->delay = keep->look_at = 0;
     for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
       it->adopt_at = 0;

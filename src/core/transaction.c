@@ -86,7 +86,7 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
   t->batch.settled = t->settled;
   t->batch.targets = (const uint8_t(*)[16])t->targets;
   t->batch.kinds = SEER_POST;
-  t->batch.fuse = !keep->fused;
+  t->batch.fuse = keep->fused == 0 ? keep->fuses : 0;
   t->batch.adopt = adopt;
   t->batch.to = t;
   return t->batch.put_count > 0 || t->batch.settled_count > 0 ||
@@ -282,7 +282,7 @@ static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
       seer_dead_add(dead, event);
       continue;
     }
-    keep->fused |= (event->parts & SEER_EVENT_FUSED) != 0;
+    keep->fused += (event->parts & SEER_EVENT_FUSED) != 0;
     event->expires = now - event->expires + stored->queue->settings.max_age;
     seer_keep_save(keep, event, row, true);
     seer_queue_adopt(stored->queue, event);
@@ -350,6 +350,7 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
                       ? AGAIN
                       : seer_clock_sooner(2 * keep->delay, AGAIN_MOST);
     keep->healthy_at = now + keep->delay;
+    keep->look_at = 0; /* tried again even if there is nothing else to do */
     return;
   }
   keep->healthy_at = keep->delay = 0;

@@ -227,27 +227,27 @@ static int is_behind(const seer_rows *rows, const found *row, int64_t api,
 
 /* Takes a row, unless it has to wait: for an older one of its user, or because
    its owners die of it. */
-static int take(seer_rows *rows, const found *row, int64_t api, bool *fuse,
+static int take(seer_rows *rows, const found *row, int64_t api, size_t *fuse,
                 bool *taken) {
   int64_t parameters[] = {rows->owner, row->id};
   bool behind = false;
   int code = SQLITE_OK;
   *taken = false;
-  if (row->tries >= SEER_STORE_TRIES && !*fuse)
+  if (row->tries >= SEER_STORE_TRIES && *fuse == 0)
     return SQLITE_OK;
   if (row->user != 0)
     code = is_behind(rows, row, api, &behind);
   if (code != SQLITE_OK || behind)
     return code;
   *taken = true;
-  *fuse = *fuse && row->tries < SEER_STORE_TRIES;
+  *fuse -= row->tries >= SEER_STORE_TRIES;
   return run(rows, SEER_DATABASE_TAKE, parameters, 2);
 }
 
 /* Looks at all of nobody's rows in turn, batch after batch: those that cannot
    be taken do not hide what is behind them. */
 static int adopt_for(seer_rows *rows, seer_batch *batch, size_t target,
-                     size_t most, bool *fuse) {
+                     size_t most, size_t *fuse) {
   found list[SEER_ROWS_ADOPTED];
   int64_t *place = place_of(rows, batch->targets[target]);
   int64_t api, last = place != NULL ? *place : 0;
@@ -293,7 +293,7 @@ static int find_more(seer_rows *rows, seer_batch *batch) {
 int seer_rows_adopt(seer_rows *rows, seer_batch *batch) {
   size_t most =
       batch->room < (size_t)rows->most ? batch->room : (size_t)rows->most;
-  bool fuse = batch->fuse;
+  size_t fuse = batch->fuse;
   int code = SQLITE_OK;
   if (most == 0)
     return find_more(rows, batch);
