@@ -101,7 +101,7 @@ run_file() { # lua, interpreter, spec, where its results go
     passed=0 failed=0 skipped=0 expected=0
     if [ $status = 0 ]; then status="0, but too early"; fi
   fi
-  if [ "$expected" -gt 0 ] && [ $status = 1 ]; then status=0; fi
+  if [ "$expected" -gt 0 ] && [ "$status" = 1 ]; then status=0; fi
   cat "$4".memcheck.* >"$4.found" 2>/dev/null
   if [ -s "$4.found" ]; then
     failed=$((failed + 1))

@@ -2,9 +2,9 @@
 -- spec/support/store.c, in memory; but for those that name one, or no thread.
 -- LUA_INIT loads this, before a spec breaks what it uses.
 
-local debug, error, ipairs, next, package, pcall, rawget, require, setmetatable,
-  type = debug, error, ipairs, next, package, pcall, rawget, require,
-  setmetatable, type
+local debug, error, ipairs, next = debug, error, ipairs, next
+local package, pcall, rawget, require = package, pcall, rawget, require
+local setmetatable, type = setmetatable, type
 
 local function load_module()
   local searchers = rawget(package, "searchers") or rawget(package, "loaders")

@@ -1,6 +1,6 @@
 -- Which specs fail with a store behind every client (`make test-store`), and
--- why they cannot mean anything there. Each is run all the same, and must fail:
--- one that passes has to go from this list.
+-- why they cannot mean anything there. Each is run all the same, and must
+-- fail: one that passes has to go from this list.
 
 local LEFT = "what is left at exit is in the store, so no line tells of it"
 local THREAD = "it counts threads, and a store has one"
