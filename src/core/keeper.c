@@ -160,7 +160,7 @@ static void stop(seer_keep *keep) {
 }
 
 static int64_t next_time(const seer_keep *keep, int64_t now) {
-  int64_t next = keep->owed_count > 0 ? now : keep->look_at;
+  int64_t next = keep->owed_count > 0 || keep->delay > 0 ? now : keep->look_at;
   const seer_tenant *tenant = keep->tenants;
   for (; tenant != NULL; tenant = tenant->next)
     if (tenant->adopt_at > now) /* else it is not low; the sender reminds */

@@ -90,7 +90,8 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
   t->batch.adopt = adopt;
   t->batch.to = t;
   return t->batch.put_count > 0 || t->batch.settled_count > 0 ||
-         t->batch.room > 0 || t->batch.look;
+         t->batch.room > 0 || t->batch.look ||
+         (keep->delay > 0 && !keep->stopping); /* whether it works again */
 }
 
 /*
@@ -350,7 +351,6 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
                       ? AGAIN
                       : seer_clock_sooner(2 * keep->delay, AGAIN_MOST);
     keep->healthy_at = now + keep->delay;
-    keep->look_at = 0; /* tried again even if there is nothing else to do */
     return;
   }
   keep->healthy_at = keep->delay = 0;

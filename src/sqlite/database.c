@@ -48,7 +48,7 @@ static const char *const texts[SEER_DATABASE_STATEMENTS] = {
     [SEER_DATABASE_BEFORE] = "SELECT id FROM event WHERE user=?1 AND api=?2"
                              " AND id<?3 ORDER BY id DESC LIMIT 1",
     [SEER_DATABASE_FIND] =
-        "SELECT id, user, tries FROM event WHERE owner=" NOBODY
+        "SELECT id, user, tries, length(body) FROM event WHERE owner=" NOBODY
         " AND api=?1 AND id>?2 AND kind<?3"
         " ORDER BY id LIMIT ?4",
     [SEER_DATABASE_TAKE] = "UPDATE event SET owner=?1 WHERE id=?2",
@@ -62,7 +62,8 @@ static const char *const texts[SEER_DATABASE_STATEMENTS] = {
     [SEER_DATABASE_MORE] = "SELECT 1 FROM event WHERE owner=" NOBODY
                            " AND api=?1 AND kind<?2 LIMIT 1",
     [SEER_DATABASE_OWNER] = "SELECT 1 FROM owner WHERE id=?1",
-    [SEER_DATABASE_OWNERS] = "SELECT id FROM owner WHERE id<>?1",
+    [SEER_DATABASE_OWNERS] =
+        "SELECT id FROM owner WHERE id<>?1 AND id<" NOBODY,
     [SEER_DATABASE_JOIN] = "INSERT INTO owner(id) VALUES(?1)",
     [SEER_DATABASE_FREE] =
         "UPDATE event SET owner=" NOBODY ", tries=tries+?3 WHERE id IN"
@@ -117,15 +118,23 @@ static int query_number(sqlite3 *connection, const char *text,
   return code;
 }
 
+/* Views, triggers and virtual tables, which this module makes none of, would
+   run what somebody else has written. */
+static const char foreigners[] =
+    "SELECT count(*) FROM sqlite_master WHERE type<>'index' AND"
+    " (type<>'table' OR sql NOT LIKE 'CREATE TABLE %')";
+
 /* Whether the tables are there that this version knows; makes them in an
    empty file. */
 static int prepare_tables(sqlite3 *connection, seer_store_message message) {
-  int64_t version = 0, tables = 0;
+  int64_t version = 0, tables = 0, foreign = 0;
   int code = query_number(connection, "PRAGMA user_version", &version);
   if (code == SQLITE_OK)
     code = query_number(connection, "SELECT count(*) FROM sqlite_master",
                         &tables);
-  if (code != SQLITE_OK || version == VERSION)
+  if (code == SQLITE_OK)
+    code = query_number(connection, foreigners, &foreign);
+  if (code != SQLITE_OK || (version == VERSION && foreign == 0))
     return code;
   if (version == 0 && tables == 0) {
     code = sqlite3_exec(connection,
@@ -146,6 +155,7 @@ static int prepare_tables(sqlite3 *connection, seer_store_message message) {
 /* What was deleted is overwritten only where a page is written anyway: else to
    delete rows would take as much of the log as to put them. */
 static const char settings[] = "PRAGMA mmap_size=0;"
+                               "PRAGMA trusted_schema=OFF;"
                                "PRAGMA cell_size_check=ON;"
                                "PRAGMA secure_delete=FAST;"
                                "PRAGMA temp_store=MEMORY;"

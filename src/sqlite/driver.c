@@ -222,7 +222,9 @@ static void *open_store(const void *config, seer_store_message message) {
    of the usual length nothing is put, for in that it is forgotten. */
 static int make_room(store *self, seer_batch *batch, bool *room) {
   int64_t log = seer_files_size(&self->files, SEER_DATABASE_LOG);
-  int64_t most = self->config.max_bytes, needed = log, used, count = 1;
+  int64_t most = self->config.max_bytes, used, count = 1;
+  int64_t needed =
+      log > SEER_DATABASE_LOG_KEPT ? log - SEER_DATABASE_LOG_KEPT : 0;
   int code = SQLITE_OK;
   batch->displaced = 0;
   for (size_t i = 0; i < batch->put_count; i++)

@@ -155,11 +155,14 @@ void seer_files_leave(const seer_files *files) {
 /* A log that is left of a database that was set aside is not this one's. */
 bool seer_files_make(const seer_files *files, seer_store_message message) {
   seer_files_path path;
+  struct stat found;
   bool made;
   int fd;
   seer_files_path_of(files, names[SEER_FILES_DATABASE], path);
-  if (access(path, F_OK) == 0)
-    return true; /* to open and close it would end locks of this process */
+  if (lstat(path, &found) == 0) {
+    errno = EINVAL; /* nor does it wait at a pipe */
+    return S_ISREG(found.st_mode) || fail(message, path);
+  } /* to open and close it here would end locks of this process */
   for (int i = SEER_FILES_LOG; i <= SEER_FILES_INDEX; i++) {
     seer_files_path_of(files, names[i], path);
     unlink(path);

@@ -171,6 +171,7 @@ int seer_inspect_rows(lua_State *L) {
   sqlite3_stmt *list;
   lua_Number from = luaL_optnumber(L, 2, 0);
   int code, status = 0;
+  luaL_argcheck(L, from >= 0 && from < 0x1p63, 2, "id expected");
   lua_settop(L, 1);
   lua_newtable(L);
   luaL_checkstack(L, 8, "not enough memory");

@@ -4,6 +4,7 @@
 
 #define DEAD_MOST 64 /* owners that are looked at in a batch */
 #define DISPLACED 256
+#define ADOPTED_BYTES 4194304 /* of a batch, and then one event more */
 
 static int run(const seer_rows *rows, seer_database_statement which,
                const int64_t *parameters, int count) {
@@ -187,7 +188,7 @@ static int64_t *place_of(seer_rows *rows, const uint8_t target[16]) {
 }
 
 typedef struct found {
-  int64_t id, user, tries;
+  int64_t id, user, tries, length;
 } found;
 
 /* Those of nobody's rows that come next. They are taken afterwards: a query
@@ -207,6 +208,7 @@ static int find_rows(const seer_rows *rows, int64_t api, int64_t from,
     row->id = sqlite3_column_int64(find, 0);
     row->user = sqlite3_column_int64(find, 1);
     row->tries = sqlite3_column_int64(find, 2);
+    row->length = sqlite3_column_int64(find, 3);
   }
   sqlite3_reset(find);
   return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -255,12 +257,15 @@ static int adopt_for(seer_rows *rows, seer_batch *batch, size_t target,
   int code = find_api(rows, batch->targets[target], false, &api);
   if (code == SQLITE_OK && api != 0)
     code = find_rows(rows, api, last, batch->kinds, list, &count);
-  for (; i < count && rows->adopted < most && code == SQLITE_OK; i++) {
+  for (; i < count && rows->adopted < most && rows->bytes < ADOPTED_BYTES &&
+         code == SQLITE_OK;
+       i++) {
     bool taken;
     code = take(rows, &list[i], api, fuse, &taken);
     last = list[i].id;
     batch->backlog |= !taken;
     if (taken) {
+      rows->bytes += list[i].length;
       rows->taken[rows->adopted].id = last;
       rows->taken[rows->adopted++].target = target;
     }
@@ -295,6 +300,7 @@ int seer_rows_adopt(seer_rows *rows, seer_batch *batch) {
       batch->room < (size_t)rows->most ? batch->room : (size_t)rows->most;
   size_t fuse = batch->fuse;
   int code = SQLITE_OK;
+  rows->bytes = 0;
   if (most == 0)
     return find_more(rows, batch);
   for (size_t i = 0; i < batch->target_count && code == SQLITE_OK; i++)
@@ -336,7 +342,7 @@ static int deliver(const seer_rows *rows, sqlite3_stmt *read,
   row.age = age_in(read, 4, &rows->now);
   row.body = sqlite3_column_blob(read, 8);
   row.length = (size_t)sqlite3_column_bytes(read, 8);
-  if (row.body == NULL)
+  if (row.body == NULL || row.kind >= batch->kinds)
     return SQLITE_CORRUPT;
   batch->adopt(batch->to, &row);
   return SQLITE_OK;

@@ -27,6 +27,7 @@ typedef struct seer_rows {
   int64_t most;        /* rows that may change hands in it: <= ADOPTED */
   bool unfreed;        /* not all that the dead have left has been looked at */
   size_t adopted;      /* in this transaction */
+  int64_t bytes;       /* of these */
   struct {
     int64_t id;
     size_t target;
