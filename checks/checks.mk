@@ -152,6 +152,11 @@ storm-store: deps # processes with one store are killed; KILLS=2000
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm_store.lua $(KILLS)
 
+backlog-store: deps # a store with a million events drains; EVENTS=n
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
+		lua5.4 checks/backlog_store.lua $(EVENTS)
+
 soak: deps # many events through a server that flaps; EVENTS=n
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@EVENTS="$(EVENTS)" checks/soak.sh
@@ -205,4 +210,4 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
-	storm-store lint analyze bench-ready bench bench-instructions
+	storm-store backlog-store lint analyze bench-ready bench bench-instructions

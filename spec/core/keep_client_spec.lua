@@ -55,7 +55,7 @@ describe("client:persist", function()
   local file = h.each(h.stores.new, function(f) f:remove() end)
 
   it("raises without a store", function()
-    local client = new {}
+    local client = new { store = false }
     h.assert_raises_with("persist: the client has no store", client.persist,
       client)
   end)

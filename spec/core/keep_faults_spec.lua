@@ -98,6 +98,24 @@ describe("a store that is", function()
     h.assert_in_time(result, 2)
   end)
 
+  it("is tried again though no event comes", function()
+    file:be "broken"
+    local child = file:start(api, [[
+      capture(client, 1, 5)
+      assert(client:flush(10))
+      assert(client:stats().store.state == "failing")
+      tell "failing"
+      while client:stats().store.state ~= "open" do
+        socket.sleep(0.01)
+      end
+    ]], { with = "log_level = 'off'" })
+    h.wait(function()
+      return child:done() or child:stdout():find "failing"
+    end, 10)
+    file:be(nil)
+    h.ended_well(child)
+  end)
+
   it("full makes room where the oldest may go", function()
     file:be "full"
     h.ended_well(file:start(api, [[

@@ -35,6 +35,22 @@ describe("a store in a directory", function()
       shell("mkdir %s && sqlite3 %s 'CREATE TABLE t(x)'",
         h.shell.quote(d.directory), d:path "queue.db")
     end, "queue.db is not one of seerstack.sqlite" },
+    { "whose database has a trigger", function(d)
+      d:run(api, "capture(client, 1, 1) assert(client:flush(5))")
+      api:reset()
+      d:sql("CREATE TRIGGER x AFTER INSERT ON event BEGIN "
+        .. "DELETE FROM event; END", true)
+    end, "queue.db is not one of seerstack.sqlite" },
+    { "whose database has a view for a table", function(d)
+      d:run(api, "capture(client, 1, 1) assert(client:flush(5))")
+      api:reset()
+      d:sql("ALTER TABLE owner RENAME TO o; "
+        .. "CREATE VIEW owner AS SELECT id FROM o", true)
+    end, "queue.db is not one of seerstack.sqlite" },
+    { "with a pipe for a database", function(d)
+      shell("mkdir %s && mkfifo %s", h.shell.quote(d.directory),
+        d:path "queue.db")
+    end, "queue.db: Invalid argument" },
     { "of a newer version", function(d)
       shell("mkdir %s && sqlite3 %s 'PRAGMA user_version=2'",
         h.shell.quote(d.directory), d:path "queue.db")
@@ -87,6 +103,8 @@ describe("a store in a directory", function()
           client:persist(0.02)
           local store = client:stats().store
         until store.state == "open" and store.error
+        last = last + 1
+        capture(client, last, last)
         tell("again", last)
         assert(client:flush(20))
       ]], { args = { disk.parents .. "/go" } })
@@ -98,7 +116,7 @@ describe("a store in a directory", function()
       h.wait(function()
         return child:done() or child:stdout():find "again"
       end, 20)
-      assert.is_true(disk:totals().events > 0)
+      h.wait(function() return disk:totals().events > 0 end, 10)
       api:config(WORKS)
       local result = child:wait()
       assert.equal(0, result.status, result.stderr)
@@ -157,6 +175,41 @@ describe("a store in a directory", function()
       assert.equal(50, fresh, at)
     end
   end)
+
+  -- What somebody has written into the tables, and how many of 20 events are
+  -- sent; the others were of no use.
+  local WRITTEN = {
+    { "UPDATE event SET kind = -1 WHERE id = 7", 0, "was corrupt" },
+    { "UPDATE event SET kind = 4294967297 WHERE id = 7", 19 },
+    { "UPDATE event SET uuid = 'abc' WHERE id = 7", 0, "was corrupt" },
+    { "UPDATE event SET body = NULL, body = '' WHERE id = 7", 0, "corrupt" },
+    { "UPDATE event SET mono = -9223372036854775808, tries = -1, "
+        .. "wall = 9223372036854775807, user = 'x' WHERE id = 7", 19 },
+    { "UPDATE event SET boot = 1, wall = -9223372036854775808 WHERE id = 7",
+      19 },
+    { "UPDATE total SET n = 9223372036854775807", 20 },
+    { "INSERT INTO owner VALUES(4611686018427387904), (-5)", 20 },
+  }
+
+  for _, case in ipairs(WRITTEN) do
+    it("survives " .. case[1], function()
+      fill(20)
+      disk:sql(case[1], true)
+      local result = disk:run(api, [[
+        assert(client:persist(5))
+        local last = socket.gettime() + 10
+        while client:stats().store.delivered < tonumber(arg[1])
+          and socket.gettime() < last do
+          socket.sleep(0.01)
+        end
+        capture(client, 101, 150)
+        assert(client:flush(10))
+      ]], { args = { case[2] } })
+      assert.equal(0, result.status, result.stderr)
+      assert.matches(case[3] or "^[^\n]*\n?$", result.stderr)
+      assert.equal(case[2] + 50, api:count())
+    end)
+  end
 
   it("waits for nobody who is stopped while he is in it", function()
     fill(100)
@@ -250,7 +303,7 @@ describe("a store in a directory", function()
       WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n
         WHERE i < 20000)
       INSERT INTO event(api, owner, kind, boot, mono, wall, uuid, body)
-        SELECT api, 0, kind, boot, mono, wall, randomblob(16),
+        SELECT api, owner, kind, boot, mono, wall, randomblob(16),
           json_object('name', 'a.b', 'data', json_object('i', n.i,
             'pad', printf('%.*c', 200, 'x')))
         FROM event, n;

@@ -51,8 +51,8 @@ describe("seerstack.sqlite", function()
       capture(client, 1, 1)
       assert(client:flush(10))
     ]], { args = { disk.directory } }))
-    assert.equal("700 600 600 600 600 600", h.shell.output(
-      ("cd %s && stat -c %%a . ballast lock queue.db* | tr '\\n' ' '")
+    assert.equal("700 600 600 600 600", h.shell.output(
+      ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
         :format(h.shell.quote(disk.directory))):match "^(.-) *$")
   end)
 
@@ -61,8 +61,8 @@ describe("seerstack.sqlite", function()
       capture(client, 1, 1)
       assert(client:flush(10))
     ]], { open = "group = true" }))
-    assert.equal("2770 660 660 660 660 660", h.shell.output(
-      ("cd %s && stat -c %%a . ballast lock queue.db* | tr '\\n' ' '")
+    assert.equal("2770 660 660 660 660", h.shell.output(
+      ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
         :format(h.shell.quote(disk.directory))):match "^(.-) *$")
   end)
 
@@ -197,12 +197,23 @@ describe("seerstack.sqlite", function()
     h.assert_received(api, 20)
   end)
 
+  it("does not take long for many such events of which it does not die",
+    function()
+      api:config(OUTAGE)
+      h.ended_well(disk:start(api, "capture(client, 1, 3000)",
+        { with = "exit_timeout = 0, log_level = 'off'" }))
+      disk:sql("UPDATE event SET tries = 10", true)
+      api:config(WORKS)
+      h.ended_well(disk:drain(api))
+      h.assert_received(api, 3000)
+    end)
+
   it("counts the deaths of a row's owners", function()
     api:config(OUTAGE)
     for _ = 1, 2 do
       local child = disk:hold(api, 1)
       h.wait(function()
-        return disk:sql "SELECT count(*) FROM event WHERE owner = 0" == "0"
+        return disk:totals().nobodys == 0
       end, 20)
       child:kill "KILL"
       child:wait()

@@ -236,7 +236,7 @@ static seer_row row_of(const record *r, const char *body) {
 static void sweep(store *s, seer_batch *batch, const table *before,
                   table *after) {
   size_t count = 0;
-  bool fuse = batch->fuse;
+  size_t fuse = batch->fuse;
   record r;
   const char *body;
   for (size_t at = 0; next(before, &at, &r, &body);) {
@@ -249,14 +249,14 @@ static void sweep(store *s, seer_batch *batch, const table *before,
     }
     if (batch->room > 0 && r.owner == 0 && is_wanted(batch, &r)) {
       bool fused = r.tries >= SEER_STORE_TRIES;
-      if (count < batch->room && (!fused || fuse) &&
+      if (count < batch->room && (!fused || fuse > 0) &&
           !is_held(after, r.user)) {
         seer_row row = row_of(&r, body);
         batch->adopt(batch->to, &row);
         count++;
         r.taken = 1;
         r.owner = s->owner;
-        fuse &= !fused;
+        fuse -= fused;
       } else {
         batch->backlog = true;
       }

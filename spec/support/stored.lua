@@ -1,13 +1,18 @@
 -- For `make test-store`: every client of every program has a store, the one of
 -- spec/support/store.c, in memory; but for those that name one, or no thread.
--- LUA_INIT loads this.
+-- LUA_INIT loads this, before a spec breaks what it uses.
+
+local debug, error, ipairs, next = debug, error, ipairs, next
+local package, pcall, rawget, require = package, pcall, rawget, require
+local setmetatable, type = setmetatable, type
 
 local function load_module()
   local searchers = rawget(package, "searchers") or rawget(package, "loaders")
   for i = 2, #searchers do -- the first is that of package.preload
     local loader, where = searchers[i]("seerstack")
     if type(loader) == "function" then
-      return loader("seerstack", where)
+      local ok, module = pcall(loader, "seerstack", where)
+      return ok and module or error(module, 0)
     end
   end
   error("module 'seerstack' not found")
@@ -80,21 +85,22 @@ package.preload.seerstack = function()
   local new, changed = module.new, false
   function module.new(options, ...)
     local given = options == nil and {} or options
-    if type(given) == "table" and rawget(given, "store") == nil
+    local stored = type(given) == "table" and rawget(given, "store") == nil
       and rawget(given, "thread") ~= false
-      and (next(given) ~= nil or options == nil) then
-      local ok, client = pcall(new, with_store(given), ...)
-      if not ok then
-        error(client, 2)
-      end
-      if not changed then
-        change_methods(client)
-        changed = true
-      end
-      ours[client] = true
-      return client
+      and (next(given) ~= nil or options == nil)
+    if stored then
+      options = with_store(given)
     end
-    return new(options, ...)
+    local ok, client = pcall(new, options, ...)
+    if not ok then
+      error(client, 2)
+    end
+    if stored and not changed then
+      change_methods(client)
+      changed = true
+    end
+    ours[client] = stored or nil
+    return client
   end
   return module
 end

@@ -40,7 +40,7 @@ static seer_keep *make(const seer_store_object *object) {
   if (keep == NULL)
     return NULL;
   keep->alarm = -1;
-  keep->era = 1;
+  keep->era = keep->fuses = 1;
   keep->totals = (seer_store_totals){-1, -1, -1, -1, -1};
   if (!fits(object)) {
     bar(keep, object->abi);
@@ -142,12 +142,23 @@ bool seer_keep_has(const seer_keep *keep, seer_event *event) {
   return seer_event_stored(event)->era == keep->era;
 }
 
+/* Where the last of some is settled the process has survived them: twice as
+   many may come, at once. */
+static void end_fused(seer_keep *keep) {
+  if (--keep->fused > 0)
+    return;
+  if (keep->fuses < SEER_KEEP_BATCH)
+    keep->fuses *= 2;
+  for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
+    it->adopt_at = 0;
+}
+
 void seer_keep_settle(seer_keep *keep, seer_event *event, bool owed) {
   const seer_stored *stored = seer_event_stored(event);
   seer_store_id row = {stored->row[0], stored->row[1]};
   seer_assert(seer_lock_is_held());
   if (event->parts & SEER_EVENT_FUSED)
-    keep->fused = false;
+    end_fused(keep);
   if (row.a == 0 && row.b == 0)
     return;
   if (owed)

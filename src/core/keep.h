@@ -58,7 +58,8 @@ typedef struct seer_keep {
   uint64_t owed_ever, forgotten; /* so many rows */
   size_t rows;  /* owed, or of events that are here: so much room there is */
   uint32_t era; /* number of stores so far: of those that broke */
-  bool fused;   /* one of the events here may be what processes die of */
+  size_t fused; /* events here that processes may die of... */
+  size_t fuses; /* ...and how many more there may be when these are settled */
 
   seer_keep_work work;
   int alarm; /* wakes it; -1: not opened */

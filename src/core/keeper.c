@@ -161,7 +161,7 @@ static void stop(seer_keep *keep) {
 }
 
 static int64_t next_time(const seer_keep *keep, int64_t now) {
-  int64_t next = keep->owed_count > 0 ? now : keep->look_at;
+  int64_t next = keep->owed_count > 0 || keep->delay > 0 ? now : keep->look_at;
   const seer_tenant *tenant = keep->tenants;
   for (; tenant != NULL; tenant = tenant->next)
     if (tenant->adopt_at > now) /* else it is not low; the sender reminds */
@@ -308,7 +308,9 @@ void seer_keeper_forget(void) {
     keep->store = NULL;
     keep->alarm = -1;
     keep->work = SEER_KEEP_NONE;
-    keep->lent = keep->stopping = keep->suspended = keep->fused = false;
+    keep->lent = keep->stopping = keep->suspended = false;
+    keep->fused = 0;
+    keep->fuses = 1;
     keep->healthy_at = keep->delay = keep->look_at = 0;
     for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
       it->adopt_at = 0;

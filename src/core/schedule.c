@@ -5,6 +5,7 @@
 #include "base/thread.h"
 
 #include <stddef.h>
+#pragma GCC visibility push(hidden)
 
 static seer_place *first, *last;
 static seer_timer *timers;

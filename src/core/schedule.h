@@ -1,5 +1,4 @@
-#ifndef SEER_SCHEDULE_H
-#define SEER_SCHEDULE_H
+#pragma once
 
 /*
  * Which endpoints the sender has to look at: those that have news, one after
@@ -12,8 +11,6 @@
 #include "base/timer.h"
 
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* An endpoint's place: in the list, in the heap of times, or in neither. */
 typedef struct seer_place {
@@ -42,7 +39,3 @@ int64_t seer_schedule_of(const seer_place *place);
 /* In the child of a fork: all places begin anew, zeroed but for their
    endpoint. */
 void seer_schedule_forget(void);
-
-#pragma GCC visibility pop
-
-#endif

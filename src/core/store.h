@@ -74,8 +74,7 @@ typedef struct seer_batch {
   size_t target_count;
   size_t room;    /* ...at most so many; 0: none... */
   uint32_t kinds; /* ...whose kind is below this... */
-  bool fuse;      /* ...and one at most with SEER_STORE_TRIES or more; else
-                     none such */
+  size_t fuse;    /* ...and so many at most with SEER_STORE_TRIES or more */
   void (*adopt)(void *to, const seer_row *row); /* copies it; what it did is
                                           undone unless DONE or FULL */
   void *to;

@@ -87,11 +87,12 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
   t->batch.settled = t->settled;
   t->batch.targets = (const uint8_t(*)[16])t->targets;
   t->batch.kinds = SEER_POST;
-  t->batch.fuse = !keep->fused;
+  t->batch.fuse = keep->fused == 0 ? keep->fuses : 0;
   t->batch.adopt = adopt;
   t->batch.to = t;
   return t->batch.put_count > 0 || t->batch.settled_count > 0 ||
-         t->batch.room > 0 || t->batch.look;
+         t->batch.room > 0 || t->batch.look ||
+         (keep->delay > 0 && !keep->stopping); /* whether it works again */
 }
 
 /*
@@ -283,7 +284,7 @@ static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
       seer_dead_add(dead, event);
       continue;
     }
-    keep->fused |= (event->parts & SEER_EVENT_FUSED) != 0;
+    keep->fused += (event->parts & SEER_EVENT_FUSED) != 0;
     event->expires = now - event->expires + stored->queue->settings.max_age;
     seer_keep_save(keep, event, row, true);
     seer_queue_adopt(stored->queue, event);

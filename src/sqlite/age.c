@@ -55,6 +55,10 @@ seer_age_moment seer_age_moment_now(int64_t boot) {
 int64_t seer_age_of(const seer_age_moment *moment,
                     const seer_age_moment *now) {
   bool same = moment->boot == now->boot && now->boot != 0;
-  int64_t age = same ? now->mono - moment->mono : now->wall - moment->wall;
-  return age > 0 ? age : 0;
+  int64_t then = same ? moment->mono : moment->wall;
+  int64_t at = same ? now->mono : now->wall;
+  uint64_t age = (uint64_t)at - (uint64_t)then;
+  if (then >= at)
+    return 0;
+  return age < INT64_MAX ? (int64_t)age : INT64_MAX;
 }

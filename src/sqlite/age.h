@@ -20,5 +20,5 @@ int64_t seer_age_boot(void);
 
 seer_age_moment seer_age_moment_now(int64_t boot);
 
-/* How old something is of that moment; not less than 0. */
+/* How old something is of that moment, whatever that says; not less than 0. */
 int64_t seer_age_of(const seer_age_moment *moment, const seer_age_moment *now);

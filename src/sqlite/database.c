@@ -7,6 +7,13 @@
 #define VERSION 1       /* of the tables; a greater one is of a newer module */
 #define OLDEST 3024000  /* SQLite's version */
 #define SHRINK_FROM 128 /* pages that are free */
+#define CHUNK                                                                 \
+  65536 /* bytes by which the file grows; else it is not made                 \
+           longer before it is written to */
+
+/* Nobody is as long as an owner: else a row that changes hands would be
+   written anew, with its body. */
+#define NOBODY "4611686018427387904"
 
 static const char schema[] =
     "BEGIN IMMEDIATE;"
@@ -41,36 +48,39 @@ static const char *const texts[SEER_DATABASE_STATEMENTS] = {
                              " AND owner<>?1 LIMIT 1",
     [SEER_DATABASE_BEFORE] = "SELECT id FROM event WHERE user=?1 AND api=?2"
                              " AND id<?3 ORDER BY id DESC LIMIT 1",
-    [SEER_DATABASE_FIND] = "SELECT id, user, tries FROM event WHERE owner=0"
-                           " AND api=?1 AND id>?2 AND kind<?3"
-                           " ORDER BY id LIMIT ?4",
+    [SEER_DATABASE_FIND] =
+        "SELECT id, user, tries, length(body) FROM event WHERE owner=" NOBODY
+        " AND api=?1 AND id>?2 AND kind<?3"
+        " ORDER BY id LIMIT ?4",
     [SEER_DATABASE_TAKE] = "UPDATE event SET owner=?1 WHERE id=?2",
     [SEER_DATABASE_UNTAKE] =
-        "UPDATE event SET owner=0 WHERE owner=?1 AND id=?2",
+        "UPDATE event SET owner=" NOBODY " WHERE owner=?1 AND id=?2",
     [SEER_DATABASE_READ] = "SELECT id, user, kind, tries, boot, mono, wall,"
                            " uuid, body FROM event WHERE id=?1",
     [SEER_DATABASE_LIST] = "SELECT id, owner, kind, tries, boot, mono, wall,"
                            " uuid, body FROM event WHERE id>?1"
                            " ORDER BY id LIMIT ?2",
-    [SEER_DATABASE_MORE] = "SELECT 1 FROM event WHERE owner=0 AND api=?1"
-                           " AND kind<?2 LIMIT 1",
+    [SEER_DATABASE_MORE] = "SELECT 1 FROM event WHERE owner=" NOBODY
+                           " AND api=?1 AND kind<?2 LIMIT 1",
     [SEER_DATABASE_OWNER] = "SELECT 1 FROM owner WHERE id=?1",
-    [SEER_DATABASE_OWNERS] = "SELECT id FROM owner WHERE id<>?1",
+    [SEER_DATABASE_OWNERS] =
+        "SELECT id FROM owner WHERE id<>?1 AND id<" NOBODY,
     [SEER_DATABASE_JOIN] = "INSERT INTO owner(id) VALUES(?1)",
     [SEER_DATABASE_FREE] =
-        "UPDATE event SET owner=0, tries=tries+?3 WHERE id IN"
+        "UPDATE event SET owner=" NOBODY ", tries=tries+?3 WHERE id IN"
         " (SELECT id FROM event WHERE owner=?1 LIMIT ?2)",
     [SEER_DATABASE_DISOWN] = "DELETE FROM owner WHERE id=?1 AND NOT EXISTS"
                              " (SELECT 1 FROM event WHERE owner=?1)",
     [SEER_DATABASE_DISPLACE] =
         "DELETE FROM event WHERE id IN (SELECT id FROM event NOT INDEXED"
-        " WHERE owner=0 ORDER BY id LIMIT ?1)",
+        " WHERE owner=" NOBODY " ORDER BY id LIMIT ?1)",
     [SEER_DATABASE_COUNT] = "UPDATE total SET n=max(0, n+?1)",
-    [SEER_DATABASE_TOTALS] = "SELECT (SELECT n FROM total),"
-                             " (SELECT count(*) FROM event WHERE owner>0)",
+    [SEER_DATABASE_TOTALS] =
+        "SELECT (SELECT n FROM total),"
+        " (SELECT count(*) FROM event WHERE owner<" NOBODY ")",
     [SEER_DATABASE_OLDEST] =
         "SELECT boot, mono, wall FROM event WHERE id IN"
-        " (SELECT (SELECT id FROM event WHERE owner=0 AND api=a.id"
+        " (SELECT (SELECT id FROM event WHERE owner=" NOBODY " AND api=a.id"
         " ORDER BY id LIMIT 1) FROM api a)",
     [SEER_DATABASE_PAGES] = "PRAGMA page_count",
     [SEER_DATABASE_FREE_PAGES] = "PRAGMA freelist_count",
@@ -109,15 +119,23 @@ static int query_number(sqlite3 *connection, const char *text,
   return code;
 }
 
+/* Views, triggers and virtual tables, which this module makes none of, would
+   run what somebody else has written. */
+static const char foreigners[] =
+    "SELECT count(*) FROM sqlite_master WHERE type<>'index' AND"
+    " (type<>'table' OR sql NOT LIKE 'CREATE TABLE %')";
+
 /* Whether the tables are there that this version knows; makes them in an
    empty file. */
 static int prepare_tables(sqlite3 *connection, seer_store_message message) {
-  int64_t version = 0, tables = 0;
+  int64_t version = 0, tables = 0, foreign = 0;
   int code = query_number(connection, "PRAGMA user_version", &version);
   if (code == SQLITE_OK)
     code = query_number(connection, "SELECT count(*) FROM sqlite_master",
                         &tables);
-  if (code != SQLITE_OK || version == VERSION)
+  if (code == SQLITE_OK)
+    code = query_number(connection, foreigners, &foreign);
+  if (code != SQLITE_OK || (version == VERSION && foreign == 0))
     return code;
   if (version == 0 && tables == 0) {
     code = sqlite3_exec(connection,
@@ -135,23 +153,28 @@ static int prepare_tables(sqlite3 *connection, seer_store_message message) {
   return SQLITE_MISMATCH;
 }
 
+/* What was deleted is overwritten only where a page is written anyway: else to
+   delete rows would take as much of the log as to put them. */
+static const char settings[] = "PRAGMA mmap_size=0;"
+                               "PRAGMA trusted_schema=OFF;"
+                               "PRAGMA cell_size_check=ON;"
+                               "PRAGMA secure_delete=FAST;"
+                               "PRAGMA temp_store=MEMORY;"
+                               "PRAGMA journal_size_limit=4194304;"
+                               "PRAGMA wal_autocheckpoint=256;";
+
 static int configure(sqlite3 *connection, bool power) {
-  int on = 1;
+  int on = 1, chunk = CHUNK, code;
   sqlite3_extended_result_codes(connection, 1);
   sqlite3_file_control(connection, NULL, SQLITE_FCNTL_PERSIST_WAL, &on);
+  sqlite3_file_control(connection, NULL, SQLITE_FCNTL_CHUNK_SIZE, &chunk);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-  return sqlite3_exec(connection,
-                      power ? "PRAGMA mmap_size=0;"
-                              "PRAGMA cell_size_check=ON;"
-                              "PRAGMA journal_size_limit=1048576;"
-                              "PRAGMA wal_autocheckpoint=256;"
-                              "PRAGMA synchronous=FULL"
-                            : "PRAGMA mmap_size=0;"
-                              "PRAGMA cell_size_check=ON;"
-                              "PRAGMA journal_size_limit=1048576;"
-                              "PRAGMA wal_autocheckpoint=256;"
-                              "PRAGMA synchronous=NORMAL",
-                      NULL, NULL, NULL);
+  code = sqlite3_exec(connection, settings, NULL, NULL, NULL);
+  return code != SQLITE_OK ? code
+                           : sqlite3_exec(connection,
+                                          power ? "PRAGMA synchronous=FULL"
+                                                : "PRAGMA synchronous=NORMAL",
+                                          NULL, NULL, NULL);
 }
 
 static int prepare_statements(seer_database *database) {
@@ -233,6 +256,18 @@ int seer_database_used(seer_database *database, int64_t *bytes) {
                              &unused);
   *bytes = (pages - unused) * database->page_size;
   return code;
+}
+
+int seer_database_reserve(seer_database *database) {
+  int64_t bytes = 0;
+  if (seer_database_run(database, SEER_DATABASE_PAGES, NULL, 0, &bytes) !=
+      SQLITE_ROW)
+    return SQLITE_CORRUPT;
+  bytes *= database->page_size;
+  return sqlite3_file_control(database->connection, NULL,
+                              SQLITE_FCNTL_SIZE_HINT, &bytes) == SQLITE_OK
+             ? SQLITE_OK
+             : SQLITE_FULL;
 }
 
 /* Not in full, for that takes long, and pages that are free are used again. */

@@ -7,7 +7,8 @@
  *
  * The journal is a write-ahead log that stays when the connection is closed,
  * and is not written back then, or a child of a fork that closes would take it
- * from under its parent. Nothing of SQLite that is the process's is
+ * from under its parent. Its file is kept at a length in which rows can be
+ * deleted when the disk is full. Nothing of SQLite that is the process's is
  * configured: the host may use it, too.
  */
 
@@ -17,6 +18,9 @@
 #include <sqlite3.h>
 
 #define SEER_DATABASE_LOG "queue.db-wal"
+#define SEER_DATABASE_LOG_KEPT 4194304 /* bytes: its usual length */
+
+#define SEER_DATABASE_NOBODY (INT64_C(1) << 62) /* the owner of its rows */
 
 typedef enum seer_database_statement {
   SEER_DATABASE_BEGIN,
@@ -77,6 +81,10 @@ sqlite3_stmt *seer_database_get(seer_database *database,
    none; its first column goes to `*result` unless that is NULL. */
 int seer_database_run(seer_database *database, seer_database_statement which,
                       const int64_t *parameters, int count, int64_t *result);
+
+/* Makes the file as long as it will be when the present transaction has been
+   written back, so that there is room for that. */
+int seer_database_reserve(seer_database *database);
 
 /* Bytes of the pages in use. */
 int seer_database_used(seer_database *database, int64_t *bytes);

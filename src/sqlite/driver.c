@@ -10,9 +10,7 @@
 #include <unistd.h>
 #pragma GCC visibility push(hidden)
 
-#define LOG_MOST                                                              \
-  67108864                  /* bytes; somebody keeps it from being used again \
-                             */
+#define LOG_MOST 67108864   /* bytes; more: somebody reads and does not end */
 #define SUSPEND_PATIENCE 50 /* ms */
 
 typedef struct store {
@@ -131,7 +129,8 @@ static int join(store *self) {
   int code;
   if (getrandom(&self->rows.owner, sizeof self->rows.owner, 0) < 0)
     return SQLITE_IOERR;
-  self->rows.owner = (self->rows.owner & (INT64_MAX >> 1)) | 1 << 16;
+  self->rows.owner &= SEER_DATABASE_NOBODY - 1;
+  self->rows.owner |= SEER_DATABASE_NOBODY >> 1; /* all are as long */
   if (!seer_files_own(&self->files, self->rows.owner))
     return SQLITE_IOERR_LOCK;
   self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
@@ -164,7 +163,6 @@ static bool start(store *self, seer_store_message message) {
   }
   memcpy(message, warning, sizeof warning);
   seer_files_remember(&self->files);
-  seer_files_load(&self->files);
   return true;
 }
 
@@ -180,6 +178,7 @@ static store *new_store(const seer_files_config *config,
   self->boot = seer_age_boot();
   self->rows.database = &self->database;
   self->rows.files = &self->files;
+  self->rows.most = SEER_ROWS_ADOPTED;
   return self;
 }
 
@@ -220,18 +219,21 @@ static void *open_store(const void *config, seer_store_message message) {
 ** Committing
 */
 
-/* Whether there is room for the puts, which may displace others. On the disk
-   they are in the log first, which then goes into the database. */
+/* Whether there is room for the puts, which may displace others. Without a log
+   of the usual length nothing is put, for in that it is forgotten. */
 static int make_room(store *self, seer_batch *batch, bool *room) {
   int64_t log = seer_files_size(&self->files, SEER_DATABASE_LOG);
-  int64_t most = self->config.max_bytes, needed = log, used, count = 1;
+  int64_t most = self->config.max_bytes, used, count = 1;
+  int64_t needed =
+      log > SEER_DATABASE_LOG_KEPT ? log - SEER_DATABASE_LOG_KEPT : 0;
   int code = SQLITE_OK;
   batch->displaced = 0;
   for (size_t i = 0; i < batch->put_count; i++)
     needed += (int64_t)batch->puts[i].length + 128;
   *room = log <= LOG_MOST && log <= most / 2 &&
-          seer_files_has_room(&self->files, 2 * needed - log);
-  if (!*room || batch->put_count == 0)
+          seer_files_reserve(&self->files, SEER_DATABASE_LOG,
+                             SEER_DATABASE_LOG_KEPT);
+  if (!*room)
     return SQLITE_OK;
   while ((code = seer_database_used(&self->database, &used)) == SQLITE_ROW) {
     *room = used + needed <= most;
@@ -248,9 +250,9 @@ static int make_room(store *self, seer_batch *batch, bool *room) {
 static int change_rows(store *self, seer_batch *batch, bool *puts) {
   int code = seer_rows_forget(&self->rows, batch);
   bool room = false;
-  batch->backlog = false;
-  if (code == SQLITE_OK && batch->look)
-    code = seer_rows_look(&self->rows);
+  if (code == SQLITE_OK)
+    code = seer_rows_look(&self->rows, batch->look);
+  batch->backlog = self->rows.unfreed;
   if (code == SQLITE_OK && *puts)
     code = make_room(self, batch, &room);
   *puts = *puts && room;
@@ -260,6 +262,8 @@ static int change_rows(store *self, seer_batch *batch, bool *puts) {
     code = seer_rows_adopt(&self->rows, batch);
   if (code == SQLITE_OK)
     code = seer_rows_count(&self->rows);
+  if (code == SQLITE_OK && *puts)
+    code = seer_database_reserve(&self->database);
   if (code == SQLITE_OK && batch->look)
     code = seer_rows_total(&self->rows, &batch->totals);
   return code;
@@ -280,34 +284,48 @@ static int transact(store *self, seer_batch *batch, bool *puts,
   return code;
 }
 
-static void shorten_log(store *self) {
+/* Writes the log back, so that it is written from its start again; and makes
+   it as short as it usually is. */
+static void write_back(store *self, bool shorten) {
   sqlite3_wal_checkpoint_v2(self->database.connection, NULL,
-                            SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+                            shorten ? SQLITE_CHECKPOINT_TRUNCATE
+                                    : SQLITE_CHECKPOINT_PASSIVE,
+                            NULL, NULL);
+  if (shorten)
+    seer_files_reserve(&self->files, SEER_DATABASE_LOG,
+                       SEER_DATABASE_LOG_KEPT);
+}
+
+/* What does not fit on the disk is done without the puts, for which there is
+   room in the log; in one that is new, where the file system does not write to
+   the same place twice. */
+static int transact_somehow(store *self, seer_batch *batch, bool *puts,
+                            bool *committing) {
+  int code = transact(self, batch, puts, committing);
+  for (int shorten = 0; shorten <= 1 && is_full(self, code); shorten++) {
+    roll_back(self);
+    write_back(self, shorten);
+    *puts = false;
+    self->rows.most = shorten ? 1 : 16;
+    code = transact(self, batch, puts, committing);
+  }
+  self->rows.most = SEER_ROWS_ADOPTED;
+  return code;
 }
 
 /* What is not urgent, and may fail. */
 static void tidy(store *self, const seer_batch *batch, bool full) {
-  if (full && seer_files_size(&self->files, SEER_DATABASE_LOG) > 1048576)
-    shorten_log(self);
+  if (full && seer_files_size(&self->files, SEER_DATABASE_LOG) >
+                  SEER_DATABASE_LOG_KEPT)
+    write_back(self, true);
   if (batch->settled_count > 0 || batch->displaced > 0 || batch->look)
     seer_database_shrink(&self->database);
-  if (batch->look && !full)
-    seer_files_load(&self->files);
 }
 
 static seer_store_result commit(store *self, seer_batch *batch,
                                 seer_store_message message) {
-  bool puts = true, committing;
-  int code = transact(self, batch, &puts, &committing);
-  bool full = is_full(self, code);
-  if (full) {
-    explain(self, message);
-    roll_back(self);
-    seer_files_unload(&self->files);
-    shorten_log(self);
-    puts = false;
-    code = transact(self, batch, &puts, &committing);
-  }
+  bool puts = batch->put_count > 0, full = puts, committing;
+  int code = transact_somehow(self, batch, &puts, &committing);
   if (code != SQLITE_OK) {
     bool unsure = committing && (code & 0xff) == SQLITE_IOERR;
     seer_store_result result = judge(self, code, message);
@@ -317,16 +335,13 @@ static seer_store_result commit(store *self, seer_batch *batch,
     self->unsure = unsure;
     return unsure ? SEER_STORE_UNSURE : result;
   }
-  full = full || !puts;
+  full = full && !puts;
   code = seer_rows_deliver(&self->rows, batch);
   if (code != SQLITE_OK) {
     judge(self, code, message);
     return SEER_STORE_BROKEN;
   }
-  full = full && batch->put_count > 0;
-  if (!full)
-    *message = '\0';
-  else if (*message == '\0')
+  if (full)
     snprintf(message, sizeof(seer_store_message), "%.150s is full",
              self->config.directory);
   tidy(self, batch, full);

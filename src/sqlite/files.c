@@ -8,12 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 #pragma GCC visibility push(hidden)
-
-#define BALLAST 4194304 /* bytes */
 
 static const char *const names[SEER_FILES] = {"queue.db", "queue.db-wal",
                                               "queue.db-shm", "lock"};
@@ -159,11 +156,14 @@ void seer_files_leave(const seer_files *files) {
 /* A log that is left of a database that was set aside is not this one's. */
 bool seer_files_make(const seer_files *files, seer_store_message message) {
   seer_files_path path;
+  struct stat found;
   bool made;
   int fd;
   seer_files_path_of(files, names[SEER_FILES_DATABASE], path);
-  if (access(path, F_OK) == 0)
-    return true; /* to open and close it would end locks of this process */
+  if (lstat(path, &found) == 0) {
+    errno = EINVAL; /* nor does it wait at a pipe */
+    return S_ISREG(found.st_mode) || fail(message, path);
+  } /* to open and close it here would end locks of this process */
   for (int i = SEER_FILES_LOG; i <= SEER_FILES_INDEX; i++) {
     seer_files_path_of(files, names[i], path);
     unlink(path);
@@ -248,35 +248,16 @@ int64_t seer_files_size(const seer_files *files, const char *name) {
   return stat(path, &found) == 0 ? (int64_t)found.st_size : 0;
 }
 
-static int64_t free_bytes(const seer_files *files) {
-  struct statvfs system;
-  if (statvfs(files->config->directory, &system) != 0)
-    return INT64_MAX / 2;
-  return (int64_t)(system.f_bavail * system.f_frsize);
-}
-
-bool seer_files_has_room(const seer_files *files, int64_t bytes) {
-  bool loaded = seer_files_size(files, "ballast") > 0;
-  return free_bytes(files) >= bytes + (loaded ? 0 : BALLAST);
-}
-
-void seer_files_load(const seer_files *files) {
-  seer_files_path path;
-  bool made;
+bool seer_files_reserve(const seer_files *files, const char *name,
+                        int64_t bytes) {
+  int64_t size = seer_files_size(files, name);
+  bool made, done;
   int fd;
-  seer_files_path_of(files, "ballast", path);
-  if (access(path, F_OK) == 0 || free_bytes(files) < 4 * (int64_t)BALLAST)
-    return;
-  fd = open_file(files, "ballast", &made);
-  if (fd < 0)
-    return;
-  if (posix_fallocate(fd, 0, BALLAST) != 0)
-    unlink(path);
-  close(fd);
-}
-
-bool seer_files_unload(const seer_files *files) {
-  seer_files_path path;
-  seer_files_path_of(files, "ballast", path);
-  return unlink(path) == 0;
+  if (size >= bytes)
+    return true;
+  fd = open_file(files, name, &made);
+  done = fd >= 0 && posix_fallocate(fd, size, bytes - size) == 0;
+  if (fd >= 0)
+    close(fd);
+  return done;
 }

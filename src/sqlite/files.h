@@ -2,8 +2,7 @@
 
 /*
  * The directory of a store, and what is in it beside the database: `lock`,
- * whose bytes say who may write and who lives, and `ballast`, which a full
- * disk is relieved of.
+ * whose bytes say who may write and who lives.
  *
  * Locks belong to the open file description (F_OFD_SETLK): one that belongs to
  * the process would go with any close of the file, and two copies of this
@@ -83,11 +82,8 @@ bool seer_files_is_owned(const seer_files *files, int64_t owner);
 /* The size of a file of the directory; 0 if there is none. */
 int64_t seer_files_size(const seer_files *files, const char *name);
 
-/* Whether the disk has so many bytes beside the ballast, or what that takes:
-   without these, rows could not even be deleted. */
-bool seer_files_has_room(const seer_files *files, int64_t bytes);
-
-/* Makes the ballast if there is room for it; removes it, false if there was
-   none. */
-void seer_files_load(const seer_files *files);
-bool seer_files_unload(const seer_files *files);
+/* Makes a file of the directory so long, in blocks that are its own from then
+   on; false if there is no room. Not the database's, for to close it would end
+   locks of SQLite's. */
+bool seer_files_reserve(const seer_files *files, const char *name,
+                        int64_t bytes);

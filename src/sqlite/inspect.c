@@ -64,6 +64,7 @@ static bool begin_visit(lua_State *L, visit *self) {
   memcpy(self->config.directory, directory, length);
   self->rows.database = &self->database;
   self->rows.files = &self->files;
+  self->rows.most = SEER_ROWS_ADOPTED;
   self->rows.now = seer_age_moment_now(seer_age_boot());
   if (enter(self, message))
     return true;
@@ -84,10 +85,14 @@ static int fail(lua_State *L, visit *self) {
 
 /* Begins a transaction in which rows of the dead are nobody's. */
 static bool look(visit *self) {
+  bool ok;
   seer_database_set_patience(&self->database, SEER_STORE_PATIENCE);
-  return seer_database_run(&self->database, SEER_DATABASE_BEGIN, NULL, 0,
-                           NULL) == SQLITE_DONE &&
-         seer_rows_look(&self->rows) == SQLITE_OK;
+  ok = seer_database_run(&self->database, SEER_DATABASE_BEGIN, NULL, 0,
+                         NULL) == SQLITE_DONE &&
+       seer_rows_look(&self->rows, true) == SQLITE_OK;
+  while (ok && self->rows.unfreed)
+    ok = seer_rows_look(&self->rows, false) == SQLITE_OK;
+  return ok;
 }
 
 static bool commit(visit *self) {
@@ -101,10 +106,10 @@ static void set(lua_State *L, const char *name, int64_t value) {
 }
 
 static int64_t count_owners(visit *self) {
-  int64_t nobody = 0, count = 0;
+  int64_t count = 0;
   sqlite3_stmt *owners =
       seer_database_get(&self->database, SEER_DATABASE_OWNERS);
-  sqlite3_bind_int64(owners, 1, nobody);
+  sqlite3_bind_int64(owners, 1, SEER_DATABASE_NOBODY); /* is none of them */
   while (sqlite3_step(owners) == SQLITE_ROW)
     count +=
         seer_files_is_owned(&self->files, sqlite3_column_int64(owners, 0));
@@ -145,7 +150,7 @@ static int push_row(lua_State *L) {
   int index = (int)lua_rawlen(L, 3) + 1;
   lua_createtable(L, 0, 7);
   set(L, "id", sqlite3_column_int64(list, 0));
-  lua_pushboolean(L, sqlite3_column_int64(list, 1) != 0);
+  lua_pushboolean(L, sqlite3_column_int64(list, 1) != SEER_DATABASE_NOBODY);
   lua_setfield(L, -2, "owned");
   set(L, "kind", sqlite3_column_int64(list, 2));
   set(L, "tries", sqlite3_column_int64(list, 3));
@@ -167,6 +172,7 @@ int seer_inspect_rows(lua_State *L) {
   sqlite3_stmt *list;
   lua_Number from = luaL_optnumber(L, 2, 0);
   int code, status = 0;
+  luaL_argcheck(L, from >= 0 && from < 0x1p63, 2, "id expected");
   lua_settop(L, 1);
   lua_newtable(L);
   luaL_checkstack(L, 8, "not enough memory");

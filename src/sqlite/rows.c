@@ -3,9 +3,9 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
-#define DEAD_MOST 64    /* owners that are looked at in a batch */
-#define FREED_MOST 1000 /* rows of one of them */
+#define DEAD_MOST 64 /* owners that are looked at in a batch */
 #define DISPLACED 256
+#define ADOPTED_BYTES 4194304 /* of a batch, and then one event more */
 
 static int run(const seer_rows *rows, seer_database_statement which,
                const int64_t *parameters, int count) {
@@ -38,17 +38,23 @@ int seer_rows_forget(seer_rows *rows, const seer_batch *batch) {
   return SQLITE_OK;
 }
 
-static int free_rows(const seer_rows *rows, int64_t owner, bool died) {
-  int64_t parameters[] = {owner, FREED_MOST, died};
+/* Some rows of an owner; when there are none left, it goes. */
+static int free_rows(seer_rows *rows, int64_t owner, bool died) {
+  int64_t parameters[] = {owner, rows->most, died};
   int code = run(rows, SEER_DATABASE_FREE, parameters, 3);
-  return code == SQLITE_OK ? run(rows, SEER_DATABASE_DISOWN, &owner, 1) : code;
+  if (code == SQLITE_OK)
+    code = run(rows, SEER_DATABASE_DISOWN, &owner, 1);
+  rows->unfreed |= code == SQLITE_OK && changes(rows) == 0;
+  return code;
 }
 
-int seer_rows_look(seer_rows *rows) {
+int seer_rows_look(seer_rows *rows, bool first) {
   sqlite3_stmt *owners =
       seer_database_get(rows->database, SEER_DATABASE_OWNERS);
   int64_t dead[DEAD_MOST];
   int count = 0, code;
+  if (!first && !rows->unfreed)
+    return SQLITE_OK;
   sqlite3_bind_int64(owners, 1, rows->owner);
   while ((code = sqlite3_step(owners)) == SQLITE_ROW && count < DEAD_MOST) {
     int64_t owner = sqlite3_column_int64(owners, 0);
@@ -58,19 +64,19 @@ int seer_rows_look(seer_rows *rows) {
   sqlite3_reset(owners);
   if (code != SQLITE_ROW && code != SQLITE_DONE)
     return code;
+  rows->unfreed = count == DEAD_MOST;
   code = SQLITE_OK;
-  for (int i = 0; i < count && code == SQLITE_OK; i++)
+  for (int i = 0; i < count && code == SQLITE_OK && !rows->unfreed; i++)
     code = free_rows(rows, dead[i], true);
   return code;
 }
 
 int seer_rows_leave(seer_rows *rows) {
   int code = SQLITE_OK;
-  do
+  do {
+    rows->unfreed = false;
     code = free_rows(rows, rows->owner, false);
-  while (code == SQLITE_OK && changes(rows) == 0 &&
-         seer_database_run(rows->database, SEER_DATABASE_OWNER, &rows->owner,
-                           1, NULL) == SQLITE_ROW);
+  } while (code == SQLITE_OK && rows->unfreed);
   return code;
 }
 
@@ -122,7 +128,7 @@ static int insert(const seer_rows *rows, seer_row *row, int64_t api) {
   sqlite3_stmt *put = seer_database_get(rows->database, SEER_DATABASE_PUT);
   int code;
   sqlite3_bind_int64(put, 1, api);
-  sqlite3_bind_int64(put, 2, row->mine ? rows->owner : 0);
+  sqlite3_bind_int64(put, 2, row->mine ? rows->owner : SEER_DATABASE_NOBODY);
   if (row->user != 0)
     sqlite3_bind_int64(put, 3, user_of(row));
   else
@@ -183,7 +189,7 @@ static int64_t *place_of(seer_rows *rows, const uint8_t target[16]) {
 }
 
 typedef struct found {
-  int64_t id, user, tries;
+  int64_t id, user, tries, length;
 } found;
 
 /* Those of nobody's rows that come next. They are taken afterwards: a query
@@ -203,6 +209,7 @@ static int find_rows(const seer_rows *rows, int64_t api, int64_t from,
     row->id = sqlite3_column_int64(find, 0);
     row->user = sqlite3_column_int64(find, 1);
     row->tries = sqlite3_column_int64(find, 2);
+    row->length = sqlite3_column_int64(find, 3);
   }
   sqlite3_reset(find);
   return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -223,27 +230,27 @@ static int is_behind(const seer_rows *rows, const found *row, int64_t api,
 
 /* Takes a row, unless it has to wait: for an older one of its user, or because
    its owners die of it. */
-static int take(seer_rows *rows, const found *row, int64_t api, bool *fuse,
+static int take(seer_rows *rows, const found *row, int64_t api, size_t *fuse,
                 bool *taken) {
   int64_t parameters[] = {rows->owner, row->id};
   bool behind = false;
   int code = SQLITE_OK;
   *taken = false;
-  if (row->tries >= SEER_STORE_TRIES && !*fuse)
+  if (row->tries >= SEER_STORE_TRIES && *fuse == 0)
     return SQLITE_OK;
   if (row->user != 0)
     code = is_behind(rows, row, api, &behind);
   if (code != SQLITE_OK || behind)
     return code;
   *taken = true;
-  *fuse = *fuse && row->tries < SEER_STORE_TRIES;
+  *fuse -= row->tries >= SEER_STORE_TRIES;
   return run(rows, SEER_DATABASE_TAKE, parameters, 2);
 }
 
 /* Looks at all of nobody's rows in turn, batch after batch: those that cannot
    be taken do not hide what is behind them. */
 static int adopt_for(seer_rows *rows, seer_batch *batch, size_t target,
-                     size_t most, bool *fuse) {
+                     size_t most, size_t *fuse) {
   found list[SEER_ROWS_ADOPTED];
   int64_t *place = place_of(rows, batch->targets[target]);
   int64_t api, last = place != NULL ? *place : 0;
@@ -251,12 +258,15 @@ static int adopt_for(seer_rows *rows, seer_batch *batch, size_t target,
   int code = find_api(rows, batch->targets[target], false, &api);
   if (code == SQLITE_OK && api != 0)
     code = find_rows(rows, api, last, batch->kinds, list, &count);
-  for (; i < count && rows->adopted < most && code == SQLITE_OK; i++) {
+  for (; i < count && rows->adopted < most && rows->bytes < ADOPTED_BYTES &&
+         code == SQLITE_OK;
+       i++) {
     bool taken;
     code = take(rows, &list[i], api, fuse, &taken);
     last = list[i].id;
     batch->backlog |= !taken;
     if (taken) {
+      rows->bytes += list[i].length;
       rows->taken[rows->adopted].id = last;
       rows->taken[rows->adopted++].target = target;
     }
@@ -288,9 +298,10 @@ static int find_more(seer_rows *rows, seer_batch *batch) {
 
 int seer_rows_adopt(seer_rows *rows, seer_batch *batch) {
   size_t most =
-      batch->room < SEER_ROWS_ADOPTED ? batch->room : SEER_ROWS_ADOPTED;
-  bool fuse = batch->fuse;
+      batch->room < (size_t)rows->most ? batch->room : (size_t)rows->most;
+  size_t fuse = batch->fuse;
   int code = SQLITE_OK;
+  rows->bytes = 0;
   if (most == 0)
     return find_more(rows, batch);
   for (size_t i = 0; i < batch->target_count && code == SQLITE_OK; i++)
@@ -332,7 +343,7 @@ static int deliver(const seer_rows *rows, sqlite3_stmt *read,
   row.age = age_in(read, 4, &rows->now);
   row.body = sqlite3_column_blob(read, 8);
   row.length = (size_t)sqlite3_column_bytes(read, 8);
-  if (row.body == NULL)
+  if (row.body == NULL || row.kind >= batch->kinds)
     return SQLITE_CORRUPT;
   batch->adopt(batch->to, &row);
   return SQLITE_OK;

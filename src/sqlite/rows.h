@@ -21,7 +21,10 @@ typedef struct seer_rows {
   int64_t owner;       /* this process */
   seer_age_moment now; /* of the batch */
   int64_t change;      /* of the number of rows, in this transaction */
+  int64_t most;        /* rows that may change hands in it: <= ADOPTED */
+  bool unfreed;        /* not all that the dead have left has been looked at */
   size_t adopted;      /* in this transaction */
+  int64_t bytes;       /* of these */
   struct {
     int64_t id;
     size_t target;
@@ -35,8 +38,9 @@ typedef struct seer_rows {
 
 int seer_rows_forget(seer_rows *rows, const seer_batch *batch);
 
-/* Makes the rows of owners that have died nobody's. */
-int seer_rows_look(seer_rows *rows);
+/* Makes rows of owners that have died nobody's: if it is the `first` look, or
+   the last one has not come to an end. */
+int seer_rows_look(seer_rows *rows, bool first);
 
 int seer_rows_put(seer_rows *rows, seer_batch *batch);
 

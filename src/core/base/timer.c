@@ -3,6 +3,7 @@
 #include "clock.h"
 
 #include <stddef.h>
+#pragma GCC visibility push(hidden)
 
 /* Makes the later of two roots the first child of the sooner. */
 static seer_timer *meld(seer_timer *one, seer_timer *other) {

@@ -1,5 +1,4 @@
-#ifndef SEER_TIMER_H
-#define SEER_TIMER_H
+#pragma once
 
 /*
  * Times at which something is to be looked at, the soonest first: a pairing
@@ -9,8 +8,6 @@
  */
 
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Zeroed, it is not set. */
 typedef struct seer_timer {
@@ -28,7 +25,3 @@ void seer_timer_hasten(seer_timer **heap, seer_timer *timer, int64_t at);
 /* When a timer is due, such as the first of a heap, which may be NULL:
    SEER_NEVER if there is none, or it is not set. */
 int64_t seer_timer_at(const seer_timer *timer);
-
-#pragma GCC visibility pop
-
-#endif
