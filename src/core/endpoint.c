@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
-#include <stdlib.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
@@ -49,11 +48,10 @@ static void refuse_paced(seer_line *line, int64_t delay, int64_t now,
   if (delay == SEER_NEVER)
     return;
   for (;;) {
-    seer_event *event;
     seer_queue_expire(line, now, dead);
     if (line->head == NULL || line->head->request->timeout >= delay)
       return;
-    event = seer_queue_claim(line, now, dead);
+    seer_event *event = seer_queue_claim(line, now, dead);
     event->request->outcome.failure = SEER_FAILURE_PACED;
     seer_queue_done(line->queue, event, SEER_SETTLED_REJECTED, dead);
   }
@@ -407,10 +405,9 @@ static void fail(seer_endpoint *endpoint, const seer_settings *settings,
 /* Whether the service takes events: it took this one, or refused it for what
    it is. */
 static bool shows_that_it_works(const seer_attempt *attempt) {
-  if (attempt->verdict == SEER_DELIVERED)
-    return true;
-  return attempt->verdict == SEER_REJECTED && !attempt->waited &&
-         !seer_retry_concerns_endpoint(attempt->answer->status);
+  return attempt->verdict == SEER_DELIVERED ||
+         (attempt->verdict == SEER_REJECTED && !attempt->waited &&
+          !seer_retry_concerns_endpoint(attempt->answer->status));
 }
 
 int64_t seer_endpoint_learn(seer_endpoint *endpoint,
