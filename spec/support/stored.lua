@@ -18,8 +18,8 @@ local function load_module()
   error("module 'seerstack' not found")
 end
 
--- With the store's own time for the exit many a spec would see another one, and
--- with one budget what others have sent with its key.
+-- With the store's own time for the exit many a spec would see another one,
+-- and with one budget what others have sent with its key.
 local function with_store(options)
   local all = { exit_timeout = 10, share_rate_limit = false }
   for name, value in next, options do
