@@ -101,10 +101,10 @@ int seer_options_misuse(lua_State *L, int argument, const char *function) {
                     lua_tostring(L, -1));
 }
 
-/* The same about an option, with the message after its name. */
+/* The same about an option. */
 static void misuse_option(lua_State *L, int argument, const char *function,
-                          const char *name) {
-  lua_pushfstring(L, "option '%s': %s", name, lua_tostring(L, -1));
+                          const char *name, const char *problem) {
+  lua_pushfstring(L, "option '%s': %s", name, problem);
   seer_options_misuse(L, argument, function);
 }
 
@@ -181,15 +181,6 @@ static void check_names(lua_State *L, int argument, const char *function,
   }
 }
 
-/* Raises about two options that contradict each other, if both are set. */
-static void check_conflict(lua_State *L, int argument, const char *function,
-                           const char *name, const char *other, bool both) {
-  if (!both)
-    return;
-  lua_pushfstring(L, "cannot be given together with '%s'", other);
-  misuse_option(L, argument, function, name);
-}
-
 /* Reads a table of options into the structure at `base`. The values stay on
    the stack. */
 static void read_options(lua_State *L, int argument, const char *function,
@@ -204,7 +195,7 @@ static void read_options(lua_State *L, int argument, const char *function,
       seer_rawgetfield(L, argument, o->name);
     if (!lua_isnil(L, -1) &&
         !seer_values_read(L, o->kind, o->least, o->most, place_of(o, base)))
-      misuse_option(L, argument, function, o->name);
+      misuse_option(L, argument, function, o->name, lua_tostring(L, -1));
   }
 }
 
@@ -236,20 +227,18 @@ static void read_client_options(lua_State *L, int argument,
                                 seer_client_options *options) {
   const char *fault, *name;
   read_options(L, argument, function, client_options, options);
-  check_conflict(L, argument, function, "ca_blob", "ca_file",
-                 options->ca_blob != 0 && options->ca_file != 0);
+  if (options->ca_blob != 0 && options->ca_file != 0)
+    misuse_option(L, argument, function, "ca_blob",
+                  "cannot be given together with 'ca_file'");
   if (options->kept[SEER_KEPT_STORE] != 0)
     options->settings.has_store =
         lua_toboolean(L, (int)options->kept[SEER_KEPT_STORE]);
-  if (options->settings.has_store && !options->settings.thread) {
-    lua_pushliteral(L, "needs a thread, so 'thread' must not be false");
-    misuse_option(L, argument, function, "store");
-  }
+  if (options->settings.has_store && !options->settings.thread)
+    misuse_option(L, argument, function, "store",
+                  "needs a thread, so 'thread' must not be false");
   fault = fault_of_identity(L, options, &name);
-  if (fault == NULL)
-    return;
-  lua_pushstring(L, fault);
-  misuse_option(L, argument, function, name);
+  if (fault != NULL)
+    misuse_option(L, argument, function, name, fault);
 }
 
 static void set_defaults(seer_client_options *options) {
@@ -314,10 +303,9 @@ void seer_options_overrides(lua_State *L, int argument, const char *function,
   options->settings = *settings;
   for (const char *const *name = fixed; *name != NULL; name++) {
     seer_rawgetfield(L, argument, *name);
-    if (!lua_isnil(L, -1)) {
-      lua_pushfstring(L, "cannot differ in %s", function);
-      misuse_option(L, argument, function, *name);
-    }
+    if (!lua_isnil(L, -1))
+      misuse_option(L, argument, function, *name,
+                    "cannot differ in with_options");
     lua_pop(L, 1);
   }
   read_client_options(L, argument, function, options);
@@ -330,8 +318,9 @@ void seer_options_request(lua_State *L, int argument, const char *function,
   options->headers = options->query = 0;
   options->idempotency_key = options->extra_body = 0;
   read_options(L, argument, function, request_options, options);
-  check_conflict(L, argument, function, "future", "wait",
-                 options->future == 1 && options->wait == 1);
+  if (options->future == 1 && options->wait == 1)
+    misuse_option(L, argument, function, "future",
+                  "cannot be given together with 'wait'");
   if (options->wait < 0)
     options->wait = options->future ? 0 : inherited;
 }
