@@ -19,6 +19,7 @@ local function new()
   return require "seerstack".new {
     api_key = api.key, base_url = api.url, log_level = "error",
     rate_limit = false, exit_timeout = 0, max_in_flight = 32,
+    max_retry_delay = 0.2, -- the next process is held by the same pause
     store = sqlite.open { directory = directory, max_bytes = 2 ^ 33 },
   }
 end

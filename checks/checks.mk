@@ -35,7 +35,7 @@ test-all: deps # all specs under all Luas
 	@$(FOR_SPECS) && ALL=1 LUAS="$$luas" dev/test.sh $(SPEC)
 
 test-store: deps # the specs, with a store behind every client; SPEC=path
-	@$(FOR_SPECS) && LUAS=5.4 STORE=1 dev/test.sh $(SPEC)
+	@$(QUIETLY) LUA=5.4 specs-ready && LUAS=5.4 STORE=1 dev/test.sh $(SPEC)
 
 test-sqlite: deps # the specs of seerstack.sqlite
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/sqlite)

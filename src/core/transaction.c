@@ -80,8 +80,8 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
     return false;
   take_events(t);
   take_owed(t);
-  if (!keep->stopping)
-    take_targets(t, now);
+  if (!keep->stopping && keep->owed_count == 0)
+    take_targets(t, now); /* else it might adopt what is to be forgotten */
   t->batch.look = now >= keep->look_at && !keep->stopping;
   t->batch.puts = t->rows;
   t->batch.settled = t->settled;

@@ -60,8 +60,6 @@ static const char *const texts[SEER_DATABASE_STATEMENTS] = {
     [SEER_DATABASE_LIST] = "SELECT id, owner, kind, tries, boot, mono, wall,"
                            " uuid, body FROM event WHERE id>?1"
                            " ORDER BY id LIMIT ?2",
-    [SEER_DATABASE_MORE] = "SELECT 1 FROM event WHERE owner=" NOBODY
-                           " AND api=?1 AND kind<?2 LIMIT 1",
     [SEER_DATABASE_OWNER] = "SELECT 1 FROM owner WHERE id=?1",
     [SEER_DATABASE_OWNERS] =
         "SELECT id FROM owner WHERE id<>?1 AND id<" NOBODY,

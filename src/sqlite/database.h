@@ -38,7 +38,6 @@ typedef enum seer_database_statement {
   SEER_DATABASE_TAKE,     /* me, id */
   SEER_DATABASE_UNTAKE,   /* me, id */
   SEER_DATABASE_READ,     /* id: a row */
-  SEER_DATABASE_MORE,     /* api, kinds: is there one of nobody's? */
   SEER_DATABASE_OWNER,    /* id: is there this owner? */
   SEER_DATABASE_OWNERS,   /* me: all others */
   SEER_DATABASE_JOIN,     /* me */

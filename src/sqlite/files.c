@@ -31,15 +31,15 @@ static bool fail(seer_store_message message, const char *path) {
    last two the files are gone with the container, or the machine. */
 static const struct {
   long type;
-  bool lasting, copies; /* copies: what is written again needs room again */
+  bool lasting;
 } systems[] = {
-    {0xef53,     true,  false}, /* ext4 */
-    {0x58465342, true,  false}, /* xfs */
-    {0xf2f52010, true,  true }, /* f2fs */
-    {0x9123683e, true,  true }, /* btrfs */
-    {0x2fc12fc1, true,  true }, /* zfs */
-    {0x794c7630, false, true }, /* overlayfs */
-    {0x01021994, false, true }, /* tmpfs */
+    {0xef53,     true }, /* ext4 */
+    {0x58465342, true }, /* xfs */
+    {0xf2f52010, true }, /* f2fs */
+    {0x9123683e, true }, /* btrfs */
+    {0x2fc12fc1, true }, /* zfs */
+    {0x794c7630, false}, /* overlayfs */
+    {0x01021994, false}, /* tmpfs */
 };
 #define SYSTEMS (sizeof systems / sizeof systems[0])
 

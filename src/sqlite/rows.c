@@ -279,31 +279,12 @@ static int adopt_for(seer_rows *rows, seer_batch *batch, size_t target,
   return code;
 }
 
-/* Whether there are rows to adopt when there is room again. */
-static int find_more(seer_rows *rows, seer_batch *batch) {
-  int code = SQLITE_OK;
-  for (size_t i = 0; i < batch->target_count && code == SQLITE_OK; i++) {
-    int64_t parameters[] = {0, batch->kinds};
-    code = find_api(rows, batch->targets[i], false, &parameters[0]);
-    if (code != SQLITE_OK)
-      return code;
-    code = seer_database_run(rows->database, SEER_DATABASE_MORE, parameters, 2,
-                             NULL);
-    batch->backlog |= code == SQLITE_ROW;
-    if (code == SQLITE_ROW || code == SQLITE_DONE)
-      code = SQLITE_OK;
-  }
-  return code;
-}
-
 int seer_rows_adopt(seer_rows *rows, seer_batch *batch) {
   size_t most =
       batch->room < (size_t)rows->most ? batch->room : (size_t)rows->most;
   size_t fuse = batch->fuse;
   int code = SQLITE_OK;
   rows->bytes = 0;
-  if (most == 0)
-    return find_more(rows, batch);
   for (size_t i = 0; i < batch->target_count && code == SQLITE_OK; i++)
     code = adopt_for(rows, batch, i, most, &fuse);
   return code;
