@@ -75,23 +75,33 @@ static void end(seer_line *line) {
 }
 
 /* The first is another, which the client's own limits may not hold. */
-static void begin_with(seer_line *line, seer_event *event) {
+static void go_on_with(seer_line *line, seer_event *event) {
   line->head = event;
   seer_line_unpark(line);
-  seer_line_remind(line);
   seer_schedule_now(&line->lines->place);
+}
+
+/* It may also expire sooner than all that were there. */
+static void begin_with(seer_line *line, seer_event *event) {
+  go_on_with(line, event);
+  seer_line_remind(line);
+}
+
+static void append_first(seer_line *line, seer_event *event) {
+  line->tail = event;
+  join_ready(line);
+  begin_with(line, event);
 }
 
 void seer_line_append(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
   event->next = NULL;
   if (line->head == NULL) {
-    join_ready(line);
-    begin_with(line, event);
-  } else {
-    event->child = line->tail;
-    line->tail->next = event;
+    append_first(line, event);
+    return;
   }
+  event->child = line->tail;
+  line->tail->next = event;
   line->tail = event;
 }
 
@@ -107,26 +117,33 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
   begin_with(line, event);
 }
 
-void seer_line_take_out(seer_line *line, seer_event *event) {
+seer_event *seer_line_pop(seer_line *line) {
+  seer_event *event = line->head, *next;
   seer_assert(seer_lock_is_held());
-  if (event->child != NULL)
-    event->child->next = event->next;
-  else if (event->next != NULL)
-    begin_with(line, event->next);
-  else
+  if (event == NULL)
+    return NULL;
+  next = event->next;
+  if (next == NULL) {
     end(line);
+    return event;
+  }
+  next->child = event->next = NULL;
+  go_on_with(line, next);
+  return event;
+}
+
+void seer_line_take_out(seer_line *line, seer_event *event) {
+  if (event == line->head) {
+    seer_line_pop(line);
+    return;
+  }
+  seer_assert(seer_lock_is_held());
+  event->child->next = event->next;
   if (event->next != NULL)
     event->next->child = event->child;
   else
     line->tail = event->child;
   event->next = event->child = NULL;
-}
-
-seer_event *seer_line_pop(seer_line *line) {
-  seer_event *event = line->head;
-  if (event != NULL)
-    seer_line_take_out(line, event);
-  return event;
 }
 
 void seer_line_delay(seer_line *line, seer_event *event) {

@@ -78,6 +78,22 @@ seer_stored *seer_event_stored(seer_event *event) {
   return (seer_stored *)(void *)((char *)event + offset);
 }
 
+/* Apart, for the same reason. */
+__attribute__((noinline)) static void put_parts(seer_event *event,
+                                                const char *user,
+                                                size_t user_length,
+                                                const seer_special *special) {
+  if (user != NULL)
+    put_turn(seer_event_turn(event), user, user_length);
+  if (event->parts & SEER_PART_STORED)
+    memset(seer_event_stored(event), 0, sizeof(seer_stored));
+  if (special != NULL) {
+    size_t offset = special_offset(event->length, event->parts);
+    seer_special *mine = (void *)((char *)event + offset);
+    put_special(mine, special, (char *)(mine + 1));
+  }
+}
+
 seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special, bool stored) {
@@ -95,15 +111,8 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
   event->parts = (uint8_t)parts;
   if (length > 0)
     memcpy(event->body, body, length);
-  if (user != NULL)
-    put_turn(seer_event_turn(event), user, user_length);
-  if (parts & SEER_PART_STORED)
-    memset(seer_event_stored(event), 0, sizeof(seer_stored));
-  if (special != NULL) {
-    seer_special *mine =
-        (void *)((char *)event + special_offset(length, parts));
-    put_special(mine, special, (char *)(mine + 1));
-  }
+  if (parts != 0)
+    put_parts(event, user, user_length, special);
   return event;
 }
 
