@@ -53,7 +53,7 @@ describe("thousands of clients", function()
       local id = ("%s %d %d"):format(data.what, data.i, data.n)
       assert.is_nil(seen[id], id)
       seen[id] = true
-      local key = many_keys and "key" .. data.i or "key"
+      local key = many_keys and ("key%d"):format(data.i) or "key"
       assert.equal("Bearer " .. key, event.headers.authorization)
       counts[data.what] = (counts[data.what] or 0) + 1
     end
