@@ -285,8 +285,8 @@ static void tries_alone(void) {
   seer_pauses_deepen(&pauses, 0);
   CHECK(seer_pauses_try(&pauses, unit_now + 1000, &probe, unit_now));
   CHECK(!seer_pauses_try(&pauses, unit_now + 1000, &other, unit_now));
-  seer_pauses_go_on_trying(&pauses, &probe, unit_now + 60000);
-  unit_now += 59999;
+  seer_pauses_go_on_trying(&pauses, &probe, 60000, unit_now);
+  unit_now += 9999;
   CHECK(seer_pauses_delay(&pauses, SHARE, unit_now) == 1);
   CHECK(!seer_pauses_try(&pauses, unit_now + 1000, &other, unit_now));
   unit_now++;

@@ -10,7 +10,8 @@
 #define SLOWEST INT64_C(50)         /* the longest gap, in the limit's own */
 #define LEAST_MEASURED 50           /* ms */
 #define ASK_AGAIN 1000              /* ms, while somebody tries */
-#define DEEPEST 3 /* a gap becomes so many times longer at most */
+#define TRY_MOST 10000 /* ms, for who tries may be killed meanwhile */
+#define DEEPEST 3      /* a gap becomes so many times longer at most */
 #define LONGEST INT64_C(2147483647) /* ms; no option is more */
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
@@ -110,8 +111,9 @@ bool seer_pauses_try(seer_pauses *pauses, int64_t over, int64_t *probe,
 }
 
 void seer_pauses_go_on_trying(seer_pauses *pauses, int64_t *probe,
-                              int64_t over) {
-  int64_t seen = *probe;
+                              int64_t timeout, int64_t now) {
+  int64_t seen = *probe, over;
+  over = seer_clock_after(now, seer_clock_sooner(timeout, TRY_MOST));
   if (seen != 0 && SWAP(pauses->probe, seen, over))
     *probe = over;
 }

@@ -57,11 +57,13 @@ int64_t seer_pauses_delay(seer_pauses *pauses, int64_t share, int64_t now);
 bool seer_pauses_hold(seer_pauses *pauses, int64_t share, int64_t now);
 
 /* Begins to try, until `over`: true, and `*probe` is what to end it with; or
-   somebody else does. True, and 0, when there is nothing to try. */
+   somebody else does. True, and 0, when there is nothing to try. And goes on
+   with a request that has so much time: for ten seconds at most, after which
+   another may try as well. */
 bool seer_pauses_try(seer_pauses *pauses, int64_t over, int64_t *probe,
                      int64_t now);
 void seer_pauses_go_on_trying(seer_pauses *pauses, int64_t *probe,
-                              int64_t over);
+                              int64_t timeout, int64_t now);
 void seer_pauses_end_try(seer_pauses *pauses, int64_t *probe);
 
 /* A request is being sent. One that is waited for does not wait for the gap,
