@@ -26,7 +26,7 @@ $(CORE)/unit/unit: $(UNIT_OBJECTS) $(CORE_OBJECTS)
 		-ldl -lm
 
 specs-ready: $(BUILD)/seerstack.so $(BUILD)/seerstack/sqlite.so \
-	$(SPEC_LIBRARIES) $(CORE)/unit/unit
+	$(BUILD)/seerstack/redis.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
 
 test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
 	@$(CORE)/unit/unit
@@ -39,6 +39,9 @@ test-store: deps # the specs, with a store behind every client; SPEC=path
 
 test-sqlite: deps # the specs of seerstack.sqlite
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/sqlite)
+
+test-redis: deps # the specs of seerstack.redis
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/redis)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
@@ -207,6 +210,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
+	test-redis \
 	test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
