@@ -45,7 +45,8 @@ describe("redis.open", function()
       assert.is_nil(message:find("pa55", 1, true))
     end
     for _, url in ipairs {
-      "redis://host", "redis://host:1/", "redis://host/15", "redis://[::1]:7/1",
+      "redis://host", "redis://host:1/", "redis://host/15",
+      "redis://[::1]:7/1",
       "redis://:p%40ss@host", "redis://me:p:a@ss@host:1/2", "unix:///x",
       "unix://me:pass@/x?db=3", "unix:///a%20b",
     } do

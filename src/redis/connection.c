@@ -101,9 +101,10 @@ void seer_connection_explain(const seer_connection *self, const char *what,
 }
 
 void seer_connection_close(seer_connection *self) {
-  if (self->context != NULL)
-    redisFree(self->context);
+  redisContext *context = self->context;
   self->context = NULL;
+  if (context != NULL)
+    redisFree(context);
 }
 
 static bool lose(seer_connection *self, const char *what, const char *said,
@@ -278,17 +279,12 @@ static bool connect_and_ask(seer_connection *self,
 
 bool seer_connection_open(seer_connection *self, seer_store_message message) {
   struct pollfd input = {-1, POLLIN, 0};
-  bool ok = true;
-  self->inside = true;
   if (self->context != NULL) {
     input.fd = self->context->fd;
     if (poll(&input, 1, 0) != 0) /* its end: nobody was asked for anything */
       seer_connection_close(self);
   }
-  if (self->context == NULL)
-    ok = connect_and_ask(self, message);
-  self->inside = false;
-  return ok;
+  return self->context != NULL || connect_and_ask(self, message);
 }
 
 /*
@@ -325,7 +321,6 @@ redisReply *seer_connection_run(seer_connection *self, int script,
                                 seer_store_message message) {
   bool loaded = script < SEER_SCRIPTS_LOADED;
   redisReply *reply = NULL;
-  self->inside = true;
   if (loaded)
     reply = ask(self, "EVALSHA", self->scripts[script], words, message);
   if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
@@ -340,6 +335,5 @@ redisReply *seer_connection_run(seer_connection *self, int script,
     freeReplyObject(reply);
     reply = NULL;
   }
-  self->inside = false;
   return reply;
 }

@@ -21,7 +21,6 @@
 typedef struct seer_connection {
   const seer_config *config;
   redisContext *context; /* NULL: closed */
-  bool inside;           /* hiredis is at work: a child leaves it alone */
   bool unsure;           /* the last command of the last connection may not
                             have been run yet */
   long long client;      /* the connection's number there; 0: not known */

@@ -33,6 +33,7 @@ typedef struct store {
   seer_words words;
   char me[17];
   pid_t process; /* no other may touch what is open here */
+  bool inside;   /* somebody is at work here */
   bool warned;
   target *targets;
   size_t target_count;
@@ -399,13 +400,13 @@ static seer_store_result commit_batch(void *store_, seer_batch *batch,
              "the process was forked without its handlers");
     return SEER_STORE_BROKEN;
   }
-  if (!prepare(self, batch)) {
+  self->inside = true;
+  if (!prepare(self, batch))
     snprintf(message, sizeof(seer_store_message), "not enough memory");
-    return SEER_STORE_LATER;
-  }
-  if (seer_connection_open(&self->connection, message))
+  else if (seer_connection_open(&self->connection, message))
     result = commit(self, batch, message);
   seer_words_clear(&self->words);
+  self->inside = false;
   return result;
 }
 
@@ -429,19 +430,16 @@ static void *open_store(const void *config, seer_store_message message) {
   return self;
 }
 
-static void discard(store *self) {
-  seer_words_clear(&self->words);
-  free(self->targets);
-  free(self);
-}
-
-/* The connection is the parent's as well: nothing is said on it. hiredis may
-   have been at work when the process was copied. */
+/* What was being changed when the process was copied is left alone. */
 static void forget_parents(void *store_) {
   store *self = store_;
-  if (!self->connection.inside)
+  if (!self->inside) {
     seer_connection_close(&self->connection);
-  discard(self);
+    free(self->targets);
+    free(self);
+  } else if (self->connection.context != NULL) {
+    close(self->connection.context->fd);
+  }
 }
 
 static int64_t now(void) {
@@ -476,12 +474,15 @@ static void close_store(void *store_) {
     forget_parents(self);
     return;
   }
+  self->inside = true;
   for (size_t i = 0; i < self->target_count; i++)
     if (self->targets[i].tried && now() < deadline &&
         seer_connection_open(&self->connection, message))
       leave(self, &self->targets[i], deadline);
   seer_connection_close(&self->connection);
-  discard(self);
+  seer_words_clear(&self->words);
+  free(self->targets);
+  free(self);
 }
 
 const seer_store_driver seer_driver = {
