@@ -150,10 +150,10 @@ storm: deps # minutes of processes with one key; STORM="kills apache"
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm.lua $(STORM)
 
-storm-store: deps # processes with one store are killed; KILLS=2000
+storm-store: deps # processes with one store are killed; KILLS=2000, STORE=redis
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
-		lua5.4 checks/storm_store.lua $(KILLS)
+		lua5.4 checks/storm_store.lua $(or $(KILLS),2000) $(STORE)
 
 backlog-store: deps # a store with a million events drains; EVENTS=n
 	@$(QUIETLY) LUA=5.4 specs-ready

@@ -36,7 +36,7 @@ function server:run()
   self.program = script.start {
     commands = "exec redis-server " .. shell.quote(self.directory .. "/conf")
       .. "\n",
-    timeout = 300,
+    timeout = 900,
   }
   wait.until_(function()
     assert(not self.program:done(), "redis-server has ended")

@@ -133,7 +133,7 @@ static redisReply *receive(seer_connection *self, seer_store_message message) {
 static bool dial(seer_connection *self, seer_store_message message) {
   const seer_address *address = &self->config->address;
   struct timeval patience = {SEER_STORE_PATIENCE / 1000,
-                             SEER_STORE_PATIENCE % 1000 * 1000};
+                             SEER_STORE_PATIENCE % 1000 * 1000L};
   int fd;
   self->context =
       address->port == 0
@@ -216,7 +216,7 @@ static bool introduce(seer_connection *self, seer_store_message message) {
   read_field(info, "maxmemory_policy:", self->policy, sizeof self->policy);
   read_field(info, "redis_version:", version, sizeof version);
   freeReplyObject(info);
-  if (version[0] != '\0' && atoi(version) < OLDEST)
+  if (version[0] != '\0' && strtol(version, NULL, 10) < OLDEST)
     return lose(self, "Redis 5 or newer is needed, not ", version, message);
   return true;
 }

@@ -42,21 +42,19 @@ void seer_words_print(seer_words *words, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Opens the connection, unless it is open. */
-bool seer_connection_open(seer_connection *connection,
-                          seer_store_message message);
+bool seer_connection_open(seer_connection *self, seer_store_message message);
 
 /* Says nothing to Redis. */
-void seer_connection_close(seer_connection *connection);
+void seer_connection_close(seer_connection *self);
 
 /* Says where Redis is, what is wrong, and what somebody says of it. */
-void seer_connection_explain(const seer_connection *connection,
-                             const char *what, const char *said,
-                             seer_store_message message);
+void seer_connection_explain(const seer_connection *self, const char *what,
+                             const char *said, seer_store_message message);
 
 /* Runs a script of scripts.h with these words: how many keys, keys, arguments.
    NULL, with a message and a closed connection, if it was not; with `unsure`
    if it may have been. */
-redisReply *seer_connection_run(seer_connection *connection, int script,
+redisReply *seer_connection_run(seer_connection *self, int script,
                                 const seer_words *words,
                                 seer_store_message message);
 

@@ -20,7 +20,6 @@ typedef struct target {
   bool tried;        /* ...or may be */
   bool unfreed;      /* not all that the dead have left has been looked at */
   bool wanted;       /* the present batch is about it */
-  bool sent;         /* ...and it was said */
   uint64_t from, to; /* ids of rows that may be in its stream without being in
                         memory: they go back; 0: none */
   char place[48];    /* where in nobody's stream to go on */
@@ -90,7 +89,7 @@ static bool want_all(store *self, const seer_batch *batch) {
   for (size_t i = 0; i < batch->target_count && ok; i++)
     ok = want(self, name_of(batch->targets[i]));
   for (size_t i = 0; i < batch->put_count && ok; i++)
-    ok = want(self, name_of(batch->puts[i].target));
+    ok = want(self, batch->puts[i].id.b);
   for (size_t i = 0; i < batch->settled_count && ok; i++)
     ok = want(self, batch->settled[i].b);
   return ok;
@@ -138,7 +137,7 @@ static void add_row(seer_words *words, const seer_row *row) {
 static int count_rows(const seer_batch *batch, const target *it) {
   int count = 0;
   for (size_t i = 0; i < batch->put_count; i++)
-    count += name_of(batch->puts[i].target) == it->name;
+    count += batch->puts[i].id.b == it->name;
   return count;
 }
 
@@ -176,7 +175,7 @@ static void add_lists(store *self, const seer_batch *batch, const target *it) {
     if (batch->settled[i].b == it->name)
       seer_words_print(&self->words, "%" PRIu64, batch->settled[i].a);
   for (size_t i = 0; i < batch->put_count; i++)
-    if (name_of(batch->puts[i].target) == it->name)
+    if (batch->puts[i].id.b == it->name)
       add_row(&self->words, &batch->puts[i]);
 }
 
@@ -220,7 +219,7 @@ static void read_flags(const seer_batch *batch, const target *it) {
   size_t length, at = 0;
   const char *flags = seer_connection_string(it->reply, 4, &length);
   for (size_t i = 0; i < batch->put_count && at < length; i++)
-    if (name_of(batch->puts[i].target) == it->name)
+    if (batch->puts[i].id.b == it->name)
       batch->puts[i].mine = flags[at++] == '1';
 }
 
