@@ -89,12 +89,13 @@ void seer_connection_explain(const seer_connection *self, const char *what,
   seer_address_name name;
   char text[1024], *end;
   seer_address_describe(&self->config->address, name);
-  /* some versions begin with "-", and end with the script's name */
+  /* some versions begin with "-", and end with the script's name, or with what
+     they were sent */
   snprintf(text, sizeof text, "%s", said + (*said == '-'));
   seer_address_mask(&self->config->address, text);
   text[strcspn(text, "\r\n")] = '\0';
-  end = strstr(text, " script: ");
-  if (end != NULL)
+  if ((end = strstr(text, " script: ")) != NULL ||
+      (end = strstr(text, ", with args")) != NULL)
     *end = '\0';
   snprintf(message, sizeof(seer_store_message), "%.70s: %s%.*s", name, what,
            SHOWN, text);
@@ -124,6 +125,23 @@ static redisReply *receive(seer_connection *self, seer_store_message message) {
   else
     lose(self, self->context->errstr, "", message);
   return NULL;
+}
+
+/* The same of one that is no refusal. */
+static redisReply *expect(seer_connection *self, seer_store_message message) {
+  redisReply *reply = receive(self, message);
+  if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
+    return reply;
+  lose(self, "", reply->str, message);
+  freeReplyObject(reply);
+  return NULL;
+}
+
+static bool expect_ok(seer_connection *self, seer_store_message message) {
+  redisReply *reply = expect(self, message);
+  if (reply != NULL)
+    freeReplyObject(reply);
+  return reply != NULL;
 }
 
 /*
@@ -179,27 +197,6 @@ static void send_login(seer_connection *self) {
   redisAppendCommand(self->context, "SELECT %d", (int)address->database);
 }
 
-/* Of an answer to the password only the first word is shown: what else is
-   there may be what was sent. */
-static bool log_in(seer_connection *self, seer_store_message message) {
-  bool login = self->config->address.password[0] != '\0';
-  for (int i = login ? 0 : 1; i < 2; i++) {
-    redisReply *reply = receive(self, message);
-    bool failed = reply != NULL && reply->type == REDIS_REPLY_ERROR;
-    if (failed && i == 0) {
-      reply->str[strcspn(reply->str, " ")] = '\0';
-      lose(self, "it refuses user or password: ", reply->str, message);
-    } else if (failed) {
-      lose(self, "", reply->str, message);
-    }
-    if (reply != NULL)
-      freeReplyObject(reply);
-    if (self->context == NULL)
-      return false;
-  }
-  return true;
-}
-
 /* Who may not ask goes without what it would say. */
 static bool introduce(seer_connection *self, seer_store_message message) {
   char version[16];
@@ -223,16 +220,13 @@ static bool introduce(seer_connection *self, seer_store_message message) {
 
 static bool load(seer_connection *self, int script,
                  seer_store_message message) {
-  redisReply *reply = receive(self, message);
-  char *name = self->scripts[script];
+  redisReply *reply = expect(self, message);
   if (reply == NULL)
     return false;
-  if (reply->type == REDIS_REPLY_ERROR)
-    lose(self, "", reply->str, message);
-  else
-    snprintf(name, sizeof self->scripts[script], "%s", reply->str);
+  snprintf(self->scripts[script], sizeof self->scripts[script], "%s",
+           reply->str);
   freeReplyObject(reply);
-  return self->context != NULL;
+  return true;
 }
 
 /* What the last connection may still have to say is not to be heard any more,
@@ -263,7 +257,9 @@ static bool connect_and_ask(seer_connection *self,
   redisAppendCommand(self->context, "INFO");
   for (int i = 0; i < SEER_SCRIPTS_LOADED; i++)
     redisAppendCommand(self->context, "SCRIPT LOAD %s", seer_scripts[i]);
-  ok = log_in(self, message) && introduce(self, message);
+  ok = (self->config->address.password[0] == '\0' ||
+        expect_ok(self, message)) &&
+       expect_ok(self, message) && introduce(self, message);
   for (int i = 0; i < SEER_SCRIPTS_LOADED && ok; i++)
     ok = load(self, i, message);
   if (ok && silence(self, server, client, message)) {
