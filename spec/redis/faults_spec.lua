@@ -275,4 +275,30 @@ describe("a store in Redis", function()
       h.assert_received(api, 20)
     end
   end)
+
+  it("goes on with a process that was taken for dead", function()
+    api:config(OUTAGE)
+    local child = start { with = "log_level = 'off'" }
+    await(child, "stored")
+    child:kill "STOP"
+    server:end_leases()
+    api:config(WORKS)
+    h.ended_well(server:drain(api))
+    h.assert_received(api, 50)
+    child:kill "CONT"
+    go_on()
+    await(child, "has not heard of it for as long as the lease")
+    h.ended_well(child)
+    local keys, count = {}, 0
+    for _, event in ipairs(api:events()) do
+      local number = h.body_of(event).data.i
+      local key = event.headers["idempotency-key"]
+      assert.is_true(keys[number] == nil or keys[number] == key)
+      count = count + (keys[number] and 0 or 1)
+      keys[number] = key
+    end
+    assert.equal(150, count)
+    assert.equal(0, server:totals().events)
+    assert.equal("", server:ask("KEYS", "*:o:*"))
+  end)
 end)
