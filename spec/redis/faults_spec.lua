@@ -301,4 +301,38 @@ describe("a store in Redis", function()
     assert.equal(0, server:totals().events)
     assert.equal("", server:ask("KEYS", "*:o:*"))
   end)
+
+  it("in which somebody else has written keeps what is no event", function()
+    api:config(OUTAGE)
+    h.ended_well(server:start(api, "capture(client, 1, 20)", SILENT))
+    local uuid = ("u"):rep(16)
+    for _, words in ipairs {
+      { "k", "-1", "s", "", "u", uuid, "t", "1", "n", "0", "b", "{}" },
+      { "k", "x", "s", "", "u", uuid, "t", "1", "n", "0", "b", "{}" },
+      { "k", "4294967296", "s", "", "u", uuid, "t", "1", "n", "0", "b", "{}" },
+      { "k", "0", "s", "", "u", "short", "t", "1", "n", "0", "b", "{}" },
+      { "k", "0", "s", "", "u", uuid, "t", "1", "n", "0", "b", "" },
+      { "hello", "world" },
+    } do
+      for i, word in ipairs { "XADD", server:key "q", "*" } do
+        table.insert(words, i, word)
+      end
+      server:ask(words)
+    end
+    for _, age in ipairs { "-1e300", "nan", "1e300", "x" } do
+      server:ask("XADD", server:key "q", "*", "k", "0", "s", "", "u", uuid,
+        "t", age, "n", "-7", "b", '{"name":"a.b","data":{"i":0}}')
+    end
+    api:config(WORKS)
+    h.ended_well(server:start(api, [[
+      assert(client:persist(10))
+      while client:stats().store.adopted < 24 do
+        socket.sleep(0.01)
+      end
+      assert(client:flush(10))
+    ]], { with = "log_level = 'off', max_age = 1e6" }))
+    assert.equal(6, server:totals().events)
+    assert.is_true(#server:rows() >= 4)
+    assert.equal(6, server:totals().nobodys)
+  end)
 end)

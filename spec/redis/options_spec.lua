@@ -141,11 +141,10 @@ describe("a Redis with a password", function()
       end
       local set = { "--no-auth-warning", "-a", "hush-hush", "ACL", "SETUSER",
         "frank", "on", ">fr4nk", "~ss:*" }
-      local unpack = rawget(_G, "unpack") or table.unpack
       for _, right in ipairs(rights) do
         set[#set + 1] = right
       end
-      assert.equal("OK", server:ask(unpack(set)))
+      assert.equal("OK", server:ask(set))
       api:config { fail_status = 503 }
       h.ended_well(server:start(api, [[
         capture(client, 1, 700)

@@ -59,10 +59,10 @@ function server:remove()
   shell.remove(self.directory)
 end
 
--- What redis-cli prints for a command, as words.
-function server:ask(...)
+-- What redis-cli prints for a command: words, or a list of them.
+function server:ask(first, ...)
   return shell.output(("redis-cli -s %s %s"):format(shell.quote(self.socket),
-    shell.join { ... }))
+    shell.join(type(first) == "table" and first or { first, ... })))
 end
 
 -- What the store has; see inspect.h.

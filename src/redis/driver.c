@@ -312,11 +312,9 @@ static bool deliver_row(const seer_batch *batch, size_t i, uint64_t id,
   row.kind = (uint32_t)seer_connection_number(from, 0);
   row.user = strtoull(seer_connection_string(from, 1, &length), NULL, 16);
   row.age = seer_connection_number(from, 3);
-  if (row.age < 0)
-    row.age = 0;
   row.tries = (uint32_t)seer_connection_number(from, 4);
   row.body = seer_connection_string(from, 5, &row.length);
-  if (row.length == 0)
+  if (row.length == 0 || row.kind >= batch->kinds)
     return false;
   batch->adopt(batch->to, &row);
   return true;

@@ -13,14 +13,20 @@
   "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"                 \
   "local function leave(f)\n"                                                 \
   " call('XADD', q, '*', unpack(f))\n"                                        \
-  " if f[4] ~= '' then call('HINCRBY', users, f[4], 1) end\n"                 \
+  " if #f == 12 and f[4] ~= '' then\n"                                        \
+  "  call('HINCRBY', users, f[4], 1)\n"                                       \
+  " end\n"                                                                    \
   "end\n"                                                                     \
   "local function take(e)\n"                                                  \
   " call('XDEL', q, e[1])\n"                                                  \
-  " local user = e[2][4]\n"                                                   \
+  " local user = #e[2] == 12 and e[2][4] or ''\n"                             \
   " if user ~= '' and call('HINCRBY', users, user, -1) < 1 then\n"            \
   "  call('HDEL', users, user)\n"                                             \
   " end\n"                                                                    \
+  "end\n"                                                                     \
+  "local function age(f)\n"                                                   \
+  " local ms = now - (tonumber(f[8]) or now)\n"                               \
+  " return math.max(0, math.min(ms, 1e15))\n"                                 \
   "end\n"
 
 /* KEYS: the set of targets. ARGV: prefix, ... Calls `visit` with each stream
@@ -44,6 +50,10 @@
   "  end\n"                                                                   \
   "  visit(base .. 'q', target .. ' q', base)\n"                              \
   " end\n"                                                                    \
+  "end\n"                                                                     \
+  "local function age(f)\n"                                                   \
+  " local ms = now - (tonumber(f[8]) or now)\n"                               \
+  " return math.max(0, math.min(ms, 1e15))\n"                                 \
   "end\n"
 
 const char *const seer_scripts[SEER_SCRIPTS] = {
@@ -118,13 +128,15 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
     "  local ms, n = string.match(e[1], '^(%d+)-(%d+)$')\n"
     "  place = string.format('%s-%.0f', ms, n + 1)\n"
     "  local f = e[2]\n"
-    "  local fused = tonumber(f[10]) >= 10\n"
-    "  if tonumber(f[2]) < kinds and (not fused or fuse > 0) then\n"
+    "  local kind, fused = tonumber(f[2]), (tonumber(f[10]) or 0) >= 10\n"
+    "  local known = #f == 12 and kind and kind >= 0 and kind < kinds\n"
+    "  known = known and #f[6] == 16 and #f[12] > 0\n"
+    "  if known and (not fused or fuse > 0) then\n"
     "   if fused then fuse = fuse - 1 end\n"
     "   take(e)\n"
     "   call('XADD', mine, string.format('%.0f', id + #out), unpack(f))\n"
     "   heavy = heavy + #f[12]\n"
-    "   out[#out + 1] = {f[2], f[4], f[6], now - f[8], f[10], f[12]}\n"
+    "   out[#out + 1] = {f[2], f[4], f[6], age(f), f[10], f[12]}\n"
     "  end\n"
     " end\n"
     " if room > 0 and #rows < 32 then\n"
@@ -143,9 +155,9 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
     "  local rows = call('XRANGE', key, '-', '+', 'COUNT', 32)\n"
     "  for _, e in ipairs(rows) do\n"
     "   call('XDEL', key, e[1])\n"
-    "   e[2][10] = e[2][10] + 1\n"
+    "   e[2][10] = (tonumber(e[2][10]) or 0) + 1\n"
     "   leave(e[2])\n"
-    "   heavy = heavy + #e[2][12]\n"
+    "   heavy = heavy + #(e[2][12] or '')\n"
     "  end\n"
     "  moved = moved + #rows\n"
     "  if #rows < 32 then\n"
@@ -159,7 +171,7 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
     "local n = call('XLEN', q)\n"
     "local events, oldest = n, 0\n"
     "local first = call('XRANGE', q, '-', '+', 'COUNT', 1)[1]\n"
-    "if first then oldest = math.max(0, now - first[2][8]) end\n"
+    "if first then oldest = age(first[2]) end\n"
     "if n == 0 then call('DEL', users) end\n"
     "if call('ZCARD', owners) > 100 then\n"
     " events = -1\n"
@@ -181,18 +193,18 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
                " call('ZREM', owners, me)\n"
                "end\n"
                "return #rows\n",
-    [SEER_SCRIPTS_TOTALS] = INSPECT
-    "local n, nobodys, alive, bytes, oldest = 0, 0, 0, 0, 0\n"
-    "each(function(key, _, _, _, owned)\n"
-    " local count = call('XLEN', key)\n"
-    " n = n + count\n"
-    " bytes = bytes + (call('MEMORY', 'USAGE', key) or 0)\n"
-    " if owned then alive = alive + 1 return end\n"
-    " nobodys = nobodys + count\n"
-    " local first = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]\n"
-    " if first then oldest = math.max(oldest, now - first[2][8]) end\n"
-    "end)\n"
-    "return {n, nobodys, alive, bytes, oldest}\n",
+    [SEER_SCRIPTS_TOTALS] =
+        INSPECT "local n, nobodys, alive, bytes, oldest = 0, 0, 0, 0, 0\n"
+                "each(function(key, _, _, _, owned)\n"
+                " local count = call('XLEN', key)\n"
+                " n = n + count\n"
+                " bytes = bytes + (call('MEMORY', 'USAGE', key) or 0)\n"
+                " if owned then alive = alive + 1 return end\n"
+                " nobodys = nobodys + count\n"
+                " local first = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]\n"
+                " if first then oldest = math.max(oldest, age(first[2])) end\n"
+                "end)\n"
+                "return {n, nobodys, alive, bytes, oldest}\n",
     [SEER_SCRIPTS_ROWS] = INSPECT
     "local out, heavy = {}, 0\n"
     "local last, ms, n = string.match(from, '^(%x+ %w+) (%d+)-(%d+)$')\n"
@@ -206,9 +218,11 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
     "   local f = e[2]\n"
     "   ms, n = string.match(e[1], '^(%d+)-(%d+)$')\n"
     "   start = string.format('%s-%.0f', ms, n + 1)\n"
-    "   heavy = heavy + #f[12]\n"
-    "   out[#out + 1] = {name .. ' ' .. e[1], owned and 1 or 0, f[2],\n"
-    "    f[10], now - f[8], f[6], f[12]}\n"
+    "   if #f == 12 then\n"
+    "    heavy = heavy + #f[12]\n"
+    "    out[#out + 1] = {name .. ' ' .. e[1], owned and 1 or 0, f[2],\n"
+    "     f[10], age(f), f[6], f[12]}\n"
+    "   end\n"
     "  end\n"
     "  if #rows < 32 then return end\n"
     " end\n"
