@@ -52,12 +52,12 @@ describe("a store in Redis", function()
   end
 
   -- What happens to Redis while a process has 50 events there, what undoes
-  -- it, what a line says, and whether events may arrive twice.
+  -- it, and a pattern of what a line says.
   local FAULTS = {
     { "that hangs", function(s) s:kill "STOP" end,
       function(s) s:kill "CONT" end, "it does not answer" },
     { "that is killed", function(s) s:kill "KILL" end,
-      function(s) s:run() end, "Connection refused" },
+      function(s) s:run() end, "[cC]onnection" },
     { "that has become read-only",
       function(s) s:ask("REPLICAOF", "127.0.0.1", "1") end,
       function(s) s:ask("REPLICAOF", "NO", "ONE") end, "READONLY " },
@@ -86,7 +86,7 @@ describe("a store in Redis", function()
       assert.equal(0, result.status, result.stderr)
       assert.matches("seerstack: warn: " .. FAILING, result.stderr, 1, true)
       assert.equal(1, select(2, result.stderr:gsub("\n", "\n")))
-      assert.matches(case[4], result.stderr, 1, true)
+      assert.matches(case[4], result.stderr)
       h.assert_received(api, 150)
       assert.equal(0, server:totals().events)
       assert.equal(0, server:totals().owners)

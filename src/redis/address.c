@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 #define REDIS_PORT 6379
 #define URL_MOST 2048

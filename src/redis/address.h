@@ -1,5 +1,4 @@
-#ifndef SEER_ADDRESS_H
-#define SEER_ADDRESS_H
+#pragma once
 
 /*
  * Where a Redis is, and how to log in there, from a URL:
@@ -12,8 +11,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_address {
   char host[256]; /* a name or an address; of a socket the path */
@@ -34,7 +31,3 @@ void seer_address_describe(const seer_address *address,
 
 /* Overwrites user and password in what somebody else has written. */
 void seer_address_mask(const seer_address *address, char *text);
-
-#pragma GCC visibility pop
-
-#endif

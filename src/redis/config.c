@@ -3,6 +3,7 @@
 #include "compat.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* Raises the message on the top of the stack. */
 static void misuse(lua_State *L, const char *function) {

@@ -1,5 +1,4 @@
-#ifndef SEER_CONFIG_H
-#define SEER_CONFIG_H
+#pragma once
 
 /*
  * The options of seerstack.redis, read from a table. Two stores with the same
@@ -9,8 +8,6 @@
 #include "address.h"
 
 #include <lua.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_config {
   seer_address address;
@@ -22,7 +19,3 @@ typedef struct seer_config {
 /* Reads the table at index 1 of this function's stack; raises what is wrong
    with it. */
 void seer_config_read(lua_State *L, seer_config *config, const char *function);
-
-#pragma GCC visibility pop
-
-#endif

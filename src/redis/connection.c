@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define SHOWN 100 /* bytes of what Redis says */
 #define OLDEST 5  /* Redis's version */

@@ -1,5 +1,4 @@
-#ifndef SEER_CONNECTION_H
-#define SEER_CONNECTION_H
+#pragma once
 
 /*
  * A connection to Redis, on which scripts are run, one after the other. It is
@@ -15,8 +14,6 @@
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 typedef struct seer_connection {
   const seer_config *config;
@@ -63,7 +60,3 @@ redisReply *seer_connection_run(seer_connection *self, int script,
 long long seer_connection_number(const redisReply *reply, size_t i);
 const char *seer_connection_string(const redisReply *reply, size_t i,
                                    size_t *length);
-
-#pragma GCC visibility pop
-
-#endif

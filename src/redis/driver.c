@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
+#pragma GCC visibility push(hidden)
 
 #define KEYS 5
 #define LEFT 256 /* rows that LEAVE may make nobody's */

@@ -1,5 +1,4 @@
-#ifndef SEER_DRIVER_H
-#define SEER_DRIVER_H
+#pragma once
 
 /*
  * The driver of seerstack.redis, as core/store.h describes it. Its
@@ -8,10 +7,4 @@
 
 #include "core/store.h"
 
-#pragma GCC visibility push(hidden)
-
 extern const seer_store_driver seer_driver;
-
-#pragma GCC visibility pop
-
-#endif

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#pragma GCC visibility push(hidden)
 
 /* Runs a script on a connection of its own. That Redis has gone must not end
    the program by a signal. */

@@ -1,5 +1,4 @@
-#ifndef SEER_INSPECT_H
-#define SEER_INSPECT_H
+#pragma once
 
 /*
  * What `seerstack queue` sees of a store, and does to it, as functions of Lua.
@@ -12,8 +11,6 @@
 
 #include <lua.h>
 
-#pragma GCC visibility push(hidden)
-
 /* totals(options) -> { events, nobodys, owners, bytes, oldest }: rows, how
    many living processes there are, memory, and an age in seconds */
 int seer_inspect_totals(lua_State *L);
@@ -24,7 +21,3 @@ int seer_inspect_rows(lua_State *L);
 
 /* purge(options) -> how many rows of nobody's were removed */
 int seer_inspect_purge(lua_State *L);
-
-#pragma GCC visibility pop
-
-#endif

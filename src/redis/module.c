@@ -4,6 +4,7 @@
 #include "inspect.h"
 
 #include <string.h>
+#pragma GCC visibility push(hidden)
 
 /* The only symbol that is seen from outside. */
 __attribute__((visibility("default"))) int

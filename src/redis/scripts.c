@@ -1,4 +1,5 @@
 #include "scripts.h"
+#pragma GCC visibility push(hidden)
 
 /* A row has its fields in this order, and so its values at 2, 4, ... 12: kind,
    user, uuid, when it was captured (Redis's ms), how many died of it, body. */

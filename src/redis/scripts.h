@@ -1,5 +1,4 @@
-#ifndef SEER_SCRIPTS_H
-#define SEER_SCRIPTS_H
+#pragma once
 
 /*
  * What Redis itself runs, in its Lua: each is done as a whole, with nobody
@@ -17,8 +16,6 @@
  * clock.
  */
 
-#pragma GCC visibility push(hidden)
-
 enum {
   SEER_SCRIPTS_COMMIT, /* a batch for one target */
   SEER_SCRIPTS_LOOK,   /* what the dead had is nobody's; totals */
@@ -33,7 +30,3 @@ enum {
 #define SEER_SCRIPTS_LOADED 3 /* the first of them: those that run often */
 
 extern const char *const seer_scripts[SEER_SCRIPTS];
-
-#pragma GCC visibility pop
-
-#endif
