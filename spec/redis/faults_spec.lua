@@ -94,19 +94,49 @@ describe("a store in Redis", function()
     end)
   end
 
-  it("that began anew empty is told of, and filled again", function()
+  it("that was emptied is told of, and filled again", function()
     api:config(OUTAGE)
     local child = start()
     await(child, "stored")
     server:ask "FLUSHALL"
     go_on()
-    await(child, "failed")
+    await(child, "it has lost what this process had there")
     api:config(WORKS)
     local result = child:wait()
     assert.equal(0, result.status, result.stderr)
     h.assert_received(api, 150)
-    assert.matches("it has lost what this process had there",
-      child:stdout(), 1, true)
+    assert.equal(0, server:totals().events)
+  end)
+
+  it("that began anew without what it had is filled again", function()
+    api:config(OUTAGE)
+    local child = server:start(api, [[
+      capture(client, 1, 50)
+      assert(client:persist(10))
+      tell "stored"
+      local store
+      local function await_unsaved()
+        repeat
+          socket.sleep(0.01)
+          store = client:stats().store
+        until store.state == "open" and store.unsaved == 50
+      end
+      await_unsaved()
+      capture(client, 51, 100)
+      await_unsaved()
+      tell "again"
+      assert(client:flush(20))
+    ]], { with = "log_level = 'off'", timeout = 60 })
+    await(child, "stored")
+    server:kill "KILL"
+    server:run()
+    assert.equal(0, server:totals().events)
+    await(child, "again")
+    assert.equal(50, server:totals().events)
+    api:config(WORKS)
+    h.ended_well(child)
+    h.assert_received(api, 100)
+    assert.equal(0, server:totals().events)
   end)
 
   it("may forget its scripts, and nobody is told", function()

@@ -24,6 +24,12 @@ describe("seerstack.redis", function()
     assert.equal("", server:ask("KEYS", "*:o:*"))
   end)
 
+  it("delivers at exit what there is time for", function()
+    h.ended_well(server:start(api, "capture(client, 1, 50)"))
+    h.assert_received(api, 50)
+    assert.equal(0, server:totals().events)
+  end)
+
   it("keeps what is not delivered at exit, and the next start sends it",
     function()
       api:config(OUTAGE)
@@ -153,8 +159,9 @@ describe("seerstack.redis", function()
           socket.sleep(0.01)
         end
       ]], { with = "log_level = 'off'" })
-      h.wait(function() return child:done() or child:stdout():find "stored" end,
-        20)
+      h.wait(function()
+        return child:done() or child:stdout():find "stored"
+      end, 20)
       local waiting = 0
       for _, row in ipairs(server:rows()) do
         waiting = waiting + (row.kind == 1 and not row.owned and 1 or 0)
