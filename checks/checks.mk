@@ -210,8 +210,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
-	test-redis \
-	test-hosts test-page test-faults \
+	test-redis test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
 	storm-store backlog-store lint analyze bench-ready bench bench-instructions
