@@ -60,7 +60,8 @@
 const char *const seer_scripts[SEER_SCRIPTS] = {
     /* KEYS 5: the set of targets. ARGV from 3: see driver.c. What it writes
        first is refused where Redis has no memory left; after another write it
-       may write on. */
+       may write on. If none of all of nobody's rows can be taken, there is
+       nothing to come back for soon. */
     [SEER_SCRIPTS_COMMIT] = SHARED
     "local lease, joined = ARGV[3], ARGV[4] == '1'\n"
     "local most, bytes_most = tonumber(ARGV[5]), tonumber(ARGV[6])\n"
@@ -119,6 +120,7 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
     "  flags[#flags + 1] = here and '1' or '0'\n"
     " end\n"
     "end\n"
+    "local whole, none = place == '-', false\n"
     "while room > 0 do\n"
     " local rows = call('XRANGE', q, place, '+', 'COUNT', 32)\n"
     " for _, e in ipairs(rows) do\n"
@@ -141,12 +143,12 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
     "  end\n"
     " end\n"
     " if room > 0 and #rows < 32 then\n"
-    "  place = '-'\n"
+    "  place, none = '-', whole and #out == 0\n"
     "  break\n"
     " end\n"
     "end\n"
-    "return {full, displaced, call('XLEN', q), place, table.concat(flags), "
-    "out}\n",
+    "local left = none and 0 or call('XLEN', q)\n"
+    "return {full, displaced, left, place, table.concat(flags), out}\n",
     [SEER_SCRIPTS_LOOK] = SHARED
     "local dead = call('ZRANGEBYSCORE', owners, '-inf', now, 'LIMIT', 0, 16)\n"
     "local moved, heavy = 0, 0\n"
