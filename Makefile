@@ -49,6 +49,14 @@ $(BUILD)/seerstack/sqlite.so: $(SQLITE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(SQLITE_OBJECTS) -lsqlite3
 
+REDIS_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/redis/*.c))
+
+redis: $(BUILD)/seerstack/redis.so # the module seerstack.redis
+
+$(BUILD)/seerstack/redis.so: $(REDIS_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(REDIS_OBJECTS) -lhiredis
+
 # Whether the compiler finds what is not ours, or else what Debian calls it. Of
 # LuaJIT there are two, of which nginx's Lua module needs this one.
 DEBIAN_5.1 = liblua5.1-0-dev
@@ -68,7 +76,7 @@ $(BUILD)/found:
 		pkg-config; elsewhere set LUA_CFLAGS=-I<the directory of lua.h>)
 	@touch $@
 
--include $(OBJECTS:.o=.d) $(SQLITE_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(SQLITE_OBJECTS:.o=.d) $(REDIS_OBJECTS:.o=.d)
 
 all-lua: # the module for every Lua
 	@for lua in $(LUAS); do $(MAKE) --no-print-directory LUA=$$lua || exit; done
@@ -138,7 +146,11 @@ install-sqlite: $(BUILD)/seerstack/sqlite.so # copy seerstack.sqlite to PREFIX
 	@install -D -m 755 $< $(STORES)/sqlite.so $(OR_PREFIX)
 	@echo "Installed: $(STORES)/sqlite.so"
 
-uninstall: # remove what install and install-sqlite have copied for this LUA
+install-redis: $(BUILD)/seerstack/redis.so # copy seerstack.redis to PREFIX
+	@install -D -m 755 $< $(STORES)/redis.so $(OR_PREFIX)
+	@echo "Installed: $(STORES)/redis.so"
+
+uninstall: # remove what install, install-sqlite and -redis have copied for this LUA
 	@rm -rf $(dir $(TOOL)) $(MODULE) $(STORES) $(COMMAND) $(OR_PREFIX)
 
 clean: # remove what was built
@@ -149,5 +161,5 @@ help: # this list
 
 include checks/checks.mk
 
-.PHONY: sqlite all-lua deps quickstart run-quickstart standin test \
-	install install-tool install-sqlite uninstall clean help
+.PHONY: sqlite redis all-lua deps quickstart run-quickstart standin test \
+	install install-tool install-sqlite install-redis uninstall clean help

@@ -22,7 +22,7 @@ look() { # name, command
 # for leaked. Leaks are clang's part, and the sanitizers'.
 gcc=(gcc -fanalyzer -Werror -Wno-analyzer-malloc-leak -O2 -c -o /dev/null)
 
-files=(src/*.c src/core/*.c src/core/*/*.c src/sqlite/*.c)
+files=(src/*.c src/core/*.c src/core/*/*.c src/sqlite/*.c src/redis/*.c)
 for file in "${files[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
   name=${file//\//.}

@@ -26,7 +26,7 @@ $(CORE)/unit/unit: $(UNIT_OBJECTS) $(CORE_OBJECTS)
 		-ldl -lm
 
 specs-ready: $(BUILD)/seerstack.so $(BUILD)/seerstack/sqlite.so \
-	$(SPEC_LIBRARIES) $(CORE)/unit/unit
+	$(BUILD)/seerstack/redis.so $(SPEC_LIBRARIES) $(CORE)/unit/unit
 
 test-unit: $(CORE)/unit/unit # run spec/unit alone; SEED=n repeats a run
 	@$(CORE)/unit/unit
@@ -39,6 +39,9 @@ test-store: deps # the specs, with a store behind every client; SPEC=path
 
 test-sqlite: deps # the specs of seerstack.sqlite
 	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/sqlite)
+
+test-redis: deps # the specs of seerstack.redis
+	@$(FOR_SPECS) && LUAS="$$luas" dev/test.sh $(or $(SPEC),spec/redis)
 
 test-hosts: deps # run the specs in the programs that embed Lua
 	@dev/deps.sh hosts
@@ -147,10 +150,10 @@ storm: deps # minutes of processes with one key; STORM="kills apache"
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
 		lua5.4 checks/storm.lua $(STORM)
 
-storm-store: deps # processes with one store are killed; KILLS=2000
+storm-store: deps # processes with one store are killed; KILLS=2000, STORE=redis
 	@$(QUIETLY) LUA=5.4 specs-ready
 	@LUA_PATH="./?.lua;;" LUA_CPATH="build/5.4/?.so;;" \
-		lua5.4 checks/storm_store.lua $(KILLS)
+		lua5.4 checks/storm_store.lua $(or $(KILLS),2000) $(STORE)
 
 backlog-store: deps # a store with a million events drains; EVENTS=n
 	@$(QUIETLY) LUA=5.4 specs-ready
@@ -207,7 +210,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
-	test-hosts test-page test-faults \
+	test-redis test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
 	storm-store backlog-store lint analyze bench-ready bench bench-instructions

@@ -1,27 +1,59 @@
 -- Four processes with one store are killed at random, and replaced, while they
 -- send to a stand-in:
---   lua checks/storm_store.lua [KILLS]     2000 by default
+--   lua checks/storm_store.lua [KILLS [STORE]]     2000, sqlite by default
+-- Redis, with an append-only file, is killed as well, once in 200 kills.
 -- Each notes which of its events were in the store before it was killed. When
 -- all is over, the next start sends what is left. Fails if one that was stored
--- has not arrived, or more than three a kill have arrived twice.
+-- has not arrived, or more than three a kill have arrived twice, and fifty for
+-- each of Redis's.
 
 local native = require "seer_spec_native"
 local shell = require "dev.shell"
 local socket = require "socket"
-local sqlite = require "seerstack.sqlite"
 local standin = require "dev.standin"
 
 local KILLS = tonumber(arg[1]) or 2000
+local NAME = arg[2] or "sqlite"
 local PROCESSES, A_SECOND = 4, 200
 
+local module = require("seerstack." .. NAME)
 local directory = shell.temporary_directory("storm")
-local store = { directory = directory .. "/events" }
 local api = standin.start {}
+
+-- Each kind of store: its options, what its functions take, what is done to it
+-- meanwhile, and what it is like in the end.
+local server, harms = nil, 0
+local kinds = {
+  sqlite = function()
+    local place = directory .. "/events"
+    return { directory = place }, place, function() end, function()
+      return shell.output("sqlite3 " .. shell.quote(place .. "/queue.db")
+        .. " 'PRAGMA integrity_check'")
+    end
+  end,
+  redis = function()
+    server = require "spec.support.redises".new { "appendonly yes" }
+    local options = { url = server.url, lease = 20 }
+    return options, options, function(kills)
+      if kills % 200 == 100 then
+        harms = harms + 1
+        server:kill "KILL"
+        server:run()
+      end
+    end, function()
+      local left = server:ask("KEYS", "*:o:*")
+      local owners = server:ask("ZRANGE", server:key "owners", "0", "-1")
+      server:remove()
+      return #left < 80 and left:match "[^:]*$" == owners and "ok" or left
+    end
+  end,
+}
+local store, place, harm, check = kinds[NAME]()
 
 local function new()
   return require "seerstack".new {
     api_key = api.key, base_url = api.url, log_level = "error",
-    rate_limit = false, exit_timeout = 0, store = sqlite.open(store),
+    rate_limit = false, exit_timeout = 0, store = module.open(store),
   }
 end
 
@@ -69,6 +101,7 @@ while kills < KILLS do
   local i = math.random(PROCESSES)
   kill(i)
   pids[i] = start()
+  harm(kills)
   if kills % 100 == 0 then
     print(kills .. " kills, " .. api:count() .. " requests")
     io.stdout:flush()
@@ -81,7 +114,7 @@ end
 local client = new()
 local deadline = socket.gettime() + 120
 client:persist(10)
-while assert(sqlite.totals(store.directory)).events > 0 do
+while assert(module.totals(place)).events > 0 do
   assert(socket.gettime() < deadline, "not drained")
   client:flush(1)
 end
@@ -108,11 +141,11 @@ for number = 1, started do
 end
 print(("%d kills; %d known to be stored, %d of these lost; %d arrived twice, "
   .. "%.2f a kill"):format(kills, stored, lost, doubled, doubled / kills))
-local check = shell.output("sqlite3 " .. shell.quote(store.directory
-  .. "/queue.db") .. " 'PRAGMA integrity_check'")
-print("integrity: " .. check)
+client:close()
+local found = check()
+print("what is left: " .. found)
 api:stop()
 shell.remove(directory)
-local ok = lost == 0 and stored > kills and doubled <= 3 * kills
-  and check == "ok"
+local ok = lost == 0 and stored > kills and doubled <= 3 * kills + 50 * harms
+  and found == "ok"
 native.exit(ok and 0 or 1)

@@ -154,9 +154,9 @@ luas_of() { # spec
   local name=${1#spec/}
   case ${name%_spec.lua} in
   core/process | core/exit | core/states | core/fork | \
-    sqlite/sqlite) echo "$two" ;;
-  core/* | faults/* | sqlite/* | unit | docs | repo | sources | rockspec | \
-    mutants | dev/* | support/*) echo "$one" ;;
+    sqlite/sqlite | redis/options) echo "$two" ;;
+  core/* | faults/* | sqlite/* | redis/* | unit | docs | repo | sources | \
+    rockspec | mutants | dev/* | support/*) echo "$one" ;;
   contract | contract_results | level | logger | options_endpoint | \
     pump | pump_* | result | secret | secret_parts | send | future_process | \
     hostile/exit | hostile/sabotage | tool/*) echo "$two" ;;

@@ -38,23 +38,27 @@ describe("the sources", function()
     for _, pattern in ipairs { "^lua.*%.h", "^lauxlib%.h" } do
       for _, path in ipairs(who_includes(pattern)) do
         assert(path:find "^src/[%w_]+%.[ch]$"
-          or path == "src/sqlite/module.c"
-          or path:find "^src/sqlite/inspect%.[ch]$", path)
+          or path:find "^src/%l+/module%.c$"
+          or path:find "^src/%l+/inspect%.[ch]$"
+          or path:find "^src/redis/config%.[ch]$", path)
       end
     end
   end)
 
-  it("include SQLite in src/sqlite only, and there the seam of the core only",
+  it("include SQLite in src/sqlite only, and hiredis in src/redis only",
     function()
       assert_only("^src/sqlite/[%w_]+%.[ch]$", "^sqlite3%.h")
-      for _, path in ipairs(who_includes "^core/") do
-        local text = read(path)
-        for header in text:gmatch '#include "(core/[^"]+)"' do
-          assert(not path:find "^src/sqlite/" or header == "core/store.h",
-            path .. " includes " .. header)
-        end
-      end
+      assert_only("^src/redis/connection%.h$", "^hiredis/")
     end)
+
+  it("include of the core in stores its seam only", function()
+    for _, path in ipairs(who_includes "^core/") do
+      for header in read(path):gmatch '#include "(core/[^"]+)"' do
+        assert(not path:find "^src/sqlite/" and not path:find "^src/redis/"
+          or header == "core/store.h", path .. " includes " .. header)
+      end
+    end
+  end)
 
   it("include libcurl in src/core/http only", function()
     assert_only("^src/core/http/[%w_]+%.[ch]$", "^curl/")

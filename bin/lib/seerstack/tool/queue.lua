@@ -1,17 +1,17 @@
--- `seerstack queue`: what a store of seerstack.sqlite has, and what to do with
--- it.
+-- `seerstack queue`: what a store has, and what to do with it.
 
 local cjson = require "cjson"
 local client = require "seerstack.tool.client"
 local fail = require "seerstack.tool.fail"
 
 local queue = {
-  summary = "look at the directory of a store, and empty it",
-  usage = "queue DIRECTORY [--export | --drain | --purge]",
+  summary = "look into a store, and empty it",
+  usage = "queue DIRECTORY|URL [--export | --drain | --purge]",
   help = [[
-Tells what is in a store's directory: how many events, of which nobody's are
-those that no living process has; the age of the oldest of nobody's; how many
-processes have some; the size of the files, and of the log in it.
+Tells what is in a store's directory, or in the Redis of a URL such as
+redis://:password@host:6379/0: how many events, of which nobody's are those
+that no living process has; the age of the oldest of nobody's; how many
+processes take part; what size that is, and of the log in it.
 --export prints the rows as JSON lines that `import` takes, and sends nothing.
 --drain sends nobody's rows of the present key and URL, and waits for that.
 --purge forgets nobody's rows, whatever their key.]],
@@ -20,6 +20,7 @@ processes have some; the size of the files, and of the log in it.
     { "identify", about = "of --export: users instead" },
     { "drain", about = "send what the present key may send" },
     { "purge", about = "forget what no living process has" },
+    { "prefix", value = "TEXT", about = "of a URL: what keys begin with" },
     client.URL, client.TIMEOUT, client.JSON,
   },
 }
@@ -28,10 +29,10 @@ local function checked(result, problem)
   return result or fail.usage("%s", problem)
 end
 
-local function export(sqlite, directory, given)
-  local from, kind = 0, given.identify and 1 or 0 -- seer_kind's
+local function export(store, place, given)
+  local from, kind = nil, given.identify and 1 or 0 -- seer_kind's
   repeat
-    local rows = checked(sqlite.rows(directory, from))
+    local rows = checked(store.rows(place, from))
     for _, row in ipairs(rows) do
       if row.kind == kind then
         io.write(row.body, "\n")
@@ -41,17 +42,15 @@ local function export(sqlite, directory, given)
   until #rows == 0
 end
 
-local function purge(sqlite, directory, given)
-  local count = checked(sqlite.purge(directory))
+local function purge(store, place, given)
+  local count = checked(store.purge(place))
   print(given.json and cjson.encode { removed = count }
     or count .. " removed")
 end
 
 -- Adopts and sends until nothing more comes, for as long as something does.
-local function drain(sqlite, directory, given)
-  local made = client.new(given, { store = sqlite.open {
-    directory = directory,
-  }, exit_timeout = 1 })
+local function drain(store, place, given, opened)
+  local made = client.new(given, { store = opened, exit_timeout = 1 })
   local before, idle_since = -1, client.now()
   repeat
     made:flush(0.5)
@@ -60,12 +59,12 @@ local function drain(sqlite, directory, given)
     if done ~= before then
       before, idle_since = done, client.now()
     end
-    local left = checked(sqlite.totals(directory)).nobodys
+    local left = checked(store.totals(place)).nobodys
     local waits = stats.pending > 0 and 60 or 12
   until left == 0 and stats.pending == 0
     or client.now() - idle_since > waits
   made:flush(5) -- until the store has forgotten what was sent
-  local stats, left = made:stats().store, checked(sqlite.totals(directory))
+  local stats, left = made:stats().store, checked(store.totals(place))
   made:close()
   if given.json then
     print(cjson.encode { delivered = stats.delivered,
@@ -79,8 +78,8 @@ local function drain(sqlite, directory, given)
     or fail.FAILED
 end
 
-local function show(sqlite, directory, given)
-  local totals = checked(sqlite.totals(directory))
+local function show(store, place, given)
+  local totals = checked(store.totals(place))
   if given.json then
     print(cjson.encode(totals))
     return
@@ -90,26 +89,38 @@ local function show(sqlite, directory, given)
     { "of nobody's", "%d", totals.nobodys },
     { "oldest of these", "%d s", math.floor(totals.oldest) },
     { "processes", "%d", totals.owners },
-    { "files", "%d bytes", totals.bytes },
+    { totals.log and "files" or "memory", "%d bytes", totals.bytes },
     { "log", "%d bytes", totals.log },
   } do
-    print(("%-16s " .. line[2]):format(line[1], line[3]))
+    if line[3] then
+      print(("%-16s " .. line[2]):format(line[1], line[3]))
+    end
   end
 end
 
 function queue.run(given, words)
-  local directory = words[1] or fail.usage "queue: which directory?"
-  local ok, sqlite = pcall(require, "seerstack.sqlite")
+  local place = words[1] or fail.usage "queue: which directory, or URL?"
+  local name, options = "sqlite", { directory = place }
+  if place:find "^%l+://" then
+    name, options = "redis", { url = place, prefix = given.prefix }
+    place = options
+  end
+  local ok, store = pcall(require, "seerstack." .. name)
   if not ok then
-    fail.usage "queue: there is no seerstack.sqlite: install seerstack-sqlite"
+    fail.usage("queue: there is no seerstack.%s: install seerstack-%s", name,
+      name)
+  end
+  local valid, opened = pcall(store.open, options)
+  if not valid then
+    fail.usage("queue: %s", opened)
   end
   for _, what in ipairs { { "export", export }, { "drain", drain },
     { "purge", purge } } do
     if given[what[1]] then
-      return what[2](sqlite, directory, given)
+      return what[2](store, place, given, opened)
     end
   end
-  show(sqlite, directory, given)
+  show(store, place, given)
 end
 
 return queue

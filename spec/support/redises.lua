@@ -1,0 +1,142 @@
+-- A Redis of a spec's own, on a socket in a directory of its own, for a store
+-- of seerstack.redis; and programs that use that.
+
+local redis = require "seerstack.redis"
+local script = require "spec.support.script"
+local shell = require "dev.shell"
+local util = require "spec.support.util"
+local wait = require "spec.support.wait"
+
+local redises = {}
+local server = {}
+server.__index = server
+server.__name = "redises.server"
+
+-- One that runs; `settings` are lines of its configuration.
+function redises.new(settings)
+  local directory = shell.temporary_directory("redis")
+  local self = setmetatable({
+    directory = directory, socket = directory .. "/socket",
+    settings = settings or {},
+  }, server)
+  self.url = "unix://" .. self.socket
+  self:run()
+  return self
+end
+
+-- Starts it, again if it has ended, with what it had only if it was told to
+-- keep that (appendonly).
+function server:run()
+  os.remove(self.socket)
+  shell.write(self.directory .. "/conf", table.concat({
+    "port 0", "save ''", "dir " .. self.directory,
+    "unixsocket " .. self.socket, "unixsocketperm 600",
+    table.concat(self.settings, "\n"), "",
+  }, "\n"))
+  self.program = script.start {
+    commands = "exec redis-server " .. shell.quote(self.directory .. "/conf")
+      .. "\n",
+    timeout = 900,
+  }
+  wait.until_(function()
+    assert(not self.program:done(), "redis-server has ended")
+    return shell.run(("redis-cli -s %s ping >%s 2>&1"):format(
+      shell.quote(self.socket), shell.quote(self.directory .. "/ping"))) == 0
+      and shell.read(self.directory .. "/ping"):find "PONG" or
+        shell.read(self.directory .. "/ping"):find "NOAUTH"
+  end, 20)
+end
+
+function server:kill(signal)
+  self.program:kill(signal)
+  if signal == "KILL" then
+    self.program:wait(10)
+  end
+end
+
+function server:remove()
+  self.program:finish()
+  shell.remove(self.directory)
+end
+
+-- What redis-cli prints for a command: words, or a list of them.
+function server:ask(first, ...)
+  return shell.output(("redis-cli -s %s %s"):format(shell.quote(self.socket),
+    shell.join(type(first) == "table" and first or { first, ... })))
+end
+
+-- What the store has; see inspect.h.
+function server:totals()
+  return assert(redis.totals { url = self.url })
+end
+
+function server:rows()
+  local all, from = {}, nil
+  repeat
+    local rows = assert(redis.rows({ url = self.url }, from))
+    for _, row in ipairs(rows) do
+      all[#all + 1] = row
+      from = row.id
+    end
+  until #rows == 0
+  return all
+end
+
+-- The whole key with such an end, of the one target that there is.
+function server:key(what)
+  return "ss:{" .. self:ask("SRANDMEMBER", "ss:targets") .. "}:" .. what
+end
+
+-- Time passes: the leases of all that have one run out now.
+function server:end_leases()
+  local owners = self:key "owners"
+  for name in self:ask("ZRANGE", owners, "0", "-1"):gmatch "%x+" do
+    self:ask("ZADD", owners, "1", name)
+  end
+end
+
+-- Starts a program that has `client`, of this API, with the store. Options are
+-- those of script.start, and `with`: more of the client's; `open`: of the
+-- store's; `url`.
+function server:start(api, code, options)
+  options = options or {}
+  return script.start(util.merge(options, {
+    code = ([[
+      local redis = require "seerstack.redis"
+      local place = { url = %q, %s }
+      local client = seerstack.new {
+        store = redis.open(place), rate_limit = false,
+          initial_retry_delay = 0.05, max_retry_delay = 0.2, %s }
+    ]]):format(options.url or self.url, options.open or "",
+      options.with or "") .. code,
+    env = script.environment(api.url, api.key, options.env),
+  }))
+end
+
+-- One that has stored the events 1 to `count`, and goes on until it is killed.
+function server:hold(api, count, options)
+  local child = self:start(api, ([[
+    capture(client, 1, %d)
+    assert(client:persist(10))
+    tell "stored"
+    socket.sleep(100)
+  ]]):format(count), options)
+  wait.until_(function()
+    assert(not child:done(), child:stderr())
+    return child:stdout():find "stored"
+  end, 20)
+  return child
+end
+
+-- Has a program send what is there, and waits until that has been done.
+function server:drain(api, options)
+  return self:start(api, [[
+    assert(client:persist(10))
+    while assert(redis.totals(place)).events > 0 do
+      socket.sleep(0.02)
+    end
+    assert(client:flush(10))
+  ]], options):wait()
+end
+
+return redises
