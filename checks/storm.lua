@@ -320,38 +320,45 @@ local PROGRAM = [[
     log_level = "off", exit_timeout = 0, %s
   }
   local due = socket.gettime()
-  local stop = due + 185
+  local stop = due + %d
   while due < stop do
     client.events.capture { name = "storm" }
-    due = due + 60 / 200
+    due = due + 60 / %d
     socket.sleep(math.max(0, due - socket.gettime()))
   end
 ]]
 
-local function run_programs(options)
-  local api = standin.start { rate_limit = 1000 }
+-- So many programs, forked from none that has the module, capture 1,600 events
+-- a minute together. Returns what `watch` does.
+local function run_programs(api, programs, minutes, options)
   local handles = {}
-  for i = 1, 8 do
+  for i = 1, programs do
     handles[i] = io.popen(("SEERSTACK_API_KEY=%s SEERSTACK_BASE_URL=%s "
       .. "lua5.4 -e %s 2>&1"):format(api.key, api.url,
-      shell.quote(PROGRAM:format(options))))
+      shell.quote(PROGRAM:format(options, minutes * 60 + 5, 1600 / programs))))
   end
-  watch(api, 3, function() socket.sleep(0.1) end)
-  check_budget(api, 3 * 950 - 50)
+  local seen = watch(api, minutes, function() socket.sleep(0.1) end)
   for _, handle in ipairs(handles) do
     io.write(handle:read "*a")
     handle:close()
   end
+  return seen
+end
+
+local function run_sharing(options)
+  local api = standin.start { rate_limit = 1000 }
+  run_programs(api, 8, 3, options)
+  check_budget(api, 3 * 950 - 50)
   api:stop()
 end
 
 function storms.share()
-  run_programs "share_rate_limit = true"
+  run_sharing "share_rate_limit = true"
 end
 
 function storms.store()
   local directory = shell.temporary_directory "storm"
-  run_programs(("store = require 'seerstack.sqlite'.open { directory = %q }")
+  run_sharing(("store = require 'seerstack.sqlite'.open { directory = %q }")
     :format(directory .. "/events"))
   shell.remove(directory)
 end
@@ -388,14 +395,7 @@ end
 
 function storms.strangers()
   local api = standin.start { rate_limit = 1000, keep = false }
-  local pids = {}
-  for i = 1, 4 do
-    pids[i] = fork(function() capture_evenly(new(api), 400) end)
-  end
-  local seen = watch(api, 6, function() socket.sleep(0.1) end)
-  for _, pid in ipairs(pids) do
-    kill(pid)
-  end
+  local seen = run_programs(api, 4, 6, "max_queue_events = 100000")
   api:stop()
   local delivered, refused = averages(seen)
   assert(delivered >= 880 and refused <= 12)
