@@ -149,7 +149,7 @@ describe("the page", function()
       wait_body '\n  "data": {\n'
       wait_body '"list": []'
       click "Raw"
-      wait_body '"name":"a.b",'
+      wait_body '"name":"a.b"' -- in any order of the fields
     end)
 
   it("hints at integers that JavaScript rounds, and does not round them",

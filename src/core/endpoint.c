@@ -207,8 +207,7 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
     request->waits_until =
         seer_clock_after(now, seer_clock_after(WAITER_GRACE, timeout));
   else
-    seer_pauses_go_on_trying(endpoint->pauses, &endpoint->probe, timeout,
-                             now);
+    seer_pauses_go_on_trying(endpoint->pauses, &endpoint->probe, timeout, now);
 }
 
 /* A slot, if there is one and it may be used. The result is the delay until

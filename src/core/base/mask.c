@@ -15,6 +15,7 @@
    and HTML: what an escape begins with, a text in any case, and behind that
    the byte's number, perhaps behind zeros; or the text alone means the byte.
    A backslash may stand before any byte besides, and a plus for a space. */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): as it is read */
 static const struct {
   char start;
   const char *text;
