@@ -1,7 +1,7 @@
-#include "compat.h"
 #include "driver.h"
 #include "files.h"
 #include "inspect.h"
+#include "store_options.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -11,32 +11,16 @@
 __attribute__((visibility("default"))) int
 luaopen_seerstack_sqlite(lua_State *L);
 
-/* Raises the message on the top of the stack. */
-static void misuse(lua_State *L) {
-  luaL_error(L, "bad argument #1 to 'open' (%s)", lua_tostring(L, -1));
-}
-
 /* Raises what is wrong with an option, of which the value is on the top. */
 static void refuse(lua_State *L, const char *name, const char *expected) {
-  lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected,
-                  luaL_typename(L, -1));
-  misuse(L);
-}
-
-/* Pushes an option. */
-static bool get(lua_State *L, const char *name) {
-  lua_pushstring(L, name);
-  lua_rawget(L, 1);
-  return !lua_isnil(L, -1);
+  seer_store_options_refuse(L, "open", name, expected);
 }
 
 /* A relative path is meant from here, not from where the process goes. */
 static void read_directory(lua_State *L, seer_files_config *config) {
   char here[SEER_FILES_DIRECTORY];
-  size_t length = 0;
-  const char *given;
-  get(L, "directory");
-  given = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : "";
+  size_t length;
+  const char *given = seer_store_options_text(L, "directory", &length);
   if (length == 0 || strlen(given) != length)
     refuse(L, "directory", "a path");
   if (*given != '/') {
@@ -54,7 +38,7 @@ static void read_directory(lua_State *L, seer_files_config *config) {
 
 static void read_max_bytes(lua_State *L, seer_files_config *config) {
   lua_Number number = 268435456;
-  if (get(L, "max_bytes"))
+  if (seer_store_options_get(L, "max_bytes"))
     number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
   if (!(number >= SEER_DRIVER_LEAST && number <= 0x1p50) ||
       number != (lua_Number)(int64_t)number)
@@ -64,49 +48,27 @@ static void read_max_bytes(lua_State *L, seer_files_config *config) {
 
 static void read_choices(lua_State *L, seer_files_config *config) {
   const char *word = "process";
-  if (get(L, "durability"))
+  if (seer_store_options_get(L, "durability"))
     word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
   config->power = strcmp(word, "power") == 0;
   if (!config->power && strcmp(word, "process") != 0)
     refuse(L, "durability", "'process' or 'power'");
-  if (get(L, "group") && !lua_isboolean(L, -1))
+  if (seer_store_options_get(L, "group") && !lua_isboolean(L, -1))
     refuse(L, "group", "boolean");
   config->group = lua_toboolean(L, -1);
 }
 
-static void check_names(lua_State *L) {
-  static const char *const names[] = {"directory", "max_bytes", "durability",
-                                      "group", NULL};
-  for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2)
-                                                      : luaL_typename(L, -2);
-    int i = 0;
-    while (names[i] != NULL && strcmp(names[i], name) != 0)
-      i++;
-    if (names[i] == NULL) {
-      lua_pushfstring(L, "unknown option '%s'", name);
-      misuse(L);
-    }
-  }
-}
-
 /* open { directory = ... } -> the store; nothing is opened yet */
 static int open_store(lua_State *L) {
+  static const char *const names[] = {"directory", "max_bytes", "durability",
+                                      "group", NULL};
   seer_files_config config;
-  seer_store_object *object;
   memset(&config, 0, sizeof config); /* two are compared byte by byte */
-  luaL_checktype(L, 1, LUA_TTABLE);
-  check_names(L);
+  seer_store_options_check(L, "open", names);
   read_directory(L, &config);
   read_max_bytes(L, &config);
   read_choices(L, &config);
-  object = lua_newuserdata(L, sizeof *object + sizeof config);
-  object->abi = SEER_STORE_ABI;
-  object->config_size = sizeof config;
-  object->driver = &seer_driver;
-  memcpy(object->config, &config, sizeof config);
-  luaL_newmetatable(L, SEER_STORE_METATABLE);
-  lua_setmetatable(L, -2);
+  seer_store_options_push(L, &seer_driver, &config, sizeof config);
   return 1;
 }
 
