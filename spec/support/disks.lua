@@ -1,7 +1,7 @@
 -- A directory for a store of seerstack.sqlite, and programs that use it.
 
+local keepers = require "spec.support.keepers"
 local shell = require "dev.shell"
-local script = require "spec.support.script"
 local sqlite = require "seerstack.sqlite"
 local util = require "spec.support.util"
 
@@ -43,37 +43,14 @@ function disk:sql(text, write)
     shell.quote(text)))
 end
 
--- Starts a program that has `client`, of this API, with the store. Options are
--- those of script.start, and `with`: more of the client's; `open`: of the
--- store's.
+-- See keepers. Of the options, `open` are the store's.
 function disk:start(api, code, options)
-  options = options or {}
-  return script.start(util.merge(options, {
-    code = ([[
-      local disk = require "seerstack.sqlite".open { directory = %q, %s }
-      local client = seerstack.new {
-        store = disk, rate_limit = false, initial_retry_delay = 0.05,
-          max_retry_delay = 0.2, %s }
-    ]]):format(self.directory, options.open or "", options.with or "") .. code,
-    env = script.environment(api.url, api.key, options.env),
-  }))
+  return keepers.start(api, ([[
+    local store = require "seerstack.sqlite".open { directory = %q, %s }
+  ]]):format(self.directory, options and options.open or ""), code, options)
 end
 
--- One that has stored the events 1 to `count`, and goes on until it is killed.
-function disk:hold(api, count, options)
-  local child = self:start(api, ([[
-    capture(client, 1, %d)
-    assert(client:persist(10))
-    tell "stored"
-    socket.sleep(100)
-  ]]):format(count), options)
-  local wait = require "spec.support.wait"
-  wait.until_(function()
-    assert(not child:done(), child:stderr())
-    return child:stdout():find "stored"
-  end, 20)
-  return child
-end
+disk.hold = keepers.hold
 
 function disk:run(...)
   return self:start(...):wait()

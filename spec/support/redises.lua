@@ -1,10 +1,10 @@
 -- A Redis of a spec's own, on a socket in a directory of its own, for a store
 -- of seerstack.redis; and programs that use that.
 
+local keepers = require "spec.support.keepers"
 local redis = require "seerstack.redis"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
-local util = require "spec.support.util"
 local wait = require "spec.support.wait"
 
 local redises = {}
@@ -95,38 +95,17 @@ function server:end_leases()
   end
 end
 
--- Starts a program that has `client`, of this API, with the store. Options are
--- those of script.start, and `with`: more of the client's; `open`: of the
--- store's; `url`.
+-- See keepers. Of the options, `open` are the store's, and `url`.
 function server:start(api, code, options)
-  options = options or {}
-  return script.start(util.merge(options, {
-    code = ([[
-      local redis = require "seerstack.redis"
-      local place = { url = %q, %s }
-      local client = seerstack.new {
-        store = redis.open(place), rate_limit = false,
-          initial_retry_delay = 0.05, max_retry_delay = 0.2, %s }
-    ]]):format(options.url or self.url, options.open or "",
-      options.with or "") .. code,
-    env = script.environment(api.url, api.key, options.env),
-  }))
+  local of = options or {}
+  return keepers.start(api, ([[
+    local redis = require "seerstack.redis"
+    local place = { url = %q, %s }
+    local store = redis.open(place)
+  ]]):format(of.url or self.url, of.open or ""), code, options)
 end
 
--- One that has stored the events 1 to `count`, and goes on until it is killed.
-function server:hold(api, count, options)
-  local child = self:start(api, ([[
-    capture(client, 1, %d)
-    assert(client:persist(10))
-    tell "stored"
-    socket.sleep(100)
-  ]]):format(count), options)
-  wait.until_(function()
-    assert(not child:done(), child:stderr())
-    return child:stdout():find "stored"
-  end, 20)
-  return child
-end
+server.hold = keepers.hold
 
 -- Has a program send what is there, and waits until that has been done.
 function server:drain(api, options)
