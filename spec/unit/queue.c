@@ -4,7 +4,6 @@
 #include "core/base/thread.h"
 #include "unit.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define ITEMS 400
@@ -269,12 +268,10 @@ static void check(seer_dead *dead) {
 */
 
 static item *any(place where) {
-  item *start = &items[unit_random(ITEMS)];
-  for (int i = 0; i < ITEMS; i++) {
-    item *it = &items[(start - items + i) % ITEMS];
-    if (it->place == where)
-      return it;
-  }
+  int at = (int)unit_random(ITEMS);
+  for (int i = 0; i < ITEMS; i++, at = (at + 1) % ITEMS)
+    if (items[at].place == where)
+      return &items[at];
   return NULL;
 }
 
@@ -447,7 +444,6 @@ static void begin_test(bool drop_oldest) {
   memset(settled, 0, sizeof settled);
   known[SEER_WAITED] = known[SEER_QUEUED] = -1;
   unit_now += unit_now % 2;
-  gone = 0;
   accepted = refused = orders = flushed = 0;
   seer_queue_init(&queue, &settings, NULL, NULL, &lines);
 }
