@@ -97,6 +97,36 @@ static void does_as_asked(void) {
   end_test();
 }
 
+/* A window that is shut for longer than each 429 says. */
+static void asks_seldom(void) {
+  const seer_pauses *pauses;
+  int64_t opens = unit_now + 55000, asked = 1000;
+  int probes = 0;
+  begin_test();
+  put(add_client(client_settings(0, 16)), 100);
+  pauses = endpoint->pauses;
+  CHECK(claim() == 16);
+  while (flying > 0)
+    land_with(0, 429, asked);
+  while (seer_pauses_until(pauses) < opens) {
+    unit_now = seer_pauses_until(pauses) - 1;
+    CHECK(claim() == 0);
+    unit_now++;
+    CHECK(claim() == 1);
+    land_with(0, 429, asked);
+    CHECK(seer_pauses_until(pauses) >= unit_now + asked);
+    probes++;
+  }
+  CHECK(probes <= 14);
+  for (asked = 2000; asked < 3600000; asked *= 2) {
+    unit_now = seer_pauses_until(pauses);
+    CHECK(claim() == 1);
+    land_with(0, 429, asked);
+    CHECK(seer_pauses_until(pauses) >= unit_now + asked);
+  }
+  end_test();
+}
+
 static void lets_waiters_pass(void) {
   seer_request *request;
   begin_test();
@@ -205,6 +235,7 @@ const unit_test unit_endpoint[] = {
      passes_stragglers                                                                    },
     {"an endpoint endures four failures in a row",                       endures_failures },
     {"an endpoint pauses as long as the server asks for",                does_as_asked    },
+    {"a 429 that asks for too short a pause is asked for seldom",        asks_seldom      },
     {"a waited-for request passes a pause",                              lets_waiters_pass},
     {"a pause does not keep events beyond max_age",                      drops_what_is_old},
     {"an endpoint is known by its URL and key",                          are_shared       },
