@@ -133,7 +133,8 @@ install: $(BUILD)/seerstack.so # copy the module, and the command, to PREFIX
 	@install -D -m 755 $(BUILD)/seerstack.so $(MODULE) $(OR_PREFIX)
 	@echo "Installed: $(MODULE)"
 	@if command -v $(LUA_PROGRAM) >/dev/null; then $(SUBMAKE) install-tool; \
-	else echo "There is no $(LUA_PROGRAM) to run the command."; fi
+	else echo "Not installed: the command, for there is no $(LUA_PROGRAM)." \
+		"In this directory lua5.4 bin/seerstack is the same."; fi
 
 install-tool:
 	@install -d $(TOOL) $(DESTDIR)$(INST_BINDIR) $(OR_PREFIX)
