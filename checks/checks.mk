@@ -60,6 +60,10 @@ test-debian13: # specs, hosts and linting on Debian 13
 	@dev/deps.sh chroots
 	@checks/platforms/run trixie amd64 test test-hosts lint LUAS="$(LUAS)"
 
+test-papers: # paste what the pages tell to into a bare system; TRACKS="make-5.4"
+	@dev/deps.sh chroots
+	@checks/papers/run $(TRACKS)
+
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
@@ -175,7 +179,8 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@! command -v clang >/dev/null || \
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || \
-		shellcheck dev/*.sh checks/*.sh checks/platforms/run bench/*.sh .ci/run
+		shellcheck dev/*.sh checks/*.sh checks/*/*.sh checks/*/run \
+			bench/*.sh .ci/run
 
 analyze: # have gcc's analyzer and clang-tidy look for bugs
 	@dev/deps.sh analyze
@@ -211,6 +216,6 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
 	test-redis test-hosts test-page test-faults \
-	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
+	test-debian13 test-papers test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
 	storm-store backlog-store lint analyze bench-ready bench bench-instructions

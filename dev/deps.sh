@@ -32,7 +32,8 @@ for purpose; do
   fuzz) packages+=" clang-14|clang libclang-rt-14-dev|libclang-rt-dev" ;;
   hosts)
     packages+=" love xvfb xauth haproxy lighttpd lighttpd-modules-lua apache2
-      neovim minetest-server minetest wrk"
+      neovim minetest-server minetest wrk mpv prosody tarantool
+      uwsgi-plugin-lua5.1 knot-resolver tshark weechat-headless weechat-lua"
     ;;
   instructions) packages+=" valgrind" ;;
   bench) packages+=" valgrind nghttp2-client wrk lua-curl" ;;

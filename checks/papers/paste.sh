@@ -1,3 +1,4 @@
+#!/bin/bash
 # For bash in a bare system: what the scripts of checks/papers/tracks.lua call.
 # A line that fails ends it. What programs say is kept in $said, too.
 said=/tmp/said

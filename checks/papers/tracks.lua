@@ -1,5 +1,6 @@
--- What a newcomer pastes: tracks through the pages. Prints their names, or one
--- of them as a script for bash, which checks/papers/run gives to a bare system.
+-- What a newcomer pastes: tracks through the pages. Prints their names, or
+-- one of them as a script for bash, which checks/papers/run gives to a bare
+-- system.
 --   lua5.4 checks/papers/tracks.lua [TRACK]
 
 local INSTALL, TUTORIAL = "docs/install.md#", "docs/tutorial.md#"
