@@ -2,7 +2,7 @@
 -- service would, keeps those it accepted, and tells about them under /_*.
 
 local cjson = require "cjson"
-local judge = require "judge"
+local judge = require "seerstack.tool.judge"
 
 local service = {}
 local dict = ngx.shared
@@ -226,6 +226,9 @@ control["POST /_config"] = function()
 end
 
 function service.serve()
+  if current_config().page then
+    return require "live".serve(current_config().key, read_body())
+  end
   local handler = control[ngx.req.get_method() .. " " .. ngx.var.uri]
   return (handler or serve_api)()
 end

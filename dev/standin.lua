@@ -29,6 +29,7 @@ local BEHAVIOUR = {
   fail_headers = false, -- with these headers
   mute = false,         -- close after judging, without an answer
   log = false,          -- list in requests.log: status, key, the event's id
+  page = false,         -- be as `seerstack listen`, with its page: dev/live.lua
 }
 
 -- What is fixed at the start.
@@ -79,17 +80,15 @@ local function write_configuration(directory, options, port, tls_port)
     and "ssl_client_certificate client_ca.pem; ssl_verify_client on;" or ""
   values.load_modules = nginx.load_modules()
   values.user = nginx.user_directive()
+  values.lib = shell.output("realpath " .. shell.quote(here .. "/../bin/lib"))
   local template = assert(shell.read(here .. "/nginx.conf.template"))
   shell.write(directory .. "/nginx.conf",
     (template:gsub("{{([%w_]+)}}", values)))
 end
 
 local function write_files(directory, options)
-  for _, path in ipairs {
-    "/service.lua", "/../bin/lib/seerstack/tool/judge.lua",
-  } do
-    shell.write(directory .. path:match "/[^/]*$",
-      assert(shell.read(here .. path)))
+  for _, name in ipairs { "/service.lua", "/live.lua" } do
+    shell.write(directory .. name, assert(shell.read(here .. name)))
   end
   local pid = shell.own_pid()
   local _, started = shell.process(pid)
@@ -284,7 +283,8 @@ end
 
 -- Waiting in a child lets an interrupt end the wait and not this process.
 local function command()
-  local started = standin.start()
+  local started = standin.start { page = true }
+  print("Page: " .. started.url .. "/")
   print("SEERSTACK_BASE_URL=" .. started.url)
   print("SEERSTACK_API_KEY=" .. started.key)
   print("TLS: " .. started.tls_url .. " (" .. started.ca_file .. ")")

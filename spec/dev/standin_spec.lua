@@ -2,6 +2,7 @@ local cjson = require "cjson"
 local h = require "spec.helper"
 local http = require "socket.http"
 local ltn12 = require "ltn12"
+local socket = require "socket"
 
 describe("the stand-in", function()
   local server = h.standin()
@@ -253,6 +254,50 @@ describe("the stand-in", function()
         .. " -d '{\"name\":\"a\"}' " .. server.tls_url .. "/capture"))
       assert.equal(protocol, server:events()[1].protocol)
     end
+  end)
+
+  describe("with the page of seerstack listen", function()
+    local live = h.own_standin { page = true }
+
+    -- What a reader of /_live has got, when that has the text.
+    local function read_until(text)
+      local port = live.url:match "%d+$"
+      local connection = assert(socket.connect("127.0.0.1", port))
+      connection:settimeout(0.1)
+      connection:send "GET /_live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+      local got = ""
+      h.wait(function()
+        local data, _, partial = connection:receive(4096)
+        got = got .. (data or partial)
+        return got:find(text, 1, true)
+      end)
+      connection:close()
+      return got
+    end
+
+    it("serves it, and shows each arrival with its status", function()
+      local page, status = http.request(live.url .. "/")
+      assert.equal(200, status)
+      assert.matches("new EventSource", page, 1, true)
+      for url, path in pairs {
+        [live.url] = "/capture", [live.tls_url] = "/none",
+      } do
+        h.shell.output("curl -sk -H 'Authorization: Bearer " .. live.key
+          .. "' -H 'Content-Type: application/json' -d '{\"name\":\"a.b\"}' "
+          .. url .. path)
+      end
+      local list = cjson.decode((http.request(live.url .. "/_events")))
+      table.sort(list, function(a, b) return a.status < b.status end)
+      assert.same({ 200, 404 }, { list[1].status, list[2].status })
+      assert.matches("sk_test_…", cjson.encode(list[1].headers), 1, true)
+      read_until '"path":"\\/none"'
+    end)
+
+    it("fails as the page's buttons ask", function()
+      h.shell.output("curl -s -d '{\"mute\":true}' " .. live.url
+        .. "/_config")
+      assert.equal(52, h.shell.run("curl -s " .. live.url .. "/capture"))
+    end)
   end)
 
   it("tells nginx's log when it cannot start", function()
