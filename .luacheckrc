@@ -10,6 +10,7 @@ files["checks/fuzz"] = {
   },
 }
 files["dev/service.lua"] = { std = "ngx_lua" }
+files["dev/live.lua"] = { std = "ngx_lua" }
 files["checks/torture/service.lua"] = { std = "ngx_lua" }
 files["bench/support/handlers.lua"] = { std = "ngx_lua" }
 files["examples/nginx"] = { std = "ngx_lua" }

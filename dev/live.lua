@@ -1,5 +1,5 @@
--- The page of `seerstack listen`, and the API as that plays it, in the nginx of
--- `make standin`, which adds TLS and HTTP/2. All is in one worker.
+-- The page of `seerstack listen`, and the API as that plays it, in the nginx
+-- of `make standin`, which adds TLS and HTTP/2. All is in one worker.
 
 -- The page's server asks luasocket for the time, and for nothing else.
 package.loaded.socket = package.loaded.socket or { gettime = ngx.now }
@@ -11,7 +11,7 @@ local site
 local client = {}
 client.__index = client
 
-function client:write_head(media)
+function client.write_head(_, media)
   ngx.header["Content-Type"] = media
   ngx.header["Cache-Control"] = "no-store"
 end

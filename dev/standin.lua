@@ -29,7 +29,7 @@ local BEHAVIOUR = {
   fail_headers = false, -- with these headers
   mute = false,         -- close after judging, without an answer
   log = false,          -- list in requests.log: status, key, the event's id
-  page = false,         -- be as `seerstack listen`, with its page: dev/live.lua
+  page = false,         -- be as `seerstack listen`: dev/live.lua
 }
 
 -- What is fixed at the start.

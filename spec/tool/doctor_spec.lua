@@ -37,9 +37,16 @@ describe("seerstack doctor nginx", function()
   it("tells workers to share, and of a cache that is off", function()
     local result = examine(config("worker_processes 3;",
       "lua_code_cache off;"))
-    assert.matches("\nwarn  3 workers share the limit of 1000 a minute: ",
+    assert.matches("\nwarn  3 workers have a rate limit each: load ",
       result.stdout, 1, true)
     assert.matches("\nwarn  lua_code_cache is off", result.stdout, 1, true)
+  end)
+
+  it("finds no fault with workers that inherit the module", function()
+    local result = examine(config("worker_processes 3;",
+      "  init_by_lua_block { require 'x' }"))
+    assert.matches("\nok    3 workers share one rate limit, if init_by_lua ",
+      result.stdout, 1, true)
   end)
 
   it("finds modules by the configuration's own paths", function()

@@ -169,14 +169,18 @@ local function examine_key(report, dump, built)
   end
 end
 
+-- Workers share the limit if the module was loaded before they were made.
 local function examine_workers(report, dump)
   local text = directive(dump, "worker_processes") or "1"
   local workers = tonumber(text) or tonumber(output "nproc") or 1
-  if workers > 1 then
-    report.warn("%d workers share the limit of 1000 a minute: give each its "
-      .. "part, rate_limit = math.floor(1000 / ngx.worker.count())", workers)
-  else
+  if workers == 1 then
     report.ok "1 worker has the whole rate limit"
+  elseif dump:find "\n%s*init_by_lua" then
+    report.ok("%d workers share one rate limit, if init_by_lua loads "
+      .. "seerstack", workers)
+  else
+    report.warn("%d workers have a rate limit each: load seerstack in "
+      .. "init_by_lua, and they share one", workers)
   end
   if directive(dump, "lua_code_cache") == "off" then
     report.warn "lua_code_cache is off: each request makes a client of its own"
