@@ -39,6 +39,10 @@ local tracks = {
       "$ seerstack doctor nginx" },
     as = { ["lua5.4"] = "luajit" },
     holds = "said '200 hello.world' && said 'ok    seerstack 0'" },
+  { "stores", paste = { INSTALL .. "Install", INSTALL .. "Without LuaRocks",
+      INSTALL .. "The modules of stores",
+      '$ lua5.4 -e \'require "seerstack.sqlite" require "seerstack.redis"\'' },
+    holds = "true" },
   -- Debian has no OpenResty; the LuaJIT of its project stands in for it.
   { "openresty", paste = { "$ apt-get install libluajit2-5.1-dev",
       "$ mkdir -p /usr/local/openresty/luajit/include",
