@@ -293,6 +293,26 @@ describe("the page", function()
       page:wait "document.querySelector('#left').offsetWidth === 400"
     end)
 
+  it("is served by make standin as well", function()
+    local live = h.start_standin { page = true }
+    finally(function()
+      page:go "about:blank#"
+      live:stop()
+    end)
+    page:go(live.url .. "/")
+    local other = require "seerstack".new {
+      api_key = live.key, base_url = live.url, log_level = "off",
+    }
+    assert(other.events.capture({ name = "a.b" }, { wait = true }))
+    wait_rows(1)
+    assert.equal("200", texts "#list .status")
+    click "401"
+    page:wait "state.behaviour.fail_status === 401"
+    assert.is_nil((other.events.capture({ name = "a.b" }, { wait = true })))
+    wait_rows(2)
+    assert(other:close(20))
+  end)
+
   it("asks nobody else for anything", function()
     local asked = page:eval [[performance.getEntriesByType('resource').map(r =>
         new URL(r.name).host).filter(host => host !== location.host).length]]
