@@ -298,7 +298,8 @@ function import.run(given, words)
   end
   io.stderr:write(after)
   if not ok and next(state.pending) then
-    io.stderr:write("seerstack: waiting for what is under way\n")
+    io.stderr:write("seerstack: waiting for what is under way; after another ",
+      "Ctrl-C go on from ", rest(state), "\n")
   end
   finish(state, sender)
   local status = report(state, total, path, given)
