@@ -58,8 +58,8 @@ describe("seerstack doctor nginx", function()
     assert.matches("\nok    seerstack 7.7\n", result.stdout, 1, true)
   end)
 
-  it("reads the key from the environment of the nginx that runs", function()
-    local key = "sk_live_0123456789abcdef"
+  -- What the doctor says beside a process whose environment can be seen.
+  local function examine_beside(key)
     local child = h.start {
       commands = "exec sleep 60\n", env = { SEERSTACK_API_KEY = key },
     }
@@ -71,8 +71,29 @@ describe("seerstack doctor nginx", function()
     local result = examine(config("", ""))
     os.remove(directory .. "/nginx.pid")
     child:finish()
+    return result.stdout
+  end
+
+  it("reads the key from the environment, where that can be seen", function()
     assert.matches("\nok    key sk_live_…cdef, in the environment of process ",
-      result.stdout, 1, true)
+      examine_beside "sk_live_0123456789abcdef", 1, true)
+    assert.matches("\nFAIL  process %d+ has no SEERSTACK_API_KEY in its ",
+      examine_beside(false))
+  end)
+
+  it("says where to look for the key of a real nginx", function()
+    local text = config("daemon off;", "")
+    h.shell.write(directory .. "/nginx.conf", text)
+    local child = h.start {
+      commands = "PATH=$PATH:/usr/sbin; exec nginx -e stderr -c " .. directory
+        .. "/nginx.conf\n", env = { SEERSTACK_API_KEY = "sk_live_x" },
+    }
+    h.wait(function() return h.shell.read(directory .. "/nginx.pid") end, 20)
+    local result = examine(text)
+    child:finish()
+    assert.matches("\nwarn  process %d+ does not show whether it has ",
+      result.stdout)
+    assert.is_nil(result.stdout:find("FAIL  process", 1, true))
   end)
 
   it("says what is wrong with a configuration", function()

@@ -10,7 +10,7 @@ local doctor = {
   usage = "doctor nginx [-c FILE]",
   help = [[
 Looks whether nginx loads its Lua module, seerstack and cjson, whether it has
-the key, and how its workers share the rate limit. It starts nothing of the
+a key, and how its workers share the rate limit. It starts nothing of the
 configuration: a configuration of its own, with the same modules and paths, is
 tried in a temporary directory. Lines begin with ok, warn or FAIL; the status
 is 1 if one is FAIL. Run it as the user who starts nginx.]],
@@ -151,17 +151,21 @@ local function examine_modules(report, dump, built)
   end
 end
 
+-- nginx writes its title over the environment that the system shows of it, so
+-- mostly there is none.
 local function examine_key(report, dump, built)
   local variables, pid = environment(dump, built)
+  local shown = variables and ("\0" .. variables):find "%zPATH="
   local key = variables and ("\0" .. variables)
     :match "%zSEERSTACK_API_KEY=([^%z]*)"
   if key and key:find "%S" then
     report.ok("key %s, in the environment of process %s", mask(key), pid)
-  elseif variables then
+  elseif shown then
     report.fail("process %s has no SEERSTACK_API_KEY in its environment: with"
       .. " systemd, systemctl edit nginx", pid)
   elseif pid then
-    report.warn("the environment of process %s cannot be read", pid)
+    report.warn("process %s does not show whether it has SEERSTACK_API_KEY; "
+      .. "if it has not, nginx's error_log says that analytics are off", pid)
   else
     report.warn("nginx does not run, so its key is not known; here "
       .. "SEERSTACK_API_KEY is %s", os.getenv "SEERSTACK_API_KEY" and "set"
