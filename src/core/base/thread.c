@@ -69,13 +69,13 @@ bool seer_lock_is_held(void) {
 }
 #endif
 
-/* Until `changes` is not `seen` any more, or the deadline. */
+/* Until `changes` is not `seen` any more, or the deadline. What the system
+   takes is made of longs: a timespec is larger where a time of 32 bits is
+   not. */
 static void sleep_on_changes(uint32_t seen, int64_t deadline) {
-  struct timespec time;
-  time.tv_sec = (time_t)(deadline / 1000);
-  time.tv_nsec = (long)(deadline % 1000) * 1000000;
+  long time[] = {(long)(deadline / 1000), (long)(deadline % 1000) * 1000000};
   syscall(SYS_futex, &changes, FUTEX_WAIT_BITSET_PRIVATE, seen,
-          deadline == SEER_NEVER ? NULL : &time, NULL, FUTEX_BITSET_MATCH_ANY);
+          deadline == SEER_NEVER ? NULL : time, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 /* In a way of being cancelled that leaves no trace either: without the lock,
