@@ -56,9 +56,16 @@ test-faults: deps # run the specs of what networks and servers do wrong
 
 # On other systems: all of this again in a chroot that is made for it, under
 # each of LUAS. What that takes is in checks/platforms/run.
-test-debian13: # specs, hosts and linting on Debian 13
+DEBIAN13 = trixie amd64
+
+test-debian13: # specs, hosts and linting on Debian 13; SPEC, TARGETS="test"
 	@dev/deps.sh chroots
-	@checks/platforms/run trixie amd64 test test-hosts lint LUAS="$(LUAS)"
+	@checks/platforms/run $(DEBIAN13) $(or $(TARGETS),test test-hosts lint) \
+		LUAS="$(LUAS)" SPEC="$(SPEC)"
+
+chroot-debian13: # what test-debian13 runs in
+	@dev/deps.sh chroots
+	@checks/platforms/run $(DEBIAN13) deps LUAS="5.4 luajit"
 
 test-papers: # paste what the pages tell to into a bare system; TRACKS="make-5.4"
 	@dev/deps.sh chroots
@@ -216,6 +223,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 
 .PHONY: specs-ready test-unit test-all test-store test-sqlite \
 	test-redis test-hosts test-page test-faults \
-	test-debian13 test-papers test-asan test-tsan test-valgrind torture-ready torture \
-	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
+	test-debian13 chroot-debian13 test-papers test-asan test-tsan \
+	test-valgrind torture-ready torture torture-sample fuzzers fuzz \
+	fuzz-replay fuzz-merge mutants soak storm \
 	storm-store backlog-store lint analyze bench-ready bench bench-instructions

@@ -36,7 +36,7 @@ describe("events in the memory of those before", function()
           round = round, length = length, text = text(round, length),
         })
       end
-      x:settle()
+      x:settle(nil, 60)
       local found = arrived(before + 1)
       assert.equal(before + #LENGTHS, #x.requests)
       for _, length in ipairs(LENGTHS) do

@@ -31,6 +31,12 @@ minetest.after(0, function()
 end)
 ]]
 
+-- Since Debian 13 Minetest is called Luanti, and has its game for tests
+-- elsewhere.
+local LUANTI = "/usr/libexec/luanti/luantiserver"
+local SERVER = h.shell.run("test -x " .. LUANTI) == 0 and LUANTI
+  or "/usr/lib/minetest/minetestserver"
+
 describe("the server of Minetest", function()
   local api = h.own_standin({ key = h.host.key() }, h.host.clean_up)
 
@@ -56,13 +62,14 @@ describe("the server of Minetest", function()
         or "secure.trusted_mods = seerstack\n"))
     local port = h.host.free_ports(1)[1]
     local started = h.host.start {
-      command = h.shell.join { "/usr/lib/minetest/minetestserver",
+      command = h.shell.join { SERVER,
         "--config", directory .. "/minetest.conf", "--gameid", "devtest",
         "--world", directory .. "/world", "--logfile", "",
         "--port", tostring(port) },
       directory = directory,
       env = h.merge({
         HOME = directory, SEERSTACK_API_KEY = api.key,
+        MINETEST_GAME_PATH = "/usr/share/luanti/autopkgtest/games",
         SEERSTACK_BASE_URL = api.url,
         LUA_CPATH = options.cpath
           or h.host.cpath(directory, "luajit") .. ";;",

@@ -459,7 +459,7 @@ static void end_test(void) {
     while ((it = any(where)) != NULL)
       settle(it, SEER_SETTLED_EXIT);
   check(&dead);
-  dead = (seer_dead)SEER_NO_DEAD;
+  dead = SEER_NO_DEAD;
   while ((it = any(FLYING)) != NULL) {
     seer_lock();
     seer_queue_done(&queue, it->event, SEER_SETTLED_DELIVERED, &dead);

@@ -16,12 +16,7 @@ typedef struct seer_dead {
   int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
 } seer_dead;
 
-#define SEER_NO_DEAD                                                          \
-  {                                                                           \
-    NULL, NULL, NULL, {                                                       \
-      0                                                                       \
-    }                                                                         \
-  }
+#define SEER_NO_DEAD ((seer_dead){.events = NULL})
 
 /* True if there is nothing to free, and nothing to tell of what a put can
    drop. */

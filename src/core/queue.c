@@ -197,7 +197,7 @@ static void end_entering(seer_queue *queue, seer_event *event) {
   queue->entering--;
   if (event->parts & SEER_EVENT_STORING)
     hold(queue, event, -1);
-  event->parts &= (uint8_t) ~(SEER_EVENT_ENTERING | SEER_EVENT_STORING);
+  event->parts &= 0xff & ~(SEER_EVENT_ENTERING | SEER_EVENT_STORING);
 }
 
 /* Makes room by settling the event that would be sent next, or else the one

@@ -20,15 +20,18 @@
 #define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
 #define PAUSE 10        /* ms */
 
-/* It knows who holds it, where the system has such locks without a call that
-   may fail. */
-#ifdef PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP
-#define FRESH_LOCK PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP
-#else
-#define FRESH_LOCK PTHREAD_MUTEX_INITIALIZER
-#endif
+/* Both know who holds them. For such a lock musl has no initializer; to make
+   one cannot fail. */
+static pthread_mutex_t lock, fresh;
 
-static pthread_mutex_t lock = FRESH_LOCK;
+__attribute__((constructor)) static void make_locks(void) {
+  pthread_mutexattr_t kind;
+  pthread_mutexattr_init(&kind);
+  pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
+  pthread_mutex_init(&lock, &kind);
+  pthread_mutex_init(&fresh, &kind);
+}
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Both are guarded by the lock. A condition variable would keep count of its
@@ -69,13 +72,13 @@ bool seer_lock_is_held(void) {
 }
 #endif
 
-/* Until `changes` is not `seen` any more, or the deadline. */
+/* Until `changes` is not `seen` any more, or the deadline. What the system
+   takes is made of longs: a timespec is larger where a time of 32 bits is
+   not. */
 static void sleep_on_changes(uint32_t seen, int64_t deadline) {
-  struct timespec time;
-  time.tv_sec = (time_t)(deadline / 1000);
-  time.tv_nsec = (long)(deadline % 1000) * 1000000;
+  long time[] = {(long)(deadline / 1000), (long)(deadline % 1000) * 1000000};
   syscall(SYS_futex, &changes, FUTEX_WAIT_BITSET_PRIVATE, seen,
-          deadline == SEER_NEVER ? NULL : &time, NULL, FUTEX_BITSET_MATCH_ANY);
+          deadline == SEER_NEVER ? NULL : time, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 /* In a way of being cancelled that leaves no trace either: without the lock,
@@ -111,7 +114,6 @@ void seer_wake(void) {
 }
 
 bool seer_lock_renew(void) {
-  static const pthread_mutex_t fresh = FRESH_LOCK;
   bool was_free = pthread_mutex_trylock(&lock) == 0;
   if (was_free)
     pthread_mutex_unlock(&lock);

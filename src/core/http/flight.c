@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 #include "core/http/lookup.h"
+#include "core/http/url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,13 +116,18 @@ static void disconnected(seer_flight *f, bool answered) {
 #define SET(option, value)                                                    \
   (curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
 
+static bool has_tls(void) {
+  return seer_url_built_with(CURL_VERSION_SSL);
+}
+
 /* What is the same for every request of a handle. */
 static bool set_permanent(seer_handles *handles, seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
-         SET(ACCEPT_ENCODING, "gzip, deflate") &&
+         (!seer_url_built_with(CURL_VERSION_LIBZ) ||
+          SET(ACCEPT_ENCODING, "gzip, deflate")) &&
          SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
-         SET(PROTOCOLS_STR, "http,https") &&
+         SET(PROTOCOLS_STR, has_tls() ? "http,https" : "http") &&
          SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(HEADERFUNCTION, on_header) &&
          SET(HEADERDATA, f) && SET(WRITEFUNCTION, on_body) &&
          SET(WRITEDATA, f) && SET(PREREQFUNCTION, on_connected) &&
@@ -142,7 +148,7 @@ static struct curl_blob blob_of(const char *text) {
 static bool set_authorities(CURL *easy, const seer_site *site) {
   const char *file = site->options.ca_file;
   struct curl_blob blob = blob_of(site->options.ca_blob);
-  if (*file == '\0' && blob.len == 0)
+  if (!has_tls() || (*file == '\0' && blob.len == 0))
     return true;
   if (!SET(CAPATH, NULL) || !SET(PROXY_CAPATH, NULL))
     return false; /* these, and no others */
@@ -157,9 +163,10 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
    terminal. */
 static bool set_identity(CURL *easy, const seer_site *site, bool foreign) {
   struct curl_blob blob = blob_of(site->options.identity);
-  return blob.len == 0 || (SET(SSLCERT_BLOB, foreign ? NULL : &blob) &&
-                           SET(SSLKEY_BLOB, foreign ? NULL : &blob) &&
-                           SET(KEYPASSWD, site->options.key_password));
+  return blob.len == 0 || !has_tls() ||
+         (SET(SSLCERT_BLOB, foreign ? NULL : &blob) &&
+          SET(SSLKEY_BLOB, foreign ? NULL : &blob) &&
+          SET(KEYPASSWD, site->options.key_password));
 }
 
 /* HTTP/2 wants TLS 1.2; and libcurl does not reuse a connection that was
@@ -413,8 +420,9 @@ bool seer_handles_init(seer_handles *handles) {
       curl_version_info(CURLVERSION_NOW)->version_num >= REUSABLE;
   handles->share = curl_share_init();
   return handles->share != NULL &&
-         curl_share_setopt(handles->share, CURLSHOPT_SHARE,
-                           CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
+         (!has_tls() ||
+          curl_share_setopt(handles->share, CURLSHOPT_SHARE,
+                            CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK);
 }
 
 void seer_handles_clear(seer_handles *handles) {

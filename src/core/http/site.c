@@ -332,8 +332,7 @@ static bool set_urls(seer_site *site) {
 }
 
 bool seer_site_has_http2(void) {
-  return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) !=
-         0;
+  return seer_url_built_with(CURL_VERSION_HTTP2 | CURL_VERSION_SSL);
 }
 
 /* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */

@@ -58,7 +58,7 @@ struct seer_site {
   int64_t broke_at;      /* when a used connection did, by seer_clock_boot */
 };
 
-/* Whether this libcurl knows HTTP/2. */
+/* Whether this libcurl knows HTTP/2, which it speaks over TLS alone here. */
 bool seer_site_has_http2(void);
 
 /* A site with one reference, or NULL without memory. Reads the environment

@@ -36,11 +36,18 @@ static const char *parse(CURLU **url, const char *text, unsigned flags,
   }
 }
 
+bool seer_url_built_with(int features) {
+  return (curl_version_info(CURLVERSION_NOW)->features & features) == features;
+}
+
 const char *seer_url_check_base(const char *text) {
   static const char expected[] = "an http or https URL expected";
   CURLU *url;
   const char *fault = parse(&url, text, CURLU_DISALLOW_USER, expected);
   curl_url_cleanup(url);
+  if (curl_strnequal(text, "https:", 6) &&
+      !seer_url_built_with(CURL_VERSION_SSL))
+    return "this libcurl was built without TLS";
   if (fault != NULL)
     return fault;
   if (!has_host(text))

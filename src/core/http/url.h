@@ -13,6 +13,10 @@
    guessed. */
 #define SEER_URL_OF_PROXY (CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME)
 
+/* Whether this libcurl was built with all of these: CURL_VERSION_SSL and the
+   like. */
+bool seer_url_built_with(int features);
+
 /* Why `url` cannot be a base URL, or NULL if it can: http or https, a host,
    no user information, query or fragment. */
 const char *seer_url_check_base(const char *text);
