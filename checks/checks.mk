@@ -60,6 +60,16 @@ test-debian13: # specs, hosts and linting on Debian 13
 	@dev/deps.sh chroots
 	@checks/platforms/run trixie amd64 test test-hosts lint LUAS="$(LUAS)"
 
+# What macOS and the BSDs have in the place of Linux's own means, on Linux.
+PORTABLE = LUA=5.4 SUFFIX=-portable \
+	CFLAGS="-O2 -g $(ASSERT) -DSEER_PORTABLE"
+PORTABLE_SPECS = spec/unit_spec.lua spec/core spec/pump_wait_spec.lua \
+	spec/client_wait_spec.lua spec/future_process_spec.lua
+
+test-portable: deps # chosen specs, without the means that are Linux's alone
+	@$(QUIETLY) $(PORTABLE) specs-ready
+	@LUAS=5.4 SUFFIX=-portable dev/test.sh $(or $(SPEC),$(PORTABLE_SPECS))
+
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
@@ -209,7 +219,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-store test-sqlite \
+.PHONY: specs-ready test-unit test-portable test-all test-store test-sqlite \
 	test-redis test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \

@@ -4,7 +4,8 @@
 # Without paths those specs that do not test the binding run under fewer (see
 # `luas_of`), unless ALL=1. With SANITIZER=asan or tsan the interpreter runs
 # with that runtime and the module from build/<LUA>-asan; with
-# SANITIZER=valgrind it runs under memcheck. With STORE=1 every client has a
+# SANITIZER=valgrind it runs under memcheck; with SUFFIX=-x the module is that
+# from build/<LUA>-x. With STORE=1 every client has a
 # store, and specs that have to fail then are skipped (see
 # spec/support/unstored.lua).
 # JOBS files run at a time, since most of them wait most of the time, which
@@ -28,7 +29,7 @@ if [ "${SANITIZER:-}" = valgrind ]; then
   jobs=$(($(nproc) + 1))
 fi
 jobs=${JOBS:-$jobs}
-suffix=${SANITIZER:+-$SANITIZER}
+suffix=${SUFFIX:-${SANITIZER:+-$SANITIZER}}
 busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
@@ -80,7 +81,7 @@ wrap() { # interpreter, path
 interpreter() { # lua
   local program
   program=$(command -v "$1" || command -v "lua$1")
-  if [ -n "$suffix" ]; then
+  if [ -n "${SANITIZER:-}" ]; then
     wrap "$program" "build/$1$suffix/lua"
     program=$PWD/build/$1$suffix/lua
   fi

@@ -45,6 +45,7 @@ build = {
         "src/core/base/kinds.c",
         "src/core/base/mask.c",
         "src/core/base/names.c",
+        "src/core/base/os_posix.c",
         "src/core/base/retry.c",
         "src/core/base/scan.c",
         "src/core/base/spare.c",

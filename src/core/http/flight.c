@@ -64,7 +64,7 @@ static bool is_doubtful(const seer_socket *opened, const seer_site *site) {
   return opened->in_turn &&
          (opened->alive_at < site->broke_at ||
           seer_clock_boot() - opened->alive_at > FORGOTTEN ||
-          seer_socket_has_input(opened));
+          seer_os_has_input(opened->fd));
 }
 
 /* Whether the connection is fit to carry the request. */
