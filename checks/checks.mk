@@ -70,6 +70,9 @@ test-portable: deps # chosen specs, without the means that are Linux's alone
 	@$(QUIETLY) $(PORTABLE) specs-ready
 	@LUAS=5.4 SUFFIX=-portable dev/test.sh $(or $(SPEC),$(PORTABLE_SPECS))
 
+check-macos: # whether the module compiles and links for macOS; nothing runs it
+	@checks/platforms/macos
+
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
@@ -185,7 +188,8 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@! command -v clang >/dev/null || \
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || \
-		shellcheck dev/*.sh checks/*.sh checks/platforms/run bench/*.sh .ci/run
+		shellcheck dev/*.sh checks/*.sh checks/platforms/run \
+		checks/platforms/macos checks/platforms/windows bench/*.sh .ci/run
 
 analyze: # have gcc's analyzer and clang-tidy look for bugs
 	@dev/deps.sh analyze
@@ -219,7 +223,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-portable test-all test-store test-sqlite \
+.PHONY: specs-ready test-unit test-portable check-macos test-all test-store test-sqlite \
 	test-redis test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \

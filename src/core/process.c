@@ -301,7 +301,17 @@ static void at_exit(void) {
   /* A child that was made without handlers of fork has no thread. */
   if (getpid() != process || !seer_lock_soon())
     return;
-  if (count_pending(&wants_thread) > 0) {
+  lost = count_pending(&wants_thread);
+  if (seer_os_is_torn_down()) {
+    seer_unlock();
+    if (lost > 0)
+      seer_tell(SEER_ERROR,
+                "%lld events may be lost: this program ends without calling "
+                "handlers of exit; client:flush(seconds) before the end waits",
+                (long long)lost);
+    return;
+  }
+  if (lost > 0) {
     begin_exit(seer_clock_now());
     ring = seer_state_kick();
     if (wants_thread)

@@ -19,6 +19,8 @@
 
 #ifdef _WIN32
 #include <ws2tcpip.h>
+void *memmem(const void *text, size_t length, const void *part, size_t size);
+char *strndup(const char *text, size_t most);
 #else
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -62,6 +64,9 @@ bool seer_os_at_fork(void (*prepare)(void), void (*parent)(void),
 /* Has `handler` called when the host's program ends by exit or by the end of
    main, while its threads are alive; false if refused. */
 bool seer_os_at_exit(void (*handler)(void));
+
+/* Whether the handler is called so late that there are no other threads. */
+bool seer_os_is_torn_down(void);
 
 /* Keeps the shared object mapped for good in which `address` is. */
 void seer_os_pin(const void *address);

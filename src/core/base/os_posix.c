@@ -203,6 +203,10 @@ bool seer_os_at_exit(void (*handler)(void)) {
   return atexit(handler) == 0;
 }
 
+bool seer_os_is_torn_down(void) {
+  return false;
+}
+
 void seer_os_pin(const void *address) {
   Dl_info info;
   if (dladdr(address, &info) != 0)

@@ -1,0 +1,95 @@
+# The module for Windows on x86-64, with its own libcurl, which uses Schannel;
+# and what it is tested with: Lua, LuaJIT and lua-cjson. All of these are from
+# Debian's source packages, and for GCC of mingw-w64.
+#   make -f checks/platforms/windows.mk
+# Targets: 5.4, luajit (each the module and what loads it, in build/windows).
+
+TRIPLE = x86_64-w64-mingw32
+CC = $(TRIPLE)-gcc-posix
+OUT = build/windows
+SOURCES = $(OUT)/sources
+CFLAGS ?= -O2 -g
+WINDOWS_LIBS = -lz -lws2_32 -lcrypt32 -lbcrypt -ladvapi32 -lsynchronization
+
+all: 5.4 luajit
+
+5.4: $(OUT)/5.4/lua.exe $(OUT)/5.4/cjson.dll $(OUT)/5.4/seerstack.dll
+luajit: $(OUT)/luajit/lua.exe $(OUT)/luajit/cjson.dll \
+	$(OUT)/luajit/seerstack.dll
+
+# Unpacked there is each package in a directory whose name has its version.
+$(SOURCES)/fetched:
+	@checks/platforms/windows fetch $(SOURCES) lua5.4 luajit curl lua-cjson
+	@touch $@
+
+# The libraries.
+CURL_OBJECTS = $(OUT)/curl/lib/$(TRIPLE)
+
+$(OUT)/curl/lib/libcurl.a: $(SOURCES)/fetched
+	rm -rf $(OUT)/curl
+	cp -r $(SOURCES)/curl-[0-9]* $(OUT)/curl
+	mkdir -p $(CURL_OBJECTS)
+	+CFLAGS=-O1 CPPFLAGS=-DHTTP_ONLY $(MAKE) -C $(OUT)/curl/lib \
+		-f Makefile.mk CC=$(CC) AR=$(TRIPLE)-ar RC=$(TRIPLE)-windres \
+		CFG=-schannel-sspi-zlib-ipv6-unicode ZLIB_PATH=/usr/$(TRIPLE) \
+		libcurl.a
+
+$(OUT)/5.4/lua54.dll: $(SOURCES)/fetched
+	@mkdir -p $(@D)
+	$(CC) -O2 -DLUA_BUILD_AS_DLL -DLUA_COMPAT_5_3 -shared -static -o $@ \
+		$$(ls $(SOURCES)/lua5.4-*/src/*.c | grep -v '/luac*\.c$$')
+
+$(OUT)/5.4/lua.exe: $(OUT)/5.4/lua54.dll
+	$(CC) -O2 -o $@ $(SOURCES)/lua5.4-*/src/lua.c $<
+
+$(OUT)/luajit/lua51.dll: $(SOURCES)/fetched
+	@mkdir -p $(@D)
+	rm -rf $(OUT)/luajit-build
+	cp -r $(SOURCES)/luajit-[0-9]* $(OUT)/luajit-build
+	+$(MAKE) -C $(OUT)/luajit-build/src HOST_CC=gcc CROSS=$(TRIPLE)- \
+		CC=gcc-posix TARGET_SYS=Windows CFLAGS= XCFLAGS=
+	cp $(OUT)/luajit-build/src/lua51.dll $@
+
+$(OUT)/luajit/lua.exe: $(OUT)/luajit/lua51.dll
+	cp $(OUT)/luajit-build/src/luajit.exe $@
+
+LUA_DLL_5.4 = lua54.dll
+LUA_DLL_luajit = lua51.dll
+LUA_INCLUDE_5.4 = $(SOURCES)/lua5.4-*/src
+LUA_INCLUDE_luajit = $(OUT)/luajit-build/src
+
+# The module. What it exports is one function.
+C_FILES := $(wildcard src/*.c src/core/*.c src/core/*/*.c)
+H_FILES := $(wildcard src/*.h src/core/*.h src/core/*/*.h)
+FLAGS = -std=c99 -D_GNU_SOURCE -DCURL_STATICLIB -Wall -Wextra -Wpedantic \
+	-Wshadow -Wstrict-prototypes -Wno-attributes $(if $(WERROR),-Werror) -Isrc \
+	-I$(OUT)/curl/include $(CFLAGS)
+
+$(OUT)/core/%.o: src/core/%.c $(H_FILES) | $(OUT)/curl/lib/libcurl.a
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -c -o $@ $<
+
+CORE := $(patsubst src/core/%.c,$(OUT)/core/%.o,$(filter src/core/%,$(C_FILES)))
+
+define rules_of_lua
+$(OUT)/$(1)/objects/%.o: src/%.c $(H_FILES) | $(OUT)/$(1)/$(LUA_DLL_$(1)) \
+		$(OUT)/curl/lib/libcurl.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(FLAGS) -I$$$$(echo $(LUA_INCLUDE_$(1))) -c -o $$@ $$<
+
+$(OUT)/$(1)/cjson.dll: $(OUT)/$(1)/$(LUA_DLL_$(1))
+	$$(CC) -O2 -DDISABLE_INVALID_NUMBERS -I$$$$(echo $(LUA_INCLUDE_$(1))) \
+		-shared -static -o $$@ $(SOURCES)/lua-cjson-*/lua_cjson.c \
+		$(SOURCES)/lua-cjson-*/strbuf.c $(SOURCES)/lua-cjson-*/fpconv.c $$<
+
+$(OUT)/$(1)/seerstack.dll: $(CORE) $(patsubst src/%.c, \
+		$(OUT)/$(1)/objects/%.o,$(filter-out src/core/%,$(C_FILES)))
+	printf 'EXPORTS\nluaopen_seerstack\n' >$(OUT)/$(1)/seerstack.def
+	$$(CC) -shared -static -o $$@ $$^ $(OUT)/$(1)/seerstack.def \
+		$(OUT)/curl/lib/libcurl.a $(OUT)/$(1)/$(LUA_DLL_$(1)) $(WINDOWS_LIBS)
+endef
+
+$(eval $(call rules_of_lua,5.4))
+$(eval $(call rules_of_lua,luajit))
+
+.PHONY: all 5.4 luajit
