@@ -73,6 +73,17 @@ test-portable: deps # chosen specs, without the means that are Linux's alone
 check-macos: # whether the module compiles and links for macOS; nothing runs it
 	@checks/platforms/macos
 
+# WINDOWS="5.4 luajit" has LuaJIT too.
+WINDOWS ?= 5.4
+
+windows: # the module for Windows, in build/windows
+	@checks/platforms/windows need
+	@$(QUIETLY) -f checks/platforms/windows.mk WERROR=1 $(WINDOWS)
+
+test-windows: deps windows # the specs of the module for Windows, under wine
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUAS=5.4 WINDOWS="$(WINDOWS)" dev/test.sh $(or $(SPEC),spec/windows)
+
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
@@ -223,8 +234,8 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-portable check-macos test-all test-store test-sqlite \
-	test-redis test-hosts test-page test-faults \
+.PHONY: specs-ready test-unit test-portable check-macos windows test-windows \
+	test-all test-store test-sqlite test-redis test-hosts test-page test-faults \
 	test-debian13 test-asan test-tsan test-valgrind torture-ready torture \
 	torture-sample fuzzers fuzz fuzz-replay fuzz-merge mutants soak storm \
 	storm-store backlog-store lint analyze bench-ready bench bench-instructions

@@ -178,10 +178,11 @@ if [ -n "$whole" ] && [ -z "${ALL:-}" ]; then
   one=$(of_all 5.4) two=$(of_all 5.4 luajit)
 fi
 
-# What is in spec/hosts and spec/page needs programs that only `make test-hosts`
-# and `make test-page` install.
+# What is in these needs programs that only `make test-hosts`, `make test-page`
+# and `make test-windows` install.
 if [ -n "$whole" ]; then
-  set -- spec -not -path 'spec/hosts/*' -not -path 'spec/page/*'
+  set -- spec -not -path 'spec/hosts/*' -not -path 'spec/page/*' \
+    -not -path 'spec/windows/*'
 fi
 mapfile -t specs < <(find "$@" -name '*_spec.lua' | LC_ALL=C sort)
 mapfile -t specs < <(in_order "${specs[@]}" | awk 'NF && !seen[$0]++')

@@ -3,6 +3,7 @@
 # Debian's source packages, and for GCC of mingw-w64.
 #   make -f checks/platforms/windows.mk
 # Targets: 5.4, luajit (each the module and what loads it, in build/windows).
+# The libcurl is linked in, and so are zlib and GCC's libraries.
 
 TRIPLE = x86_64-w64-mingw32
 CC = $(TRIPLE)-gcc-posix
@@ -13,9 +14,24 @@ WINDOWS_LIBS = -lz -lws2_32 -lcrypt32 -lbcrypt -ladvapi32 -lsynchronization
 
 all: 5.4 luajit
 
-5.4: $(OUT)/5.4/lua.exe $(OUT)/5.4/cjson.dll $(OUT)/5.4/seerstack.dll
-luajit: $(OUT)/luajit/lua.exe $(OUT)/luajit/cjson.dll \
-	$(OUT)/luajit/seerstack.dll
+5.4 luajit: %: $(OUT)/%/lua $(OUT)/%/cjson.dll $(OUT)/%/seerstack.dll
+
+# Runs an interpreter under wine, where it finds the module; the system's files
+# are on drive Z.
+define RUN
+#!/bin/sh
+export WINEPREFIX='$(abspath $(OUT))/prefix' WINEARCH=win64
+export WINEDEBUG="$${WINEDEBUG:--all}" WINEDLLOVERRIDES="mscoree=;mshtml="
+unset LUA_PATH
+export LUA_CPATH='Z:$(abspath $(@D))/?.dll'
+PATH=$$PATH:/usr/lib/wine
+exec wine64 '$(abspath $(@D))/lua.exe' "$$@"
+endef
+
+$(OUT)/%/lua: $(OUT)/%/lua.exe
+	$(file >$@,$(RUN))
+	chmod +x $@
+	$@ -e 'print(_VERSION)'
 
 # Unpacked there is each package in a directory whose name has its version.
 $(SOURCES)/fetched:
@@ -62,8 +78,8 @@ LUA_INCLUDE_luajit = $(OUT)/luajit-build/src
 C_FILES := $(wildcard src/*.c src/core/*.c src/core/*/*.c)
 H_FILES := $(wildcard src/*.h src/core/*.h src/core/*/*.h)
 FLAGS = -std=c99 -D_GNU_SOURCE -DCURL_STATICLIB -Wall -Wextra -Wpedantic \
-	-Wshadow -Wstrict-prototypes -Wno-attributes $(if $(WERROR),-Werror) -Isrc \
-	-I$(OUT)/curl/include $(CFLAGS)
+	-Wshadow -Wstrict-prototypes -Wno-attributes $(if $(WERROR),-Werror) \
+	-Isrc -I$(OUT)/curl/include $(CFLAGS)
 
 $(OUT)/core/%.o: src/core/%.c $(H_FILES) | $(OUT)/curl/lib/libcurl.a
 	@mkdir -p $(@D)
