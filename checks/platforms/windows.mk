@@ -14,7 +14,13 @@ WINDOWS_LIBS = -lz -lws2_32 -lcrypt32 -lbcrypt -ladvapi32 -lsynchronization
 
 all: 5.4 luajit
 
-5.4 luajit: %: $(OUT)/%/lua $(OUT)/%/cjson.dll $(OUT)/%/seerstack.dll
+5.4 luajit: %: $(OUT)/%/lua $(OUT)/%/cjson.dll $(OUT)/%/seerstack.dll \
+	$(OUT)/%/windows_end.dll
+
+# What the specs load.
+$(OUT)/%/windows_end.dll: spec/support/windows_end.c
+	@mkdir -p $(@D)
+	$(CC) -shared -o $@ $<
 
 # Runs an interpreter under wine, where it finds the module; the system's files
 # are on drive Z.

@@ -73,7 +73,7 @@ bool seer_os_at_fork(void (*prepare)(void), void (*parent)(void),
   return true;
 }
 
-/* Twice for a program of one C runtime with a library of the other's. */
+/* Several may call it: once is enough. */
 static void (*at_exit)(void);
 
 static int run_at_exit(void) {
@@ -84,9 +84,14 @@ static int run_at_exit(void) {
   return 0;
 }
 
+static void run_late(void) {
+  run_at_exit();
+}
+
 /* A library's own atexit is called when its threads have been ended. So it is
    that of the program's C runtime that is asked: the old one's, or the new
-   one's, or both where it is unknown which it has. */
+   one's, or both where it is unknown which it has. If neither calls, the
+   library's own does, see seer_os_is_torn_down. */
 bool seer_os_at_exit(void (*handler)(void)) {
   static const char *const runtimes[][2] = {
       {"msvcrt.dll",   "_onexit"    },
@@ -106,7 +111,7 @@ bool seer_os_at_exit(void (*handler)(void)) {
     add(run_at_exit);
     registered = true;
   }
-  return registered;
+  return atexit(run_late) == 0 && registered;
 }
 
 bool seer_os_is_torn_down(void) {
