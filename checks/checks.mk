@@ -73,16 +73,13 @@ test-portable: deps # chosen specs, without the means that are Linux's alone
 check-macos: # whether the module compiles and links for macOS; nothing runs it
 	@checks/platforms/macos
 
-# WINDOWS="5.4 luajit" has LuaJIT too.
-WINDOWS ?= 5.4
-
-windows: # the module for Windows, in build/windows
+windows: # the module for Windows and Lua 5.4, in build/windows/5.4
 	@checks/platforms/windows need
-	@$(QUIETLY) -f checks/platforms/windows.mk WERROR=1 $(WINDOWS)
+	@$(QUIETLY) -f checks/platforms/windows.mk WERROR=1
 
 test-windows: deps windows # the specs of the module for Windows, under wine
 	@$(QUIETLY) LUA=5.4 specs-ready
-	@LUAS=5.4 WINDOWS="$(WINDOWS)" dev/test.sh $(or $(SPEC),spec/windows)
+	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/windows)
 
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT

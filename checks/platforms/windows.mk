@@ -1,8 +1,7 @@
 # The module for Windows on x86-64, with its own libcurl, which uses Schannel;
-# and what it is tested with: Lua, LuaJIT and lua-cjson. All of these are from
+# and what it is tested with: Lua 5.4 and lua-cjson. All of these are from
 # Debian's source packages, and for GCC of mingw-w64.
 #   make -f checks/platforms/windows.mk
-# Targets: 5.4, luajit (each the module and what loads it, in build/windows).
 # The libcurl is linked in, and so are zlib and GCC's libraries.
 
 TRIPLE = x86_64-w64-mingw32
@@ -12,13 +11,10 @@ SOURCES = $(OUT)/sources
 CFLAGS ?= -O2 -g
 WINDOWS_LIBS = -lz -lws2_32 -lcrypt32 -lbcrypt -ladvapi32 -lsynchronization
 
-all: 5.4 luajit
-
-5.4 luajit: %: $(OUT)/%/lua $(OUT)/%/cjson.dll $(OUT)/%/seerstack.dll \
-	$(OUT)/%/windows_end.dll
+all: $(addprefix $(OUT)/5.4/,lua cjson.dll seerstack.dll windows_end.dll)
 
 # What the specs load.
-$(OUT)/%/windows_end.dll: spec/support/windows_end.c
+$(OUT)/5.4/windows_end.dll: spec/windows/windows_end.c
 	@mkdir -p $(@D)
 	$(CC) -shared -o $@ $<
 
@@ -34,14 +30,14 @@ PATH=$$PATH:/usr/lib/wine
 exec wine64 '$(abspath $(@D))/lua.exe' "$$@"
 endef
 
-$(OUT)/%/lua: $(OUT)/%/lua.exe
+$(OUT)/5.4/lua: $(OUT)/5.4/lua.exe
 	$(file >$@,$(RUN))
 	chmod +x $@
 	$@ -e 'print(_VERSION)'
 
 # Unpacked there is each package in a directory whose name has its version.
 $(SOURCES)/fetched:
-	@checks/platforms/windows fetch $(SOURCES) lua5.4 luajit curl lua-cjson
+	@checks/platforms/windows fetch $(SOURCES) lua5.4 curl lua-cjson
 	@touch $@
 
 # The libraries.
@@ -64,22 +60,6 @@ $(OUT)/5.4/lua54.dll: $(SOURCES)/fetched
 $(OUT)/5.4/lua.exe: $(OUT)/5.4/lua54.dll
 	$(CC) -O2 -o $@ $(SOURCES)/lua5.4-*/src/lua.c $<
 
-$(OUT)/luajit/lua51.dll: $(SOURCES)/fetched
-	@mkdir -p $(@D)
-	rm -rf $(OUT)/luajit-build
-	cp -r $(SOURCES)/luajit-[0-9]* $(OUT)/luajit-build
-	+$(MAKE) -C $(OUT)/luajit-build/src HOST_CC=gcc CROSS=$(TRIPLE)- \
-		CC=gcc-posix TARGET_SYS=Windows CFLAGS= XCFLAGS=
-	cp $(OUT)/luajit-build/src/lua51.dll $@
-
-$(OUT)/luajit/lua.exe: $(OUT)/luajit/lua51.dll
-	cp $(OUT)/luajit-build/src/luajit.exe $@
-
-LUA_DLL_5.4 = lua54.dll
-LUA_DLL_luajit = lua51.dll
-LUA_INCLUDE_5.4 = $(SOURCES)/lua5.4-*/src
-LUA_INCLUDE_luajit = $(OUT)/luajit-build/src
-
 # The module. What it exports is one function.
 C_FILES := $(wildcard src/*.c src/core/*.c src/core/*/*.c)
 H_FILES := $(wildcard src/*.h src/core/*.h src/core/*/*.h)
@@ -93,25 +73,22 @@ $(OUT)/core/%.o: src/core/%.c $(H_FILES) | $(OUT)/curl/lib/libcurl.a
 
 CORE := $(patsubst src/core/%.c,$(OUT)/core/%.o,$(filter src/core/%,$(C_FILES)))
 
-define rules_of_lua
-$(OUT)/$(1)/objects/%.o: src/%.c $(H_FILES) | $(OUT)/$(1)/$(LUA_DLL_$(1)) \
+LUA = $(SOURCES)/lua5.4-*/src
+
+$(OUT)/5.4/objects/%.o: src/%.c $(H_FILES) | $(OUT)/5.4/lua54.dll \
 		$(OUT)/curl/lib/libcurl.a
-	@mkdir -p $$(@D)
-	$$(CC) $$(FLAGS) -I$$$$(echo $(LUA_INCLUDE_$(1))) -c -o $$@ $$<
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -I$$(echo $(LUA)) -c -o $@ $<
 
-$(OUT)/$(1)/cjson.dll: $(OUT)/$(1)/$(LUA_DLL_$(1))
-	$$(CC) -O2 -DDISABLE_INVALID_NUMBERS -I$$$$(echo $(LUA_INCLUDE_$(1))) \
-		-shared -static -o $$@ $(SOURCES)/lua-cjson-*/lua_cjson.c \
-		$(SOURCES)/lua-cjson-*/strbuf.c $(SOURCES)/lua-cjson-*/fpconv.c $$<
+$(OUT)/5.4/cjson.dll: $(OUT)/5.4/lua54.dll
+	$(CC) -O2 -DDISABLE_INVALID_NUMBERS -I$$(echo $(LUA)) -shared -static \
+		-o $@ $(addprefix $(SOURCES)/lua-cjson-*/,lua_cjson.c strbuf.c \
+		fpconv.c) $<
 
-$(OUT)/$(1)/seerstack.dll: $(CORE) $(patsubst src/%.c, \
-		$(OUT)/$(1)/objects/%.o,$(filter-out src/core/%,$(C_FILES)))
-	printf 'EXPORTS\nluaopen_seerstack\n' >$(OUT)/$(1)/seerstack.def
-	$$(CC) -shared -static -o $$@ $$^ $(OUT)/$(1)/seerstack.def \
-		$(OUT)/curl/lib/libcurl.a $(OUT)/$(1)/$(LUA_DLL_$(1)) $(WINDOWS_LIBS)
-endef
+$(OUT)/5.4/seerstack.dll: $(CORE) $(patsubst src/%.c, \
+		$(OUT)/5.4/objects/%.o,$(filter-out src/core/%,$(C_FILES)))
+	printf 'EXPORTS\nluaopen_seerstack\n' >$(OUT)/5.4/seerstack.def
+	$(CC) -shared -static -o $@ $^ $(OUT)/5.4/seerstack.def \
+		$(OUT)/curl/lib/libcurl.a $(OUT)/5.4/lua54.dll $(WINDOWS_LIBS)
 
-$(eval $(call rules_of_lua,5.4))
-$(eval $(call rules_of_lua,luajit))
-
-.PHONY: all 5.4 luajit
+.PHONY: all

@@ -7,12 +7,7 @@ local shell = require "dev.shell"
 
 local windows = {}
 
-local TIMEOUT = 300 -- s, since wine starts slowly on a busy machine
-
--- Which Luas are asked for.
-function windows.luas()
-  return (os.getenv "WINDOWS" or "5.4"):gmatch "%S+"
-end
+local TIMEOUT = 560 -- s, since wine starts slowly on a busy machine
 
 -- Text without Windows's ends of lines.
 function windows.text(text)
@@ -20,13 +15,13 @@ function windows.text(text)
 end
 
 -- Runs a program that sends to this server, or to `url`; its result.
-function windows.run(lua, server, code, url)
+function windows.run(server, code, url)
   local result = script.run {
     code = code,
     env = {
       SEERSTACK_BASE_URL = url or server.url, SEERSTACK_API_KEY = server.key,
     },
-    interpreter = shell.output "pwd" .. "/build/windows/" .. lua .. "/lua",
+    interpreter = shell.output "pwd" .. "/build/windows/5.4/lua",
     timeout = TIMEOUT,
   }
   result.stdout = windows.text(result.stdout)
