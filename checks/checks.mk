@@ -63,8 +63,8 @@ test-debian13: # specs, hosts and linting on Debian 13
 # What macOS and the BSDs have in the place of Linux's own means, on Linux.
 PORTABLE = LUA=5.4 SUFFIX=-portable \
 	CFLAGS="-O2 -g $(ASSERT) -DSEER_PORTABLE"
-PORTABLE_SPECS = spec/unit_spec.lua spec/core spec/pump_wait_spec.lua \
-	spec/client_wait_spec.lua spec/future_process_spec.lua
+PORTABLE_SPECS = $(addprefix spec/core/,waiting_spec.lua exit_spec.lua \
+	process_spec.lua fork_spec.lua)
 
 test-portable: deps # chosen specs, without the means that are Linux's alone
 	@$(QUIETLY) $(PORTABLE) specs-ready
