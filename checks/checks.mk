@@ -71,6 +71,27 @@ test-papers: # paste what the pages tell to into a bare system; TRACKS="make-5.4
 	@dev/deps.sh chroots
 	@checks/papers/run $(TRACKS)
 
+# What macOS and the BSDs have in the place of Linux's own means, on Linux.
+PORTABLE = LUA=5.4 SUFFIX=-portable \
+	CFLAGS="-O2 -g $(ASSERT) -DSEER_PORTABLE"
+PORTABLE_SPECS = $(addprefix spec/core/,waiting_spec.lua exit_spec.lua \
+	process_spec.lua fork_spec.lua)
+
+test-portable: deps # chosen specs, without the means that are Linux's alone
+	@$(QUIETLY) $(PORTABLE) specs-ready
+	@LUAS=5.4 SUFFIX=-portable dev/test.sh $(or $(SPEC),$(PORTABLE_SPECS))
+
+check-macos: # whether the module compiles and links for macOS; nothing runs it
+	@checks/platforms/macos
+
+windows: # the module for Windows and Lua 5.4, in build/windows/5.4
+	@checks/platforms/windows need
+	@$(QUIETLY) -f checks/platforms/windows.mk WERROR=1
+
+test-windows: deps windows # the specs of the module for Windows, under wine
+	@$(QUIETLY) LUA=5.4 specs-ready
+	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/windows)
+
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
 # Memory that is used again at once hides that something else still uses it.
@@ -187,6 +208,7 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || \
 		shellcheck dev/*.sh checks/*.sh checks/*/*.sh checks/*/run \
+			checks/platforms/macos checks/platforms/windows \
 			bench/*.sh .ci/run
 
 analyze: # have gcc's analyzer and clang-tidy look for bugs
@@ -221,8 +243,8 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
-.PHONY: specs-ready test-unit test-all test-store test-sqlite \
-	test-redis test-hosts test-page test-faults \
+.PHONY: specs-ready test-unit test-portable check-macos windows test-windows \
+	test-all test-store test-sqlite test-redis test-hosts test-page test-faults \
 	test-debian13 chroot-debian13 test-papers test-asan test-tsan \
 	test-valgrind torture-ready torture torture-sample fuzzers fuzz \
 	fuzz-replay fuzz-merge mutants soak storm \

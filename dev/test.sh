@@ -4,7 +4,8 @@
 # Without paths those specs that do not test the binding run under fewer (see
 # `luas_of`), unless ALL=1. With SANITIZER=asan or tsan the interpreter runs
 # with that runtime and the module from build/<LUA>-asan; with
-# SANITIZER=valgrind it runs under memcheck. With STORE=1 every client has a
+# SANITIZER=valgrind it runs under memcheck; with SUFFIX=-x the module is that
+# from build/<LUA>-x. With STORE=1 every client has a
 # store, and specs that have to fail then are skipped (see
 # spec/support/unstored.lua).
 # JOBS files run at a time, since most of them wait most of the time, which
@@ -28,7 +29,7 @@ if [ "${SANITIZER:-}" = valgrind ]; then
   jobs=$(($(nproc) + 1))
 fi
 jobs=${JOBS:-$jobs}
-suffix=${SANITIZER:+-$SANITIZER}
+suffix=${SUFFIX:-${SANITIZER:+-$SANITIZER}}
 busted=$(command -v busted) || { echo "busted is missing" >&2; exit 1; }
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
@@ -80,7 +81,7 @@ wrap() { # interpreter, path
 interpreter() { # lua
   local program
   program=$(command -v "$1" || command -v "lua$1")
-  if [ -n "$suffix" ]; then
+  if [ -n "${SANITIZER:-}" ]; then
     wrap "$program" "build/$1$suffix/lua"
     program=$PWD/build/$1$suffix/lua
   fi
@@ -177,10 +178,11 @@ if [ -n "$whole" ] && [ -z "${ALL:-}" ]; then
   one=$(of_all 5.4) two=$(of_all 5.4 luajit)
 fi
 
-# What is in spec/hosts and spec/page needs programs that only `make test-hosts`
-# and `make test-page` install.
+# What is in these needs programs that only `make test-hosts`, `make test-page`
+# and `make test-windows` install.
 if [ -n "$whole" ]; then
-  set -- spec -not -path 'spec/hosts/*' -not -path 'spec/page/*'
+  set -- spec -not -path 'spec/hosts/*' -not -path 'spec/page/*' \
+    -not -path 'spec/windows/*'
 fi
 mapfile -t specs < <(find "$@" -name '*_spec.lua' | LC_ALL=C sort)
 mapfile -t specs < <(in_order "${specs[@]}" | awk 'NF && !seen[$0]++')

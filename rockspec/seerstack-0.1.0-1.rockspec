@@ -16,7 +16,7 @@ description = {
   license = "MIT",
 }
 
-supported_platforms = { "linux" }
+supported_platforms = { "linux", "macosx", "windows" }
 
 dependencies = {
   "lua >= 5.1, < 5.5",
@@ -45,6 +45,8 @@ build = {
         "src/core/base/kinds.c",
         "src/core/base/mask.c",
         "src/core/base/names.c",
+        "src/core/base/os_posix.c",
+        "src/core/base/os_windows.c",
         "src/core/base/retry.c",
         "src/core/base/scan.c",
         "src/core/base/spare.c",
@@ -133,5 +135,16 @@ build = {
   install = {
     bin = { seerstack = "bin/seerstack" },
     lua = { ["seerstack.tool.page"] = "bin/lib/seerstack/tool/page.html" },
+  },
+  platforms = {
+    windows = { -- GCC of mingw-w64
+      modules = {
+        seerstack = {
+          libraries = {
+            "curl", "pthread", "ws2_32", "synchronization", "advapi32",
+          },
+        },
+      },
+    },
   },
 }

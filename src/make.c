@@ -3,6 +3,7 @@
 #include "client.h"
 #include "compat.h"
 #include "core/base/block.h"
+#include "core/base/os.h"
 #include "core/base/version.h"
 #include "core/endpoints.h"
 #include "core/http/url.h"
@@ -119,7 +120,7 @@ static const seer_store_object *store_of(lua_State *L, int self) {
   store = lua_touserdata(L, -1); /* which the client keeps */
   lua_pop(L, 1);
   if (store->abi == SEER_STORE_ABI)
-    seer_process_pin((const void *)store->driver);
+    seer_os_pin((const void *)store->driver);
   return store;
 }
 

@@ -2,6 +2,7 @@
 
 #include "compat.h"
 #include "core/base/ascii.h"
+#include "core/base/os.h"
 #include "core/base/tell.h"
 #include "core/http/site.h"
 #include "core/http/url.h"
@@ -264,7 +265,7 @@ static const char *fault_of_id(const char *id, size_t length) {
 /* Without Lua, for nothing to raise while the file is open; 0 or errno. */
 static int read_file(const char *path, seer_buffer *out) {
   int error;
-  FILE *file = fopen(path, "rbe");
+  FILE *file = seer_os_open(path);
   if (file == NULL)
     return errno;
   errno = 0;

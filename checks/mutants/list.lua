@@ -173,8 +173,8 @@ return {
   {
     what = "strangers have a gate for each process",
     file = "src/core/share.c",
-    from = "uint64_t who[3] = {sizeof(seer_gate), geteuid(),",
-    to = "uint64_t who[3] = {sizeof(seer_gate), (uint64_t)getpid(),",
+    from = "uint64_t who[3] = {sizeof(seer_gate), seer_os_user(),",
+    to = "uint64_t who[3] = {sizeof(seer_gate), (uint64_t)seer_clock_now(),",
     spec = "spec/core/share_spec.lua",
     title = "is one for those that run together",
   },
@@ -330,7 +330,7 @@ return {
   },
   {
     what = "sockets are inherited by programs that are started",
-    file = "src/core/http/sockets.c",
+    file = "src/core/base/os_posix.c",
     from = "SOCK_NONBLOCK | SOCK_CLOEXEC;",
     to = "SOCK_NONBLOCK;",
     spec = "spec/core/states_spec.lua",
@@ -339,7 +339,7 @@ return {
   {
     what = "an answer that waits on a connection is taken for the next one's",
     file = "src/core/http/flight.c",
-    from = "seer_socket_has_input(opened));",
+    from = "seer_os_has_input(opened->fd));",
     to = "opened->fd < 0);",
     spec = "spec/core/http/connection_spec.lua",
     title = "is not used again when a bad answer waits on it",
@@ -354,9 +354,9 @@ return {
   },
   {
     what = "signals of the host reach the sender",
-    file = "src/core/base/thread.c",
-    from = "pthread_sigmask(SIG_SETMASK, &blocked, &before);",
-    to = "pthread_sigmask(SIG_BLOCK, NULL, &before);",
+    file = "src/core/base/os_posix.c",
+    from = "pthread_sigmask(SIG_SETMASK, &blocked, &signals->before);",
+    to = "pthread_sigmask(SIG_BLOCK, NULL, &signals->before);",
     spec = "spec/core/states_spec.lua",
     title = "lets no signal reach that thread but those of a crash",
   },

@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/os.h"
 
 #include <stdint.h>
-#include <sys/mman.h>
 #pragma GCC visibility push(hidden)
 
 #define PREPARED 16 /* gates */
@@ -25,19 +25,11 @@
 
 static seer_gate *prepared;
 
-/* Memory that is zero, and the same in the children of a fork; NULL if the
-   system has none. */
-static seer_gate *share_memory(size_t gates) {
-  void *memory = mmap(NULL, gates * sizeof(seer_gate), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  return memory != MAP_FAILED ? memory : NULL;
-}
-
 /* The key of hashes is drawn, too, for it is the same in children only if it
    was there before the fork. */
 void seer_gate_prepare(void) {
   seer_id_hash("", 0);
-  prepared = share_memory(PREPARED);
+  prepared = seer_os_memory_new(PREPARED * sizeof *prepared);
 }
 
 static seer_gate *find_prepared(uint64_t hash) {
@@ -53,7 +45,7 @@ static seer_gate *find_prepared(uint64_t hash) {
 
 seer_gate *seer_gate_new(uint64_t hash) {
   seer_gate *gate = find_prepared(hash | 1);
-  return gate != NULL ? gate : share_memory(1);
+  return gate != NULL ? gate : seer_os_memory_new(sizeof *gate);
 }
 
 static bool is_prepared(const seer_gate *gate) {
@@ -63,7 +55,7 @@ static bool is_prepared(const seer_gate *gate) {
 
 void seer_gate_free(seer_gate *gate) {
   if (gate != NULL && !is_prepared(gate))
-    munmap(gate, sizeof *gate);
+    seer_os_memory_free(gate, sizeof *gate);
 }
 
 bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],

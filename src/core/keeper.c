@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "loop.h"
 #include "report.h"
@@ -11,7 +12,6 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <unistd.h>
 #pragma GCC visibility push(hidden)
 
 #define LINGER 5      /* ms between transactions, so that they have company */
@@ -304,7 +304,7 @@ void seer_keeper_forget(void) {
     if (keep->store != NULL)
       keep->driver->forked(keep->store);
     if (keep->alarm >= 0)
-      close(keep->alarm);
+      seer_fd_close(keep->alarm);
     keep->store = NULL;
     keep->alarm = -1;
     keep->work = SEER_KEEP_NONE;

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/os.h"
 #include "base/spare.h"
 #include "base/thread.h"
 #include "endpoints.h"

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "endpoints.h"
 #include "keeper.h"
@@ -10,7 +11,6 @@
 #include "state.h"
 #include "tenants.h"
 
-#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,18 +23,12 @@
 
 static pid_t process; /* whose thread and events there are */
 
-void seer_process_pin(const void *address) {
-  Dl_info info;
-  if (dladdr(address, &info) != 0)
-    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
 bool seer_process_is_nginx(void) {
-  return dlsym(RTLD_DEFAULT, "ngx_terminate") != NULL;
+  return seer_os_symbol("ngx_terminate") != NULL;
 }
 
 static bool nginx_terminates(void) {
-  volatile sig_atomic_t *flag = dlsym(RTLD_DEFAULT, "ngx_terminate");
+  volatile sig_atomic_t *flag = seer_os_symbol("ngx_terminate");
   return flag != NULL && *flag != 0;
 }
 
@@ -98,7 +92,7 @@ static void forget_all(bool whole, seer_dead *dead) {
 
 static void forget_thread(void) {
   if (seer_state.alarm >= 0)
-    close(seer_state.alarm);
+    seer_fd_close(seer_state.alarm);
   if (seer_state.http != NULL)
     seer_http_abandon(seer_state.http);
   seer_state = (struct seer_state){.alarm = -1};
@@ -307,7 +301,17 @@ static void at_exit(void) {
   /* A child that was made without handlers of fork has no thread. */
   if (getpid() != process || !seer_lock_soon())
     return;
-  if (count_pending(&wants_thread) > 0) {
+  lost = count_pending(&wants_thread);
+  if (seer_os_is_torn_down()) {
+    seer_unlock();
+    if (lost > 0)
+      seer_tell(SEER_ERROR,
+                "%lld events may be lost: this program ends without calling "
+                "handlers of exit; client:flush(seconds) before the end waits",
+                (long long)lost);
+    return;
+  }
+  if (lost > 0) {
     begin_exit(seer_clock_now());
     ring = seer_state_kick();
     if (wants_thread)
@@ -335,13 +339,13 @@ static bool initialized;
 static void initialize(void) {
   /* lua_close unmaps C modules, and the thread, the fork and exit handlers are
      code of this one. */
-  seer_process_pin(&process);
+  seer_os_pin(&process);
   process = getpid();
   seer_gate_prepare();
   initialized = seer_http_init() &&
-                seer_thread_atfork(before_fork, after_fork_in_parent,
-                                   after_fork_in_child) &&
-                atexit(at_exit) == 0;
+                seer_os_at_fork(before_fork, after_fork_in_parent,
+                                after_fork_in_child) &&
+                seer_os_at_exit(at_exit);
 }
 
 bool seer_process_init(void) {

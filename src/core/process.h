@@ -10,8 +10,5 @@
    pinned in memory. Any number of calls; false if it could not be done. */
 bool seer_process_init(void);
 
-/* Keeps the shared object mapped for good in which `address` is. */
-void seer_process_pin(const void *address);
-
 /* True in a process of nginx. */
 bool seer_process_is_nginx(void);

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "keeper.h"
 #include "loop.h"

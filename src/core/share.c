@@ -2,36 +2,22 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "report.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/shm.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #pragma GCC visibility push(hidden)
 
 #define MAGIC UINT64_C(0x3165746167656573) /* "seegate1": of this layout */
 #define TRIES 6                            /* twice with each word of a name */
-/* The time namespace that the system began with. */
-#define FIRST_CLOCK UINT64_C(0xeffffffa)
 
 typedef uint64_t name[SEER_GATE_NAME];
 
-/* Which monotonic clock this is. One that the system does not tell of is its
-   only one. */
-static uint64_t clock_of_process(void) {
-  struct stat found;
-  if (stat("/proc/self/ns/time", &found) != 0 ||
-      (uint64_t)found.st_ino == FIRST_CLOCK)
-    return 0;
-  return (uint64_t)found.st_ino;
-}
-
 static void name_gate(const seer_endpoint *endpoint, name result) {
-  uint64_t who[3] = {sizeof(seer_gate), geteuid(), clock_of_process()};
+  uint64_t who[3] = {sizeof(seer_gate), seer_os_user(), seer_os_clock()};
   uint8_t hash[SEER_DIGEST_SIZE];
   seer_digest digest;
   seer_digest_init(&digest);
@@ -45,35 +31,25 @@ static void name_gate(const seer_endpoint *endpoint, name result) {
     result[i] |= 1;
 }
 
-static bool is_mine(const struct shmid_ds *segment) {
-  return segment->shm_perm.uid == geteuid() &&
-         segment->shm_perm.cuid == geteuid() &&
-         (segment->shm_perm.mode & 0777) == 0600 &&
-         segment->shm_segsz == sizeof(seer_gate);
-}
-
-static seer_gate *attach(int id, int flags) {
-  void *memory = shmat(id, NULL, flags);
-  return memory != (void *)-1 ? memory : NULL; /* NOLINT: so POSIX has it */
+static bool is_mine(int id, uint64_t *attached) {
+  return seer_os_segment_is_mine(id, sizeof(seer_gate), attached);
 }
 
 /* Removes segments that nobody has attached, with nothing in them that counts
    any more. Who attaches one at this moment finds that out when it shares
    again. */
 static void sweep(void) {
-  struct shm_info all;
-  struct shmid_ds segment;
-  int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all);
-  for (int i = 0; i <= last; i++) {
-    int id = shmctl(i, SHM_STAT, &segment);
-    if (id < 0 || !is_mine(&segment) || segment.shm_nattch > 0)
+  uint64_t attached;
+  for (int i = 0, last = seer_os_segment_last(); i <= last; i++) {
+    int id = seer_os_segment_at(i);
+    if (id < 0 || !is_mine(id, &attached) || attached > 0)
       continue;
-    seer_gate *gate = attach(id, SHM_RDONLY);
+    seer_gate *gate = seer_os_segment_attach(id, false);
     if (gate == NULL)
       continue;
     if (gate->name[0] == MAGIC && seer_gate_is_idle(gate, seer_clock_now()) &&
-        shmctl(id, IPC_STAT, &segment) == 0 && segment.shm_nattch == 1)
-      shmctl(id, IPC_RMID, NULL);
+        is_mine(id, &attached) && attached == 1)
+      seer_os_segment_remove(id);
     seer_gate_free(gate);
   }
 }
@@ -81,15 +57,13 @@ static void sweep(void) {
 /* The gate in a segment; NULL and errno if it is somebody else's, or about to
    go. */
 static seer_gate *open_gate(int id, const name wanted) {
-  struct shmid_ds segment;
-  seer_gate *gate = attach(id, 0);
+  seer_gate *gate = seer_os_segment_attach(id, true);
+  uint64_t attached;
   bool first = false;
   if (gate == NULL)
     return NULL;
   errno = EACCES;
-  if (shmctl(id, IPC_STAT, &segment) == 0 && is_mine(&segment) &&
-      (segment.shm_perm.mode & SHM_DEST) == 0 &&
-      seer_gate_claim(gate, wanted, &first)) {
+  if (is_mine(id, &attached) && seer_gate_claim(gate, wanted, &first)) {
     if (first)
       sweep();
     return gate;
@@ -114,8 +88,8 @@ static bool find(seer_endpoint *endpoint) {
   name wanted;
   name_gate(endpoint, wanted);
   for (int i = 0; i < TRIES; i++) {
-    key_t key = (key_t)(wanted[1 + i / 2] >> 1 & 0x7fffffff) | 1;
-    int id = shmget(key, sizeof(seer_gate), 0600 | IPC_CREAT);
+    int key = (int)(wanted[1 + i / 2] >> 1 & 0x7fffffff) | 1;
+    int id = seer_os_segment_open(key, sizeof(seer_gate));
     seer_gate *gate = NULL;
     if (id < 0)
       continue;

@@ -1,5 +1,7 @@
 #include "clock.h"
 
+#include "os.h"
+
 #include <time.h>
 #pragma GCC visibility push(hidden)
 
@@ -14,11 +16,11 @@ int64_t seer_clock_now(void) {
 }
 
 int64_t seer_clock_boot(void) {
-  return milliseconds(CLOCK_BOOTTIME);
+  return milliseconds(SEER_OS_BOOT);
 }
 
 int64_t seer_clock_coarse(void) {
-  return milliseconds(CLOCK_MONOTONIC_COARSE);
+  return milliseconds(SEER_OS_COARSE);
 }
 
 int64_t seer_clock_wall(void) {

@@ -2,11 +2,11 @@
 
 #include "assert.h"
 #include "clock.h"
+#include "os.h"
 #include "thread.h"
 
 #include <stdbool.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 #pragma GCC visibility push(hidden)
 
@@ -63,7 +63,7 @@ static uint64_t next_number(void) {
 static void seed(void) {
   if (seeded)
     return;
-  if (getrandom(state, sizeof state, GRND_NONBLOCK) != sizeof state)
+  if (!seer_os_random(state, sizeof state))
     seed_poorly();
   if (hash_key == 0) /* a fork keeps it: hashes are in its queues */
     hash_key = next_number() | 1;

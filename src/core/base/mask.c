@@ -1,6 +1,7 @@
 #include "mask.h"
 
 #include "ascii.h"
+#include "os.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,12 +2,12 @@
 
 #include "clock.h"
 #include "mask.h"
+#include "os.h"
 #include "thread.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #pragma GCC visibility push(hidden)
 
 const char *const seer_level_names[SEER_LEVELS] = {"off", "error", "warn",
@@ -47,7 +47,7 @@ void seer_tell(seer_level level, const char *format, ...) {
   length = strlen(line);
   seer_mask_controls(line, length);
   line[length] = '\n'; /* where the zero was */
-  seer_write_quietly(STDERR_FILENO, line, length + 1);
+  seer_os_complain(line, length + 1);
 }
 
 void seer_tell_again(seer_level level, int64_t untold, const char *text) {

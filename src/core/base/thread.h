@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * Threads, locks and signals: the only file that knows pthreads.
+ * Threads and the lock.
  *
  * There is one lock in the process. It guards queues, clients, endpoints
  * and counts, and is held for pointer moves only: no allocation, no
@@ -9,7 +9,6 @@
  * order of locks to get wrong.
  */
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +22,7 @@ bool seer_lock_is_held(void);
 /* As seer_lock, but returns false if it is the caller who holds it, having
    been interrupted by a signal whose handler ends the process. On a starved
    machine another thread may hold it for long; there is an end to waiting for
-   that, too. */
+   that, too, where the system has such locks. */
 bool seer_lock_soon(void);
 
 /* As seer_lock, but returns false if it is the caller who holds it. */
@@ -52,57 +51,14 @@ seer_thread_id seer_thread_self(void);
    False if the system refuses. */
 bool seer_thread_start(void (*run)(void));
 
-/* Signals on the caller's thread: held back, all of them but those that it
-   raises in itself, or SIGPIPE alone and with it that the thread is cancelled;
-   and as before again. A SIGPIPE that came meanwhile is not for the host. */
-typedef struct seer_signals {
-  sigset_t before;
-  bool pipe_pending;
-  int cancel_state;
-} seer_signals;
-
-void seer_signals_block(seer_signals *signals);
-void seer_signals_restore(const seer_signals *signals);
-void seer_pipe_block(seer_signals *signals);
-void seer_pipe_restore(const seer_signals *signals);
-
 /* Runs `task` once, whichever thread asks first; others wait for it. */
 void seer_once(void (*task)(void));
-
-/* Registers handlers of fork; false if the system refuses. */
-bool seer_thread_atfork(void (*prepare)(void), void (*parent)(void),
-                        void (*child)(void));
 
 /* In the child of a fork, which has one thread: makes the lock new. False if
    somebody held it at that moment: then what it guards may be in the middle of
    a change. */
 bool seer_lock_renew(void);
 
-/* Moves a descriptor that is one of a standard stream's, which the host has
-   closed: what it prints must not go there. Returns the new one, which exec
-   closes; negative stays negative, with errno. */
-int seer_fd_raise(int fd);
-
-/* Takes the descriptors of standard streams that are closed, so that others'
-   code opens none there, until they are given back. Reading and writing them
-   fails as before. */
-void seer_fds_hold(int held[3]);
-void seer_fds_release(const int held[3]);
-
-/* An alarm wakes a thread that polls its descriptor. -1 without one: ringing
-   that does nothing. */
-int seer_alarm_open(void);
-void seer_alarm_ring(int alarm);
-void seer_alarm_clear(int alarm);
-
-/* Polls the alarm alone, up to `timeout` ms (-1: for ever); true if it
-   rang. Pauses when the system refuses to poll. */
-bool seer_alarm_wait(int alarm, int timeout);
-
 /* For when nothing else can be waited for: some milliseconds, so that trying
    again does not take a whole processor. */
 void seer_pause(void);
-
-/* Writes to a descriptor that may be a broken pipe, without a SIGPIPE for
-   the host, and without waiting where the reader is stuck. */
-void seer_write_quietly(int fd, const char *bytes, size_t length);

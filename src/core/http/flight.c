@@ -65,7 +65,7 @@ static bool is_doubtful(const seer_socket *opened, const seer_site *site) {
   return opened->in_turn &&
          (opened->alive_at < site->broke_at ||
           seer_clock_boot() - opened->alive_at > FORGOTTEN ||
-          seer_socket_has_input(opened));
+          seer_os_has_input(opened->fd));
 }
 
 /* Whether the connection is fit to carry the request. */
@@ -145,12 +145,19 @@ static struct curl_blob blob_of(const char *text) {
   return (struct curl_blob){(char *)text, strlen(text), CURL_BLOB_NOCOPY};
 }
 
+/* A libcurl with Windows's own TLS knows none. */
+static bool set_no_directory(CURL *easy, CURLoption option) {
+  CURLcode code = curl_easy_setopt(easy, option, NULL);
+  return code == CURLE_OK || code == CURLE_NOT_BUILT_IN;
+}
+
 static bool set_authorities(CURL *easy, const seer_site *site) {
   const char *file = site->options.ca_file;
   struct curl_blob blob = blob_of(site->options.ca_blob);
   if (!has_tls() || (*file == '\0' && blob.len == 0))
     return true;
-  if (!SET(CAPATH, NULL) || !SET(PROXY_CAPATH, NULL))
+  if (!set_no_directory(easy, CURLOPT_CAPATH) ||
+      !set_no_directory(easy, CURLOPT_PROXY_CAPATH))
     return false; /* these, and no others */
   if (blob.len == 0)
     return SET(CAINFO, file) && SET(PROXY_CAINFO, file);

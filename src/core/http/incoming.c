@@ -3,6 +3,7 @@
 #include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/clock.h"
+#include "core/base/os.h"
 
 #include <curl/curl.h>
 #include <strings.h>

@@ -1,12 +1,11 @@
 #include "core/http/lookup.h"
 
 #include "core/base/clock.h"
+#include "core/base/os.h"
 #include "core/base/thread.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #pragma GCC visibility push(hidden)
 
 /* A resolver that hears nothing gives up after 10 s, if there is one server

@@ -1,18 +1,10 @@
 #include "core/http/sockets.h"
 
 #include "core/base/clock.h"
-#include "core/base/thread.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/sockios.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #pragma GCC visibility push(hidden)
 
 /*
@@ -22,31 +14,23 @@
 
 /* The two descriptors that will be given out next. */
 static void foresee(int next[2]) {
-  next[0] = open("/", O_PATH | O_CLOEXEC);
-  next[1] = open("/", O_PATH | O_CLOEXEC);
+  next[0] = seer_fd_open();
+  next[1] = seer_fd_open();
   for (int i = 0; i < 2; i++)
     if (next[i] >= 0)
-      close(next[i]);
-}
-
-/* Whether something is on its way into or out of an end of the pair. */
-static bool is_busy(int fd) {
-  struct pollfd readable = {fd, POLLIN, 0};
-  int sent = 0;
-  return (poll(&readable, 1, 0) == 1 && readable.revents == POLLIN) ||
-         (ioctl(fd, SIOCOUTQ, &sent) == 0 && sent > 0);
+      seer_fd_close(next[i]);
 }
 
 /* Another thread of the host's may have been given one of the two: those are
    libcurl's own over which it wakes itself. */
 static void secure_pair(seer_sockets *sockets, CURLM *multi,
                         const int pair[2]) {
-  bool before[2] = {is_busy(pair[0]), is_busy(pair[1])};
+  bool before[2] = {seer_os_is_busy(pair[0]), seer_os_is_busy(pair[1])};
   curl_multi_wakeup(multi);
   for (int i = 0; i < 2; i++) {
-    sockets->pair[i] = !before[i] && is_busy(pair[i]) ? pair[i] : -1;
+    sockets->pair[i] = !before[i] && seer_os_is_busy(pair[i]) ? pair[i] : -1;
     if (sockets->pair[i] >= 0)
-      fcntl(pair[i], F_SETFD, FD_CLOEXEC);
+      seer_fd_close_on_exec(pair[i]);
   }
   curl_multi_poll(multi, NULL, 0, 0, NULL);
 }
@@ -81,23 +65,23 @@ static bool remember(seer_sockets *sockets, int fd) {
    that has failed. */
 curl_socket_t seer_sockets_open(seer_sockets *sockets,
                                 const struct curl_sockaddr *address) {
-  int kind = address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  int fd = seer_fd_raise(socket(address->family, kind, address->protocol));
+  int fd =
+      seer_os_socket(address->family, address->socktype, address->protocol);
   if (fd < 0)
     return CURL_SOCKET_BAD;
   if (remember(sockets, fd))
     return fd;
-  close(fd);
+  seer_fd_close(fd);
   errno = ENOMEM;
   return CURL_SOCKET_BAD;
 }
 
 int seer_sockets_close(void *data, curl_socket_t fd) {
   seer_sockets *sockets = data;
-  seer_socket *opened = seer_sockets_get(sockets, fd);
+  seer_socket *opened = seer_sockets_get(sockets, (int)fd);
   if (opened != NULL)
     *opened = sockets->open[--sockets->count];
-  return close(fd);
+  return seer_fd_close((int)fd);
 }
 
 /* An end of a connection, as getsockname and getpeername tell it. */
@@ -149,26 +133,20 @@ seer_socket *seer_sockets_get(seer_sockets *sockets, int fd) {
   return NULL;
 }
 
-bool seer_socket_has_input(const seer_socket *opened) {
-  char byte;
-  return recv(opened->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-         (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
 bool seer_sockets_exhausted(void) {
-  int fd = open("/", O_PATH | O_CLOEXEC);
+  int fd = seer_fd_open();
   if (fd < 0)
     return errno == EMFILE || errno == ENFILE;
-  close(fd);
+  seer_fd_close(fd);
   return false;
 }
 
 void seer_sockets_abandon(seer_sockets *sockets) {
   for (size_t i = 0; i < sockets->count; i++)
-    close(sockets->open[i].fd);
+    seer_fd_close(sockets->open[i].fd);
   for (int i = 0; i < 2; i++)
     if (sockets->pair[i] >= 0)
-      close(sockets->pair[i]);
+      seer_fd_close(sockets->pair[i]);
   sockets->count = 0;
 }
 

@@ -7,8 +7,9 @@
  * answer of nobody waiting.
  */
 
+#include "core/base/os.h"
+
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,9 +49,6 @@ seer_socket *seer_sockets_find(seer_sockets *sockets, int local_port,
 
 /* The socket of this number, likewise. */
 seer_socket *seer_sockets_get(seer_sockets *sockets, int fd);
-
-/* Whether there is something to be read, or the other end has closed. */
-bool seer_socket_has_input(const seer_socket *opened);
 
 /* Whether the system refuses another descriptor to this process. */
 bool seer_sockets_exhausted(void);

@@ -1,12 +1,11 @@
 #include "core/http/url.h"
 
 #include "core/base/names.h"
+#include "core/base/os.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #pragma GCC visibility push(hidden)
 
 #define PATH_MOST 8192    /* bytes */
