@@ -261,7 +261,8 @@ int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
 }
 
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
-  return count_used(gate, top_of(gate), now) == 0;
+  return count_used(gate, top_of(gate), now) == 0 &&
+         seer_pauses_until(&gate->pauses) <= now;
 }
 
 void seer_gate_mend(seer_gate *gate, int64_t now) {

@@ -96,5 +96,5 @@ int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now);
 int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
                         int64_t to, int64_t *first);
 
-/* Whether all slots are free. */
+/* Whether all slots are free, and no pause holds anybody. */
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now);

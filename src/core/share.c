@@ -40,15 +40,18 @@ static void name_gate(const seer_endpoint *endpoint, name result) {
   seer_digest_add(&digest, endpoint->api_key, strlen(endpoint->api_key));
   seer_digest_end(&digest, hash);
   memcpy(result, hash, sizeof(name));
-  result[0] = MAGIC;
+  result[0] = MAGIC ^ who[2]; /* all of this clock have that */
   for (int i = 1; i < SEER_GATE_NAME; i++)
     result[i] |= 1;
 }
 
-static bool is_mine(const struct shmid_ds *segment) {
-  return segment->shm_perm.uid == geteuid() &&
+/* Whether it is this user's, is open to nobody else, and is not about to
+   go. */
+static bool is_mine(int id, struct shmid_ds *segment) {
+  return shmctl(id, IPC_STAT, segment) == 0 &&
+         segment->shm_perm.uid == geteuid() &&
          segment->shm_perm.cuid == geteuid() &&
-         (segment->shm_perm.mode & 0777) == 0600 &&
+         (segment->shm_perm.mode & (0777 | SHM_DEST)) == 0600 &&
          segment->shm_segsz == sizeof(seer_gate);
 }
 
@@ -57,41 +60,40 @@ static seer_gate *attach(int id, int flags) {
   return memory != (void *)-1 ? memory : NULL; /* NOLINT: so POSIX has it */
 }
 
-/* Removes segments that nobody has attached, with nothing in them that counts
-   any more. Who attaches one at this moment finds that out when it shares
-   again. */
-static void sweep(void) {
+/* Removes segments of this clock that nobody has attached, with nothing in
+   them that counts any more. Who attaches one at this moment finds that out
+   when it shares again. */
+static void sweep(uint64_t kind) {
   struct shm_info all;
   struct shmid_ds segment;
   int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all);
   for (int i = 0; i <= last; i++) {
     int id = shmctl(i, SHM_STAT, &segment);
-    if (id < 0 || !is_mine(&segment) || segment.shm_nattch > 0)
+    if (id < 0 || !is_mine(id, &segment) || segment.shm_nattch > 0)
       continue;
     seer_gate *gate = attach(id, SHM_RDONLY);
     if (gate == NULL)
       continue;
-    if (gate->name[0] == MAGIC && seer_gate_is_idle(gate, seer_clock_now()) &&
-        shmctl(id, IPC_STAT, &segment) == 0 && segment.shm_nattch == 1)
+    if (gate->name[0] == kind && seer_gate_is_idle(gate, seer_clock_now()) &&
+        is_mine(id, &segment) && segment.shm_nattch == 1)
       shmctl(id, IPC_RMID, NULL);
     seer_gate_free(gate);
   }
 }
 
 /* The gate in a segment; NULL and errno if it is somebody else's, or about to
-   go. */
+   go, which it may begin to until it is attached. */
 static seer_gate *open_gate(int id, const name wanted) {
   struct shmid_ds segment;
-  seer_gate *gate = attach(id, 0);
+  seer_gate *gate;
   bool first = false;
-  if (gate == NULL)
+  errno = EACCES;
+  if (!is_mine(id, &segment) || (gate = attach(id, 0)) == NULL)
     return NULL;
   errno = EACCES;
-  if (shmctl(id, IPC_STAT, &segment) == 0 && is_mine(&segment) &&
-      (segment.shm_perm.mode & SHM_DEST) == 0 &&
-      seer_gate_claim(gate, wanted, &first)) {
+  if (is_mine(id, &segment) && seer_gate_claim(gate, wanted, &first)) {
     if (first)
-      sweep();
+      sweep(wanted[0]);
     return gate;
   }
   seer_gate_free(gate);
