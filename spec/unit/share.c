@@ -262,6 +262,28 @@ static void stays_while_it_counts(void) {
   }
 }
 
+/* However many keys there are, half of the system's segments are others'. */
+static void leaves_room(void) {
+  static int ids[100000];
+  struct shminfo most;
+  struct shm_info all;
+  client c;
+  int count = 0;
+  CHECK(shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&most) >= 0);
+  while (shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all) >= 0 &&
+         (unsigned long)all.used_ids < most.shmmni / 2 && count < 100000)
+    CHECK((ids[count++] = shmget(IPC_PRIVATE, 1, 0600)) >= 0);
+  next_key();
+  open_client(&c);
+  seer_share(&c.queue);
+  CHECK(c.queue.endpoint->segment == 0);
+  CHECK(shmctl(ids[--count], IPC_RMID, NULL) == 0);
+  share(&c);
+  while (count > 0)
+    shmctl(ids[--count], IPC_RMID, NULL);
+  end_client(&c);
+}
+
 const unit_test unit_share[] = {
     {"a shared gate is one for processes that are strangers",
      is_one_for_strangers                                                             },
@@ -273,5 +295,6 @@ const unit_test unit_share[] = {
     {"a shared gate is removed by others when it is idle",
      is_removed_when_it_is_idle                                                       },
     {"a shared gate stays while it counts",                      stays_while_it_counts},
+    {"a shared gate leaves the system room for other programs'", leaves_room          },
     {NULL,                                                       NULL                 },
 };

@@ -66,13 +66,10 @@ void seer_gate_free(seer_gate *gate) {
     munmap(gate, sizeof *gate);
 }
 
-bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],
-                     bool *first) {
+bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME]) {
   for (int i = 0; i < SEER_GATE_NAME; i++) {
     uint64_t seen = 0;
-    if (SWAP(gate->name[i], seen, name[i]))
-      *first = true;
-    else if (seen != name[i])
+    if (!SWAP(gate->name[i], seen, name[i]) && seen != name[i])
       return false;
   }
   return true;

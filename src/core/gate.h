@@ -48,9 +48,8 @@ seer_gate *seer_gate_new(uint64_t hash);
 void seer_gate_free(seer_gate *gate);
 
 /* Gives a gate that is all zeros a name, of which no word is 0; false if it
-   has another one. `*first` is set if nobody had done so. */
-bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],
-                     bool *first);
+   has another one. */
+bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME]);
 
 /* Others may write to it, and be out of their mind: what cannot be true is
    made zero, for it could hold requests for ever. */

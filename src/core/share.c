@@ -15,6 +15,7 @@
 
 #define MAGIC UINT64_C(0x3165746167656573) /* "seegate1": of this layout */
 #define TRIES 6                            /* twice with each word of a name */
+#define SWEEP 1000                         /* ms between sweeps */
 /* The time namespace that the system began with. */
 #define FIRST_CLOCK UINT64_C(0xeffffffa)
 
@@ -62,11 +63,17 @@ static seer_gate *attach(int id, int flags) {
 
 /* Removes segments of this clock that nobody has attached, with nothing in
    them that counts any more. Who attaches one at this moment finds that out
-   when it shares again. */
+   when it shares again. Where many are made, it need not be each time. */
 static void sweep(uint64_t kind) {
+  static int64_t again;
   struct shm_info all;
   struct shmid_ds segment;
-  int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all);
+  int64_t now = seer_clock_now();
+  int last;
+  if (now < __atomic_load_n(&again, __ATOMIC_RELAXED))
+    return;
+  __atomic_store_n(&again, now + SWEEP, __ATOMIC_RELAXED);
+  last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all);
   for (int i = 0; i <= last; i++) {
     int id = shmctl(i, SHM_STAT, &segment);
     if (id < 0 || !is_mine(id, &segment) || segment.shm_nattch > 0)
@@ -74,11 +81,32 @@ static void sweep(uint64_t kind) {
     seer_gate *gate = attach(id, SHM_RDONLY);
     if (gate == NULL)
       continue;
-    if (gate->name[0] == kind && seer_gate_is_idle(gate, seer_clock_now()) &&
+    if (gate->name[0] == kind && seer_gate_is_idle(gate, now) &&
         is_mine(id, &segment) && segment.shm_nattch == 1)
       shmctl(id, IPC_RMID, NULL);
     seer_gate_free(gate);
   }
+}
+
+/* Half of the segments that the system may have are for other programs. */
+static bool is_room(void) {
+  struct shm_info all;
+  struct shminfo most;
+  return shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all) >= 0 &&
+         shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&most) >= 0 &&
+         (unsigned long)all.used_ids < most.shmmni / 2;
+}
+
+/* The id of the segment in this place, which may be new. */
+static int get_segment(key_t key, uint64_t kind) {
+  int id = shmget(key, sizeof(seer_gate), 0600);
+  if (id >= 0 || errno != ENOENT)
+    return id;
+  sweep(kind);
+  if (is_room())
+    return shmget(key, sizeof(seer_gate), 0600 | IPC_CREAT);
+  errno = ENOSPC;
+  return -1;
 }
 
 /* The gate in a segment; NULL and errno if it is somebody else's, or about to
@@ -86,16 +114,12 @@ static void sweep(uint64_t kind) {
 static seer_gate *open_gate(int id, const name wanted) {
   struct shmid_ds segment;
   seer_gate *gate;
-  bool first = false;
   errno = EACCES;
   if (!is_mine(id, &segment) || (gate = attach(id, 0)) == NULL)
     return NULL;
   errno = EACCES;
-  if (is_mine(id, &segment) && seer_gate_claim(gate, wanted, &first)) {
-    if (first)
-      sweep(wanted[0]);
+  if (is_mine(id, &segment) && seer_gate_claim(gate, wanted))
     return gate;
-  }
   seer_gate_free(gate);
   return NULL;
 }
@@ -117,8 +141,10 @@ static bool find(seer_endpoint *endpoint) {
   name_gate(endpoint, wanted);
   for (int i = 0; i < TRIES; i++) {
     key_t key = (key_t)(wanted[1 + i / 2] >> 1 & 0x7fffffff) | 1;
-    int id = shmget(key, sizeof(seer_gate), 0600 | IPC_CREAT);
+    int id = get_segment(key, wanted[0]);
     seer_gate *gate = NULL;
+    if (id < 0 && errno == ENOSPC)
+      return false;
     if (id < 0)
       continue;
     seer_lock();
