@@ -219,12 +219,12 @@ static int native_unlock(lua_State *L) {
   return 0;
 }
 
-/* hold_byte(path): locks the first byte of a file, for as long as this process
-   lives */
+/* hold_byte(path): waits until it can lock the first byte of a file, for as long
+   as this process lives */
 static int native_hold_byte(lua_State *L) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
   int fd = open(luaL_checkstring(L, 1), O_RDWR | O_CLOEXEC);
-  if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0)
+  if (fd < 0 || fcntl(fd, F_OFD_SETLKW, &lock) != 0)
     return fail(L);
   return 0;
 }
