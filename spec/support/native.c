@@ -50,6 +50,11 @@ static int native_wait(lua_State *L) {
   return 1;
 }
 
+/* kill(pid): ends another process at once */
+static int native_kill(lua_State *L) {
+  return kill((pid_t)luaL_checkinteger(L, 1), SIGKILL) != 0 ? fail(L) : 0;
+}
+
 /* exit(code): ends the process at once, without exit handlers */
 static int native_exit(lua_State *L) {
   _exit((int)luaL_checkinteger(L, 1));
@@ -269,6 +274,7 @@ int luaopen_seer_spec_native(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"fork",     native_fork    },
       {"wait",     native_wait    },
+      {"kill",     native_kill    },
       {"raw_fork", native_raw_fork},
       {"cancel",   native_cancel  },
       {"exit_in",  native_exit_in },
