@@ -2,10 +2,12 @@
 -- send to a stand-in:
 --   lua checks/storm_store.lua [KILLS [STORE]]     2000, sqlite by default
 -- Redis, with an append-only file, is killed as well, once in 200 kills.
--- Each notes which of its events were in the store before it was killed. When
--- all is over, the next start sends what is left. Fails if one that was stored
--- has not arrived, or more than three a kill have arrived twice, and fifty for
--- each of Redis's.
+-- Each notes which of its events were in the store before it was killed, and
+-- when it captured them. When all is over, the next start sends what is left.
+-- Fails if one that was stored has not arrived, or more than three a kill have
+-- arrived twice, and fifty for each of Redis's. Of those that were not stored
+-- yet it says how old they were when their process was killed: of processes
+-- that had stored some before, and of those that had just begun.
 
 local native = require "seer_spec_native"
 local shell = require "dev.shell"
@@ -64,12 +66,14 @@ local function work(number)
   notes:setvbuf "no"
   local due = socket.gettime()
   while true do
+    notes:write("captured ", n + 10, " ", ("%.6f"):format(socket.gettime()),
+      "\n")
     for _ = 1, 10 do
       n = n + 1
       assert(client.events.capture { name = number .. ":" .. n })
     end
     if client:persist(10) then
-      notes:write(n, "\n")
+      notes:write("stored ", n, "\n")
     end
     due = due + 10 / A_SECOND
     socket.sleep(math.max(0, due - socket.gettime()))
@@ -77,22 +81,23 @@ local function work(number)
 end
 
 local started = 0
+local pids, kills, numbers, killed_at = {}, 0, {}, {}
 
-local function start()
+local function start(i)
   started = started + 1
   local pid = native.fork()
   if pid == 0 then
     work(started)
   end
-  return pid
+  pids[i], numbers[i] = pid, started
 end
 
-local pids, kills = {}, 0
 for i = 1, PROCESSES do
-  pids[i] = start()
+  start(i)
 end
 local function kill(i)
-  os.execute("kill -9 " .. pids[i])
+  native.kill(pids[i])
+  killed_at[numbers[i]] = socket.gettime()
   native.wait(pids[i])
   kills = kills + 1
 end
@@ -100,7 +105,7 @@ while kills < KILLS do
   socket.sleep(math.random() * 0.08)
   local i = math.random(PROCESSES)
   kill(i)
-  pids[i] = start()
+  start(i)
   harm(kills)
   if kills % 100 == 0 then
     print(kills .. " kills, " .. api:count() .. " requests")
@@ -127,20 +132,38 @@ for _, event in ipairs(api:events()) do
   assert(not got[name] or keys[name] == key, "twice, under two keys")
   got[name], keys[name] = true, key
 end
-local stored, lost = 0, 0
+local stored, lost, ages = 0, 0, { running = {}, starting = {} }
 for number = 1, started do
   -- One that was killed before it had a file has stored nothing.
   local last, notes = 0, shell.read(directory .. "/" .. number) or ""
-  for line in notes:gmatch "(%d+)\n" do
+  for line in notes:gmatch "stored (%d+)\n" do
     last = tonumber(line)
   end
   for n = 1, last do
     stored = stored + 1
     lost = lost + (got[number .. ":" .. n] and 0 or 1)
   end
+  -- Those of the last group may not have been captured at all.
+  for n, at in notes:gmatch "captured (%d+) (%S+)\n" do
+    for i = math.max(n - 9, last + 1), n do
+      if not got[number .. ":" .. i] then
+        table.insert(last > 0 and ages.running or ages.starting,
+          (killed_at[number] - at) * 1000)
+      end
+    end
+  end
 end
 print(("%d kills; %d known to be stored, %d of these lost; %d arrived twice, "
   .. "%.2f a kill"):format(kills, stored, lost, doubled, doubled / kills))
+for name, list in pairs(ages) do
+  local function share(part)
+    return list[math.ceil(part * #list)] or 0
+  end
+  table.sort(list)
+  print(("%d not stored yet in a process that was %s, which were %.1f ms old "
+    .. "(half), %.1f (99 %%), %.1f (all)"):format(#list, name, share(0.5),
+    share(0.99), share(1)))
+end
 client:close()
 local found = check()
 print("what is left: " .. found)

@@ -14,6 +14,17 @@ local OPTIONS = {
   exit_timeout = 0.9,             -- seconds that quitting may take longer
 }
 
+-- With seerstack/sqlite.so in the game's directory as well, what the player
+-- does without a network is kept beside the saved games, and sent when the
+-- game is played with one.
+local has_store, sqlite = pcall(require, "seerstack.sqlite")
+if has_store then
+  love.filesystem.createDirectory "events"
+  OPTIONS.store = sqlite.open {
+    directory = love.filesystem.getSaveDirectory() .. "/events",
+  }
+end
+
 -- The game starts whatever is missing: the module, lua-cjson.
 local ok, client = pcall(function()
   return require "seerstack".new(OPTIONS)

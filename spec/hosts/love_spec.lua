@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local h = require "spec.helper"
 local socket = require "socket"
+local sqlite = require "seerstack.sqlite"
 
 -- Appended to the example's main.lua: runs code of the spec in a frame.
 -- `frame` counts from 1, over restarts too.
@@ -78,12 +79,13 @@ teardown(function()
 end)
 
 -- Starts the example's game with `code` in each frame. Options: url, env,
--- changes (of analytics.lua), command, bare (without the module).
+-- changes (of analytics.lua), command, bare (without the module), store (with
+-- that of stores), home (of a game that was played before).
 local function play(code, options)
   options = options or {}
-  local directory = h.host.directory "love"
+  local directory = options.home or h.host.directory "love"
   local files = directory .. "/game"
-  assert(h.shell.run(h.shell.join { "mkdir", files }) == 0)
+  assert(h.shell.run(h.shell.join { "mkdir", "-p", files }) == 0)
   h.host.copy("love/analytics.lua", files, options.changes)
   h.host.copy("love/conf.lua", files,
     { ["t.window.vsync = 1"] = "t.window.vsync = 0" })
@@ -94,6 +96,9 @@ local function play(code, options)
       :gsub("%f[%u]KEY%f[%U]", ("%q"):format(server.key)))
   assert(options.bare or h.shell.run(h.shell.join { "cp",
     h.host.root .. "/build/luajit/seerstack.so", files }) == 0)
+  assert(not options.store or h.shell.run(h.shell.join { "install", "-D",
+    h.host.root .. "/build/luajit/seerstack/sqlite.so",
+    files .. "/seerstack/sqlite.so" }) == 0)
   local env = h.merge({
     SEERSTACK_BASE_URL = options.url or server.url,
     SEERSTACK_API_KEY = server.key,
@@ -365,6 +370,50 @@ describe("a game", function()
       assert_received(200, "thread" .. number)
     end
   end)
+
+  -- Without a network: the proxy is not there.
+  local OFFLINE = { http_proxy = "http://127.0.0.1:1" }
+
+  local function captures(first, last)
+    return ([[
+      lives = lives or frame
+      if frame - lives < 10 then
+        for i = 1, 10 do
+          capture("n", { i = %d + 10 * (frame - lives) + i })
+        end
+      end
+      if frame - lives == 10 then %s end
+    ]]):format(first, last)
+  end
+
+  it("that is played offline has its events sent when it is played online",
+    function()
+      local changes = { ["rate_limit = 300"] = "rate_limit = false" }
+      local first = play(captures(0, "quit()"),
+        { store = true, env = OFFLINE, changes = changes })
+      assert.equal(0, first:wait().status)
+      assert.not_matches("not delivered", first:stderr(), 1, true)
+      local second = play(captures(100, [[
+        print "captured"
+        io.stdout:flush()
+      ]]), { store = true, env = OFFLINE, home = first.home,
+        changes = changes })
+      line_of(second, "captured")
+      h.wait(function()
+        return (sqlite.totals(h.shell.output("find " .. h.shell.quote(
+          first.home) .. " -type d -name events")) or { events = 0 }).events
+          >= 203
+      end, 20)
+      second:kill "KILL"
+      second:wait()
+      assert.equal(0, server:count())
+      local third = play("", { store = true, home = first.home,
+        changes = changes })
+      h.wait(function() return server:count() >= 203 end, 30)
+      third:kill "TERM"
+      assert.equal(0, third:wait().status)
+      assert_received(200)
+    end)
 
   describe("quits within its exit_timeout and says what is lost", function()
     local sockets

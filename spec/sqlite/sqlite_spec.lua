@@ -240,6 +240,24 @@ describe("seerstack.sqlite", function()
     assert.equal(0, disk:totals().oldest)
   end)
 
+  -- As containers have them that share a volume.
+  it("counts ages, and who lives, over time namespaces", function()
+    local elsewhere = { with = "exit_timeout = 0, log_level = 'off'",
+      prefix = "unshare -r -T --monotonic 100000 --boottime 100000" }
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, "capture(client, 1, 50)", elsewhere))
+    local child = disk:hold(api, 10, elsewhere)
+    local totals = disk:totals()
+    assert.is_true(totals.oldest < 1000, totals.oldest)
+    assert.equal(1, totals.owners)
+    child:kill "KILL"
+    child:wait()
+    assert.equal(60, disk:totals().nobodys)
+    api:config(WORKS)
+    h.ended_well(disk:drain(api, { with = "max_age = 3600" }))
+    assert.equal(60, api:count())
+  end)
+
   it("works in children of a fork, which leave the parent's alone", function()
     api:config(OUTAGE)
     local child = disk:start(api, [[

@@ -50,6 +50,11 @@ static int native_wait(lua_State *L) {
   return 1;
 }
 
+/* kill(pid): ends another process at once */
+static int native_kill(lua_State *L) {
+  return kill((pid_t)luaL_checkinteger(L, 1), SIGKILL) != 0 ? fail(L) : 0;
+}
+
 /* exit(code): ends the process at once, without exit handlers */
 static int native_exit(lua_State *L) {
   _exit((int)luaL_checkinteger(L, 1));
@@ -219,12 +224,12 @@ static int native_unlock(lua_State *L) {
   return 0;
 }
 
-/* hold_byte(path): locks the first byte of a file, for as long as this process
-   lives */
+/* hold_byte(path): waits until it can lock the first byte of a file, for as long
+   as this process lives */
 static int native_hold_byte(lua_State *L) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
   int fd = open(luaL_checkstring(L, 1), O_RDWR | O_CLOEXEC);
-  if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0)
+  if (fd < 0 || fcntl(fd, F_OFD_SETLKW, &lock) != 0)
     return fail(L);
   return 0;
 }
@@ -269,6 +274,7 @@ int luaopen_seer_spec_native(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"fork",     native_fork    },
       {"wait",     native_wait    },
+      {"kill",     native_kill    },
       {"raw_fork", native_raw_fork},
       {"cancel",   native_cancel  },
       {"exit_in",  native_exit_in },

@@ -58,6 +58,12 @@ static key_t key_of(int id) {
   return segment.shm_perm.__key;
 }
 
+static unsigned long attached(int id) {
+  struct shmid_ds segment;
+  CHECK(shmctl(id, IPC_STAT, &segment) == 0);
+  return segment.shm_nattch;
+}
+
 static bool is_there(int id) {
   struct shmid_ds segment;
   return shmctl(id, IPC_STAT, &segment) == 0 &&
@@ -178,7 +184,7 @@ static void gives_way(void) {
     CHECK(run_child(take_as_stranger) == SHARE);
     open_client(&c);
     CHECK(take_all(share(&c)) == 0 && id_of(&c) != other);
-    CHECK(key_of(id_of(&c)) != place);
+    CHECK(key_of(id_of(&c)) != place && attached(other) == 0);
     end_client(&c);
     CHECK(shmctl(other, IPC_RMID, NULL) == 0);
     unit_now += SEER_GATE_WINDOW + 3;
@@ -229,15 +235,66 @@ static void is_removed_when_it_is_idle(void) {
   end_client(&kept);
 }
 
+/* What a pause of an hour holds counts, and so may what is of another clock.
+ */
+static void stays_while_it_counts(void) {
+  for (int i = 0; i < 2; i++) {
+    client c, other;
+    seer_gate *gate;
+    int id;
+    next_key();
+    open_client(&c);
+    gate = share(&c);
+    id = id_of(&c);
+    if (i == 0)
+      seer_pauses_extend(&gate->pauses, unit_now + 60 * SEER_GATE_WINDOW);
+    else
+      gate->name[0] ^= 1;
+    seer_endpoints_release(c.queue.endpoint, c.site);
+    CHECK(attached(id) == 0);
+    unit_now += SEER_GATE_WINDOW + 3;
+    next_key();
+    open_client(&other);
+    share(&other);
+    CHECK(is_there(id));
+    end_client(&other);
+    shmctl(id, IPC_RMID, NULL);
+  }
+}
+
+/* However many keys there are, half of the system's segments are others'. */
+static void leaves_room(void) {
+  static int ids[100000];
+  struct shminfo most;
+  struct shm_info all;
+  client c;
+  int count = 0;
+  CHECK(shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&most) >= 0);
+  while (shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all) >= 0 &&
+         (unsigned long)all.used_ids < most.shmmni / 2 && count < 100000)
+    CHECK((ids[count++] = shmget(IPC_PRIVATE, 1, 0600)) >= 0);
+  next_key();
+  open_client(&c);
+  seer_share(&c.queue);
+  CHECK(c.queue.endpoint->segment == 0);
+  CHECK(shmctl(ids[--count], IPC_RMID, NULL) == 0);
+  share(&c);
+  while (count > 0)
+    shmctl(ids[--count], IPC_RMID, NULL);
+  end_client(&c);
+}
+
 const unit_test unit_share[] = {
     {"a shared gate is one for processes that are strangers",
-     is_one_for_strangers                                                            },
+     is_one_for_strangers                                                             },
     {"a shared gate takes over what was known before",
-     takes_over_what_is_known                                                        },
-    {"a shared gate outlives noise",                             outlives_noise      },
-    {"a shared gate gives way to what others have in its place", gives_way           },
-    {"a shared gate outlives its removal",                       outlives_its_removal},
+     takes_over_what_is_known                                                         },
+    {"a shared gate outlives noise",                             outlives_noise       },
+    {"a shared gate gives way to what others have in its place", gives_way            },
+    {"a shared gate outlives its removal",                       outlives_its_removal },
     {"a shared gate is removed by others when it is idle",
-     is_removed_when_it_is_idle                                                      },
-    {NULL,                                                       NULL                },
+     is_removed_when_it_is_idle                                                       },
+    {"a shared gate stays while it counts",                      stays_while_it_counts},
+    {"a shared gate leaves the system room for other programs'", leaves_room          },
+    {NULL,                                                       NULL                 },
 };

@@ -58,13 +58,10 @@ void seer_gate_free(seer_gate *gate) {
     seer_os_memory_free(gate, sizeof *gate);
 }
 
-bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],
-                     bool *first) {
+bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME]) {
   for (int i = 0; i < SEER_GATE_NAME; i++) {
     uint64_t seen = 0;
-    if (SWAP(gate->name[i], seen, name[i]))
-      *first = true;
-    else if (seen != name[i])
+    if (!SWAP(gate->name[i], seen, name[i]) && seen != name[i])
       return false;
   }
   return true;
@@ -253,7 +250,8 @@ int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
 }
 
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
-  return count_used(gate, top_of(gate), now) == 0;
+  return count_used(gate, top_of(gate), now) == 0 &&
+         seer_pauses_until(&gate->pauses) <= now;
 }
 
 void seer_gate_mend(seer_gate *gate, int64_t now) {

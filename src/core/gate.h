@@ -48,9 +48,8 @@ seer_gate *seer_gate_new(uint64_t hash);
 void seer_gate_free(seer_gate *gate);
 
 /* Gives a gate that is all zeros a name, of which no word is 0; false if it
-   has another one. `*first` is set if nobody had done so. */
-bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME],
-                     bool *first);
+   has another one. */
+bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME]);
 
 /* Others may write to it, and be out of their mind: what cannot be true is
    made zero, for it could hold requests for ever. */
@@ -96,5 +95,5 @@ int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now);
 int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
                         int64_t to, int64_t *first);
 
-/* Whether all slots are free. */
+/* Whether all slots are free, and no pause holds anybody. */
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now);

@@ -13,6 +13,7 @@
 
 #define MAGIC UINT64_C(0x3165746167656573) /* "seegate1": of this layout */
 #define TRIES 6                            /* twice with each word of a name */
+#define SWEEP 1000                         /* ms between sweeps */
 
 typedef uint64_t name[SEER_GATE_NAME];
 
@@ -26,20 +27,27 @@ static void name_gate(const seer_endpoint *endpoint, name result) {
   seer_digest_add(&digest, endpoint->api_key, strlen(endpoint->api_key));
   seer_digest_end(&digest, hash);
   memcpy(result, hash, sizeof(name));
-  result[0] = MAGIC;
+  result[0] = MAGIC ^ who[2]; /* all of this clock have that */
   for (int i = 1; i < SEER_GATE_NAME; i++)
     result[i] |= 1;
 }
 
+/* Whether it is this user's, is open to nobody else, and is not about to
+   go. */
 static bool is_mine(int id, uint64_t *attached) {
   return seer_os_segment_is_mine(id, sizeof(seer_gate), attached);
 }
 
-/* Removes segments that nobody has attached, with nothing in them that counts
-   any more. Who attaches one at this moment finds that out when it shares
-   again. */
-static void sweep(void) {
+/* Removes segments of this clock that nobody has attached, with nothing in
+   them that counts any more. Who attaches one at this moment finds that out
+   when it shares again. Where many are made, it need not be each time. */
+static void sweep(uint64_t kind) {
+  static int64_t again;
+  int64_t now = seer_clock_now();
   uint64_t attached;
+  if (now < __atomic_load_n(&again, __ATOMIC_RELAXED))
+    return;
+  __atomic_store_n(&again, now + SWEEP, __ATOMIC_RELAXED);
   for (int i = 0, last = seer_os_segment_last(); i <= last; i++) {
     int id = seer_os_segment_at(i);
     if (id < 0 || !is_mine(id, &attached) || attached > 0)
@@ -47,27 +55,38 @@ static void sweep(void) {
     seer_gate *gate = seer_os_segment_attach(id, false);
     if (gate == NULL)
       continue;
-    if (gate->name[0] == MAGIC && seer_gate_is_idle(gate, seer_clock_now()) &&
+    if (gate->name[0] == kind && seer_gate_is_idle(gate, now) &&
         is_mine(id, &attached) && attached == 1)
       seer_os_segment_remove(id);
     seer_gate_free(gate);
   }
 }
 
+/* The id of the segment in this place, which may be new. Half of those that
+   the system may have are for other programs. */
+static int get_segment(int key, uint64_t kind) {
+  int id = seer_os_segment_open(key, sizeof(seer_gate), false);
+  if (id >= 0 || errno != ENOENT)
+    return id;
+  sweep(kind);
+  if (seer_os_segment_room())
+    return seer_os_segment_open(key, sizeof(seer_gate), true);
+  errno = ENOSPC;
+  return -1;
+}
+
 /* The gate in a segment; NULL and errno if it is somebody else's, or about to
-   go. */
+   go, which it may begin to until it is attached. */
 static seer_gate *open_gate(int id, const name wanted) {
-  seer_gate *gate = seer_os_segment_attach(id, true);
   uint64_t attached;
-  bool first = false;
-  if (gate == NULL)
+  seer_gate *gate;
+  errno = EACCES;
+  if (!is_mine(id, &attached) ||
+      (gate = seer_os_segment_attach(id, true)) == NULL)
     return NULL;
   errno = EACCES;
-  if (is_mine(id, &attached) && seer_gate_claim(gate, wanted, &first)) {
-    if (first)
-      sweep();
+  if (is_mine(id, &attached) && seer_gate_claim(gate, wanted))
     return gate;
-  }
   seer_gate_free(gate);
   return NULL;
 }
@@ -89,8 +108,10 @@ static bool find(seer_endpoint *endpoint) {
   name_gate(endpoint, wanted);
   for (int i = 0; i < TRIES; i++) {
     int key = (int)(wanted[1 + i / 2] >> 1 & 0x7fffffff) | 1;
-    int id = seer_os_segment_open(key, sizeof(seer_gate));
+    int id = get_segment(key, wanted[0]);
     seer_gate *gate = NULL;
+    if (id < 0 && errno == ENOSPC)
+      return false;
     if (id < 0)
       continue;
     seer_lock();

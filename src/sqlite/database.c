@@ -1,5 +1,6 @@
 #include "database.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)
@@ -205,11 +206,10 @@ int seer_database_open(seer_database *database, const seer_files *files,
     code = prepare_statements(database);
   if (code == SQLITE_OK)
     return code;
+  code = seer_database_cause(database, code);
   if (*message == '\0')
     snprintf(message, sizeof(seer_store_message), "%.100s: %.80s", path,
-             database->connection != NULL
-                 ? sqlite3_errmsg(database->connection)
-                 : "not enough memory");
+             seer_database_explain(database, code));
   seer_database_close(database);
   return code;
 }
@@ -244,6 +244,36 @@ int seer_database_run(seer_database *database, seer_database_statement which,
     *result = sqlite3_column_int64(statement, 0);
   sqlite3_reset(statement);
   return code;
+}
+
+int seer_database_cause(const seer_database *database, int code) {
+  sqlite3_file *log = NULL;
+  int error = 0, of_log = 0;
+  if ((code & 0xff) != SQLITE_CORRUPT || database->connection == NULL)
+    return code;
+  sqlite3_file_control(database->connection, NULL, SQLITE_FCNTL_LAST_ERRNO,
+                       &error);
+  sqlite3_file_control(database->connection, NULL,
+                       SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log);
+  if (log != NULL && log->pMethods != NULL)
+    log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &of_log);
+  return error == EIO || of_log == EIO ? SQLITE_IOERR : code;
+}
+
+const char *seer_database_explain(const seer_database *database, int code) {
+  if (database->connection == NULL)
+    return "not enough memory";
+  return (code & 0xff) == SQLITE_IOERR ? sqlite3_errstr(code)
+                                       : sqlite3_errmsg(database->connection);
+}
+
+/* The index of the log is made longer by writing to it, too, where that does
+   not fit SQLite speaks of a failure. */
+bool seer_database_is_full(const seer_database *database, int code) {
+  return code == SQLITE_FULL ||
+         ((code & 0xff) == SQLITE_IOERR && database->connection != NULL &&
+          (sqlite3_system_errno(database->connection) == ENOSPC ||
+           sqlite3_system_errno(database->connection) == EDQUOT));
 }
 
 int seer_database_used(seer_database *database, int64_t *bytes) {

@@ -81,6 +81,16 @@ sqlite3_stmt *seer_database_get(seer_database *database,
 int seer_database_run(seer_database *database, seer_database_statement which,
                       const int64_t *parameters, int count, int64_t *result);
 
+/* What is behind a code of SQLite's: where it speaks of a corrupt database
+   since a page could not be read, be it for a moment, SQLITE_IOERR. */
+int seer_database_cause(const seer_database *database, int code);
+
+/* A code in words. */
+const char *seer_database_explain(const seer_database *database, int code);
+
+/* Whether a code says that there is no room on the disk. */
+bool seer_database_is_full(const seer_database *database, int code);
+
 /* Makes the file as long as it will be when the present transaction has been
    written back, so that there is room for that. */
 int seer_database_reserve(seer_database *database);

@@ -2,7 +2,6 @@
 
 #include "rows.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,38 +31,26 @@ static bool untried; /* another thread may have been inside SQLite */
 ** Results
 */
 
-static void explain(const store *self, seer_store_message message) {
+static void explain(const store *self, int code, seer_store_message message) {
   if (*message == '\0')
     snprintf(message, sizeof(seer_store_message), "%.100s/queue.db: %.80s",
              self->config.directory,
-             self->database.connection != NULL
-                 ? sqlite3_errmsg(self->database.connection)
-                 : "not enough memory");
+             seer_database_explain(&self->database, code));
 }
 
 static bool is_corrupt(int code) {
   return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
-/* The index of the log is made longer by writing to it, too, where that does
-   not fit SQLite speaks of a failure. */
-static bool is_full(const store *self, int code) {
-  return code == SQLITE_FULL ||
-         ((code & 0xff) == SQLITE_IOERR && self->database.connection != NULL &&
-          (sqlite3_system_errno(self->database.connection) == ENOSPC ||
-           sqlite3_system_errno(self->database.connection) == EDQUOT));
-}
-
 static seer_store_result judge(const store *self, int code,
                                seer_store_message message) {
-  explain(self, message);
+  explain(self, code, message);
   if (is_corrupt(code)) {
     seer_files_set_aside(&self->files, message);
     return SEER_STORE_BROKEN;
   }
-  if ((code & 0xff) == SQLITE_IOERR || code == SQLITE_READONLY_DBMOVED)
-    return is_full(self, code) ? SEER_STORE_LATER : SEER_STORE_BROKEN;
-  return SEER_STORE_LATER;
+  return code == SQLITE_READONLY_DBMOVED ? SEER_STORE_BROKEN
+                                         : SEER_STORE_LATER;
 }
 
 static void roll_back(store *self) {
@@ -140,6 +127,7 @@ static int join(store *self) {
                              &self->rows.owner, 1, NULL);
   if (code == SQLITE_DONE)
     code = end(self);
+  code = seer_database_cause(&self->database, code);
   if (code != SQLITE_OK)
     roll_back(self);
   return code;
@@ -281,7 +269,7 @@ static int transact(store *self, seer_batch *batch, bool *puts,
     *committing = true;
     code = end(self);
   }
-  return code;
+  return seer_database_cause(&self->database, code);
 }
 
 /* Writes the log back, so that it is written from its start again; and makes
@@ -302,7 +290,9 @@ static void write_back(store *self, bool shorten) {
 static int transact_somehow(store *self, seer_batch *batch, bool *puts,
                             bool *committing) {
   int code = transact(self, batch, puts, committing);
-  for (int shorten = 0; shorten <= 1 && is_full(self, code); shorten++) {
+  for (int shorten = 0;
+       shorten <= 1 && seer_database_is_full(&self->database, code);
+       shorten++) {
     roll_back(self);
     write_back(self, shorten);
     *puts = false;
@@ -322,29 +312,53 @@ static void tidy(store *self, const seer_batch *batch, bool full) {
     seer_database_shrink(&self->database);
 }
 
+/* After a failure of the disk, or in doubt of what was done, the connection
+   begins anew; the owner stays, so that nobody else sends what it has. */
+static seer_store_result fail(store *self, int code, bool unsure,
+                              seer_store_message message) {
+  bool anew = (code & 0xff) == SQLITE_IOERR &&
+              !seer_database_is_full(&self->database, code);
+  seer_store_result result = judge(self, code, message);
+  roll_back(self);
+  self->unsure = unsure && result == SEER_STORE_LATER;
+  if (anew || self->unsure)
+    seer_database_close(&self->database);
+  return self->unsure ? SEER_STORE_UNSURE : result;
+}
+
+/* So late the core may have taken back what it had for the store alone, and
+   nobody else is to have that; but for identifies, which wait for others. */
+static void keep_puts(store *self, seer_batch *batch) {
+  if (seer_age_now() < self->deadline - SEER_STORE_PATIENCE / 2 ||
+      begin(self) != SQLITE_OK)
+    return;
+  if (seer_rows_keep(&self->rows, batch) != SQLITE_OK ||
+      end(self) != SQLITE_OK) {
+    roll_back(self);
+    return;
+  }
+  for (size_t i = 0; i < batch->put_count; i++)
+    batch->puts[i].mine |= batch->puts[i].user == 0;
+}
+
 static seer_store_result commit(store *self, seer_batch *batch,
                                 seer_store_message message) {
   bool puts = batch->put_count > 0, full = puts, committing;
   int code = transact_somehow(self, batch, &puts, &committing);
-  if (code != SQLITE_OK) {
-    bool unsure = committing && (code & 0xff) == SQLITE_IOERR;
-    seer_store_result result = judge(self, code, message);
-    roll_back(self);
-    if (unsure)
-      seer_database_close(&self->database);
-    self->unsure = unsure;
-    return unsure ? SEER_STORE_UNSURE : result;
-  }
+  if (code != SQLITE_OK)
+    return fail(self, code, committing && (code & 0xff) == SQLITE_IOERR,
+                message);
   full = full && !puts;
-  code = seer_rows_deliver(&self->rows, batch);
-  if (code != SQLITE_OK) {
-    judge(self, code, message);
-    return SEER_STORE_BROKEN;
-  }
+  code = seer_database_cause(&self->database,
+                             seer_rows_deliver(&self->rows, batch));
+  if (code != SQLITE_OK)
+    return fail(self, code, true, message);
   if (full)
     snprintf(message, sizeof(seer_store_message), "%.150s is full",
              self->config.directory);
   tidy(self, batch, full);
+  if (puts)
+    keep_puts(self, batch);
   return full ? SEER_STORE_FULL : SEER_STORE_DONE;
 }
 
@@ -382,16 +396,15 @@ static seer_store_result resume(store *self, seer_store_message message) {
   return code == SQLITE_DONE ? SEER_STORE_BROKEN : SEER_STORE_LATER;
 }
 
-static seer_store_result commit_inside(store *self, seer_batch *batch,
-                                       seer_store_message message) {
-  if (self->database.connection == NULL) {
-    seer_store_result result = resume(self, message);
-    if (result != SEER_STORE_DONE)
-      return result;
-  } else if (!seer_files_are_same(&self->files, message)) {
+/* With byte 0: opens what is to be opened. */
+static seer_store_result prepare(store *self, seer_store_message message) {
+  if (self->database.connection != NULL &&
+      !seer_files_are_same(&self->files, message))
     return SEER_STORE_BROKEN;
-  }
-  return commit(self, batch, message);
+  if (seer_files_are_cut(&self->files))
+    seer_database_close(&self->database);
+  return self->database.connection != NULL ? SEER_STORE_DONE
+                                           : resume(self, message);
 }
 
 static seer_store_result commit_batch(void *store_, seer_batch *batch,
@@ -407,7 +420,9 @@ static seer_store_result commit_batch(void *store_, seer_batch *batch,
   self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
   if (!seer_files_enter(&self->files, SEER_STORE_PATIENCE, message))
     return SEER_STORE_LATER;
-  result = commit_inside(self, batch, message);
+  result = prepare(self, message);
+  if (result == SEER_STORE_DONE)
+    result = commit(self, batch, message);
   seer_files_leave(&self->files);
   return result;
 }
@@ -454,9 +469,7 @@ static void close_store(void *store_) {
     return;
   }
   if (seer_files_enter(&self->files, SEER_STORE_PATIENCE, message)) {
-    if (self->database.connection != NULL
-            ? seer_files_are_same(&self->files, message)
-            : resume(self, message) == SEER_STORE_DONE)
+    if (prepare(self, message) == SEER_STORE_DONE)
       leave(self);
     seer_database_close(&self->database);
     seer_files_leave(&self->files);

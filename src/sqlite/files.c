@@ -193,6 +193,14 @@ void seer_files_remember(seer_files *files) {
   fstat(files->lock, &lock);
   files->known[SEER_FILES_LOCK].device = lock.st_dev;
   files->known[SEER_FILES_LOCK].inode = lock.st_ino;
+  files->index_size = seer_files_size(files, names[SEER_FILES_INDEX]);
+}
+
+bool seer_files_are_cut(seer_files *files) {
+  int64_t size = seer_files_size(files, names[SEER_FILES_INDEX]);
+  bool cut = size < files->index_size;
+  files->index_size = size;
+  return cut;
 }
 
 bool seer_files_are_same(const seer_files *files, seer_store_message message) {

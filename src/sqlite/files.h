@@ -45,6 +45,7 @@ typedef struct seer_files {
     dev_t device;
     ino_t inode; /* 0: it was not there */
   } known[SEER_FILES];
+  int64_t index_size; /* as it was seen last: it never gets shorter */
 } seer_files;
 
 typedef char seer_files_path[SEER_FILES_DIRECTORY + 64];
@@ -70,6 +71,11 @@ bool seer_files_make(const seer_files *files, seer_store_message message);
 /* Remembers which files there are; whether they still are the same. */
 void seer_files_remember(seer_files *files);
 bool seer_files_are_same(const seer_files *files, seer_store_message message);
+
+/* Whether somebody has cut the index of the log short, which is mapped: to
+   look at what is missing would end the process. What is opened anew is whole.
+ */
+bool seer_files_are_cut(seer_files *files);
 
 /* Renames the database and what belongs to it, so that a new one can be
    made. */

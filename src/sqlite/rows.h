@@ -44,6 +44,9 @@ int seer_rows_look(seer_rows *rows, bool first);
 
 int seer_rows_put(seer_rows *rows, seer_batch *batch);
 
+/* Takes back what was put for nobody, but for identifies. */
+int seer_rows_keep(seer_rows *rows, const seer_batch *batch);
+
 /* Takes some of nobody's rows, which `deliver` reads. */
 int seer_rows_adopt(seer_rows *rows, seer_batch *batch);
 int seer_rows_deliver(seer_rows *rows, const seer_batch *batch);

@@ -105,8 +105,12 @@ void seer_pipe_restore(const seer_signals *signals);
 void *seer_os_memory_new(size_t size);
 void seer_os_memory_free(void *memory, size_t size);
 
-/* A segment that processes find by its key: its number, or -1 with errno. */
-int seer_os_segment_open(int key, size_t size);
+/* A segment that processes find by its key, made if there is none and `make`
+   is set: its number, or -1 with errno. */
+int seer_os_segment_open(int key, size_t size, bool make);
+
+/* Whether there are less than half as many as the system may have. */
+bool seer_os_segment_room(void);
 
 /* NULL with errno. */
 void *seer_os_segment_attach(int id, bool to_write);

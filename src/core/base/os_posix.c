@@ -87,6 +87,14 @@ int seer_os_segment_at(int place) {
   return shmctl(place, SHM_STAT, &segment);
 }
 
+bool seer_os_segment_room(void) {
+  struct shm_info all;
+  struct shminfo most;
+  return shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all) >= 0 &&
+         shmctl(0, IPC_INFO, (struct shmid_ds *)(void *)&most) >= 0 &&
+         (unsigned long)all.used_ids < most.shmmni / 2;
+}
+
 uint64_t seer_os_clock(void) {
   struct stat found;
   if (stat("/proc/self/ns/time", &found) != 0 ||
@@ -182,6 +190,10 @@ int seer_os_segment_last(void) {
 int seer_os_segment_at(int place) {
   (void)place;
   return -1;
+}
+
+bool seer_os_segment_room(void) {
+  return true;
 }
 
 uint64_t seer_os_clock(void) {
@@ -284,8 +296,8 @@ void seer_os_memory_free(void *memory, size_t size) {
     munmap(memory, size);
 }
 
-int seer_os_segment_open(int key, size_t size) {
-  return shmget(key, size, 0600 | IPC_CREAT);
+int seer_os_segment_open(int key, size_t size, bool make) {
+  return shmget(key, size, 0600 | (make ? IPC_CREAT : 0));
 }
 
 void *seer_os_segment_attach(int id, bool to_write) {

@@ -168,8 +168,8 @@ void seer_os_memory_free(void *memory, size_t size) {
   free(memory);
 }
 
-int seer_os_segment_open(int key, size_t size) {
-  (void)key, (void)size;
+int seer_os_segment_open(int key, size_t size, bool make) {
+  (void)key, (void)size, (void)make;
   errno = ENOSYS;
   return -1;
 }
@@ -195,6 +195,10 @@ int seer_os_segment_at(int place) {
 
 int seer_os_segment_last(void) {
   return -1;
+}
+
+bool seer_os_segment_room(void) {
+  return false;
 }
 
 uint64_t seer_os_user(void) {

@@ -66,7 +66,7 @@ void seer_timer_set(seer_timer **heap, seer_timer *timer, int64_t at) {
     clear(heap, timer);
   if (at == SEER_NEVER)
     return;
-  timer->at = at;
+  timer->at = at > 0 ? at : 1;
   *heap = meld(*heap, timer);
 }
 

@@ -16,7 +16,8 @@ typedef struct seer_timer {
   struct seer_timer *previous; /* the sibling before, or the parent */
 } seer_timer;
 
-/* Sets a timer, which may be set already; SEER_NEVER clears it. */
+/* Sets a timer, which may be set already; SEER_NEVER clears it. A time before
+   the clock began, such as a database may ask for, is its first. */
 void seer_timer_set(seer_timer **heap, seer_timer *timer, int64_t at);
 
 /* Makes sure that it is set to that time, or to an earlier one. */

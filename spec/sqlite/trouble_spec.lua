@@ -1,0 +1,156 @@
+-- What a process has in memory stays its own in the directory, whatever goes
+-- wrong there: nobody else sends it as well.
+
+local h = require "spec.helper"
+
+local OUTAGE = { fail_status = 503 }
+local WORKS = { fail_status = false }
+
+describe("a store in a directory", function()
+  local api = h.standin { rate_limit = false }
+  local disk = h.each(h.disks.new, function(d) d:remove() end)
+
+  local function started(code, options)
+    api:config(OUTAGE)
+    local child = disk:start(api, code, options)
+    h.wait(function() return child:done() or child:stdout():find "stored" end,
+      20)
+    return child
+  end
+
+  local function says(child, word)
+    h.wait(function()
+      assert(not child:done(), child:stderr())
+      return child:stdout():find(word)
+    end, 20)
+  end
+
+  -- Asks for the trouble, which comes with the next call of this kind.
+  local function troubled(call, variable, value)
+    return { timeout = 60, args = { disk.parents .. "/go" }, env = {
+      LD_PRELOAD = h.preload "troubled", SEER_TROUBLE_CALL = call,
+      SEER_TROUBLE = disk.parents .. "/trouble", [variable] = value,
+    } }
+  end
+
+  local PRELUDE = [[
+    local function wait_for(condition)
+      local deadline = socket.gettime() + 20
+      while not condition() do
+        assert(socket.gettime() < deadline, "in vain")
+        socket.sleep(0.01)
+      end
+    end
+    local function wait_for_go()
+      tell "stored"
+      wait_for(function() return io.open(arg[1]) end)
+    end
+    local function wait_for_state(state)
+      wait_for(function() return client:stats().store.state == state end)
+    end
+  ]]
+
+  local function go()
+    h.shell.write(disk.parents .. "/go", "")
+  end
+
+  for _, size in ipairs { 0, 3, 32767 } do
+    it("of which the index is cut to " .. size .. " bytes goes on", function()
+      local child = started(PRELUDE .. [[
+        capture(client, 1, 50)
+        assert(client:persist(10))
+        wait_for_go()
+        capture(client, 51, 100)
+        assert(client:persist(10))
+        tell "again"
+        assert(client:flush(20))
+      ]], { args = { disk.parents .. "/go" } })
+      h.shell.run(("truncate -s %d %s"):format(size,
+        disk:path "queue.db-shm"))
+      go()
+      says(child, "again")
+      assert.equal("1", disk:sql "SELECT count(DISTINCT owner) FROM event")
+      api:config(WORKS)
+      assert.equal(0, child:wait().status, child:stderr())
+      assert.is_nil(child:stderr():find "store:")
+      h.assert_received(api, 100)
+      assert.equal(0, disk:totals().events)
+    end)
+  end
+
+  it("of which the index is cut short is left by who ends", function()
+    local child = started(PRELUDE .. [[
+      capture(client, 1, 50)
+      assert(client:persist(10))
+      wait_for_go()
+    ]], { args = { disk.parents .. "/go" },
+      with = "exit_timeout = 0, log_level = 'off'" })
+    h.shell.run("truncate -s 0 " .. disk:path "queue.db-shm")
+    go()
+    assert.equal(0, child:wait().status, child:stderr())
+    assert.equal(50, disk:totals().nobodys)
+  end)
+
+  -- EIO, of which SQLite says that the database is corrupt, and ESTALE.
+  for _, errno in ipairs { 5, 116 } do
+    it("that cannot be read for a moment, error " .. errno
+      .. ", leaves its rows to their owner", function()
+      local child = started(PRELUDE .. [[
+        capture(client, 1, 50)
+        assert(client:persist(10))
+        wait_for_go()
+        capture(client, 51, 60)
+        wait_for_state "failing"
+        wait_for_state "open"
+        tell "again"
+        assert(client:flush(20))
+        wait_for(function() return client:stats().store.pending == 0 end)
+      ]], troubled("pread64", "SEER_TROUBLE_ERRNO", errno))
+      local owner = disk:sql "SELECT DISTINCT owner FROM event"
+      -- Who finds that another has written reads again what it knew.
+      disk:sql("UPDATE total SET n = n + 1; UPDATE total SET n = n - 1", true)
+      h.shell.write(disk.parents .. "/trouble", "")
+      go()
+      says(child, "again")
+      assert.equal(owner .. " 50", disk:sql
+        "SELECT DISTINCT owner || ' ' || count(*) FROM event")
+      api:config(WORKS)
+      assert.equal(0, child:wait().status, child:stderr())
+      assert.matches("disk I/O error\n", child:stderr())
+      assert.equal("", h.shell.output("cd " .. h.shell.quote(disk.directory)
+        .. " && ls | grep corrupt; true"))
+      h.assert_received(api, 60)
+      assert.equal(0, disk:totals().events)
+    end)
+  end
+
+  it("in which a commit takes so long that events go on without it leaves "
+    .. "none of these to others", function()
+    local child = started(PRELUDE .. [[
+      capture(client, 1, 512)
+      assert(client:persist(10))
+      wait_for_go()
+      capture(client, 513, 600)
+      wait_for_state "failing"
+      tell "failing"
+      socket.sleep(100)
+    ]], troubled("pwrite64", "SEER_TROUBLE_MS", 1500))
+    h.shell.write(disk.parents .. "/trouble", "")
+    go()
+    h.wait(function() return not h.shell.read(disk.parents .. "/trouble") end,
+      20)
+    -- Is inside when the commit is over, before anything else is done.
+    local holder = h.start { code = [[
+      native.hold_byte(arg[1])
+      tell "held"
+      socket.sleep(100)
+    ]], args = { disk.directory .. "/lock" }, env = h.environment("", "") }
+    says(holder, "held")
+    assert.is_true(tonumber(disk:sql "SELECT count(*) FROM event") > 512)
+    assert.equal("0",
+      disk:sql "SELECT count(*) FROM event WHERE owner >= 1 << 62")
+    says(child, "failing")
+    holder:finish()
+    child:finish()
+  end)
+end)

@@ -1,0 +1,51 @@
+/* Gives one call that reads or writes a log of SQLite's trouble, when it is
+   asked for. To be preloaded; of a process with these variables:
+
+     SEER_TROUBLE        a file: it asks, and is removed when it has been done
+     SEER_TROUBLE_CALL   pread64 or pwrite64
+     SEER_TROUBLE_ERRNO  the call fails so...
+     SEER_TROUBLE_MS     ...or takes so long */
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SEEN __attribute__((visibility("default")))
+
+static int is_log(int fd) {
+  char link[40], path[600];
+  ssize_t length;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  length = readlink(link, path, sizeof path);
+  return length > 4 && memcmp(path + length - 4, "-wal", 4) == 0;
+}
+
+/* Whether the call is to fail; errno is set then. */
+static int is_troubled(const char *call, int fd) {
+  const char *asked = getenv("SEER_TROUBLE");
+  const char *wanted = getenv("SEER_TROUBLE_CALL");
+  const char *number = getenv("SEER_TROUBLE_ERRNO");
+  const char *ms = getenv("SEER_TROUBLE_MS");
+  if (asked == NULL || wanted == NULL || strcmp(call, wanted) != 0 ||
+      !is_log(fd) || unlink(asked) != 0)
+    return 0;
+  if (ms != NULL)
+    usleep((useconds_t)atol(ms) * 1000);
+  if (number != NULL)
+    errno = atoi(number);
+  return number != NULL;
+}
+
+#define TROUBLED(name, bytes)                                                 \
+  SEEN ssize_t name(int fd, bytes at, size_t size, off64_t from) {            \
+    static ssize_t (*next)(int, bytes, size_t, off64_t);                      \
+    if (next == NULL)                                                         \
+      *(void **)&next = dlsym(RTLD_NEXT, #name);                              \
+    return is_troubled(#name, fd) ? -1 : next(fd, at, size, from);            \
+  }
+
+TROUBLED(pread64, void *)
+TROUBLED(pwrite64, const void *)
