@@ -50,6 +50,10 @@ static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                ? "failing, events are kept in memory alone"
                : NULL;
   }
+  if (t->unshared)
+    return seer_trouble_happened(&keep->unshared, 1, now, &untold)
+               ? "the rate limit is not shared, a part of it is used"
+               : NULL;
   if (t->message[0] != '\0')
     return "";
   *level = SEER_INFO;
@@ -163,9 +167,11 @@ static void stop(seer_keep *keep) {
 static int64_t next_time(const seer_keep *keep, int64_t now) {
   int64_t next = keep->owed_count > 0 || keep->delay > 0 ? now : keep->look_at;
   const seer_tenant *tenant = keep->tenants;
-  for (; tenant != NULL; tenant = tenant->next)
+  for (; tenant != NULL; tenant = tenant->next) {
+    next = seer_clock_sooner(next, seer_tenants_budget_due(tenant, now));
     if (tenant->adopt_at > now) /* else it is not low; the sender reminds */
       next = seer_clock_sooner(next, tenant->adopt_at);
+  }
   return seer_clock_later(next, keep->healthy_at);
 }
 

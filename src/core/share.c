@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/thread.h"
+#include "fleet.h"
 #include "report.h"
 
 #include <errno.h>
@@ -105,6 +106,7 @@ static void use(seer_endpoint *endpoint, int id, seer_gate *gate) {
   if (gate != NULL)
     unused = seer_endpoint_use(endpoint, gate, id, now);
   seer_gate_mend(endpoint->gate, now);
+  seer_fleet_mend(endpoint->gate, now);
   seer_unlock();
   seer_gate_free(unused);
 }
