@@ -189,6 +189,15 @@ static void rest(seer_keep *keep, int64_t time) {
   keep->work = SEER_KEEP_OUTSIDE;
 }
 
+/* The same, so that the next transaction has company. What has been settled
+   does not wait for any: a kill would double it. */
+static void linger(seer_keep *keep) {
+  int64_t waited = 0;
+  do
+    rest(keep, 1);
+  while (++waited < LINGER && keep->owed_count == 0 && !keep->stopping);
+}
+
 /* With the lock held: the one that this thread was started for. */
 static seer_keep *find_starting(void) {
   seer_keep *keep = seer_keeps;
@@ -207,7 +216,7 @@ static void run(void) {
     while (seer_state.forking > 0)
       seer_wait(SEER_NEVER);
     if (pass(keep->transaction, keep) && !(last && keep->delay > 0))
-      rest(keep, last ? 0 : LINGER);
+      linger(keep);
     else if (last)
       stop(keep);
     else
