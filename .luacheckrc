@@ -14,6 +14,7 @@ files["dev/live.lua"] = { std = "ngx_lua" }
 files["checks/torture/service.lua"] = { std = "ngx_lua" }
 files["bench/support/handlers.lua"] = { std = "ngx_lua" }
 files["examples/nginx"] = { std = "ngx_lua" }
+files["examples/fleet"] = { std = "ngx_lua" }
 files["examples/love"] = { std = "min+love" }
 files["examples/neovim"] = { read_globals = { "vim" } }
 files["examples/haproxy"] = { read_globals = { "core" } }

@@ -8,6 +8,9 @@
 --                  1,600 events a minute, with share_rate_limit
 --   share, store   8 programs that want 1,600 a minute together, with
 --                  share_rate_limit, or one directory of seerstack.sqlite
+--   fleet          2 nginx servers, 4 workers each, that share a Redis alone,
+--                  get 1,600 events a minute together; then one is killed with
+--                  all its workers, and the other sends what it had
 --   kills          16 that share a budget; one is killed every 100 ms
 --   stopped        4 that share a budget; one stands still for 30 s
 --   clock          4 that share one, while the wall clock goes a day on and
@@ -18,8 +21,10 @@
 --   lua checks/storm.lua kills strangers    # all without names: 30 minutes
 
 local count = require "spec.support.nginx_count"
+local fleets = require "spec.support.fleets"
 local host = require "spec.support.host"
 local native = require "seer_spec_native"
+local nginx = require "spec.support.nginx"
 local shell = require "dev.shell"
 local preload = require "spec.support.preload"
 local socket = require "socket"
@@ -363,6 +368,65 @@ function storms.store()
   shell.remove(directory)
 end
 
+-- Waits for so many events; the seconds that it took.
+local function await(api, number, most)
+  local began = socket.gettime()
+  while api:count() < number do
+    assert(socket.gettime() - began < most,
+      ("%d of %d events after %d s"):format(api:count(), number, most))
+    socket.sleep(0.1)
+  end
+  return socket.gettime() - began
+end
+
+function storms.fleet()
+  local api = standin.start { rate_limit = 1000 }
+  local redis, servers, visits = fleets.redis(), {}, 0
+  for i = 1, 2 do
+    servers[i] = fleets.start(api, redis, 4, nil, 900)
+  end
+  local function visit(server)
+    assert(server:get "/" == 200)
+    visits = visits + 1
+  end
+  local due = socket.gettime()
+  watch(api, 3, function()
+    visit(servers[visits % 2 + 1])
+    due = due + 60 / 1600
+    socket.sleep(math.max(0, due - socket.gettime()))
+  end)
+  local sent = api:count()
+  check_budget(api, 3 * 950 - 50)
+  print(("%d visits, %d of them wait; those arrive in %.0f s"):format(visits,
+    visits - sent, await(api, visits, 300)))
+  api:config { fail_status = 503 }
+  for _ = 1, 200 do
+    visit(servers[1])
+  end
+  while redis:totals().events < 200 do
+    socket.sleep(0.1)
+  end
+  fleets.kill(servers[1])
+  api:config { fail_status = false }
+  print(("200 events of a server that was killed arrive in %.0f s"):format(
+    await(api, visits, 30 + 60)))
+  check_budget(api, visits)
+  local got = {}
+  for _, event in ipairs(api:events()) do
+    got[event.headers["idempotency-key"]] = true
+  end
+  local distinct = 0
+  for _ in pairs(got) do
+    distinct = distinct + 1
+  end
+  print(("%d events, %d arrived twice"):format(distinct,
+    api:count() - distinct))
+  assert(distinct == visits, "something was lost")
+  nginx.clean_up()
+  redis:remove()
+  api:stop()
+end
+
 function storms.kills()
   local api = standin.start { rate_limit = 1000 }
   local client = new(api, { timeout = 5 })
@@ -412,7 +476,8 @@ function storms.wrong()
 end
 
 local ALL = { "burst", "spread", "leave", "nginx", "apache", "lighttpd",
-  "share", "store", "kills", "stopped", "clock", "strangers", "wrong" }
+  "share", "store", "fleet", "kills", "stopped", "clock", "strangers",
+  "wrong" }
 
 local failed = 0
 for _, name in ipairs(#arg > 0 and arg or ALL) do

@@ -124,14 +124,24 @@ while assert(module.totals(place)).events > 0 do
   client:flush(1)
 end
 
-local got, doubled, keys = {}, 0, {}
+-- What arrived twice had arrived so long before its process was killed.
+local got, doubled, keys, spans = {}, 0, {}, {}
 for _, event in ipairs(api:events()) do
   local name = event.body:match '"name":"([^"]+)"'
   local key = event.headers["idempotency-key"]
-  doubled = doubled + (got[name] and 1 or 0)
+  if got[name] then
+    doubled = doubled + 1
+    spans[doubled] = killed_at[tonumber(name:match "%d+")] - got[name]
+  end
   assert(not got[name] or keys[name] == key, "twice, under two keys")
-  got[name], keys[name] = true, key
+  got[name], keys[name] = got[name] or event.time, key
 end
+table.sort(spans)
+local function span(part)
+  return 1000 * (spans[math.ceil(part * doubled)] or 0)
+end
+print(("those that arrived twice had arrived %.0f ms before the kill (p50), "
+  .. "%.0f (p90), %.0f (most)"):format(span(0.5), span(0.9), span(1)))
 local stored, lost, ages = 0, 0, { running = {}, starting = {} }
 for number = 1, started do
   -- One that was killed before it had a file has stored nothing.
@@ -154,7 +164,8 @@ for number = 1, started do
   end
 end
 print(("%d kills; %d known to be stored, %d of these lost; %d arrived twice, "
-  .. "%.2f a kill"):format(kills, stored, lost, doubled, doubled / kills))
+  .. "%.2f a kill, %.2f %%"):format(kills, stored, lost, doubled,
+  doubled / kills, 100 * doubled / stored))
 for name, list in pairs(ages) do
   local function share(part)
     return list[math.ceil(part * #list)] or 0

@@ -56,6 +56,7 @@ build = {
         "src/core/dead.c",
         "src/core/endpoint.c",
         "src/core/endpoints.c",
+        "src/core/fleet.c",
         "src/core/gate.c",
         "src/core/heap.c",
         "src/core/http/flight.c",

@@ -32,6 +32,7 @@ build = {
     ["seerstack.redis"] = {
       sources = {
         "src/redis/address.c",
+        "src/redis/budget.c",
         "src/redis/config.c",
         "src/redis/connection.c",
         "src/redis/driver.c",

@@ -139,6 +139,33 @@ describe("a store in Redis", function()
     assert.equal(0, server:totals().events)
   end)
 
+  it("that was emptied gets what is in flight when the process ends",
+    function()
+      api:config { delay = 30 }
+      local child = server:start(api, [[
+        capture(client, 1, 50)
+        assert(client:persist(10))
+        tell "stored"
+        while not io.open(arg[1]) do
+          socket.sleep(0.01)
+        end
+        capture(client, 51, 51)
+        while client:stats().store.unsaved < 51 do
+          socket.sleep(0.01)
+        end
+        while client:stats().store.state ~= "open" do
+          socket.sleep(0.01)
+        end
+      ]], { args = { server.directory .. "/go" }, with = SILENT.with })
+      await(child, "stored")
+      h.wait(function() return api:count() == 16 end, 20)
+      server:ask "FLUSHALL"
+      go_on()
+      h.ended_well(child)
+      assert.equal(51, server:totals().events)
+      api:config { delay = false }
+    end)
+
   it("may forget its scripts, and nobody is told", function()
     local child = server:start(api, [[
       for n = 1, 5 do

@@ -68,9 +68,11 @@ function host.cpath(directory, lua)
   local module = ("%s/build/%s/seerstack.so"):format(host.root, lua)
   assert(shell.run(shell.join { "install", "-D", "-m", "755", module,
     ("%s/lua-%s/seerstack.so"):format(directory, lua) }) == 0)
-  local store = ("%s/build/%s/seerstack/sqlite.so"):format(host.root, lua)
-  assert(shell.run(shell.join { "install", "-D", "-m", "755", store,
-    ("%s/lua-%s/seerstack/sqlite.so"):format(directory, lua) }) == 0)
+  for _, name in ipairs { "sqlite", "redis" } do
+    local store = ("%s/build/%s/seerstack/%s.so"):format(host.root, lua, name)
+    assert(shell.run(shell.join { "install", "-D", "-m", "755", store,
+      ("%s/lua-%s/seerstack/%s.so"):format(directory, lua, name) }) == 0)
+  end
   return ("%s/lua-%s/?.so"):format(directory, lua)
 end
 

@@ -13,9 +13,14 @@ function keepers.start(api, store, code, options)
   options = options or {}
   return script.start(util.merge(options, {
     code = store .. ([[
-      local client = seerstack.new {
+      local options = {
         store = store, rate_limit = false, initial_retry_delay = 0.05,
-          max_retry_delay = 0.2, %s }
+        max_retry_delay = 0.2,
+      }
+      for name, value in pairs { %s } do
+        options[name] = value
+      end
+      local client = seerstack.new(options)
     ]]):format(options.with or "") .. code,
     env = script.environment(api.url, api.key, options.env),
   }))

@@ -2,6 +2,7 @@
 -- of seerstack.redis; and programs that use that.
 
 local keepers = require "spec.support.keepers"
+local preload = require "spec.support.preload"
 local redis = require "seerstack.redis"
 local script = require "spec.support.script"
 local shell = require "dev.shell"
@@ -12,12 +13,13 @@ local server = {}
 server.__index = server
 server.__name = "redises.server"
 
--- One that runs; `settings` are lines of its configuration.
+-- One that runs; `settings` are lines of its configuration. Its clock is as
+-- many seconds ahead as the file `clock` says.
 function redises.new(settings)
   local directory = shell.temporary_directory("redis")
   local self = setmetatable({
     directory = directory, socket = directory .. "/socket",
-    settings = settings or {},
+    settings = settings or {}, clock = directory .. "/clock",
   }, server)
   self.url = "unix://" .. self.socket
   self:run()
@@ -37,6 +39,7 @@ function server:run()
     commands = "exec redis-server " .. shell.quote(self.directory .. "/conf")
       .. "\n",
     timeout = 900,
+    env = { LD_PRELOAD = preload("wall_clock"), SEER_CLOCK_FILE = self.clock },
   }
   wait.until_(function()
     assert(not self.program:done(), "redis-server has ended")

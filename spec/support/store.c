@@ -408,9 +408,15 @@ static void store_close(void *given) {
 }
 
 static const seer_store_driver driver = {
-    SEER_STORE_ABI, sizeof(seer_row), sizeof(seer_batch), "fake",
-    store_open,     store_commit,     NULL,               store_forked,
-    store_close};
+    .abi = SEER_STORE_ABI,
+    .row_size = sizeof(seer_row),
+    .batch_size = sizeof(seer_batch),
+    .name = "fake",
+    .open = store_open,
+    .commit = store_commit,
+    .forked = store_forked,
+    .close = store_close,
+};
 
 /*
 ** For Lua.

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "fleet.h"
 
 #include <string.h>
 #pragma GCC visibility push(hidden)
@@ -17,9 +18,9 @@
 #define HELD_LONG 60000    /* ms, by the budget: that is told */
 #define TOLD (-1)
 
-/* How many requests a minute all together may send. */
+/* How many requests a minute all together may send from here. */
 static int64_t share_of(const seer_endpoint *endpoint, int64_t now) {
-  return seer_gate_widest(endpoint->gate,
+  return seer_fleet_share(endpoint->gate,
                           seer_gate_share(endpoint->rate_limit), now);
 }
 

@@ -9,15 +9,18 @@
 
 #define PREPARED 16 /* gates */
 #define LEASE_MOST                                                            \
-  600000         /* ms that a process that died keeps a slot, at most */
-#define LOOKS 64 /* for a free slot, where none is needed */
+  600000          /* ms that a process that died keeps a slot, at most */
+#define SOON 1000 /* ms in which the fleet may grant slots */
+#define LOOKS 64  /* for a free slot, where none is needed */
 #define FURTHEST                                                              \
   (LEASE_MOST + SEER_GATE_WINDOW + 3) /* ms that a word is ahead, at most */
 #define UNANSWERED INT64_C(1)         /* a bit of a slot's word */
+#define LENT INT64_C(-2)              /* such a word: not this machine's */
 #define WIDTH_BITS 24
 #define WIDTH_MOST ((1 << WIDTH_BITS) - 1)
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define ADD(word, value) __atomic_fetch_add(&(word), value, __ATOMIC_RELAXED)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
 #define SWAP(word, seen, value)                                               \
   __atomic_compare_exchange_n(&(word), &(seen), value, false,                 \
@@ -115,6 +118,11 @@ static bool is_used(int64_t word, int64_t now) {
   return word > now && word - now <= FURTHEST;
 }
 
+/* Whether nobody may take it now. */
+static bool is_taken(const seer_gate *gate, int64_t word, int64_t now) {
+  return is_used(word, now) || (word == LENT && LOAD(gate->member.good) > now);
+}
+
 /* Where others have written noise, too, it is within the gate. */
 static uint32_t top_of(const seer_gate *gate) {
   uint32_t top = LOAD(gate->top);
@@ -134,6 +142,15 @@ static uint32_t count_used(const seer_gate *gate, uint32_t top, int64_t now) {
   return used;
 }
 
+/* A slot that has come free may be owed to the fleet. */
+static bool give_back(seer_gate *gate, uint32_t at, int64_t seen,
+                      int64_t now) {
+  int64_t owed = LOAD(gate->member.owed);
+  return owed > 0 && LOAD(gate->member.good) > now &&
+         SWAP(gate->member.owed, owed, owed - 1) &&
+         SWAP(gate->slots[at], seen, LENT);
+}
+
 /* Takes one of the first `range` slots, looking at some; -1 without one. */
 static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
                          int64_t until, int64_t now) {
@@ -142,7 +159,8 @@ static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
     if (at >= range)
       at = 0;
     int64_t seen = LOAD(gate->slots[at]);
-    if (is_used(seen, now) || !SWAP(gate->slots[at], seen, until))
+    if (is_taken(gate, seen, now) || give_back(gate, at, seen, now) ||
+        !SWAP(gate->slots[at], seen, until))
       continue;
     raise_top(gate, at + 1);
     STORE(gate->hint, at + 1);
@@ -155,10 +173,13 @@ static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
 seer_slot seer_gate_take(seer_gate *gate, int64_t share, int64_t now) {
   seer_slot slot = {freed_at(share, now), -1};
   uint32_t range = range_of(share), top = top_of(gate);
-  if (range < top && count_used(gate, top, now) >= range)
-    return slot;
-  slot.index =
-      take_free(gate, range, share > 0 ? range : LOOKS, slot.until, now);
+  if (range >= top || count_used(gate, top, now) < range)
+    slot.index =
+        take_free(gate, range, share > 0 ? range : LOOKS, slot.until, now);
+  if (slot.index >= 0)
+    ADD(gate->member.taken, 1);
+  else
+    STORE(gate->member.missed, 1);
   return slot;
 }
 
@@ -184,10 +205,12 @@ static void charge(seer_gate *gate, int64_t share, int64_t until,
   if (take_free(gate, range, range, until, now) >= 0)
     return;
   for (uint32_t i = 1; i < range; i++)
-    if (LOAD(gate->slots[i]) < LOAD(gate->slots[next]))
+    if (LOAD(gate->slots[next]) == LENT ||
+        (LOAD(gate->slots[i]) < LOAD(gate->slots[next]) &&
+         LOAD(gate->slots[i]) != LENT))
       next = i;
   least = LOAD(gate->slots[next]);
-  if (least < until)
+  if (least < until && least != LENT)
     SWAP(gate->slots[next], least, until);
 }
 
@@ -218,19 +241,24 @@ void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
 }
 
 int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
-  uint32_t range = range_of(share), top = top_of(gate), used = 0;
+  uint32_t range = range_of(share), top = top_of(gate), used = 0, taken = 0;
   int64_t next = SEER_NEVER, ended = freed_at(share, now) | UNANSWERED;
+  bool lent = false;
   if (share == 0 || top < range)
     return 0;
   for (uint32_t i = 0; i < top; i++) {
     int64_t until = LOAD(gate->slots[i]);
     used += is_used(until, now);
+    taken += i < range && is_taken(gate, until, now);
+    lent |= until == LENT;
     if (until > now && until <= ended && until < next)
       next = until;
   }
-  if (used < range)
+  if (used < range && taken < range)
     return 0;
-  return next == SEER_NEVER ? SEER_NEVER : next - now;
+  if (next == SEER_NEVER || (lent && next - now > SOON))
+    return SEER_NEVER;
+  return next - now;
 }
 
 int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
@@ -249,16 +277,51 @@ int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
   return count;
 }
 
+int64_t seer_gate_reach(const seer_gate *gate, int64_t now) {
+  int64_t last = now;
+  for (uint32_t i = top_of(gate); i > 0; i--) {
+    int64_t word = LOAD(gate->slots[i - 1]);
+    if (is_used(word, now) && word > last)
+      last = word;
+  }
+  return last - now;
+}
+
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
-  return count_used(gate, top_of(gate), now) == 0 &&
+  return seer_gate_reach(gate, now) == 0 &&
          seer_pauses_until(&gate->pauses) <= now;
+}
+
+int64_t seer_gate_lend(seer_gate *gate, int64_t share, int64_t keep,
+                       int64_t *used, int64_t now) {
+  uint32_t range = range_of(share), top = top_of(gate);
+  int64_t kept = 0;
+  *used = 0;
+  raise_top(gate, range);
+  for (uint32_t i = 0; i < range || i < top; i++) {
+    int64_t seen = LOAD(gate->slots[i]);
+    if (is_used(seen, now))
+      ++*used;
+    else if (i < range && seen != LENT && kept < keep)
+      kept++;
+    else if (i < range && seen != LENT && !SWAP(gate->slots[i], seen, LENT))
+      ++*used; /* taken at this moment */
+  }
+  return kept;
+}
+
+void seer_gate_regain(seer_gate *gate, int64_t share, int64_t count) {
+  for (uint32_t i = 0; i < range_of(share) && count > 0; i++) {
+    int64_t seen = LENT;
+    count -= SWAP(gate->slots[i], seen, 0);
+  }
 }
 
 void seer_gate_mend(seer_gate *gate, int64_t now) {
   uint64_t widest = LOAD(gate->widest);
   for (uint32_t i = top_of(gate); i > 0; i--) {
     int64_t seen = LOAD(gate->slots[i - 1]);
-    if (!is_used(seen, now))
+    if (!is_used(seen, now) && seen != LENT)
       SWAP(gate->slots[i - 1], seen, 0);
   }
   if ((int64_t)(widest >> WIDTH_BITS) > now + FURTHEST)

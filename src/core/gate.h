@@ -27,6 +27,21 @@
 #define SEER_GATE_SLOTS 8128
 #define SEER_GATE_NAME 4 /* words */
 
+/* What a gate is in a fleet; see fleet.h. All zero: it is in none. */
+typedef struct seer_membership {
+  uint64_t name;
+  uint64_t turn;  /* so often it was asked for */
+  int64_t asking; /* somebody asks, until then; 0: nobody */
+  int64_t good;   /* what was said last holds until then */
+  int64_t due;    /* when to ask again... */
+  int64_t soon;   /* ...or, where a slot was missed, then */
+  int64_t peers;  /* gates there were in the fleet; 0: not known */
+  int64_t owed;   /* slots to be given back as they come free */
+  int64_t taken;  /* slots, since it was asked last... */
+  int64_t missed; /* ...and 1: there was none for somebody */
+  int64_t told;   /* 1: a pause of ours was told of */
+} seer_membership;
+
 typedef struct seer_gate {
   uint64_t name[SEER_GATE_NAME]; /* of what it is for; 0: nobody's */
   uint32_t hint;                 /* where to look for a free slot first */
@@ -34,6 +49,7 @@ typedef struct seer_gate {
   uint32_t silent; /* 1: some request had no answer, and none has come since */
   uint64_t widest; /* the largest share that is in use, below when that ends */
   seer_pauses pauses;
+  seer_membership member;
   int64_t slots[SEER_GATE_SLOTS];
 } seer_gate;
 
@@ -87,13 +103,25 @@ void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
                    bool answered, int64_t now);
 
 /* Milliseconds until a slot is free: 0 now, SEER_NEVER when only the end of a
-   request can tell. */
+   request, or the fleet, can tell. */
 int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now);
 
 /* How many requests have ended after `from` and not after `to`, and when the
    first of them did; `to` if there was none. */
 int64_t seer_gate_count(const seer_gate *gate, int64_t share, int64_t from,
                         int64_t to, int64_t *first);
+
+/* In a fleet a slot may be lent: it is another machine's, and free only when
+   nothing is heard of the fleet. Lends all free ones of the share but `keep`;
+   the result is how many were kept, and `*used` how many are not free. */
+int64_t seer_gate_lend(seer_gate *gate, int64_t share, int64_t keep,
+                       int64_t *used, int64_t now);
+
+/* Makes up to `count` lent ones free. */
+void seer_gate_regain(seer_gate *gate, int64_t share, int64_t count);
+
+/* In how many ms the last slot that is used comes free; 0: none is. */
+int64_t seer_gate_reach(const seer_gate *gate, int64_t now);
 
 /* Whether all slots are free, and no pause holds anybody. */
 bool seer_gate_is_idle(const seer_gate *gate, int64_t now);

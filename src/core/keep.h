@@ -29,7 +29,8 @@ typedef struct seer_tenant {
   struct seer_keep *keep;
   struct seer_queue *adopted;
   int64_t adopt_at;   /* when to look whether there is more to adopt */
-  uint8_t target[16]; /* a digest of URL, key and secret headers */
+  uint8_t target[16]; /* a digest of URL, key and secret headers... */
+  uint8_t budget[16]; /* ...and of the first two alone */
 } seer_tenant;
 
 /* What the keeper is at. */
@@ -74,8 +75,8 @@ typedef struct seer_keep {
   int64_t look_at;
   int64_t displaced; /* rows of nobody's, for want of room */
   seer_store_totals totals;
-  seer_store_message error;       /* the last; "": none */
-  seer_trouble failure, fullness; /* what was told of them */
+  seer_store_message error;                 /* the last; "": none */
+  seer_trouble failure, fullness, unshared; /* what was told of them */
   /* The keeper's: */
   struct seer_transaction *transaction;
   void *store; /* the driver's, of who is inside; NULL: not open */

@@ -50,6 +50,10 @@ static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                ? "failing, events are kept in memory alone"
                : NULL;
   }
+  if (t->unshared)
+    return seer_trouble_happened(&keep->unshared, 1, now, &untold)
+               ? "the rate limit is not shared, a part of it is used"
+               : NULL;
   if (t->message[0] != '\0')
     return "";
   *level = SEER_INFO;
@@ -163,9 +167,11 @@ static void stop(seer_keep *keep) {
 static int64_t next_time(const seer_keep *keep, int64_t now) {
   int64_t next = keep->owed_count > 0 || keep->delay > 0 ? now : keep->look_at;
   const seer_tenant *tenant = keep->tenants;
-  for (; tenant != NULL; tenant = tenant->next)
+  for (; tenant != NULL; tenant = tenant->next) {
+    next = seer_clock_sooner(next, seer_tenants_budget_due(tenant, now));
     if (tenant->adopt_at > now) /* else it is not low; the sender reminds */
       next = seer_clock_sooner(next, tenant->adopt_at);
+  }
   return seer_clock_later(next, keep->healthy_at);
 }
 
@@ -181,6 +187,15 @@ static void rest(seer_keep *keep, int64_t time) {
     seer_alarm_clear(keep->alarm);
   seer_lock();
   keep->work = SEER_KEEP_OUTSIDE;
+}
+
+/* The same, so that the next transaction has company. What has been settled
+   does not wait for any: a kill would double it. */
+static void linger(seer_keep *keep) {
+  int64_t waited = 0;
+  do
+    rest(keep, 1);
+  while (++waited < LINGER && keep->owed_count == 0 && !keep->stopping);
 }
 
 /* With the lock held: the one that this thread was started for. */
@@ -201,7 +216,7 @@ static void run(void) {
     while (seer_state.forking > 0)
       seer_wait(SEER_NEVER);
     if (pass(keep->transaction, keep) && !(last && keep->delay > 0))
-      rest(keep, last ? 0 : LINGER);
+      linger(keep);
     else if (last)
       stop(keep);
     else

@@ -165,7 +165,8 @@ static int settle_finished(int64_t time) {
   return count;
 }
 
-/* What has been settled is to be forgotten, before a kill doubles it. */
+/* What has been settled is to be forgotten, before a kill doubles it; and what
+   the budget holds back is to be asked for. */
 static void remind_keepers(void) {
   int alarm = 0;
   while (alarm >= 0 && seer_keeps != NULL) {
@@ -195,10 +196,9 @@ static int work(int64_t time) {
       seer_http_hurry(seer_state.http);
     settled = settle_finished(time);
     seer_state.in_flight -= settled;
-    if (settled > 0)
-      remind_keepers();
     seer_state.idle_since = seer_clock_now();
   }
+  remind_keepers();
   return claims_made + settled;
 }
 

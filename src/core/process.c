@@ -284,10 +284,28 @@ static int64_t count_pending(bool *wants_thread) {
   return pending;
 }
 
+/* With the lock held, when nobody will hear of what is in flight: where that
+   is not in a store, it is to be. */
+static void give_up_flying(void) {
+  int64_t now = seer_clock_now();
+  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
+    for (seer_queue *queue = endpoint->queues; queue != NULL;
+         queue = queue->next)
+      for (seer_event *event = queue->flying, *next; event != NULL;
+           event = next) {
+        next = event->next;
+        if (queue->tenant != NULL && event->request == NULL)
+          seer_queue_release(queue, event, now, now);
+      }
+}
+
 /* With the lock held, when nothing is sent any more. What is to be stored has
    the time that there was for delivery, but no less than a moment. */
 static void close_stores(int64_t began) {
   int64_t most = nginx_terminates() ? NGINX_TERMINATE : SEER_STORE_PATIENCE;
+  if (is_still())
+    give_up_flying();
   seer_keeper_stop(
       seer_clock_later(began + most, seer_clock_now() + STORE_MOMENT));
 }

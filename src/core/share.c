@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/os.h"
 #include "base/thread.h"
+#include "fleet.h"
 #include "report.h"
 
 #include <errno.h>
@@ -98,6 +99,7 @@ static void use(seer_endpoint *endpoint, int id, seer_gate *gate) {
   if (gate != NULL)
     unused = seer_endpoint_use(endpoint, gate, id, now);
   seer_gate_mend(endpoint->gate, now);
+  seer_fleet_mend(endpoint->gate, now);
   seer_unlock();
   seer_gate_free(unused);
 }

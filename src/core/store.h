@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEER_STORE_ABI 2
+#define SEER_STORE_ABI 3
 #define SEER_STORE_PATIENCE 1000 /* ms that open and commit may wait */
 #define SEER_STORE_TRIES 10      /* deaths of its owners that fuse an event */
 
@@ -83,6 +83,23 @@ typedef struct seer_batch {
   seer_store_totals totals; /* out, with `look` only */
 } seer_batch;
 
+/* One budget of several machines: what the gate of one of them has of it, see
+   fleet.h. Spans are ms. */
+typedef struct seer_budget {
+  uint8_t target[16];  /* whose budget: a digest of URL and key */
+  uint64_t gate, turn; /* the gate's name; how often that was asked for */
+  int64_t share;       /* slots that there are in all */
+  int64_t held;        /* of these the gate has so many... */
+  int64_t want;        /* ...and would use so many more */
+  int64_t lease;       /* for so long it will not be heard of... */
+  int64_t tail;        /* ...and what it has then counts for so much longer */
+  int64_t pause;   /* it holds back and tries for so long; 0: it does not */
+  int64_t peers;   /* in: gates that it knows of; out: that there are */
+  int64_t granted; /* out: it has so many more */
+  int64_t owed;    /* out: it is to give back so many, as they come free */
+  int64_t hold;    /* out: another tries, this one waits for so long */
+} seer_budget;
+
 /* Opening and closing it costs little. A message that comes with success is
    told as a warning. */
 typedef struct seer_store_driver {
@@ -95,6 +112,10 @@ typedef struct seer_store_driver {
   void *(*open)(const void *config, seer_store_message message);
 
   seer_store_result (*commit)(void *store, seer_batch *batch,
+                              seer_store_message message);
+
+  /* NULL: it has no budget to share. Nothing was granted unless DONE. */
+  seer_store_result (*budget)(void *store, seer_budget *budget,
                               seer_store_message message);
 
   /* Before a fork: nothing is open any more that a child must not inherit; the

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/thread.h"
+#include "fleet.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,17 @@ static void set_target(seer_tenant *tenant, const seer_endpoint *endpoint,
                        const seer_site *site) {
   uint8_t result[SEER_DIGEST_SIZE];
   seer_site_options options;
-  seer_digest digest;
+  seer_digest digest, budget;
   seer_site_get_options(site, &options);
   seer_digest_init(&digest);
   seer_digest_add(&digest, endpoint->base_url, strlen(endpoint->base_url) + 1);
   seer_digest_add(&digest, endpoint->api_key, strlen(endpoint->api_key) + 1);
+  budget = digest;
   add_secrets(&digest, options.headers);
   seer_digest_end(&digest, result);
   memcpy(tenant->target, result, sizeof tenant->target);
+  seer_digest_end(&budget, result);
+  memcpy(tenant->budget, result, sizeof tenant->budget);
 }
 
 static void discard(seer_tenant *tenant) {
@@ -157,10 +161,18 @@ bool seer_tenants_is_low(const seer_tenant *tenant) {
 
 static bool wants_more(const seer_keep *keep, int64_t now) {
   const seer_tenant *tenant = keep->tenants;
-  while (tenant != NULL &&
+  while (tenant != NULL && now < seer_tenants_budget_due(tenant, now) &&
          (now < tenant->adopt_at || !seer_tenants_is_low(tenant)))
     tenant = tenant->next;
   return tenant != NULL;
+}
+
+int64_t seer_tenants_budget_due(const seer_tenant *tenant, int64_t now) {
+  const seer_endpoint *endpoint = tenant->adopted->endpoint;
+  const seer_store_driver *driver = tenant->keep->driver;
+  if (driver == NULL || driver->budget == NULL || endpoint->rate_limit == 0)
+    return SEER_NEVER;
+  return seer_fleet_due(endpoint->gate, now);
 }
 
 int seer_tenants_remind(void) {

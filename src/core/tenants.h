@@ -34,5 +34,8 @@ bool seer_tenants_are_entering(void);
    -1: of none. To be called until there is none. */
 int seer_tenants_remind(void);
 
+/* When the store is to be asked for slots of its budget. */
+int64_t seer_tenants_budget_due(const seer_tenant *tenant, int64_t now);
+
 /* Whether the events adopted so far will soon be sent. */
 bool seer_tenants_is_low(const seer_tenant *tenant);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/thread.h"
+#include "fleet.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,15 @@ static void take_targets(seer_transaction *t, int64_t now) {
   t->batch.room = count > 0 ? SEER_KEEP_BATCH : 0;
 }
 
+static void take_asker(seer_transaction *t, int64_t now) {
+  seer_tenant *tenant = t->keep->stopping ? NULL : t->keep->tenants;
+  while (tenant != NULL && seer_tenants_budget_due(tenant, now) > now)
+    tenant = tenant->next;
+  t->asker = tenant;
+  t->gate = NULL;
+  t->unshared = false;
+}
+
 static void adopt(void *to, const seer_row *row);
 
 bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
@@ -80,6 +90,7 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
     return false;
   take_events(t);
   take_owed(t);
+  take_asker(t, now);
   if (!keep->stopping && keep->owed_count == 0)
     take_targets(t, now); /* else it might adopt what is to be forgotten */
   t->batch.look = now >= keep->look_at && !keep->stopping;
@@ -91,7 +102,7 @@ bool seer_transaction_begin(seer_transaction *t, seer_keep *keep,
   t->batch.adopt = adopt;
   t->batch.to = t;
   return t->batch.put_count > 0 || t->batch.settled_count > 0 ||
-         t->batch.room > 0 || t->batch.look ||
+         t->batch.room > 0 || t->batch.look || t->asker != NULL ||
          (keep->delay > 0 && !keep->stopping); /* whether it works again */
 }
 
@@ -249,7 +260,46 @@ static void adopt(void *to, const seer_row *row) {
   t->last_adopted = event;
 }
 
-void seer_transaction_commit(seer_transaction *t) {
+static bool is_done(const seer_transaction *t) {
+  return t->result == SEER_STORE_DONE || t->result == SEER_STORE_FULL;
+}
+
+/* Asks for slots. */
+static void ask(seer_transaction *t) {
+  seer_queue *queue = t->asker->adopted;
+  seer_endpoint *endpoint = queue->endpoint;
+  seer_store_message message;
+  seer_budget *budget = &t->budget;
+  seer_lock();
+  t->asked_at = seer_clock_now();
+  if (seer_fleet_ask(endpoint->gate, seer_gate_share(endpoint->rate_limit),
+                     queue->settings.timeout, t->batch.put_count > 0,
+                     t->asked_at, budget))
+    t->gate = endpoint->gate;
+  seer_unlock();
+  if (t->gate == NULL)
+    return;
+  memcpy(budget->target, t->asker->budget, sizeof budget->target);
+  budget->granted = budget->owed = budget->hold = 0;
+  if (is_done(t))
+    t->unshared = t->keep->driver->budget(t->keep->store, budget, message) !=
+                  SEER_STORE_DONE;
+  if (t->unshared)
+    memcpy(t->message, message, sizeof t->message);
+}
+
+/* With the lock held: slots came free. */
+static bool end_asking(seer_transaction *t, int64_t now) {
+  seer_endpoint *endpoint = t->asker->adopted->endpoint;
+  if (t->gate == NULL || endpoint->gate != t->gate ||
+      !seer_fleet_learn(t->gate, &t->budget, is_done(t) && !t->unshared,
+                        t->asked_at, now))
+    return false;
+  seer_schedule_now(&endpoint->lines.place);
+  return true;
+}
+
+static void commit(seer_transaction *t) {
   seer_keep *keep = t->keep;
   t->result = SEER_STORE_LATER;
   if (keep->store == NULL)
@@ -263,13 +313,15 @@ void seer_transaction_commit(seer_transaction *t) {
   keep->store = NULL;
 }
 
+void seer_transaction_commit(seer_transaction *t) {
+  commit(t);
+  if (t->asker != NULL)
+    ask(t);
+}
+
 /*
 ** What has come of it.
 */
-
-static bool is_done(const seer_transaction *t) {
-  return t->result == SEER_STORE_DONE || t->result == SEER_STORE_FULL;
-}
 
 /* What was adopted goes to its lines, or back if nothing was. */
 static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
@@ -375,6 +427,7 @@ bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead) {
   end_settled(t);
   news = end_adopting(t, now, dead);
   set_times(t, news, now);
+  news |= t->asker != NULL && end_asking(t, now);
   if (rescued)
     end_rescued(t);
   for (size_t i = 0; i < keep->batch_count; i++)

@@ -19,6 +19,11 @@ typedef struct seer_transaction {
   seer_store_id settled[SEER_KEEP_BATCH];
   uint8_t targets[SEER_TRANSACTION_TARGETS][16];
   seer_tenant *tenants[SEER_TRANSACTION_TARGETS]; /* whose these are */
+  seer_tenant *asker; /* who wants slots of its budget; NULL: nobody */
+  seer_gate *gate;    /* for which they were asked; NULL: they were not... */
+  seer_budget budget;
+  int64_t asked_at;   /* ...then */
+  bool unshared;      /* there was no answer, though all else was done */
   seer_buffer bodies; /* copies: the events may be taken back meanwhile */
   seer_keep *keep;
   seer_event *adopted, *last_adopted;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,6 +54,19 @@ void seer_words_print(seer_words *words, const char *format, ...) {
   vsnprintf(text, sizeof text, format, list);
   va_end(list);
   seer_words_add(words, text, strlen(text));
+}
+
+void seer_words_add_row(seer_words *words, const seer_row *row) {
+  seer_words_print(words, "%" PRIu64, row->id.a);
+  seer_words_print(words, "%d", row->mine);
+  seer_words_print(words, "%" PRIu32, row->kind);
+  if (row->user != 0)
+    seer_words_print(words, "%016" PRIx64, row->user);
+  else
+    seer_words_add(words, "", 0);
+  seer_words_add(words, row->uuid, sizeof row->uuid);
+  seer_words_print(words, "%" PRId64, row->age);
+  seer_words_add(words, row->body, row->length);
 }
 
 /*

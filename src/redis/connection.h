@@ -38,6 +38,9 @@ void seer_words_add(seer_words *words, const void *bytes, size_t length);
 void seer_words_print(seer_words *words, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The seven words of a row that is put. */
+void seer_words_add_row(seer_words *words, const seer_row *row);
+
 /* Opens the connection, unless it is open. */
 bool seer_connection_open(seer_connection *self, seer_store_message message);
 

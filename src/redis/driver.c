@@ -1,5 +1,6 @@
 #include "driver.h"
 
+#include "budget.h"
 #include "connection.h"
 
 #include <inttypes.h>
@@ -122,19 +123,6 @@ static void add_keys(store *self, const target *it) {
   seer_words_print(words, "%s:{%016" PRIx64 "}:o:", prefix, it->name);
 }
 
-static void add_row(seer_words *words, const seer_row *row) {
-  seer_words_print(words, "%" PRIu64, row->id.a);
-  seer_words_print(words, "%d", row->mine);
-  seer_words_print(words, "%" PRIu32, row->kind);
-  if (row->user != 0)
-    seer_words_print(words, "%016" PRIx64, row->user);
-  else
-    seer_words_add(words, "", 0);
-  seer_words_add(words, row->uuid, sizeof row->uuid);
-  seer_words_print(words, "%" PRId64, row->age);
-  seer_words_add(words, row->body, row->length);
-}
-
 static int count_rows(const seer_batch *batch, const target *it) {
   int count = 0;
   for (size_t i = 0; i < batch->put_count; i++)
@@ -177,7 +165,7 @@ static void add_lists(store *self, const seer_batch *batch, const target *it) {
       seer_words_print(&self->words, "%" PRIu64, batch->settled[i].a);
   for (size_t i = 0; i < batch->put_count; i++)
     if (batch->puts[i].id.b == it->name)
-      add_row(&self->words, &batch->puts[i]);
+      seer_words_add_row(&self->words, &batch->puts[i]);
 }
 
 /*
@@ -408,6 +396,18 @@ static seer_store_result commit_batch(void *store_, seer_batch *batch,
   return result;
 }
 
+static seer_store_result share_budget(void *store_, seer_budget *budget,
+                                      seer_store_message message) {
+  store *self = store_;
+  seer_store_result result = SEER_STORE_LATER;
+  self->inside = true;
+  if (self->process == getpid() &&
+      seer_connection_open(&self->connection, message))
+    result = seer_budget_ask(&self->connection, budget, message);
+  self->inside = false;
+  return result;
+}
+
 /*
 ** Beginning and end
 */
@@ -490,6 +490,7 @@ const seer_store_driver seer_driver = {
     .name = "redis",
     .open = open_store,
     .commit = commit_batch,
+    .budget = share_budget,
     .forked = forget_parents,
     .close = close_store,
 };

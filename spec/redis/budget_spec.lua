@@ -1,0 +1,282 @@
+-- The budget that processes with one Redis share, as several machines do: none
+-- of them shares memory with another here.
+
+local h = require "spec.helper"
+
+local LIMIT, SHARE = 80, 76
+local WITH = "rate_limit = 80, share_rate_limit = false, timeout = 5, "
+  .. "exit_timeout = 0, log_level = 'off', "
+
+describe("the budget of a fleet", function()
+  local api = h.standin { rate_limit = false }
+  local server = h.each(h.redises.new, function(s) s:remove() end)
+
+  local started
+
+  before_each(function()
+    started = 0
+    api:config { rate_limit = LIMIT, fail_status = false }
+  end)
+
+  -- Programs that capture `count` events each at once, and then more, until
+  -- there are as many as the file `go` says. Their numbers tell whose an event
+  -- is.
+  local function start(programs, count, options)
+    local children = {}
+    for i = 1, programs do
+      started = started + 1
+      children[i] = server:start(api, ([[
+        local first = %d
+        capture(client, first + 1, first + %d)
+        tell "captured"
+        local count = 0
+        while true do
+          local handle = io.open(arg[1])
+          local wanted = handle and handle:read "*n" or 0
+          if handle then handle:close() end
+          if wanted > count then
+            capture(client, first + 1, first + wanted - count)
+            count = wanted
+          end
+          socket.sleep(0.01)
+        end
+      ]]):format(1000 * started, count), h.merge({
+        args = { server.directory .. "/go" }, with = WITH, timeout = 90,
+      }, options))
+      h.wait(function()
+        assert(not children[i]:done(), children[i]:stderr())
+        return children[i]:stdout():find "captured"
+      end, 20)
+    end
+    return children
+  end
+
+  local function capture_more(count)
+    h.shell.write(server.directory .. "/go", count .. "\n")
+  end
+
+  local function kill(children)
+    for _, child in ipairs(children) do
+      child:kill "KILL"
+      child:wait()
+    end
+  end
+
+  -- What each gate has told: its turn, what it has, when its lease ends, how
+  -- long that counts then, and when it stops to want more.
+  local function members()
+    local all, list = {}, 0
+    local text = server:ask("HGETALL", server:key "budget")
+    for name, turn, held, lease, tail, wants in
+      text:gmatch "(%x+)\n(%d+) (%d+) (%d+) (%d+) (%d+)" do
+      all[name] = { turn = tonumber(turn), held = tonumber(held),
+        lease = tonumber(lease), tail = tonumber(tail),
+        wants = tonumber(wants) }
+      list = list + 1
+    end
+    return all, list
+  end
+
+  local function held()
+    local sum = 0
+    for _, member in pairs(members()) do
+      sum = sum + member.held
+    end
+    return sum
+  end
+
+  -- Each gate that there is has asked three times more.
+  local function await_turns(gone)
+    local before = members()
+    h.wait(function()
+      for name, member in pairs(members()) do
+        if before[name] and not (gone and gone[name]) and
+          member.turn < before[name].turn + 3 then
+          return false
+        end
+      end
+      return true
+    end, 20)
+  end
+
+  local function await_count(count)
+    h.wait(function() return api:count() >= count end, 30)
+  end
+
+  -- There are as many gates, and each has asked three times since it knew.
+  local function await_members(count, gone)
+    h.wait(function() return select(2, members()) == count end, 20)
+    await_turns(gone)
+  end
+
+  -- No more than the share was sent in any minute, and nobody was refused.
+  local function assert_within_budget()
+    local times, first, worst = {}, 1, 0
+    for i, event in ipairs(api:events()) do
+      times[i] = event.time
+    end
+    table.sort(times)
+    for last = 1, #times do
+      while times[last] - times[first] >= 60 do
+        first = first + 1
+      end
+      worst = math.max(worst, last - first + 1)
+    end
+    assert.is_true(worst <= SHARE, worst)
+    assert.is_nil(api:status().by_status["429"])
+  end
+
+  it("is all of one process's, while it is alone", function()
+    local children = start(1, 2 * SHARE)
+    await_count(SHARE)
+    await_turns()
+    assert_within_budget()
+    h.wait(function() return held() == SHARE end, 20)
+    kill(children)
+  end)
+
+  it("is shared, and nobody is refused", function()
+    local children = start(4, SHARE)
+    await_count(SHARE)
+    await_members(4)
+    assert_within_budget()
+    h.wait(function() return held() == SHARE end, 20)
+    kill(children)
+  end)
+
+  it("is given back where it is not used", function()
+    local children = start(2, 4)
+    await_count(8)
+    h.wait(function() return held() <= 8 end, 20)
+    kill(children)
+  end)
+
+  it("goes to who wants it, when another has gone for good", function()
+    kill(start(1, SHARE))
+    h.wait(function() return held() > 0 end, 20)
+    local gone = members()
+    local children = start(1, 2 * SHARE)
+    await_members(2, gone)
+    assert_within_budget()
+    -- Time passes, for the server as well.
+    api:config { rate_limit = false }
+    for name, member in pairs(gone) do
+      server:ask("HSET", server:key "budget", name,
+        ("%d %d 1 1 0"):format(member.turn, member.held))
+    end
+    h.wait(function() return select(2, members()) == 1 end, 20)
+    h.wait(function() return held() == SHARE end, 20)
+    kill(children)
+  end)
+
+  local HARMS = {
+    ["hangs"] = function() server:kill "STOP" end,
+    ["is killed"] = function() server:kill "KILL" end,
+    ["is read-only"] = function()
+      server:ask("REPLICAOF", "127.0.0.1", "1")
+    end,
+  }
+
+  for what, harm in pairs(HARMS) do
+    it("is used in equal parts while Redis " .. what, function()
+      local children = start(4, 1)
+      await_count(4)
+      await_members(4)
+      harm()
+      capture_more(SHARE)
+      await_count(SHARE)
+      assert_within_budget()
+      local of = {}
+      for _, event in ipairs(api:events()) do
+        local whose = math.floor(h.body_of(event).data.i / 1000)
+        of[whose] = (of[whose] or 0) + 1
+      end
+      for _, count in pairs(of) do
+        assert.is_true(count >= SHARE / 4)
+      end
+      kill(children)
+    end)
+  end
+
+  -- What makes Redis forget, or mistake, what it knew.
+  local SHOCKS = {
+    ["lost all it knew"] = function() server:ask "FLUSHALL" end,
+    ["forgotten its scripts"] = function() server:ask("SCRIPT", "FLUSH") end,
+    ["begun anew"] = function()
+      server:kill "KILL"
+      server:run()
+    end,
+    ["a clock that was set a day forward"] = function()
+      h.shell.write(server.clock, "86400")
+    end,
+    ["a clock that was set a day back"] = function()
+      h.shell.write(server.clock, "-86400")
+    end,
+    ["no memory left"] = function()
+      server:ask("CONFIG", "SET", "maxmemory", "1")
+    end,
+  }
+
+  for what, shock in pairs(SHOCKS) do
+    it("is no other when Redis has " .. what, function()
+      local children = start(2, SHARE / 4)
+      await_count(SHARE / 2)
+      await_members(2)
+      shock()
+      capture_more(SHARE)
+      await_count(SHARE)
+      await_members(2)
+      h.wait(function() return held() == SHARE end, 20)
+      assert_within_budget()
+      kill(children)
+    end)
+  end
+
+  it("is nobody's business without a limit", function()
+    h.ended_well(server:start(api, [[
+      capture(client, 1, 20)
+      assert(client:flush(10))
+    ]]))
+    assert.equal("", server:ask("KEYS", "*:budget"))
+  end)
+
+  it("has one pause, in which one process tries", function()
+    local children = start(3, 1, { with = WITH
+      .. "rate_limit = 1000, initial_retry_delay = 0.3, "
+      .. "max_retry_delay = 0.3" })
+    local function who()
+      return server:ask("HGET", server:key "budget", "-"):match
+        "^%d+ %d+ (%x+) %d+$"
+    end
+    local function tried()
+      local keys = {}
+      for key in (h.shell.read(api.directory .. "/requests.log") or ""):gmatch
+        "503 (%S+)" do
+        keys[#keys + 1] = key
+      end
+      return keys
+    end
+    await_members(3)
+    api:config { fail_status = 503, rate_limit = false, log = true }
+    capture_more(20)
+    h.wait(who, 20)
+    await_turns()
+    local from = #tried()
+    await_turns()
+    local keys = tried()
+    api:config { fail_status = false }
+    h.wait(function() return api:status().by_status["200"] == 63 end, 30)
+    h.wait(function() return not who() end, 20)
+    kill(children)
+    local of, whose = {}, {}
+    for _, event in ipairs(api:events()) do
+      of[event.headers["idempotency-key"]] =
+        math.floor(h.body_of(event).data.i / 1000)
+    end
+    for i = from + 1, #keys do
+      whose[of[keys[i]]] = true
+    end
+    assert.is_not_nil(next(whose))
+    assert.is_nil(next(whose, (next(whose))))
+  end)
+end)
