@@ -212,7 +212,7 @@ return {
   },
   {
     what = "a program with many keys takes all shared memory of the system",
-    file = "src/core/share.c",
+    file = "src/core/base/os_posix.c",
     from = "(unsigned long)all.used_ids < most.shmmni / 2;",
     to = "(unsigned long)all.used_ids < most.shmmni;",
     spec = "spec/unit_spec.lua",
