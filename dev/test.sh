@@ -50,11 +50,14 @@ VALGRIND_OPTS+=" --run-libc-freeres=no"
 
 # Writes a program that runs an interpreter with the sanitizer's runtime in
 # it. The dynamic linker is asked for that, because LD_PRELOAD would be
-# inherited by every shell and server that the specs start.
+# inherited by every shell and server that the specs start. It is asked by the
+# name that the module asks by: of another it keeps a note, which each process
+# finds leaked at its end, and takes half a second to look up.
 wrap_sanitizer() { # interpreter, path
   local loader runtime prefix=
   loader=$(readelf -l "$1" | sed -n 's/.*interpreter: \(.*\)]/\1/p')
-  runtime=$("${CC:-cc}" -print-file-name="lib$SANITIZER.so")
+  runtime=$(readelf -d "$("${CC:-cc}" -print-file-name="lib$SANITIZER.so")" |
+    sed -n 's/.*soname: \[\(.*\)\]/\1/p')
   # Its shadow memory has no room for addresses that are random in 32 bits.
   if [ "$SANITIZER" = tsan ] && setarch -R true 2>/dev/null; then
     prefix="setarch -R"
