@@ -200,7 +200,8 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 	@dev/deps.sh lint
 	clang-format --dry-run -Werror \
 		$$(find src checks/fuzz spec/unit bench -name '*.[ch]')
-	luacheck --quiet --no-color . bin/seerstack
+	luacheck --quiet --no-color \
+		bench bin bin/seerstack checks dev examples library spec
 	for rockspec in rockspec/*.rockspec; do \
 		luarocks lint $$rockspec || exit; done
 	@$(QUIETLY) all-lua SUFFIX=-lint WERROR=1
