@@ -135,12 +135,14 @@ function children.start(kit, net, lines)
   return families
 end
 
+-- What is rejected needs no recovery, and all of it is to be.
 local function heal_pumped(kit, family)
   family.healed = family.healed or {}
-  for number in family.child:stdout():gmatch "seen\t(%d+)\n" do
-    if not family.healed[number] then
+  for text in family.child:stdout():gmatch "seen\t(%d+)\n" do
+    local number = tonumber(text)
+    if not family.healed[number] and family.lines[number][3] ~= "rejected" then
       family.healed[number] = true
-      kit.heal(family.listeners[tonumber(number)])
+      kit.heal(family.listeners[number])
     end
   end
 end
