@@ -47,6 +47,11 @@ local function check_misuse(kind, message, event, options)
     end
     error("all are known: " .. message, 0)
   end
+  if reason:find("^the options are read by raw access") then
+    check(next(options) == nil and getmetatable(options),
+      "there are some:", message)
+    return
+  end
   local name = reason:match("^option '([%w_]+)': .")
   check(name and rawget(options, name) ~= nil, "no option:", message)
 end
