@@ -226,6 +226,22 @@ function server:events()
   return cjson.decode(self:raw())
 end
 
+-- The most of these that arrived in any 60 seconds.
+function server:busiest_minute()
+  local times, first, most = {}, 1, 0
+  for i, event in ipairs(self:events()) do
+    times[i] = event.time
+  end
+  table.sort(times)
+  for last = 1, #times do
+    while times[last] - times[first] >= 60 do
+      first = first + 1
+    end
+    most = math.max(most, last - first + 1)
+  end
+  return most
+end
+
 -- How many requests got a 2xx.
 function server:count()
   return math.floor(cjson.decode(ask(self, "GET", "/_count")).count)
