@@ -105,6 +105,8 @@ uint64_t seer_os_clock(void) {
 
 #else
 
+#include "os_loopback.h"
+
 #define SLICE 5 /* ms */
 
 bool seer_os_random(void *bytes, size_t size) {
@@ -150,20 +152,8 @@ int seer_os_socket(int family, int type, int protocol) {
   return fd;
 }
 
-/* A socket that is connected to itself: one descriptor, as an eventfd is, and
-   what others send is not let in. */
 int seer_alarm_open(void) {
-  struct sockaddr_in self = {.sin_family = AF_INET};
-  socklen_t length = sizeof self;
-  int alarm = seer_os_socket(AF_INET, SOCK_DGRAM, 0);
-  self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (alarm < 0 ||
-      (bind(alarm, (struct sockaddr *)&self, sizeof self) == 0 &&
-       getsockname(alarm, (struct sockaddr *)&self, &length) == 0 &&
-       connect(alarm, (struct sockaddr *)&self, sizeof self) == 0))
-    return alarm;
-  close(alarm);
-  return -1;
+  return open_loopback();
 }
 
 static bool has_unsent(int fd) {

@@ -2,6 +2,7 @@
 
 #ifdef _WIN32
 #include "clock.h"
+#include "os_loopback.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -268,20 +269,8 @@ bool seer_os_is_busy(int fd) {
   return false;
 }
 
-/* A socket that is connected to itself: one descriptor, and what others send
- * is not let in. */
 int seer_alarm_open(void) {
-  struct sockaddr_in self = {.sin_family = AF_INET};
-  socklen_t length = sizeof self;
-  int alarm = seer_os_socket(AF_INET, SOCK_DGRAM, 0);
-  self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (alarm < 0 ||
-      (bind(alarm, (struct sockaddr *)&self, sizeof self) == 0 &&
-       getsockname(alarm, (struct sockaddr *)&self, &length) == 0 &&
-       connect(alarm, (struct sockaddr *)&self, sizeof self) == 0))
-    return alarm;
-  seer_fd_close(alarm);
-  return -1;
+  return open_loopback();
 }
 
 void seer_alarm_ring(int alarm) {
