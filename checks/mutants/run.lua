@@ -1,6 +1,7 @@
--- Plants each defect of list.lua into a copy of the tree, builds it, and runs
--- the spec that has to notice. JOBS at a time; arguments restrict it to those
--- whose description contains one of them.
+-- Plants each defect of list.lua into a copy of the tree and of what was built
+-- of it, builds what is defective, and runs the spec that has to notice. JOBS
+-- at a time; arguments restrict it to those whose description contains one of
+-- them.
 --   lua checks/mutants/run.lua [text...]
 
 local shell = require "dev.shell"
@@ -34,6 +35,7 @@ local SCRIPT = [[
 cd %s || exit
 cp -a Makefile src bin dev checks spec rockspec library docs examples bench \
   *.md LICENSE %s/
+mkdir %s/build && cp -a build/5.4 build/core %s/build/
 cp %s/mutant %s/%s
 cd %s && {
   make --quiet LUA=5.4 %s specs-ready >build.txt 2>&1 || {
@@ -51,8 +53,8 @@ local FLAGS = {
 local function start(mutant, directory, here)
   shell.write(directory .. "/mutant", mutant.text)
   shell.write(directory .. "/run.sh", SCRIPT:format(quote(here),
-    quote(directory), quote(directory), quote(directory), mutant.file,
-    quote(directory), FLAGS[mutant.lane] or "", mutant.lane or "", SECONDS,
+    quote(directory), quote(directory), quote(directory), quote(directory),
+    quote(directory), mutant.file, quote(directory), FLAGS[mutant.lane] or "", mutant.lane or "", SECONDS,
     mutant.spec))
   shell.run("bash " .. quote(directory .. "/run.sh")
     .. " </dev/null >/dev/null 2>&1 &")
