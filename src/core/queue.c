@@ -251,10 +251,10 @@ static bool make_room(seer_queue *queue, int64_t size, int64_t now,
 }
 
 /* Counts an event that the queue owns from now on. */
-static void add(seer_queue *queue, seer_event *event) {
+static void add(seer_queue *queue, seer_event *event, int64_t size) {
   event->generation = queue->generation;
   queue->events++;
-  queue->bytes += (int64_t)seer_event_size(event);
+  queue->bytes += size;
   queue->accepted++;
   queue->pending++;
 }
@@ -290,7 +290,7 @@ void seer_queue_leave(seer_queue *queue, seer_event *event, seer_dead *dead) {
 }
 
 void seer_queue_adopt(seer_queue *queue, seer_event *event) {
-  add(queue, event);
+  add(queue, event, (int64_t)seer_event_size(event));
   queue->saved++;
   if (!(event->parts & SEER_PART_TURN) ||
       seer_turns_enter(&queue->turns, event))
@@ -310,7 +310,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   }
   event->expires =
       seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings.max_age);
-  add(queue, event);
+  add(queue, event, size);
   if (event->request != NULL) {
     event->request->generation = event->generation;
     event->request->forks = queue->forks;

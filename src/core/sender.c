@@ -85,6 +85,8 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   result = seer_state.stage == SEER_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
+  if (result == SEER_ACCEPTED)
+    seer_event_foresee(event); /* from here on others may have it */
   if (result == SEER_ACCEPTED && wants_thread(queue, now))
     seer_loop_start();
   if (queue->tenant != NULL)

@@ -2,6 +2,7 @@
 
 #include "block.h"
 #include "spare.h"
+#include "thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,9 +138,32 @@ static size_t allocated(const seer_event *event) {
                            : plain_size(event->length);
 }
 
+void seer_event_foresee(const seer_event *event) {
+  seer_spare_reach(allocated(event));
+}
+
+void seer_event_free_all(seer_event *events) {
+  seer_event *event, *rest = NULL;
+  seer_lock();
+  while ((event = events) != NULL) {
+    events = event->next;
+    if (seer_spare_keep(event, allocated(event)))
+      continue;
+    event->next = rest;
+    rest = event;
+  }
+  seer_unlock();
+  while ((event = rest) != NULL) {
+    rest = event->next;
+    free(event);
+  }
+}
+
 void seer_event_free(seer_event *event) {
-  if (event != NULL)
-    seer_spare_give(event, allocated(event));
+  if (event == NULL)
+    return;
+  event->next = NULL;
+  seer_event_free_all(event);
 }
 
 const char *seer_event_path(const seer_event *event) {

@@ -156,6 +156,9 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special, bool stored);
 
+/* With the lock held: one of this size is likely to be made next. */
+void seer_event_foresee(const seer_event *event);
+
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {
   /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): never NULL */
@@ -169,8 +172,10 @@ seer_stored *seer_event_stored(seer_event *event);
 /* What the request has of its own, or NULL. */
 const seer_special *seer_event_special(const seer_event *event);
 
-/* Frees the event; its request, if any, must be released before. */
+/* Frees the event, or a list of them; their requests, if any, must be released
+   before. */
 void seer_event_free(seer_event *event);
+void seer_event_free_all(seer_event *events);
 
 /* That of its kind, or the path of a post. */
 const char *seer_event_path(const seer_event *event);
