@@ -26,9 +26,11 @@ local LUAS = {
 local COMMAND = [[rm -f %s.* && env -i PATH="$PATH" LUA_CPATH="%s/?.so;;" \
 GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-ERMS,-AVX512VL \
 valgrind --tool=callgrind --callgrind-out-file=%s --separate-threads=yes \
-%s bench/support/count.lua %s %s %d >%s.log 2>&1]]
+--dump-before=exit %s bench/support/count.lua %s %s %d >%s.log 2>&1]]
 
--- Instructions of the first thread, from its beginning to its end.
+-- Instructions of the first thread, from its beginning until the interpreter
+-- has closed its state: what Lua has to free is counted, and not that the
+-- module drops at exit what was not sent in time.
 local function run(lua, what, size, count)
   local build = "build/" .. lua.name .. suffix
   local command = COMMAND:format(out, build, out, lua.command, what, size,
@@ -36,7 +38,7 @@ local function run(lua, what, size, count)
   if shell.run(command) ~= 0 then
     error("valgrind:\n" .. (shell.read(out .. ".log") or ""), 0)
   end
-  local text = assert(shell.read(out .. "-01"), "no counts")
+  local text = assert(shell.read(out .. ".1-01"), "no counts")
   return assert(tonumber(text:match "\nsummary: (%d+)"), "no summary")
 end
 
