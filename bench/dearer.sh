@@ -16,11 +16,11 @@ dearer() { # size
   rm -rf "$copy"
   mkdir -p "$copy"
   cp -r Makefile src dev checks bench spec "$copy"
-  sed -i "/^static int capture(lua_State \*L) {/a\\
+  sed -i "/^static int send(lua_State \*L, seer_kind kind) {/a\\
   for (volatile int turn = 0; turn < $turns; turn++)\\
-    ;" "$copy/src/client.c"
-  if cmp -s src/client.c "$copy/src/client.c"; then
-    echo "src/client.c has no function 'capture' to make dearer" >&2
+    ;" "$copy/src/methods.c"
+  if cmp -s src/methods.c "$copy/src/methods.c"; then
+    echo "src/methods.c has no function 'send' to make dearer" >&2
     exit 1
   fi
 }

@@ -230,7 +230,7 @@ build/bench/multi: bench/multi.c
 	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Isrc $(CURL_CFLAGS) \
 		-o $@ $< $(CURL_LIBS)
 
-bench-ready: $(BUILD)/seerstack.so $(BENCH_BUILD)/seer_bench_native.so \
+bench-ready: $(BUILD)/seerstack.so sqlite $(BENCH_BUILD)/seer_bench_native.so \
 	$(BUILD)/seer_spec_native.so \
 	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi
 
@@ -241,7 +241,8 @@ bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1, KEEP=1
 
 bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@dev/deps.sh instructions
-	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua || exit; done
+	@for lua in 5.4 luajit; do \
+		$(QUIETLY) LUA=$$lua && $(QUIETLY) LUA=$$lua sqlite || exit; done
 	@UPDATE="$(UPDATE)" lua5.4 bench/instructions.lua
 
 .PHONY: specs-ready test-unit test-portable check-macos windows test-windows \

@@ -376,20 +376,14 @@ bool seer_encode_check(lua_State *L, const seer_buffer *out) {
   return false;
 }
 
-/* Leaves nothing above `top` but the message, if there is one. The keys of
-   the table at `at` are the first of its path. */
-static bool finish(walk *w, int top, int at, const char *field) {
-  lua_State *L = w->L;
-  if (w->problem[0] == '\0' && !w->out->error) {
-    lua_settop(L, top);
+/* Pushes the message, if something is wrong. The keys of the table at `at` are
+   the first of its path. */
+static bool finish(walk *w, int at, const char *field) {
+  if (w->out->error)
+    return seer_encode_check(w->L, w->out);
+  if (w->problem[0] == '\0')
     return true;
-  }
-  if (!w->out->error)
-    seer_path_message(L, field, at + 1, w->problem);
-  else
-    seer_encode_check(L, w->out);
-  lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
+  seer_path_message(w->L, field, at + 1, w->problem);
   return false;
 }
 
@@ -417,22 +411,18 @@ static bool write_others(walk *w, int at, const seer_field *skip) {
   return w->mended == 0 || are_distinct(w, at);
 }
 
-bool seer_encode(lua_State *L, int index, const seer_marks *marks,
+bool seer_encode(lua_State *L, int top, int type, const seer_marks *marks,
                  seer_buffer *out, const char *field) {
   walk w;
-  int top = lua_gettop(L);
   begin(&w, L, marks, out);
-  lua_pushvalue(L, index);
-  write_value(&w, top + 1, lua_type(L, top + 1));
-  return finish(&w, top, top + 1, field);
+  write_value(&w, top, type);
+  return finish(&w, top, field);
 }
 
-bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
+bool seer_encode_others(lua_State *L, int top, const seer_marks *marks,
                         seer_buffer *out, const seer_field *skip) {
   walk w;
-  int top = lua_gettop(L);
   begin(&w, L, marks, out);
-  lua_pushvalue(L, index);
-  write_others(&w, top + 1, skip);
-  return finish(&w, top, top + 1, NULL);
+  write_others(&w, top, skip);
+  return finish(&w, top, NULL);
 }

@@ -23,17 +23,15 @@
    value for each level, and a few for what is looked up. */
 #define SEER_ENCODE_STACK (2 * SEER_ENCODE_DEPTH + LUA_MINSTACK)
 
-/* Appends the value at `index`, which is not relative to the top and called
-   `field` in messages. On failure pushes the message and returns false; a
-   failure of `out` counts.
-   [-0, +(0|1)] */
-bool seer_encode(lua_State *L, int index, const seer_marks *marks,
+/* Appends the value on the top, at the index `top`, which is of this type and
+   called `field` in messages. False on failure, a failure of `out` included:
+   then a message is on the top, above what else was left there. [-0, +any] */
+bool seer_encode(lua_State *L, int top, int type, const seer_marks *marks,
                  seer_buffer *out, const char *field);
 
-/* Appends `,"key":value` for each field of the table at `index` whose key
-   is not the name of one of the fields `skip`. Failures as
-   above. [-0, +(0|1)] */
-bool seer_encode_others(lua_State *L, int index, const seer_marks *marks,
+/* Appends `,"key":value` for each field of the table on the top whose key is
+   not the name of one of the fields `skip`. Failures as above. [-0, +any] */
+bool seer_encode_others(lua_State *L, int top, const seer_marks *marks,
                         seer_buffer *out, const seer_field *skip);
 
 /* True if `out` has no error, else pushes a message about it. [-0, +(0|1)] */

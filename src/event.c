@@ -218,6 +218,13 @@ static void note_hollow(builder *b, const seer_field *f, const value *v) {
   b->with->others = true;
 }
 
+/* Leaves a copy of the value on the stack. */
+static bool encode(builder *b, int index, int type, const char *name) {
+  lua_pushvalue(b->L, index);
+  return seer_encode(b->L, lua_gettop(b->L), type, b->with->marks, b->out,
+                     name);
+}
+
 static bool write_named(builder *b, const seer_field *f, const value *v) {
   lua_State *L = b->L;
   const char *name = f->name;
@@ -231,7 +238,7 @@ static bool write_named(builder *b, const seer_field *f, const value *v) {
   }
   write_key(b, f);
   start = b->out->length;
-  if (!seer_encode(L, v->at, b->with->marks, b->out, name))
+  if (!encode(b, v->at, v->type, name))
     return false;
   if (b->out->length > start && b->out->data[start] == '[')
     return fail(b, f, "must be a table of named values, not an array");
@@ -261,9 +268,8 @@ static inline bool write_field(builder *b, const seer_field *f,
 
 /* Nothing at all, or any table. */
 static bool write_post(builder *b) {
-  if (lua_isnil(b->L, b->event))
-    return true;
-  return seer_encode(b->L, b->event, b->with->marks, b->out, "body");
+  int type = lua_type(b->L, b->event);
+  return type == LUA_TNIL || encode(b, b->event, type, "body");
 }
 
 /* Each field begins with a comma; that of the first is a brace's place. */
@@ -280,7 +286,9 @@ static bool write_body(builder *b, int top, seer_kind kind) {
       return false;
   if (others) {
     b->with->others = true;
-    if (!seer_encode_others(b->L, b->event, b->with->marks, b->out, b->fields))
+    lua_pushvalue(b->L, b->event);
+    if (!seer_encode_others(b->L, lua_gettop(b->L), b->with->marks, b->out,
+                            b->fields))
       return false;
   }
   seer_buffer_byte(b->out, '}');
@@ -325,11 +333,11 @@ seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
   else if (write_body(&b, top, kind))
     event = make(&b, kind, special);
   with->scratch = b.out;
-  if (event == NULL) {
-    top++;
-    if (lua_gettop(L) > top)
-      lua_replace(L, top); /* the message */
-  }
+  if (event != NULL)
+    return event;
+  top++;
+  if (lua_gettop(L) > top)
+    lua_replace(L, top); /* the message */
   lua_settop(L, top);
-  return event;
+  return NULL;
 }

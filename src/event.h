@@ -25,8 +25,8 @@ typedef struct seer_building {
 /* Builds the event that the table at `index`, which is not relative to the
    top, describes (for a post, also nil: no body). `special`, which may be
    NULL, is what it has of its own. On success returns an event that the
-   caller must hand on or free before anything can raise; else pushes the
-   message, which begins with the field's name, and returns NULL.
-   [-0, +(0|1)] */
+   caller must hand on or free before anything can raise, and leaves on the
+   stack what it has put there; else pushes the message, which begins with the
+   field's name, and returns NULL. [-0, +(any|1)] */
 seer_event *seer_event_build(lua_State *L, int index, seer_kind kind,
                              seer_building *with, const seer_special *special);

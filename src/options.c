@@ -130,8 +130,6 @@ void seer_options_table(lua_State *L, int argument, const char *function) {
 
 bool seer_options_event(lua_State *L, int argument, const char *function,
                         bool optional) {
-  if (lua_type(L, argument) == LUA_TTABLE)
-    return false;
   if (seer_raw_at(L, argument) != NULL)
     return true;
   if (!optional || !lua_isnoneornil(L, argument))

@@ -53,8 +53,8 @@ void *seer_options_self(lua_State *L, const char *metatable, const char *name,
 /* Raises unless the value at `argument` is a table. [-0, +0] */
 void seer_options_table(lua_State *L, int argument, const char *function);
 
-/* Whether the event or body at `argument` is raw text. Raises unless it is
-   that or a table, or `optional` and nil. [-0, +0] */
+/* Whether the event or body at `argument`, which is no table, is raw text.
+   Raises unless it is, or is `optional` and nil. [-0, +0] */
 bool seer_options_event(lua_State *L, int argument, const char *function,
                         bool optional);
 

@@ -176,7 +176,8 @@ static void read_options(call *c) {
   c->chosen.wait = c->client->settings.wait;
   c->chosen.future = c->chosen.timeout = 0;
   c->chosen.max_retries = -1;
-  c->has_options = !lua_isnoneornil(c->L, c->options);
+  c->has_options =
+      lua_gettop(c->L) >= c->options && !lua_isnil(c->L, c->options);
   if (c->has_options)
     seer_options_request(c->L, c->options, c->function, &c->chosen);
 }
@@ -194,7 +195,8 @@ static void read_arguments(call *c) {
     seer_options_misuse(L, 1, c->function);
   }
   c->path = posts ? lua_tostring(L, 1) : seer_kinds[c->kind].path;
-  c->is_raw = seer_options_event(L, c->event, c->function, posts);
+  c->is_raw = lua_type(L, c->event) != LUA_TTABLE &&
+              seer_options_event(L, c->event, c->function, posts);
   read_options(c);
 }
 

@@ -1,6 +1,8 @@
 -- The calls whose instructions bench/instructions.lua counts: `capture` or
--- cjson's `encode` of the small or the big event, `count` times.
+-- cjson's `encode` of the small or the big event, `count` times. "stored" is
+-- `capture` with a store behind the client, in a directory that is given.
 --   lua5.4 bench/support/count.lua capture small 1000
+--   lua5.4 bench/support/count.lua stored small 1000 /tmp/store
 --
 -- Meanwhile the sender has as many requests in flight as it may have, to a
 -- server that never answers, and a queue that is not empty: so it sleeps,
@@ -22,6 +24,8 @@ local client = seerstack.new {
   api_key = "sk_bench", base_url = "http://127.0.0.1:" .. port,
   rate_limit = false, max_in_flight = IN_FLIGHT, max_queue_events = 10 ^ 6,
   max_queue_bytes = 2 ^ 40, exit_timeout = 0, log_level = "off",
+  store = what == "stored"
+    and require "seerstack.sqlite".open { directory = arg[4] },
 }
 
 local event = events[size]
@@ -43,7 +47,7 @@ socket.sleep(0.1)
 
 collectgarbage()
 collectgarbage "stop"
-local f = what == "capture" and client.events.capture or cjson.encode
+local f = what == "cjson" and cjson.encode or client.events.capture
 for _ = 1, count do
   f(event)
 end

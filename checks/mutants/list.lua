@@ -475,8 +475,8 @@ return {
   {
     what = "the memory of settled events is kept without a bound",
     file = "src/core/base/spare.c",
-    from = "if (bytes + size_of(kind) <= SEER_SPARE_MOST) {",
-    to = "if (SEER_SPARE_MOST > 0) {",
+    from = "bytes + size_of(kind) > SEER_SPARE_MOST",
+    to = "SEER_SPARE_MOST == 0",
     spec = "spec/core/spare_spec.lua",
     title = "is kept for those to come, a MiB of it",
   },

@@ -36,12 +36,11 @@ void seer_dead_take_notices(seer_dead *dead, seer_notices *notices) {
 }
 
 void seer_dead_free(seer_dead *dead) {
-  while (dead->events != NULL) {
-    seer_event *event = dead->events;
-    dead->events = event->next;
+  for (seer_event *event = dead->events; event != NULL; event = event->next)
     seer_request_free(event->request);
-    seer_event_free(event);
-  }
+  if (dead->events != NULL)
+    seer_event_free_all(dead->events);
+  dead->events = NULL;
   while (dead->messages != NULL) {
     seer_message *message = dead->messages;
     dead->messages = message->next;

@@ -154,14 +154,16 @@ static bool follow(seer_transfer *transfer) {
 
 static int settle_finished(int64_t time) {
   seer_transfer *transfer;
+  seer_dead dead = SEER_NO_DEAD;
   int count = 0;
   while ((transfer = seer_http_finished(seer_state.http, time)) != NULL) {
     if (follow(transfer))
       continue;
-    seer_settle(transfer);
+    seer_settle(transfer, &dead);
     seer_http_recycle(seer_state.http, transfer);
     count++;
   }
+  seer_endpoints_bury(&dead);
   return count;
 }
 

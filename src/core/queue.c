@@ -251,25 +251,30 @@ static bool make_room(seer_queue *queue, int64_t size, int64_t now,
 }
 
 /* Counts an event that the queue owns from now on. */
-static void add(seer_queue *queue, seer_event *event) {
+static void add(seer_queue *queue, seer_event *event, int64_t size) {
   event->generation = queue->generation;
   queue->events++;
-  queue->bytes += (int64_t)seer_event_size(event);
+  queue->bytes += size;
   queue->accepted++;
   queue->pending++;
 }
 
 /* One that nobody waits for, and that has nothing of its own. */
-bool seer_queue_enter(seer_queue *queue, seer_event *event) {
+static bool enter(seer_queue *queue, seer_event *event) {
   if ((event->parts & (SEER_PART_STORED | SEER_PART_SPECIAL)) !=
           SEER_PART_STORED ||
-      event->request != NULL || seer_keep_has(queue->tenant->keep, event))
+      event->request != NULL)
     return false;
   queue->entering++;
   event->parts |= SEER_EVENT_ENTERING;
   seer_event_stored(event)->queue = queue;
   seer_keep_enter(queue->tenant->keep, event);
   return true;
+}
+
+bool seer_queue_enter(seer_queue *queue, seer_event *event) {
+  return (event->parts & SEER_PART_STORED) &&
+         !seer_keep_has(queue->tenant->keep, event) && enter(queue, event);
 }
 
 void seer_queue_storing(seer_queue *queue, seer_event *event) {
@@ -290,7 +295,7 @@ void seer_queue_leave(seer_queue *queue, seer_event *event, seer_dead *dead) {
 }
 
 void seer_queue_adopt(seer_queue *queue, seer_event *event) {
-  add(queue, event);
+  add(queue, event, (int64_t)seer_event_size(event));
   queue->saved++;
   if (!(event->parts & SEER_PART_TURN) ||
       seer_turns_enter(&queue->turns, event))
@@ -310,7 +315,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   }
   event->expires =
       seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings.max_age);
-  add(queue, event);
+  add(queue, event, size);
   if (event->request != NULL) {
     event->request->generation = event->generation;
     event->request->forks = queue->forks;
@@ -320,10 +325,10 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   first = !(event->parts & SEER_PART_TURN) ||
           seer_turns_enter(&queue->turns, event);
   if (!(event->parts & SEER_PART_STORED &&
-        seer_keep_takes(queue->tenant->keep, now) &&
-        seer_queue_enter(queue, event)) &&
+        seer_keep_takes(queue->tenant->keep, now) && enter(queue, event)) &&
       first)
     seer_line_append(line_of(queue, event), event);
+  seer_event_foresee((size_t)size);
   return SEER_ACCEPTED;
 }
 

@@ -87,7 +87,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
                : seer_queue_put(queue, event, now, &dead);
   if (result == SEER_ACCEPTED && wants_thread(queue, now))
     seer_loop_start();
-  if (queue->tenant != NULL)
+  if (queue->tenant != NULL && queue->tenant->keep->work == SEER_KEEP_NONE)
     seer_keeper_start(queue->tenant->keep);
   unlock_and_ring(queue);
   if (!seer_dead_is_empty(&dead))

@@ -153,20 +153,18 @@ static int64_t learn(const seer_transfer *transfer,
   return due;
 }
 
-void seer_settle(seer_transfer *transfer) {
+void seer_settle(seer_transfer *transfer, seer_dead *dead) {
   conclusion end = conclude(transfer);
   seer_report report = seer_report_prepare(transfer, end.attempt.verdict);
   int64_t now = seer_clock_now(), due;
-  seer_dead dead = SEER_NO_DEAD;
   seer_report_answer(transfer);
   seer_report_shortage(transfer->claim.queue, now);
   seer_lock();
   end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, &report, now);
-  dispose(&end, transfer, due, now, &dead);
+  dispose(&end, transfer, due, now, dead);
   seer_unlock();
   seer_report_tell(&report, transfer);
-  seer_endpoints_bury(&dead);
   seer_request_free(end.carrier);
   free(end.outcome.headers);
   free(end.outcome.body);

@@ -9,8 +9,8 @@
 #include "queue.h"
 
 /* Judges a transfer that has finished. The transfer itself stays the
-   caller's; its event does not. Takes the lock. */
-void seer_settle(seer_transfer *transfer);
+   caller's; its event does not: it is to be buried. Takes the lock. */
+void seer_settle(seer_transfer *transfer, seer_dead *dead);
 
 /* A claimed event could not be sent for want of memory: it is put back for
    a while, or rejected if somebody has waited for its last attempt. Takes the

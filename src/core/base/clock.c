@@ -80,12 +80,13 @@ void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]) {
 #define FRACTION 20 /* where its digits are in the text */
 
 const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall) {
-  int64_t second = wall / 1000 + 1;
-  if (stamp->second != second) {
-    seer_clock_iso8601(wall, stamp->text);
-    stamp->second = second;
-  } else {
+  int64_t last = stamp->wall - 1;
+  if (wall == last)
+    return stamp->text;
+  if (last >= 0 && wall / 1000 == last / 1000)
     put_digits(stamp->text + FRACTION, (int)(wall % 1000), 3);
-  }
+  else
+    seer_clock_iso8601(wall, stamp->text);
+  stamp->wall = wall + 1;
   return stamp->text;
 }

@@ -48,9 +48,9 @@ static inline int64_t seer_clock_later(int64_t one, int64_t other) {
 void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]);
 
 /* A text that is written often: most times share their second with the one
-   before. All zeros to begin with. */
+   before, if not the millisecond. All zeros to begin with. */
 typedef struct seer_stamp {
-  int64_t second; /* of the text, + 1; 0: there is none */
+  int64_t wall; /* what the text says, + 1; 0: there is none */
   char text[SEER_ISO8601_LENGTH + 1];
 } seer_stamp;
 

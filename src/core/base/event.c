@@ -2,6 +2,7 @@
 
 #include "block.h"
 #include "spare.h"
+#include "thread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +23,9 @@ static size_t strings_size(const seer_special *special) {
          seer_block_size(special->query) + text_size(special->key);
 }
 
-static size_t stored_offset(size_t length, int parts) {
-  return seer_event_parts(length) +
-         (parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
-}
-
 /* Where what is special begins. */
 static size_t special_offset(size_t length, int parts) {
-  return stored_offset(length, parts) +
+  return seer_event_stored_at(length, parts) +
          (parts & SEER_PART_STORED ? sizeof(seer_stored) : 0);
 }
 
@@ -42,10 +38,15 @@ size_with_parts(size_t length, int parts, const seer_special *special) {
   return size;
 }
 
-/* The bytes that an event without parts has, as most are. */
-static size_t plain_size(size_t length) {
+/* Most have no parts, or are in a store and have no other. */
+static inline size_t size_of(size_t length, int parts,
+                             const seer_special *special) {
   size_t size = offsetof(seer_event, body) + length;
-  return size < sizeof(seer_event) ? sizeof(seer_event) : size;
+  if (parts == 0)
+    return size < sizeof(seer_event) ? sizeof(seer_event) : size;
+  if (parts == SEER_PART_STORED)
+    return seer_event_stored_at(length, parts) + sizeof(seer_stored);
+  return size_with_parts(length, parts, special);
 }
 
 /* Moves a string into the allocation, at `*room`, which moves on. */
@@ -73,11 +74,6 @@ static void put_turn(seer_turn *turn, const char *user, size_t length) {
   turn->user = seer_id_hash(user, length);
 }
 
-seer_stored *seer_event_stored(seer_event *event) {
-  size_t offset = stored_offset(event->length, event->parts);
-  return (seer_stored *)(void *)((char *)event + offset);
-}
-
 /* Apart, for the same reason. */
 __attribute__((noinline)) static void put_parts(seer_event *event,
                                                 const char *user,
@@ -85,8 +81,6 @@ __attribute__((noinline)) static void put_parts(seer_event *event,
                                                 const seer_special *special) {
   if (user != NULL)
     put_turn(seer_event_turn(event), user, user_length);
-  if (event->parts & SEER_PART_STORED)
-    memset(seer_event_stored(event), 0, sizeof(seer_stored));
   if (special != NULL) {
     size_t offset = special_offset(event->length, event->parts);
     seer_special *mine = (void *)((char *)event + offset);
@@ -100,9 +94,7 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
   int parts = (stored ? SEER_PART_STORED : 0) |
               (user != NULL ? SEER_PART_TURN : 0) |
               (special != NULL ? SEER_PART_SPECIAL : 0);
-  seer_event *event =
-      seer_spare_take(parts != 0 ? size_with_parts(length, parts, special)
-                                 : plain_size(length));
+  seer_event *event = seer_spare_take(size_of(length, parts, special));
   if (event == NULL)
     return NULL;
   memset(event, 0, offsetof(seer_event, body));
@@ -111,7 +103,9 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
   event->parts = (uint8_t)parts;
   if (length > 0)
     memcpy(event->body, body, length);
-  if (parts != 0)
+  if (stored)
+    memset(seer_event_stored(event), 0, sizeof(seer_stored));
+  if (parts & ~SEER_PART_STORED)
     put_parts(event, user, user_length, special);
   return event;
 }
@@ -125,21 +119,37 @@ const seer_special *seer_event_special(const seer_event *event) {
   return event->parts & SEER_PART_SPECIAL ? special_of(event) : NULL;
 }
 
-/* Apart, for most events have none. */
-__attribute__((noinline)) static size_t
-allocated_with_parts(const seer_event *event) {
-  return size_with_parts(event->length, event->parts,
-                         seer_event_special(event));
+static size_t allocated(const seer_event *event) {
+  int parts = event->parts & SEER_PARTS;
+  return size_of(event->length, parts, seer_event_special(event));
 }
 
-static size_t allocated(const seer_event *event) {
-  return event->parts != 0 ? allocated_with_parts(event)
-                           : plain_size(event->length);
+void seer_event_foresee(size_t size) {
+  seer_spare_reach(size - ALLOCATOR_SHARE);
+}
+
+void seer_event_free_all(seer_event *events) {
+  seer_event *event, *rest = NULL;
+  seer_lock();
+  while ((event = events) != NULL) {
+    events = event->next;
+    if (seer_spare_keep(event, allocated(event)))
+      continue;
+    event->next = rest;
+    rest = event;
+  }
+  seer_unlock();
+  while ((event = rest) != NULL) {
+    rest = event->next;
+    free(event);
+  }
 }
 
 void seer_event_free(seer_event *event) {
-  if (event != NULL)
-    seer_spare_give(event, allocated(event));
+  if (event == NULL)
+    return;
+  event->next = NULL;
+  seer_event_free_all(event);
 }
 
 const char *seer_event_path(const seer_event *event) {

@@ -123,6 +123,7 @@ typedef struct seer_stored {
 #define SEER_PART_TURN 1
 #define SEER_PART_SPECIAL 2
 #define SEER_PART_STORED 4
+#define SEER_PARTS 7          /* all of them */
 #define SEER_EVENT_ENTERING 8 /* no part: the keeper has it */
 #define SEER_EVENT_STORING 16 /* no part: the keeper is reading it */
 #define SEER_EVENT_FUSED 32   /* no part: processes have died having it */
@@ -156,6 +157,10 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special, bool stored);
 
+/* With the lock held: one of this seer_event_size is likely to be made next.
+ */
+void seer_event_foresee(size_t size);
+
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {
   /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): never NULL */
@@ -164,13 +169,23 @@ static inline seer_turn *seer_event_turn(seer_event *event) {
 }
 
 /* Where it is stored; of those with SEER_PART_STORED. */
-seer_stored *seer_event_stored(seer_event *event);
+static inline size_t seer_event_stored_at(size_t length, int parts) {
+  return seer_event_parts(length) +
+         (parts & SEER_PART_TURN ? sizeof(seer_turn) : 0);
+}
+
+static inline seer_stored *seer_event_stored(seer_event *event) {
+  size_t offset = seer_event_stored_at(event->length, event->parts);
+  return (seer_stored *)(void *)((char *)event + offset);
+}
 
 /* What the request has of its own, or NULL. */
 const seer_special *seer_event_special(const seer_event *event);
 
-/* Frees the event; its request, if any, must be released before. */
+/* Frees the event, or a list of them; their requests, if any, must be released
+   before. */
 void seer_event_free(seer_event *event);
+void seer_event_free_all(seer_event *events);
 
 /* That of its kind, or the path of a post. */
 const char *seer_event_path(const seer_event *event);

@@ -189,15 +189,11 @@ static void escaped(seer_buffer *out, unsigned char byte) {
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* The high bit of each byte that is zero, and perhaps of bytes above it. */
-static uint64_t zeros(uint64_t word) {
-  return (word - EACH(0x01)) & ~word;
-}
-
-/* True if eight bytes are printable ASCII that needs no backslash. */
+/* True if eight bytes are printable ASCII that needs no backslash. Of bytes
+   without a high bit, a subtraction gives one to those that are smaller. */
 static bool is_plain(uint64_t word) {
-  return ((word | (word - EACH(0x20)) | zeros(word ^ EACH('"')) |
-           zeros(word ^ EACH('\\'))) &
+  return ((word | (word - EACH(0x20)) | ((word ^ EACH('"')) - EACH(0x01)) |
+           ((word ^ EACH('\\')) - EACH(0x01))) &
           EACH(0x80)) == 0;
 }
 
@@ -207,26 +203,27 @@ static uint64_t eight_at(bytes_at at) {
   return word;
 }
 
-static uint32_t four_at(bytes_at at) {
-  uint32_t word;
-  memcpy(&word, at, sizeof(word));
-  return word;
-}
-
 /* Copies up to seven bytes; false if one of them is not plain. */
 static bool copy_few(char *room, bytes_at at, size_t length) {
-  uint64_t word = EACH('a');
   if (length >= 4) {
-    uint32_t first = four_at(at), last = four_at(at + length - 4);
-    memcpy(room, &first, sizeof(first));
-    memcpy(room + length - 4, &last, sizeof(last));
+    uint32_t first, last;
+    memcpy(&first, at, 4);
+    memcpy(&last, at + length - 4, 4);
+    memcpy(room, &first, 4);
+    memcpy(room + length - 4, &last, 4);
     return is_plain(first | (uint64_t)last << 32);
   }
-  for (size_t i = 0; i < length; i++) {
-    room[i] = (char)at[i];
-    word = word << 8 | at[i];
+  if (length >= 2) {
+    uint16_t first, last;
+    memcpy(&first, at, 2);
+    memcpy(&last, at + length - 2, 2);
+    memcpy(room, &first, 2);
+    memcpy(room + length - 2, &last, 2);
+    return is_plain(first | (uint32_t)last << 16 | EACH('a') << 32);
   }
-  return is_plain(word);
+  if (length > 0)
+    room[0] = (char)at[0];
+  return length == 0 || is_plain(at[0] | EACH('a') << 8);
 }
 
 /* Copies bytes, some of them twice, for it takes a word at a time. False as

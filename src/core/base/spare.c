@@ -1,8 +1,8 @@
 #include "spare.h"
 
+#include "assert.h"
 #include "thread.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
@@ -27,6 +27,9 @@ struct spare {
 static spare *kept[KINDS];
 static size_t bytes;
 
+/* One of each kind, for who comes first: taken without the lock. */
+static spare *reached[KINDS];
+
 static spare *first(size_t kind) {
   return __atomic_load_n(&kept[kind], __ATOMIC_RELAXED);
 }
@@ -48,25 +51,41 @@ static bool is_kept(size_t kind) {
   return SEER_SPARE_MOST > 0 && kind < KINDS;
 }
 
+static spare *pop(size_t kind) {
+  spare *block = first(kind);
+  seer_assert(seer_lock_is_held());
+  if (block == NULL)
+    return NULL;
+  set_first(kind, block->next);
+  bytes -= size_of(kind);
+  return block;
+}
+
 /* Another core has written to a block last, so it is far away: the one that
    comes next is sent for now. */
-static void send_for(const spare *block, size_t size) {
+void seer_spare_reach(size_t size) {
+  size_t kind = kind_of(size);
+  spare *block;
+  if (!is_kept(kind) || first(kind) == NULL || reached[kind] != NULL)
+    return;
+  block = pop(kind);
   for (size_t at = 0; at < size; at += LINE)
     __builtin_prefetch((const char *)block + at, 1);
+  __atomic_store_n(&reached[kind], block, __ATOMIC_RELEASE);
 }
 
 static spare *take(size_t kind) {
-  spare *block, *next = NULL;
-  seer_lock();
-  block = first(kind);
-  if (block != NULL) {
-    next = block->next;
-    set_first(kind, next);
-    bytes -= size_of(kind);
+  spare *block;
+  if (__atomic_load_n(&reached[kind], __ATOMIC_RELAXED) != NULL) {
+    block = __atomic_exchange_n(&reached[kind], NULL, __ATOMIC_ACQUIRE);
+    if (block != NULL)
+      return block;
   }
+  if (first(kind) == NULL)
+    return NULL;
+  seer_lock();
+  block = pop(kind);
   seer_unlock();
-  if (next != NULL)
-    send_for(next, size_of(kind));
   return block;
 }
 
@@ -75,24 +94,20 @@ void *seer_spare_take(size_t size) {
   void *block;
   if (!is_kept(kind))
     return malloc(size);
-  block = first(kind) != NULL ? take(kind) : NULL;
+  block = take(kind);
   return block != NULL ? block : malloc(size_of(kind));
 }
 
-void seer_spare_give(void *memory, size_t size) {
+bool seer_spare_keep(void *memory, size_t size) {
   size_t kind = kind_of(size);
   spare *block = memory;
-  if (is_kept(kind)) {
-    seer_lock();
-    if (bytes + size_of(kind) <= SEER_SPARE_MOST) {
-      block->next = first(kind);
-      set_first(kind, block);
-      bytes += size_of(kind);
-      block = NULL;
-    }
-    seer_unlock();
-  }
-  free(block);
+  seer_assert(seer_lock_is_held());
+  if (!is_kept(kind) || bytes + size_of(kind) > SEER_SPARE_MOST)
+    return false;
+  block->next = first(kind);
+  set_first(kind, block);
+  bytes += size_of(kind);
+  return true;
 }
 
 static spare *take_all(size_t kind) {
@@ -109,6 +124,7 @@ static spare *take_all(size_t kind) {
 void seer_spare_free(void) {
   for (size_t kind = 0; kind < KINDS; kind++) {
     spare *blocks = take_all(kind);
+    free(__atomic_exchange_n(&reached[kind], NULL, __ATOMIC_ACQUIRE));
     while (blocks != NULL) {
       spare *next = blocks->next;
       free(blocks);
