@@ -160,7 +160,7 @@ static int settle_finished(int64_t time) {
     if (follow(transfer))
       continue;
     seer_settle(transfer, &dead);
-    seer_http_recycle(seer_state.http, transfer);
+    seer_http_discard(transfer);
     count++;
   }
   seer_endpoints_bury(&dead);

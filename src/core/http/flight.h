@@ -14,7 +14,6 @@
 /* What the handles of a pool have in common. */
 typedef struct seer_handles {
   CURLSH *share; /* TLS sessions, which a handle takes with it */
-  bool reuses;   /* handles can be used again */
   seer_sockets sockets;
 } seer_handles;
 
@@ -22,7 +21,6 @@ typedef struct seer_flight {
   seer_transfer transfer; /* the first member: see seer_flight_of */
   CURL *easy;
   seer_site *site;
-  uint64_t prepared_for; /* serial of the site whose options it has; 0: none */
   seer_outgoing outgoing;
   seer_incoming incoming;
   int64_t began, deadline;
@@ -45,10 +43,9 @@ typedef struct seer_flight {
   bool grounded;    /* ...and libcurl wanted to know one */
   bool thorough;    /* all of the answer will be read */
   bool connected;   /* counted in site->connected */
-  bool got;         /* its handle was used for a GET */
   char error[CURL_ERROR_SIZE];
   seer_handles *handles;
-  struct seer_flight *next; /* among the idle, or those in the air */
+  struct seer_flight *next; /* among those in the air, or grounded */
 } seer_flight;
 
 /* False without memory; clear both in any case. */
@@ -61,9 +58,9 @@ void seer_flight_free(seer_flight *flight);
 
 seer_flight *seer_flight_of(seer_transfer *transfer);
 
-/* Makes the handle send what `outgoing` says, before `deadline`. False if
+/* Makes a handle that sends what `outgoing` says, before `deadline`. False if
    libcurl refuses, for want of memory. */
-bool seer_flight_prepare(seer_handles *handles, seer_flight *flight);
+bool seer_flight_prepare(seer_flight *flight);
 
 /* Between these two the handle is with libcurl. */
 void seer_flight_take_off(seer_flight *flight);

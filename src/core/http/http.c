@@ -21,7 +21,7 @@
 
 struct seer_http {
   CURLM *multi;
-  seer_flight *idle, *flying;
+  seer_flight *flying;
   seer_flight *grounded; /* until a host has been looked up */
   int alarm;
   int64_t performed;   /* when transfers were last moved on */
@@ -33,27 +33,6 @@ struct seer_http {
 
 bool seer_http_init(void) {
   return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-}
-
-static seer_flight *take_flight(seer_http *http) {
-  seer_flight *f = http->idle;
-  if (f == NULL)
-    return seer_flight_new(&http->handles);
-  http->idle = f->next;
-  return f;
-}
-
-static bool reset_flight(seer_flight *f, const seer_sending *sending) {
-  memset(&f->transfer, 0, sizeof f->transfer);
-  f->transfer.claim.event = sending->event;
-  f->site = sending->site;
-  f->began = seer_clock_now();
-  f->asked_at = seer_clock_boot();
-  f->deadline = seer_clock_after(f->began, sending->timeout);
-  f->thorough = sending->thorough;
-  f->fresh = f->hurried = false;
-  seer_incoming_reset(&f->incoming, sending->thorough);
-  return seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
 }
 
 /* libcurl would keep connections by the number of transfers that are left, and
@@ -80,7 +59,7 @@ static void land(seer_http *http, seer_flight *f, CURLcode code) {
 
 static bool fly(seer_http *http, seer_flight *f) {
   f->error[0] = '\0';
-  if (!seer_flight_prepare(&http->handles, f) ||
+  if (!seer_flight_prepare(f) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
     return false;
   take_off(http, f);
@@ -93,14 +72,22 @@ static bool launch(seer_http *http, seer_flight *f) {
 }
 
 seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
-  seer_flight *f = take_flight(http);
+  seer_flight *f = seer_flight_new(&http->handles);
   if (f == NULL)
     return NULL;
+  f->transfer.claim.event = sending->event;
+  f->site = sending->site;
+  f->began = seer_clock_now();
+  f->asked_at = seer_clock_boot();
+  f->deadline = seer_clock_after(f->began, sending->timeout);
   f->connect_timeout = (long)sending->connect_timeout;
   f->lifetime = (long)((sending->connection_age + 999) / 1000);
-  if (reset_flight(f, sending) && launch(http, f))
+  f->thorough = sending->thorough;
+  seer_incoming_init(&f->incoming, f->thorough);
+  if (seer_outgoing_init(&f->outgoing, sending->site, sending->event) &&
+      launch(http, f))
     return &f->transfer;
-  seer_http_recycle(http, &f->transfer);
+  seer_flight_free(f);
   return NULL;
 }
 
@@ -136,7 +123,8 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->redirected = false;
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_reset(&f->incoming, f->thorough);
+  seer_incoming_clear(&f->incoming);
+  seer_incoming_init(&f->incoming, f->thorough);
   return true;
 }
 
@@ -364,10 +352,8 @@ seer_transfer *seer_http_finished(seer_http *http, int64_t time) {
   return f != NULL ? finish(f, code) : NULL;
 }
 
-void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
-  seer_flight *f = seer_flight_of(transfer);
-  f->next = http->idle;
-  http->idle = f;
+void seer_http_discard(seer_transfer *transfer) {
+  seer_flight_free(seer_flight_of(transfer));
 }
 
 static int until(int64_t time, int64_t now, int timeout) {
@@ -412,11 +398,6 @@ void seer_http_free(seer_http *http) {
     return;
   if (http->multi != NULL)
     curl_multi_cleanup(http->multi);
-  while (http->idle != NULL) {
-    seer_flight *f = http->idle;
-    http->idle = f->next;
-    seer_flight_free(f);
-  }
   seer_handles_clear(&http->handles);
   free(http);
 }

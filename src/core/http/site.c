@@ -262,16 +262,11 @@ void seer_site_get_options(const seer_site *site, seer_site_options *options) {
   options->threadless = false;
 }
 
-/* Appends the lines of a block; what there is stays without memory. */
-static bool add_block(struct curl_slist **list, const char *block) {
-  struct curl_slist *longer;
-  for (; *block != '\0'; block = seer_block_next(block)) {
-    longer = curl_slist_append(*list, block);
-    if (longer == NULL)
-      return false;
+bool seer_site_append(struct curl_slist **list, const char *line) {
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  if (longer != NULL)
     *list = longer;
-  }
-  return true;
+  return longer != NULL;
 }
 
 /* A block of what is the SDK's own, the key first. */
@@ -299,34 +294,29 @@ static bool set_headers(seer_site *site) {
                      site->options.headers);
   seer_buffer_clear(&own);
   site->headers = take(&all);
-  return site->headers != NULL && add_block(&site->list, site->headers);
+  return site->headers != NULL;
 }
 
-static char *make_url(const char *base, const char *path, const char *query) {
+char *seer_site_make_url(const seer_site *site, const char *path,
+                         const char *query) {
   seer_buffer out;
+  size_t before;
   seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_buffer_text(&out, base);
-  seer_site_write_path(&out, path, query);
+  seer_buffer_text(&out, site->options.base_url);
+  seer_buffer_text(&out, path);
+  before = out.length;
+  seer_buffer_byte(&out, strchr(path, '?') != NULL ? '&' : '?');
+  seer_block_write_query(&out, query);
+  if (out.length == before + 1)
+    seer_buffer_cut(&out, before);
   seer_buffer_byte(&out, '\0');
   return take(&out);
 }
 
-void seer_site_write_path(seer_buffer *out, const char *path,
-                          const char *query) {
-  const char *mark = strchr(path, '?');
-  size_t before;
-  seer_buffer_text(out, path);
-  before = out->length;
-  seer_buffer_byte(out, mark != NULL ? '&' : '?');
-  seer_block_write_query(out, query);
-  if (out->length == before + 1)
-    seer_buffer_cut(out, before);
-}
-
 static bool set_urls(seer_site *site) {
   for (int i = 0; i < SEER_ROWS; i++)
-    if ((site->urls[i] = make_url(site->options.base_url, seer_kinds[i].path,
-                                  site->options.query)) == NULL)
+    if ((site->urls[i] = seer_site_make_url(site, seer_kinds[i].path,
+                                            site->options.query)) == NULL)
       return false;
   return true;
 }
@@ -341,15 +331,6 @@ static long http_version(int given) {
   if (given == 2 || (given == 0 && modern && seer_site_has_http2()))
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
-}
-
-static uint64_t next_serial(void) {
-  static uint64_t last;
-  uint64_t serial;
-  seer_lock();
-  serial = ++last;
-  seer_unlock();
-  return serial;
 }
 
 static bool set_targets(seer_site *site) {
@@ -374,7 +355,6 @@ seer_site *seer_site_new(const seer_site_options *options) {
   seer_site *site = calloc(1, sizeof *site);
   if (site == NULL)
     return NULL;
-  site->serial = next_serial();
   site->references = 1;
   site->http_version = http_version(options->http_version);
   site->options = *options;
@@ -391,7 +371,6 @@ seer_site *seer_site_new(const seer_site_options *options) {
 void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
-  curl_slist_free_all(site->list);
   seer_secrets_clear(&site->secrets);
   for (int i = 0; i < SEER_ROWS; i++)
     free(site->urls[i]);

@@ -39,13 +39,11 @@ typedef struct seer_site_options {
 
 struct seer_site {
   seer_site *next;           /* of the same endpoint */
-  uint64_t serial;           /* no two sites of a process share it */
   int references;            /* of queues */
   seer_site_options options; /* what it was made with */
   char *urls[SEER_ROWS];     /* of each kind, with the query */
   char *headers;             /* a block: the client's over the SDK's */
   char *targets;             /* to be looked up, see url.h */
-  struct curl_slist *list;   /* of `headers` */
   long http_version;         /* as libcurl names it */
   seer_secrets secrets;      /* to be masked */
   int connected;             /* transfers whose connection is established */
@@ -108,6 +106,10 @@ void seer_site_forget(seer_site *site);
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
 
-/* Appends a path and, when the block has any, the parameters of a query. */
-void seer_site_write_path(seer_buffer *out, const char *path,
-                          const char *query);
+/* The URL of a path with the parameters of a query, a block, if there are any;
+   for the caller to free. NULL without memory. */
+char *seer_site_make_url(const seer_site *site, const char *path,
+                         const char *query);
+
+/* Appends a copy of the line; what there is stays without memory. */
+bool seer_site_append(struct curl_slist **list, const char *line);
