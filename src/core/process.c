@@ -159,7 +159,7 @@ static int64_t worth_until(const seer_endpoint *endpoint,
   int64_t began = seer_state.exit_began, connected_by;
   if (queue->pending == 0 || is_hopeless(endpoint))
     return began;
-  connected_by = seer_site_doubted_until(queue->site);
+  connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
                                   queue->settings.exit_connecting);
   if (!seer_site_connected(queue->site, began) &&

@@ -201,8 +201,6 @@ static void ask_environment(seer_site_options *options) {
   static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
   static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
   bool secure = strncasecmp(options->base_url, "https", 5) == 0;
-  if (options->inherited)
-    return;
   if (options->proxy == NULL) {
     options->proxy = first_set(secure ? https : http);
     options->no_proxy = first_set(none);
@@ -254,12 +252,6 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
   return mine.http_version == its.http_version &&
          same_block(mine.headers, its.headers) &&
          same_block(mine.query, its.query);
-}
-
-void seer_site_get_options(const seer_site *site, seer_site_options *options) {
-  *options = site->options;
-  options->inherited = true;
-  options->threadless = false;
 }
 
 bool seer_site_append(struct curl_slist **list, const char *line) {
@@ -380,19 +372,6 @@ void seer_site_free(seer_site *site) {
   free(site);
 }
 
-void seer_site_link(seer_site **list, seer_site *site) {
-  site->next = *list;
-  __atomic_store_n(list, site, __ATOMIC_RELEASE); /* see endpoints.c */
-}
-
-seer_site *seer_site_next(const seer_site *site) {
-  return site->next;
-}
-
-void seer_site_refer(seer_site *site) {
-  site->references++;
-}
-
 bool seer_site_unrefer(seer_site **list, seer_site *site) {
   if (--site->references > 0)
     return false;
@@ -407,10 +386,6 @@ void seer_site_doubt(seer_site *site, int64_t time) {
   if (time > site->doubted_until)
     site->doubted_until = time;
   seer_unlock();
-}
-
-int64_t seer_site_doubted_until(const seer_site *site) {
-  return site->doubted_until;
 }
 
 bool seer_site_connected(const seer_site *site, int64_t time) {
