@@ -109,20 +109,22 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   }
 }
 
+/* Sets a field of the table on the top, if the number is known. */
+static void set_known(lua_State *L, const char *name, int64_t number) {
+  if (number >= 0)
+    seer_setint64(L, name, number);
+}
+
 static void push_store_stats(lua_State *L, const seer_store_stats *stats) {
   lua_createtable(L, 0, 16);
   seer_setstring(L, "name", stats->name);
   seer_setstring(L, "state", stats->state);
   if (stats->error[0] != '\0')
     seer_setstring(L, "error", stats->error);
-  if (stats->totals.events >= 0)
-    seer_setint64(L, "events", stats->totals.events);
-  if (stats->totals.nobodys >= 0)
-    seer_setint64(L, "nobodys", stats->totals.nobodys);
-  if (stats->totals.bytes >= 0)
-    seer_setint64(L, "bytes", stats->totals.bytes);
-  if (stats->totals.log >= 0)
-    seer_setint64(L, "log_bytes", stats->totals.log);
+  set_known(L, "events", stats->totals.events);
+  set_known(L, "nobodys", stats->totals.nobodys);
+  set_known(L, "bytes", stats->totals.bytes);
+  set_known(L, "log_bytes", stats->totals.log);
   if (stats->totals.oldest >= 0)
     seer_setint64(L, "oldest", stats->totals.oldest / 1000);
   seer_setint64(L, "displaced", stats->displaced);

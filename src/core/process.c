@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "base/thread.h"
 #include "endpoints.h"
+#include "http/lookup.h"
 #include "keeper.h"
 #include "loop.h"
 #include "state.h"
@@ -105,7 +106,7 @@ static void after_fork_in_child(void) {
   process = getpid();
   seer_id_forget();
   forget_thread();
-  seer_http_forget(whole);
+  seer_lookup_forget(whole);
   if (whole)
     seer_keeper_release();
   forget_all(whole, &dead);

@@ -177,23 +177,16 @@ seer_message *seer_report_next_message(seer_queue *queue) {
   return message;
 }
 
-static seer_event *take(seer_given *from, seer_given *other) {
+seer_event *seer_report_next_event(seer_queue *queue, bool lost) {
+  seer_notices *own = &queue->notices, *adopted = &adopted_of(queue)->notices;
   seer_event *event;
   seer_lock();
-  event = seer_notices_take_event(from);
+  event = seer_notices_take_event(lost ? &own->lost : &own->delivered);
   if (event == NULL)
-    event = seer_notices_take_event(other);
+    event =
+        seer_notices_take_event(lost ? &adopted->lost : &adopted->delivered);
   seer_unlock();
   return event;
-}
-
-seer_event *seer_report_next_lost(seer_queue *queue) {
-  return take(&queue->notices.lost, &adopted_of(queue)->notices.lost);
-}
-
-seer_event *seer_report_next_delivered(seer_queue *queue) {
-  return take(&queue->notices.delivered,
-              &adopted_of(queue)->notices.delivered);
 }
 
 void seer_report_free_event(seer_event *event) {

@@ -410,7 +410,3 @@ void seer_http_abandon(seer_http *http) {
   abandoned = http;
   seer_sockets_abandon(&http->handles.sockets);
 }
-
-void seer_http_forget(bool whole) {
-  seer_lookup_forget(whole);
-}

@@ -30,10 +30,6 @@ void seer_http_free(seer_http *http);
    no word to the server, and leaves the rest alone. */
 void seer_http_abandon(seer_http *http);
 
-/* There, too, and with the lock held: nobody looks a host up any more. Not
-   `whole`: what is known of some may be in the middle of a change. */
-void seer_http_forget(bool whole);
-
 /* How an event is to be sent. */
 typedef struct seer_sending {
   seer_site *site;
