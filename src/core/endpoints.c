@@ -53,10 +53,6 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
   return NULL;
 }
 
-static seer_endpoint **list_of(uint64_t hash) {
-  return &alike[hash % HASHES];
-}
-
 static seer_endpoint *first_from(uint64_t hash) {
   while (hash < HASHES && alike[hash] == NULL)
     hash++;
@@ -74,7 +70,7 @@ seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint) {
 
 /* The link that points to the endpoint of this URL and key, or to none. */
 static seer_endpoint **find(const seer_endpoint *like) {
-  seer_endpoint **link = list_of(like->hash);
+  seer_endpoint **link = &alike[like->hash % HASHES];
   while (*link != NULL && (strcmp((*link)->base_url, like->base_url) != 0 ||
                            strcmp((*link)->api_key, like->api_key) != 0))
     link = &(*link)->next;

@@ -317,19 +317,14 @@ static void open_alarm(void) {
   seer_unlock();
 }
 
-/* Without the lock: opening and starting may take their time. */
-static bool start(void) {
-  open_alarm();
-  return seer_state.alarm >= 0 && seer_thread_start(run);
-}
-
 void seer_loop_start(void) {
   int64_t now = seer_clock_now();
   if (!seer_state_wants_thread(now))
     return;
   take(SEER_WORK_STARTING);
-  seer_unlock();
-  bool started = start();
+  seer_unlock(); /* opening and starting may take their time */
+  open_alarm();
+  bool started = seer_state.alarm >= 0 && seer_thread_start(run);
   seer_lock();
   seer_state.threaded = started;
   seer_state.start_again = seer_clock_after(now, START_AGAIN);

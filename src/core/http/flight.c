@@ -284,12 +284,6 @@ void seer_flight_take_off(seer_flight *f) {
   f->site->flying++;
 }
 
-static void note_timeout(seer_site *site) {
-  site->timeouts++;
-  site->suspects = site->flying;
-  site->timed_out_at = seer_clock_now();
-}
-
 static bool is_broken(CURLcode code) {
   return code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR ||
          code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING;
@@ -317,47 +311,52 @@ void seer_flight_land(seer_flight *f, CURLcode code) {
   site->flying--;
   if (f->timeouts != site->timeouts)
     site->suspects--;
-  else if (code == CURLE_OPERATION_TIMEDOUT)
-    note_timeout(site);
+  else if (code == CURLE_OPERATION_TIMEDOUT) {
+    site->timeouts++;
+    site->suspects = site->flying;
+    site->timed_out_at = seer_clock_now();
+  }
 }
 
-/* What is to be said if it ends so. */
-static seer_names_found tell(seer_flight *f, seer_names_found found,
-                             const char *what, const char *target) {
+/* The code and what is to be said if it ends so. */
+static CURLcode tell(seer_flight *f, CURLcode code, const char *what,
+                     const char *target) {
   snprintf(f->error, sizeof f->error, "%s %.*s", what,
            (int)(strrchr(target, ':') - target), target);
-  return found;
+  return code;
 }
 
-static seer_names_found look_up(seer_flight *f, const char *target, int alarm,
-                                int64_t time) {
+static CURLcode look_up(seer_flight *f, const char *target, int alarm,
+                        int64_t time) {
   seer_name_state state = seer_lookup(target, f->asked_at, NULL);
   if (state == SEER_NAME_KNOWN)
-    return SEER_NAMES_ALL;
+    return CURLE_OK;
   if (state == SEER_NAME_FAILED)
-    return tell(f, SEER_NAMES_NEVER, "Could not resolve host:", target);
+    return tell(f, CURLE_COULDNT_RESOLVE_HOST,
+                "Could not resolve host:", target);
   if (state == SEER_NAME_PENDING || seer_lookup_start(target, alarm))
-    return tell(f, SEER_NAMES_SOME, "timed out, looking up", target);
+    return tell(f, CURLE_AGAIN, "timed out, looking up", target);
   if (seer_lookup_has_time(time)) {
     f->refused = target;
-    return SEER_NAMES_SOME;
+    return CURLE_AGAIN;
   }
   if (seer_lookup_keep(target))
-    return SEER_NAMES_ALL;
-  return tell(f, SEER_NAMES_NEVER, "no thread could be started to look up",
-              target);
+    return CURLE_OK;
+  return tell(f, CURLE_COULDNT_RESOLVE_HOST,
+              "no thread could be started to look up", target);
 }
 
-seer_names_found seer_flight_look_up(seer_flight *f, int alarm, int64_t time) {
-  seer_names_found found = SEER_NAMES_ALL, one;
+CURLcode seer_flight_look_up(seer_flight *f, int alarm, int64_t time) {
+  CURLcode code = CURLE_OK;
   f->refused = NULL;
-  for (const char *t = f->targets; *t != '\0' && found != SEER_NAMES_NEVER;
+  for (const char *t = f->targets;
+       *t != '\0' && code != CURLE_COULDNT_RESOLVE_HOST;
        t = seer_block_next(t)) {
-    one = look_up(f, t, alarm, time);
-    if (one > found)
-      found = one;
+    CURLcode one = look_up(f, t, alarm, time);
+    if (one != CURLE_OK)
+      code = one;
   }
-  return found;
+  return code;
 }
 
 seer_flight *seer_flight_of(seer_transfer *transfer) {

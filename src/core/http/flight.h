@@ -66,14 +66,9 @@ bool seer_flight_prepare(seer_flight *flight);
 void seer_flight_take_off(seer_flight *flight);
 void seer_flight_land(seer_flight *flight, CURLcode code);
 
-typedef enum seer_names_found {
-  SEER_NAMES_ALL,
-  SEER_NAMES_SOME, /* others are being looked up */
-  SEER_NAMES_NEVER /* one cannot be; `error` says which */
-} seer_names_found;
-
 /* For a flight that is grounded: has its targets looked up, if nobody does,
    by a thread that rings the alarm. Without one, `refused` is set if there is
-   time (ms) to look it up here. */
-seer_names_found seer_flight_look_up(seer_flight *flight, int alarm,
-                                     int64_t time);
+   time (ms) to look it up here. CURLE_OK if all are known, CURLE_AGAIN if some
+   are being looked up, CURLE_COULDNT_RESOLVE_HOST if one cannot be; `error`
+   says which. */
+CURLcode seer_flight_look_up(seer_flight *flight, int alarm, int64_t time);

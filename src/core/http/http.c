@@ -280,24 +280,15 @@ static int64_t patience_of(const seer_flight *f) {
   return seer_clock_sooner(f->connect_by, f->deadline);
 }
 
-/* Whether the flight need not wait for a look-up any longer: it can go on, or
-   `*code` is why it cannot. */
-static bool is_decided(const seer_http *http, seer_flight *f, int64_t time,
-                       CURLcode *code) {
+/* What has become of a flight that waits for a look-up: CURLE_OK if it can go
+   on, CURLE_AGAIN if it is to wait, or why it ends. */
+static CURLcode look_up(const seer_http *http, seer_flight *f, int64_t time) {
   int64_t now = seer_clock_now();
-  if (f->deadline - now < time)
-    time = f->deadline - now;
-  switch (seer_flight_look_up(f, http->alarm, time)) {
-  case SEER_NAMES_ALL:
-    *code = CURLE_OK;
-    return true;
-  case SEER_NAMES_NEVER:
-    *code = CURLE_COULDNT_RESOLVE_HOST;
-    return true;
-  default:
-    *code = CURLE_OPERATION_TIMEDOUT;
-    return patience_of(f) <= now;
-  }
+  CURLcode code = seer_flight_look_up(
+      f, http->alarm, seer_clock_sooner(time, f->deadline - now));
+  return code == CURLE_AGAIN && patience_of(f) <= now
+             ? CURLE_OPERATION_TIMEDOUT
+             : code;
 }
 
 /* Lets those go whose hosts have been looked up. The next that waits in vain,
@@ -306,7 +297,8 @@ static seer_flight *next_grounded(seer_http *http, int64_t time,
                                   CURLcode *code) {
   seer_flight **place = &http->grounded, *f;
   while ((f = *place) != NULL) {
-    if (!is_decided(http, f, time, code)) {
+    *code = look_up(http, f, time);
+    if (*code == CURLE_AGAIN) {
       place = &f->next;
       continue;
     }
