@@ -40,7 +40,6 @@ bool seer_outgoing_init(seer_outgoing *out, const seer_site *site,
   memset(out, 0, sizeof *out);
   out->site = site;
   out->event = event;
-  seer_buffer_init(&out->targets, SIZE_MAX / 2);
   return set_url(out) && find_secrets(out);
 }
 
@@ -49,7 +48,7 @@ void seer_outgoing_clear(seer_outgoing *out) {
   curl_free(out->url);
   curl_free(out->next_url);
   curl_slist_free_all(out->list);
-  seer_buffer_clear(&out->targets);
+  free(out->targets);
   seer_secrets_clear(&out->secrets);
 }
 
@@ -64,10 +63,10 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
   const seer_site *site = out->site;
   if (out->url == NULL)
     return site->targets;
-  seer_buffer_reset(&out->targets, SIZE_MAX);
-  seer_url_targets(&out->targets, out->url, site->options.proxy,
-                   site->options.no_proxy);
-  return out->targets.error ? NULL : out->targets.data;
+  free(out->targets);
+  out->targets =
+      seer_url_targets(out->url, site->options.proxy, site->options.no_proxy);
+  return out->targets;
 }
 
 static void write_key(const seer_outgoing *out,

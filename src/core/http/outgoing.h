@@ -27,7 +27,7 @@ typedef struct seer_outgoing {
   char *next_url; /* where it is to go next */
   struct curl_slist *list; /* what seer_outgoing_headers gave */
   seer_secrets secrets;    /* if it has some; the site's are among them */
-  seer_buffer targets;     /* of where it was redirected to */
+  char *targets;           /* of where it was redirected to */
 } seer_outgoing;
 
 /* False without memory, also to know its secrets: then it must not be used,

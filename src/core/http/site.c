@@ -270,13 +270,6 @@ static bool write_own(const seer_site *site, seer_buffer *out) {
   return !out->error;
 }
 
-/* What was written, for the caller to free; NULL if that has failed. */
-static char *take(seer_buffer *out) {
-  if (out->error)
-    seer_buffer_clear(out);
-  return out->data;
-}
-
 static bool set_headers(seer_site *site) {
   seer_buffer own, all;
   seer_buffer_init(&own, SIZE_MAX / 2);
@@ -285,7 +278,7 @@ static bool set_headers(seer_site *site) {
     seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data,
                      site->options.headers);
   seer_buffer_clear(&own);
-  site->headers = take(&all);
+  site->headers = seer_buffer_take(&all);
   return site->headers != NULL;
 }
 
@@ -302,7 +295,7 @@ char *seer_site_make_url(const seer_site *site, const char *path,
   if (out.length == before + 1)
     seer_buffer_cut(&out, before);
   seer_buffer_byte(&out, '\0');
-  return take(&out);
+  return seer_buffer_take(&out);
 }
 
 static bool set_urls(seer_site *site) {
@@ -326,11 +319,9 @@ static long http_version(int given) {
 }
 
 static bool set_targets(seer_site *site) {
-  seer_buffer out;
-  seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_url_targets(&out, site->options.base_url, site->options.proxy,
-                   site->options.no_proxy);
-  site->targets = take(&out);
+  const seer_site_options *options = &site->options;
+  site->targets =
+      seer_url_targets(options->base_url, options->proxy, options->no_proxy);
   return site->targets != NULL;
 }
 
