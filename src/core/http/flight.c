@@ -164,9 +164,8 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
    terminal. */
 static bool set_identity(CURL *easy, const seer_site *site, bool foreign) {
   struct curl_blob blob = blob_of(site->options.identity);
-  return blob.len == 0 || !has_tls() ||
-         (SET(SSLCERT_BLOB, foreign ? NULL : &blob) &&
-          SET(SSLKEY_BLOB, foreign ? NULL : &blob) &&
+  return foreign || blob.len == 0 || !has_tls() ||
+         (SET(SSLCERT_BLOB, &blob) && SET(SSLKEY_BLOB, &blob) &&
           SET(KEYPASSWD, site->options.key_password));
 }
 
@@ -200,18 +199,16 @@ static bool add_addresses(seer_flight *f, const char *target) {
 /* libcurl reads the list when the request begins: then it knows what stands
    there and no more, for how long addresses are good is not its to say. */
 static bool set_addresses(seer_flight *f) {
-  struct curl_slist *before = f->resolve;
   CURL *easy = f->easy;
   bool set = true;
+  curl_slist_free_all(f->resolve);
   f->resolve = NULL;
   f->missing = false;
   f->targets = seer_outgoing_targets(&f->outgoing);
   for (const char *t = f->targets; set && t != NULL && *t != '\0';
        t = seer_block_next(t))
     set = add_addresses(f, t);
-  set = SET(RESOLVE, f->resolve) && set;
-  curl_slist_free_all(before);
-  return set && f->targets != NULL;
+  return SET(RESOLVE, f->resolve) && set && f->targets != NULL;
 }
 
 /* What is left of the time to connect: 0 would be libcurl's own idea of it. */
@@ -228,9 +225,7 @@ static bool set_request(seer_flight *f) {
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
   return headers != NULL && set_identity(easy, f->site, f->outgoing.foreign) &&
          SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
-         SET(HTTPHEADER, headers) &&
-         SET(URL, seer_outgoing_url(&f->outgoing)) &&
-         SET(ERRORBUFFER, (char *)NULL);
+         SET(HTTPHEADER, headers) && SET(URL, seer_outgoing_url(&f->outgoing));
 }
 
 static bool set_method(seer_flight *f) {
@@ -269,7 +264,7 @@ static bool avoid_old(seer_flight *f) {
     return SET(FRESH_CONNECT, 1L);
   if (suspicious && seconds - 1 < lifetime)
     lifetime = (long)(seconds - 1);
-  return SET(FRESH_CONNECT, 0L) && SET(MAXLIFETIME_CONN, lifetime);
+  return SET(MAXLIFETIME_CONN, lifetime);
 }
 
 bool seer_flight_prepare(seer_flight *f) {

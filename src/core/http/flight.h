@@ -41,7 +41,6 @@ typedef struct seer_flight {
   bool exhausted;   /* no descriptor was left for a socket */
   bool missing;     /* not all of the targets are known... */
   bool grounded;    /* ...and libcurl wanted to know one */
-  bool thorough;    /* all of the answer will be read */
   bool connected;   /* counted in site->connected */
   char error[CURL_ERROR_SIZE];
   seer_handles *handles;

@@ -82,8 +82,7 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   f->deadline = seer_clock_after(f->began, sending->timeout);
   f->connect_timeout = (long)sending->connect_timeout;
   f->lifetime = (long)((sending->connection_age + 999) / 1000);
-  f->thorough = sending->thorough;
-  seer_incoming_init(&f->incoming, f->thorough);
+  seer_incoming_init(&f->incoming, sending->thorough);
   if (seer_outgoing_init(&f->outgoing, sending->site, sending->event) &&
       launch(http, f))
     return &f->transfer;
@@ -124,7 +123,7 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
   seer_incoming_clear(&f->incoming);
-  seer_incoming_init(&f->incoming, f->thorough);
+  seer_incoming_init(&f->incoming, f->incoming.whole_body);
   return true;
 }
 
@@ -219,9 +218,10 @@ static void conclude_answer(seer_flight *f, const char *refusal) {
   seer_incoming_judge(&f->incoming, &t->answer);
   t->doubtful = t->answer.failure == SEER_FAILURE_NONE &&
                 seer_incoming_is_doubtful(&f->incoming);
-  if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE && !t->doubtful)
+  if (!f->incoming.whole_body && t->answer.failure == SEER_FAILURE_NONE &&
+      !t->doubtful)
     return;
-  if (f->thorough && headers->length > 0) {
+  if (f->incoming.whole_body && headers->length > 0) {
     t->headers = headers->data;
     t->headers_length =
         seer_outgoing_mask(&f->outgoing, headers->data, headers->length,
