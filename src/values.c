@@ -136,7 +136,7 @@ static bool read_name(lua_State *L, const char *const *names, double least,
     text = lua_tolstring(L, -1, &length);
   for (int i = 0; i < count; i++)
     /* There are as many names; the analyzer reckons with no fractions. */
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
+    /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
     if (strlen(names[i]) == length && memcmp(text, names[i], length) == 0) {
       *place = (int64_t)least + i;
       return true;
