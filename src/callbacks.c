@@ -142,34 +142,24 @@ static void push_error(lua_State *L, const seer_event *event) {
   lua_settop(L, top + 1);
 }
 
-/* Calls on_error or on_delivered about the event that is held, if there is
-   one; with its body, decoded, and the text of that. */
-static bool call_with_event(lua_State *L, seer_kept what,
+/* Calls on_error or on_delivered about the next event for it, if there is one;
+   with its body, decoded, and the text of that. */
+static bool call_with_event(lua_State *L, seer_client *client, seer_kept what,
                             seer_holder *holder) {
-  const seer_event *event = holder->event;
+  bool lost = what == SEER_KEPT_ON_ERROR;
+  const seer_event *event = holder->event =
+      seer_report_next_event(client->queue, lost);
   if (event == NULL)
     return false;
   seer_client_get(L, 1, what);
-  if (what == SEER_KEPT_ON_ERROR)
+  if (lost)
     push_error(L, event);
   if (!seer_result_decode(L, event->body, event->length))
     lua_pushnil(L);
   lua_pushlstring(L, event->body, event->length);
   seer_holder_release(holder);
-  call(L, what, what == SEER_KEPT_ON_ERROR ? 3 : 2);
+  call(L, what, lost ? 3 : 2);
   return true;
-}
-
-static bool call_on_error(lua_State *L, seer_client *client,
-                          seer_holder *holder) {
-  holder->event = seer_report_next_lost(client->queue);
-  return call_with_event(L, SEER_KEPT_ON_ERROR, holder);
-}
-
-static bool call_on_delivered(lua_State *L, seer_client *client,
-                              seer_holder *holder) {
-  holder->event = seer_report_next_delivered(client->queue);
-  return call_with_event(L, SEER_KEPT_ON_DELIVERED, holder);
 }
 
 /*
@@ -218,9 +208,10 @@ static bool call_next(lua_State *L, seer_client *client, seer_holder *holder) {
   const bool *has = client->has;
   return client->queue != NULL &&
          ((has[SEER_KEPT_LOGGER] && call_logger(L, client, holder)) ||
-          (has[SEER_KEPT_ON_ERROR] && call_on_error(L, client, holder)) ||
+          (has[SEER_KEPT_ON_ERROR] &&
+           call_with_event(L, client, SEER_KEPT_ON_ERROR, holder)) ||
           (has[SEER_KEPT_ON_DELIVERED] &&
-           call_on_delivered(L, client, holder)) ||
+           call_with_event(L, client, SEER_KEPT_ON_DELIVERED, holder)) ||
           call_for_invalid(L, client));
 }
 

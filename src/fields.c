@@ -99,21 +99,17 @@ static name *push_array(lua_State *L, int count) {
   return names;
 }
 
-static bool check_distinct(lua_State *L, const name *names, int count) {
-  for (int i = 1; i < count; i++)
+/* Sorts the names; false if two headers are the same. */
+static bool sort(lua_State *L, name *names, int count, seer_block_kind kind) {
+  bool headers = kind == SEER_BLOCK_HEADERS;
+  qsort(names, (size_t)count, sizeof(*names), headers ? by_header : by_bytes);
+  for (int i = 1; headers && i < count; i++)
     if (compare(&names[i - 1], &names[i], true) == 0) {
       lua_pushfstring(L, "'%s' and '%s' are the same header",
                       names[i - 1].text, names[i].text);
       return false;
     }
   return true;
-}
-
-/* Sorts the names; false if two headers are the same. */
-static bool sort(lua_State *L, name *names, int count, seer_block_kind kind) {
-  bool headers = kind == SEER_BLOCK_HEADERS;
-  qsort(names, (size_t)count, sizeof(*names), headers ? by_header : by_bytes);
-  return !headers || check_distinct(L, names, count);
 }
 
 /*

@@ -3,6 +3,7 @@
 #include "callbacks.h"
 #include "compat.h"
 #include "core/base/clock.h"
+#include "holder.h"
 #include "options.h"
 #include "result.h"
 #pragma GCC visibility push(hidden)
@@ -18,19 +19,13 @@ typedef struct future {
   seer_client *client;
 } future;
 
-/* Pushes one without a request and without a user value. */
-static future *push_empty(lua_State *L, seer_client *client) {
-  future *f = lua_newuserdata(L, sizeof(*f));
-  f->request = NULL;
-  f->client = client;
-  luaL_getmetatable(L, METATABLE);
-  lua_setmetatable(L, -2);
-  return f;
-}
-
 void seer_future_push(lua_State *L, int self, seer_request **request,
                       const char *path) {
-  future *f = push_empty(L, lua_touserdata(L, self));
+  future *f = lua_newuserdata(L, sizeof(*f));
+  f->request = NULL;
+  f->client = lua_touserdata(L, self);
+  luaL_getmetatable(L, METATABLE);
+  lua_setmetatable(L, -2);
   lua_createtable(L, 2, 0);
   lua_pushvalue(L, self);
   lua_rawseti(L, -2, CLIENT);
@@ -46,35 +41,24 @@ static future *check(lua_State *L) {
   return seer_options_self(L, METATABLE, "future", "get");
 }
 
-static bool is_settled(const future *f, int64_t deadline) {
-  return f->request != NULL &&
-         seer_sender_wait(f->client->queue, f->request, deadline);
+static bool is_settled(const seer_client *client, seer_request *request,
+                       int64_t deadline) {
+  return request != NULL && seer_sender_wait(client->queue, request, deadline);
 }
 
-/* Pushes one that has the request of the future at `index`, too. Callbacks
-   and finalizers may give that one up in the middle of a call, but do not
-   know this one. */
-static future *push_twin(lua_State *L, int index) {
-  const future *f = lua_touserdata(L, index);
-  future *twin = push_empty(L, f->client);
-  lua_getuservalue(L, index);
-  lua_setuservalue(L, -2);
-  if (f->request != NULL)
-    seer_sender_refer(f->request);
-  twin->request = f->request;
-  return twin;
+static bool is_done(const future *f) {
+  return f->request == NULL || is_settled(f->client, f->request, 0);
 }
 
-static void leave(future *f) {
-  seer_request *request = f->request;
-  f->request = NULL;
+static void leave(const seer_client *client, seer_request **held) {
+  seer_request *request = *held;
+  *held = NULL;
   if (request != NULL)
-    seer_sender_leave(f->client->queue, request);
+    seer_sender_leave(client->queue, request);
 }
 
 static int future_done(lua_State *L) {
-  future *f = check(L);
-  lua_pushboolean(L, f->request == NULL || is_settled(f, 0));
+  lua_pushboolean(L, is_done(check(L)));
   return 1;
 }
 
@@ -90,46 +74,51 @@ static void push_part(lua_State *L, int index, int part) {
   lua_remove(L, -2);
 }
 
-/* With the future at the index `own`, which nobody else has. */
-static int push_result(lua_State *L, int own, int64_t timeout) {
-  const future *f = lua_touserdata(L, own);
+/* With the future at the index 2. */
+static int push_result(lua_State *L, const seer_client *client,
+                       seer_request *request, int64_t timeout) {
   int64_t deadline =
       timeout < 0 ? SEER_NEVER : seer_clock_after(seer_clock_now(), timeout);
-  bool settled = is_settled(f, deadline);
-  push_part(L, own, CLIENT);
+  bool settled = is_settled(client, request, deadline);
+  push_part(L, 2, CLIENT);
   seer_callbacks_run(L, lua_gettop(L));
   if (!settled)
-    return f->request == NULL || f->client->queue == NULL
+    return request == NULL || client->queue == NULL
                ? fail_closed(L)
                : seer_result_late(L, timeout, "there is no answer yet");
-  push_part(L, own, PATH);
-  f->request->asked = true;
-  return seer_result_push(L, &f->request->outcome, lua_tostring(L, -1));
+  push_part(L, 2, PATH);
+  request->asked = true;
+  return seer_result_push(L, &request->outcome, lua_tostring(L, -1));
 }
 
+/* Callbacks and finalizers may give the future up in the middle of the call,
+   but do not know the holder, which has the request, too. */
 static int future_get(lua_State *L) {
+  const future *f = check(L);
+  seer_holder *holder;
   int64_t timeout;
   int results;
-  future *own;
-  check(L);
   lua_settop(L, 2);
   lua_insert(L, 1); /* timeout, future */
   timeout = seer_options_timeout(L, 1, "get", -1);
-  own = push_twin(L, 2);
-  results = push_result(L, 3, timeout);
-  leave(own);
+  holder = seer_holder_push(L, 1);
+  if (f->request != NULL)
+    seer_sender_refer(f->request);
+  holder->request = f->request;
+  results = push_result(L, f->client, holder->request, timeout);
+  leave(f->client, &holder->request);
   return results;
 }
 
 static int future_tostring(lua_State *L) {
-  future *f = check(L);
-  bool done = f->request == NULL || is_settled(f, 0);
+  bool done = is_done(check(L));
   lua_pushfstring(L, METATABLE " (%s)", done ? "done" : "pending");
   return 1;
 }
 
 static int future_gc(lua_State *L) {
-  leave(check(L));
+  future *f = check(L);
+  leave(f->client, &f->request);
   return 0;
 }
 

@@ -186,7 +186,7 @@ static void push_client(lua_State *L, const seer_client_options *options,
 }
 
 bool seer_make(lua_State *L, const seer_client_options *options) {
-  seer_site_options site = {.inherited = false};
+  seer_site_options site = {.base_url = NULL};
   if (!seer_options_endpoint(L, options, needs_key(&options->settings)))
     return false;
   site.base_url = lua_tostring(L, -2);
@@ -209,7 +209,7 @@ bool seer_make_with(lua_State *L, int self) {
   holder = seer_holder_push(L, 1);
   if (!seer_client_hold(client, holder))
     return false;
-  seer_site_get_options(holder->site, &site);
+  site = holder->site->options;
   if (needs_key(&options.settings) && *site.api_key == '\0')
     luaL_error(L, "bad argument #1 to 'with_options' (the client has no "
                   "key)");

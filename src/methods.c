@@ -26,10 +26,10 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
     return seer_result_closed(L); /* a callback has finalized the client */
   if (!flushed) {
     seer_sender_stats(client->queue, &stats);
-    flushed = stats.pending == 0;
+    flushed = stats.queue.pending == 0;
   }
   if (!flushed)
-    return fail_late(L, timeout, stats.pending, "delivered", "");
+    return fail_late(L, timeout, stats.queue.pending, "delivered", "");
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -78,29 +78,31 @@ static int client_pump(lua_State *L) {
   return 1;
 }
 
-static void set_drops(lua_State *L, const seer_stats *stats) {
-  lua_createtable(L, 0, SEER_DROPS);
-  for (int i = 0; i < SEER_DROPS; i++)
-    seer_setint64(L, seer_drop_names[i], stats->dropped_by[i]);
-  lua_setfield(L, -2, "dropped_by");
+/* Sets those counts in the table on the top that a store has, too. */
+static void set_counts(lua_State *L, const seer_queue *queue) {
+  seer_setint64(L, "delivered", queue->delivered);
+  seer_setint64(L, "rejected", queue->rejected);
+  seer_setint64(L, "dropped", seer_queue_dropped(queue));
+  seer_setint64(L, "pending", queue->pending);
+  seer_setint64(L, "stored", queue->stored);
 }
 
-static void push_stats(lua_State *L, const seer_stats *stats) {
+static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
+  const seer_queue *queue = &stats->queue;
   lua_createtable(L, 0, 15);
-  seer_setint64(L, "accepted", stats->accepted);
-  seer_setint64(L, "delivered", stats->delivered);
-  seer_setint64(L, "rejected", stats->rejected);
-  seer_setint64(L, "dropped", stats->dropped);
-  seer_setint64(L, "pending", stats->pending);
-  seer_setint64(L, "stored", stats->stored);
-  set_drops(L, stats);
-  seer_setint64(L, "refused", stats->refused);
-  seer_setint64(L, "invalid", stats->invalid);
-  seer_setint64(L, "doubtful", stats->doubtful);
-  seer_setint64(L, "missed", stats->missed);
+  seer_setint64(L, "accepted", queue->accepted);
+  set_counts(L, queue);
+  lua_createtable(L, 0, SEER_DROPS);
+  for (int i = 0; i < SEER_DROPS; i++)
+    seer_setint64(L, seer_drop_names[i], queue->dropped_by[i]);
+  lua_setfield(L, -2, "dropped_by");
+  seer_setint64(L, "refused", queue->refused);
+  seer_setint64(L, "invalid", queue->invalid);
+  seer_setint64(L, "doubtful", queue->doubtful);
+  seer_setint64(L, "missed", queue->notices.missed + missed);
   seer_setstring(L, "sender", stats->sender);
-  if (stats->last_error[0] != '\0')
-    seer_setstring(L, "last_error", stats->last_error);
+  if (queue->last_error[0] != '\0')
+    seer_setstring(L, "last_error", queue->last_error);
   if (stats->rate > 0)
     seer_setint64(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
@@ -109,30 +111,28 @@ static void push_stats(lua_State *L, const seer_stats *stats) {
   }
 }
 
+/* Sets a field of the table on the top, if the number is known. */
+static void set_known(lua_State *L, const char *name, int64_t number) {
+  if (number >= 0)
+    seer_setint64(L, name, number);
+}
+
 static void push_store_stats(lua_State *L, const seer_store_stats *stats) {
   lua_createtable(L, 0, 16);
   seer_setstring(L, "name", stats->name);
   seer_setstring(L, "state", stats->state);
   if (stats->error[0] != '\0')
     seer_setstring(L, "error", stats->error);
-  if (stats->totals.events >= 0)
-    seer_setint64(L, "events", stats->totals.events);
-  if (stats->totals.nobodys >= 0)
-    seer_setint64(L, "nobodys", stats->totals.nobodys);
-  if (stats->totals.bytes >= 0)
-    seer_setint64(L, "bytes", stats->totals.bytes);
-  if (stats->totals.log >= 0)
-    seer_setint64(L, "log_bytes", stats->totals.log);
+  set_known(L, "events", stats->totals.events);
+  set_known(L, "nobodys", stats->totals.nobodys);
+  set_known(L, "bytes", stats->totals.bytes);
+  set_known(L, "log_bytes", stats->totals.log);
   if (stats->totals.oldest >= 0)
     seer_setint64(L, "oldest", stats->totals.oldest / 1000);
   seer_setint64(L, "displaced", stats->displaced);
   seer_setint64(L, "unsaved", stats->unsaved);
   seer_setint64(L, "adopted", stats->adopted.accepted);
-  seer_setint64(L, "delivered", stats->adopted.delivered);
-  seer_setint64(L, "rejected", stats->adopted.rejected);
-  seer_setint64(L, "dropped", stats->adopted.dropped);
-  seer_setint64(L, "pending", stats->adopted.pending);
-  seer_setint64(L, "stored", stats->adopted.stored);
+  set_counts(L, &stats->adopted);
 }
 
 static int client_stats(lua_State *L) {
@@ -144,8 +144,8 @@ static int client_stats(lua_State *L) {
     return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
   has_store = seer_sender_store_stats(client->queue, &store);
-  stats.missed += client->missed;
-  push_stats(L, &stats); /* from here on a finalizer may close the client */
+  /* From here on a finalizer may close the client. */
+  push_stats(L, &stats, client->missed);
   if (has_store) {
     push_store_stats(L, &store);
     lua_setfield(L, -2, "store");

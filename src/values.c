@@ -95,14 +95,6 @@ static bool read_flag(lua_State *L, int64_t *place) {
 ** Names that stand for numbers. They are stored as `least` and so on.
 */
 
-static bool is_text(lua_State *L, const char *text) {
-  bool equal;
-  lua_pushstring(L, text);
-  equal = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  return equal;
-}
-
 /* Whether a string can be shown: a word such as stands for a number. */
 static bool is_word(const char *text, size_t length) {
   return length <= WORD_MOST &&
@@ -138,10 +130,14 @@ static bool no_name(lua_State *L, const char *const *names, int count) {
 static bool read_name(lua_State *L, const char *const *names, double least,
                       double most, int64_t *place) {
   int count = (int)(most - least) + 1;
+  size_t length = 0;
+  const char *text = "";
+  if (lua_type(L, -1) == LUA_TSTRING)
+    text = lua_tolstring(L, -1, &length);
   for (int i = 0; i < count; i++)
     /* There are as many names; the analyzer reckons with no fractions. */
     /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
-    if (is_text(L, names[i])) {
+    if (strlen(names[i]) == length && memcmp(text, names[i], length) == 0) {
       *place = (int64_t)least + i;
       return true;
     }
@@ -158,11 +154,6 @@ static bool read_version(lua_State *L, double least, double most,
     return judge(L, "this libcurl was built without HTTP/2");
   *place = version;
   return true;
-}
-
-static bool check_call(lua_State *L) {
-  return is_false(L) || lua_type(L, -1) == LUA_TFUNCTION ||
-         unexpected(L, "a function or false");
 }
 
 static bool check_table(lua_State *L) {
@@ -232,24 +223,12 @@ static const char *fault_of_key(const char *key, size_t length) {
   return NULL;
 }
 
-static const char *fault_of_url(const char *url, size_t length) {
-  return seer_has_control(url, length, false)
-             ? "the URL has a control character"
-             : seer_url_check_base(url);
-}
-
 static const char *fault_of_proxy(const char *proxy, size_t length) {
   if (is_blank(proxy, length))
     return "the URL is blank; false means that there is no proxy";
   if (seer_has_control(proxy, length, false))
     return "the URL has a control character";
   return seer_url_check_proxy(proxy);
-}
-
-static const char *fault_of_pem(const char *pem) {
-  return strstr(pem, PEM_MARK) != NULL
-             ? NULL
-             : "a certificate as PEM text expected (" PEM_MARK ")";
 }
 
 static const char *fault_of_id(const char *id, size_t length) {
@@ -317,7 +296,9 @@ static bool read_path(lua_State *L, seer_value kind, const char *path,
 }
 
 static bool read_url(lua_State *L, const char *url, size_t length) {
-  if (!judge(L, fault_of_url(url, length)))
+  if (!judge(L, seer_has_control(url, length, false)
+                    ? "the URL has a control character"
+                    : seer_url_check_base(url)))
     return false;
   while (length > 0 && url[length - 1] == '/')
     length--;
@@ -339,7 +320,9 @@ static bool read_text(lua_State *L, seer_value kind) {
   case PROXY:
     return judge(L, fault_of_proxy(text, length));
   case PEM:
-    return judge(L, fault_of_pem(text));
+    return judge(L, strstr(text, PEM_MARK) == NULL
+                        ? "a certificate as PEM text expected (" PEM_MARK ")"
+                        : NULL);
   case PASS:
     return judge(L, seer_has_control(text, length, false)
                         ? "the password has a control character"
@@ -365,23 +348,16 @@ static bool read_string(lua_State *L, seer_value kind) {
   return false;
 }
 
-/* Of another version it is one as well: see core/keep.h. */
-static bool check_store(lua_State *L) {
-  if (is_false(L) || luaL_testudata(L, -1, SEER_STORE_METATABLE) != NULL)
-    return true;
-  lua_pushfstring(L,
-                  "a store, as seerstack.sqlite opens one, or false expected, "
-                  "got %s",
-                  luaL_typename(L, -1));
-  return false;
-}
-
 static bool read_other(lua_State *L, seer_value kind) {
   switch (kind) {
   case CALL:
-    return check_call(L);
+    return is_false(L) || lua_type(L, -1) == LUA_TFUNCTION ||
+           unexpected(L, "a function or false");
   case STORE:
-    return check_store(L);
+    /* Of another version it is one as well: see core/keep.h. */
+    return is_false(L) ||
+           luaL_testudata(L, -1, SEER_STORE_METATABLE) != NULL ||
+           unexpected(L, "a store, as seerstack.sqlite opens one, or false");
   case TABLE:
     return check_named(L);
   case PART:

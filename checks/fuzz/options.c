@@ -77,8 +77,7 @@ void __wrap_seer_outgoing_preview(const seer_site *site,
                                   const seer_event *event, seer_buffer *out) {
   seer_outgoing request;
   size_t before = out->length;
-  seer_outgoing_init(&request);
-  seer_outgoing_reset(&request, site, event);
+  seer_outgoing_init(&request, site, event);
   check_url(seer_outgoing_url(&request), site->options.base_url);
   check_headers(seer_outgoing_headers(&request));
   seer_outgoing_clear(&request);

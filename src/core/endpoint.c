@@ -494,7 +494,6 @@ void seer_endpoint_forget(seer_endpoint *endpoint) {
   endpoint->probe = 0;
   endpoint->pauses = &endpoint->gate->pauses;
   endpoint->hopeless = false;
-  for (seer_site *site = endpoint->sites; site != NULL;
-       site = seer_site_next(site))
+  for (seer_site *site = endpoint->sites; site != NULL; site = site->next)
     seer_site_forget(site);
 }

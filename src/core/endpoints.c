@@ -21,12 +21,6 @@ static seer_endpoint *alike[HASHES];
    the one that was looked at last at its end. */
 static seer_endpoint *left, *last_left;
 
-static char *copy(const char *text) {
-  size_t size = strlen(text) + 1;
-  char *copied = malloc(size);
-  return copied != NULL ? memcpy(copied, text, size) : NULL;
-}
-
 static void free_endpoint(seer_endpoint *endpoint) {
   if (endpoint == NULL)
     return;
@@ -43,8 +37,8 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
     return NULL;
   endpoint->references = 1;
   endpoint->lines.place.endpoint = endpoint;
-  endpoint->base_url = copy(options->base_url);
-  endpoint->api_key = copy(options->api_key);
+  endpoint->base_url = strdup(options->base_url);
+  endpoint->api_key = strdup(options->api_key);
   endpoint->sites = seer_site_new(options);
   endpoint->hash = seer_id_hash(options->base_url, strlen(options->base_url)) ^
                    seer_id_hash(options->api_key, strlen(options->api_key))
@@ -57,10 +51,6 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
     return endpoint;
   free_endpoint(endpoint);
   return NULL;
-}
-
-static seer_endpoint **list_of(uint64_t hash) {
-  return &alike[hash % HASHES];
 }
 
 static seer_endpoint *first_from(uint64_t hash) {
@@ -80,7 +70,7 @@ seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint) {
 
 /* The link that points to the endpoint of this URL and key, or to none. */
 static seer_endpoint **find(const seer_endpoint *like) {
-  seer_endpoint **link = list_of(like->hash);
+  seer_endpoint **link = &alike[like->hash % HASHES];
   while (*link != NULL && (strcmp((*link)->base_url, like->base_url) != 0 ||
                            strcmp((*link)->api_key, like->api_key) != 0))
     link = &(*link)->next;
@@ -153,14 +143,15 @@ static void free_all(seer_endpoint *endpoint) {
 static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
   seer_site *site = endpoint->sites;
   while (site != NULL && !seer_site_equals(site, other->sites))
-    site = seer_site_next(site);
+    site = site->next;
   if (site != NULL) {
-    seer_site_refer(site);
+    site->references++;
     return site;
   }
   site = other->sites;
   other->sites = NULL;
-  seer_site_link(&endpoint->sites, site);
+  site->next = endpoint->sites;
+  __atomic_store_n(&endpoint->sites, site, __ATOMIC_RELEASE);
   return site;
 }
 
@@ -190,7 +181,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
 void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site) {
   seer_lock();
   refer(endpoint);
-  seer_site_refer(site);
+  site->references++;
   seer_unlock();
 }
 
@@ -208,13 +199,9 @@ void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
   free_all(idle);
 }
 
-static int64_t later(int64_t one, int64_t other) {
-  return one > other ? one : other;
-}
-
 /* The larger of two limits of the rate, of which 0 is none. */
 static int64_t faster(int64_t one, int64_t other) {
-  return one == 0 || other == 0 ? 0 : later(one, other);
+  return one == 0 || other == 0 ? 0 : seer_clock_later(one, other);
 }
 
 void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
@@ -226,7 +213,7 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
   }
   endpoint->rate_limit = faster(endpoint->rate_limit, settings->rate_limit);
   endpoint->max_in_flight =
-      later(endpoint->max_in_flight, settings->max_in_flight);
+      seer_clock_later(endpoint->max_in_flight, settings->max_in_flight);
   queue->next = endpoint->queues;
   if (queue->next != NULL)
     queue->next->previous = queue;
@@ -248,7 +235,8 @@ static void measure(seer_endpoint *endpoint, const seer_settings *gone) {
   while (queue != NULL && (rate_limit != endpoint->rate_limit ||
                            max_in_flight != endpoint->max_in_flight)) {
     rate_limit = faster(rate_limit, queue->settings.rate_limit);
-    max_in_flight = later(max_in_flight, queue->settings.max_in_flight);
+    max_in_flight =
+        seer_clock_later(max_in_flight, queue->settings.max_in_flight);
     queue = queue->next;
   }
   endpoint->rate_limit = rate_limit;

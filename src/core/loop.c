@@ -160,7 +160,7 @@ static int settle_finished(int64_t time) {
     if (follow(transfer))
       continue;
     seer_settle(transfer, &dead);
-    seer_http_recycle(seer_state.http, transfer);
+    seer_http_discard(transfer);
     count++;
   }
   seer_endpoints_bury(&dead);
@@ -204,11 +204,17 @@ static int work(int64_t time) {
   return claims_made + settled;
 }
 
+/* When connections that nobody uses are to be closed. */
+static int64_t idle_until(void) {
+  return seer_state.http != NULL && seer_state.in_flight == 0
+             ? seer_clock_after(seer_state.idle_since, IDLE_TIMEOUT)
+             : SEER_NEVER;
+}
+
 /* Closes the connections when none was used for a while: a server closes
    its end sooner or later, and half-closed sockets would stay. */
 static void close_idle(void) {
-  if (seer_state.in_flight > 0 || seer_state.http == NULL ||
-      seer_clock_now() - seer_state.idle_since < IDLE_TIMEOUT)
+  if (seer_clock_now() < idle_until())
     return;
   seer_http_free(seer_state.http);
   seer_state.http = NULL;
@@ -219,15 +225,6 @@ static void close_idle(void) {
 static int64_t next_time(int64_t now) {
   seer_assert(seer_lock_is_held());
   return seer_clock_sooner(seer_tenants_rescue_at(now), seer_schedule_next());
-}
-
-/* With the lock held: until when to poll. */
-static int64_t poll_until(int64_t now) {
-  int64_t next = next_time(now);
-  int64_t idle = seer_clock_after(seer_state.idle_since, IDLE_TIMEOUT);
-  if (seer_state.http != NULL && seer_state.in_flight == 0 && idle < next)
-    next = idle;
-  return next;
 }
 
 /* Milliseconds to poll; -1: for ever. */
@@ -266,21 +263,30 @@ static void leave_libcurl(void) {
   seer_unlock();
 }
 
-/* Sleeps until something moves. Forks may happen meanwhile. */
-static void rest(void) {
+/* Whether a host was looked up here, because the system refused a thread.
+   Forks may happen meanwhile, and signals arrive. */
+static bool look_up(void) {
+  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
+}
+
+/* Sleeps until something moves, or `deadline`; false if nothing can before.
+   Forks may happen meanwhile. */
+static bool rest(int64_t deadline) {
   int64_t now = seer_clock_now(), until;
   int alarm;
-  bool sleep;
+  bool sleep, futile;
   close_idle();
   seer_lock();
-  until = seer_state.wakes_at = poll_until(now);
-  sleep = begin_sleep();
+  until = next_time(now);
+  futile = seer_state.in_flight == 0 && until > deadline;
+  until = seer_state.wakes_at = seer_clock_sooner(until, idle_until());
+  sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();
-  if (!sleep)
-    return;
-  poll_for(alarm, poll_timeout(until, now));
+  if (sleep && !look_up())
+    poll_for(alarm, poll_timeout(seer_clock_sooner(until, deadline), now));
   leave_libcurl();
+  return !futile;
 }
 
 static void run(void) {
@@ -290,7 +296,7 @@ static void run(void) {
     if (work(0) > 0)
       leave_libcurl();
     else
-      rest();
+      rest(SEER_NEVER);
   }
 }
 
@@ -311,19 +317,14 @@ static void open_alarm(void) {
   seer_unlock();
 }
 
-/* Without the lock: opening and starting may take their time. */
-static bool start(void) {
-  open_alarm();
-  return seer_state.alarm >= 0 && seer_thread_start(run);
-}
-
 void seer_loop_start(void) {
   int64_t now = seer_clock_now();
   if (!seer_state_wants_thread(now))
     return;
   take(SEER_WORK_STARTING);
-  seer_unlock();
-  bool started = start();
+  seer_unlock(); /* opening and starting may take their time */
+  open_alarm();
+  bool started = seer_state.alarm >= 0 && seer_thread_start(run);
   seer_lock();
   seer_state.threaded = started;
   seer_state.start_again = seer_clock_after(now, START_AGAIN);
@@ -333,31 +334,6 @@ void seer_loop_start(void) {
 /*
 ** Steps of callers.
 */
-
-/* Whether a host was looked up here, because the system refused a thread.
-   Forks may happen meanwhile, and signals arrive. */
-static bool look_up(void) {
-  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
-}
-
-/* Waits for the network, or for another thread's event, until `deadline`;
-   false if nothing can happen before. */
-static bool wait_for_network(int64_t deadline) {
-  int64_t now = seer_clock_now(), until;
-  int alarm;
-  bool sleep, futile;
-  close_idle();
-  seer_lock();
-  until = seer_state.wakes_at = next_time(now);
-  futile = seer_state.in_flight == 0 && until > deadline;
-  sleep = begin_sleep() && !futile;
-  alarm = seer_state.alarm;
-  seer_unlock();
-  if (sleep && !look_up())
-    poll_for(alarm, poll_timeout(until < deadline ? until : deadline, now));
-  leave_libcurl();
-  return !futile;
-}
 
 static seer_step step(int64_t deadline) {
   seer_signals before;
@@ -370,7 +346,7 @@ static seer_step step(int64_t deadline) {
     leave_libcurl();
     return SEER_STEP_MADE;
   }
-  return wait_for_network(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
+  return rest(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
 }
 
 seer_step seer_loop_step(int64_t deadline) {

@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "base/thread.h"
 #include "endpoints.h"
+#include "http/lookup.h"
 #include "keeper.h"
 #include "loop.h"
 #include "state.h"
@@ -105,7 +106,7 @@ static void after_fork_in_child(void) {
   process = getpid();
   seer_id_forget();
   forget_thread();
-  seer_http_forget(whole);
+  seer_lookup_forget(whole);
   if (whole)
     seer_keeper_release();
   forget_all(whole, &dead);
@@ -159,7 +160,7 @@ static int64_t worth_until(const seer_endpoint *endpoint,
   int64_t began = seer_state.exit_began, connected_by;
   if (queue->pending == 0 || is_hopeless(endpoint))
     return began;
-  connected_by = seer_site_doubted_until(queue->site);
+  connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
                                   queue->settings.exit_connecting);
   if (!seer_site_connected(queue->site, began) &&

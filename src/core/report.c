@@ -41,11 +41,6 @@ static seer_trouble_kind kind_of(const seer_transfer *transfer,
   return verdict == SEER_PAUSE ? SEER_TROUBLE_REFUSED : SEER_TROUBLE_FAILING;
 }
 
-/* Whether one event is over; else it is kept like the others. */
-static bool is_of_event(const seer_report *report) {
-  return report->level == SEER_ERROR || report->kind == SEER_TROUBLE_DOUBTFUL;
-}
-
 /* Appends some bytes, as many as are shown of them, and masks what is secret;
    returns the end. */
 static char *show(const seer_site *site, char *to, const char *text,
@@ -76,119 +71,59 @@ static size_t name_length(const char *name) {
   return length;
 }
 
-/* Which event it is, for afterwards it may be gone. */
-static void write_subject(seer_report *report, const seer_transfer *transfer) {
+static void write_subject(const seer_transfer *transfer,
+                          char subject[SEER_SUBJECT_LENGTH]) {
   static const char start[] = "{\"name\":\"";
   const seer_event *event = transfer->claim.event;
   bool named = event->kind == SEER_CAPTURE;
   const char *name = named ? event->body + sizeof start - 1 : NULL;
   seer_report_write_subject(transfer->claim.queue->site, name,
                             named ? name_length(name) : 0,
-                            seer_event_path(event), report->subject);
+                            seer_event_path(event), subject);
 }
 
-static void write_text(char *text, size_t size, const seer_report *report,
-                       const seer_transfer *transfer) {
+static void write_text(char text[TEXT_LENGTH], const seer_transfer *transfer,
+                       seer_level level, seer_trouble_kind kind) {
   static const char *const whats[SEER_TROUBLES] = {
       "no answer from",     "trouble at",        "refused by",
       "rate limited by",    "event rejected by", "doubtful answer from",
       "delivering again to"};
-  const char *end = report->level == SEER_ERROR
+  const char *end = level == SEER_ERROR
                         ? " is lost"
                         : " is delivered by its status, but is this the API?";
-  const char *what = whats[report->kind];
   const char *url = transfer->claim.endpoint->base_url;
-  if (report->level == SEER_INFO)
-    snprintf(text, size, "%s %s", what, url);
-  else if (is_of_event(report))
-    snprintf(text, size, "%s %s: %s; the event%s%s", what, url,
-             transfer->message, report->subject, end);
-  else
-    snprintf(text, size, "%s %s: %s; events are kept and sent later", what,
-             url, transfer->message);
-}
-
-/* Somebody who waits hears of trouble without this, but a future may have
-   been abandoned. */
-static bool may_be_unheard(const seer_request *request) {
-  return request == NULL || request->future;
-}
-
-/* With the lock held: whether it has been. */
-static bool is_heard(const seer_request *request) {
-  seer_assert(seer_lock_is_held());
-  return request != NULL && request->references > 1;
-}
-
-seer_report seer_report_prepare(const seer_transfer *transfer,
-                                seer_verdict verdict) {
-  const seer_settings *settings = &transfer->claim.queue->settings;
-  char text[TEXT_LENGTH];
-  seer_report report;
-  memset(&report, 0, sizeof report);
-  report.level = level_of(verdict, transfer->doubtful);
-  report.kind = kind_of(transfer, verdict);
-  report.wanted = may_be_unheard(transfer->claim.event->request) &&
-                  settings->log_level >= (int64_t)report.level;
-  if (report.wanted && is_of_event(&report))
-    write_subject(&report, transfer);
-  if (!report.wanted || !settings->has_logger)
-    return report;
-  write_text(text, sizeof text, &report, transfer);
-  report.message = seer_message_new(report.level, text);
-  return report;
-}
-
-/* At exit one line tells of all that is left. */
-static bool is_worth_telling(const seer_report *report,
-                             const seer_attempt *attempt, bool recovered) {
-  if (report->level == SEER_INFO)
-    return recovered;
-  return report->level == SEER_ERROR || !attempt->exiting;
-}
-
-/* With the lock held: leaves the message for the logger. */
-static void notify(seer_report *report, seer_queue *queue,
-                   const seer_attempt *attempt) {
-  seer_message *message = report->message;
-  seer_assert(seer_lock_is_held());
-  if (message == NULL || queue->orphan)
-    return;
-  message->status = attempt->answer->status;
-  message->attempt = attempt->number;
-  message->repeated = report->untold;
-  report->message = seer_notices_add(&queue->notices, message);
-}
-
-void seer_report_decide(seer_report *report, const seer_transfer *transfer,
-                        const seer_attempt *attempt, bool recovered,
-                        int64_t now) {
-  seer_queue *queue = transfer->claim.queue;
-  seer_endpoint *endpoint = transfer->claim.endpoint;
-  bool logs = queue->settings.has_logger;
-  seer_trouble *troubles = logs ? queue->troubles : endpoint->troubles;
-  seer_assert(seer_lock_is_held());
-  if (!report->wanted || is_heard(transfer->claim.event->request) ||
-      !is_worth_telling(report, attempt, recovered) ||
-      !seer_trouble_happened(&troubles[report->kind], 1, now, &report->untold))
-    return;
-  if (logs) {
-    notify(report, queue, attempt);
-  } else {
-    report->told = true;
-    report->endpoint = endpoint;
-    endpoint->references++;
+  char subject[SEER_SUBJECT_LENGTH];
+  if (level == SEER_INFO) {
+    snprintf(text, TEXT_LENGTH, "%s %s", whats[kind], url);
+  } else if (level == SEER_ERROR || kind == SEER_TROUBLE_DOUBTFUL) {
+    write_subject(transfer, subject);
+    snprintf(text, TEXT_LENGTH, "%s %s: %s; the event%s%s", whats[kind], url,
+             transfer->message, subject, end);
+  } else { /* it is kept like the others */
+    snprintf(text, TEXT_LENGTH, "%s %s: %s; events are kept and sent later",
+             whats[kind], url, transfer->message);
   }
 }
 
-void seer_report_tell(seer_report *report, const seer_transfer *transfer) {
-  char text[TEXT_LENGTH];
-  free(report->message);
-  if (!report->told)
-    return;
-  write_text(text, sizeof text, report, transfer);
-  seer_tell_again(report->level, report->untold, text);
-  seer_endpoints_release(report->endpoint, NULL);
+/* With the lock held: whether somebody who waits will hear of it without this;
+   a future may have been abandoned. */
+static bool is_heard(const seer_request *request) {
+  seer_assert(seer_lock_is_held());
+  return request != NULL && (!request->future || request->references > 1);
+}
+
+/* At exit one line tells of all that is left. */
+static bool is_worth_telling(const seer_attempt *attempt, seer_level level,
+                             bool recovered) {
+  if (level == SEER_INFO)
+    return recovered;
+  return level == SEER_ERROR || !attempt->exiting;
+}
+
+/* Where it is noted what was told, to the client's logger or to everybody. */
+static seer_trouble *troubles_of(seer_queue *queue) {
+  return queue->settings.has_logger ? queue->troubles
+                                    : queue->endpoint->troubles;
 }
 
 /* With the lock held: whether the logger is to hear of drops since the last
@@ -242,23 +177,16 @@ seer_message *seer_report_next_message(seer_queue *queue) {
   return message;
 }
 
-static seer_event *take(seer_given *from, seer_given *other) {
+seer_event *seer_report_next_event(seer_queue *queue, bool lost) {
+  seer_notices *own = &queue->notices, *adopted = &adopted_of(queue)->notices;
   seer_event *event;
   seer_lock();
-  event = seer_notices_take_event(from);
+  event = seer_notices_take_event(lost ? &own->lost : &own->delivered);
   if (event == NULL)
-    event = seer_notices_take_event(other);
+    event =
+        seer_notices_take_event(lost ? &adopted->lost : &adopted->delivered);
   seer_unlock();
   return event;
-}
-
-seer_event *seer_report_next_lost(seer_queue *queue) {
-  return take(&queue->notices.lost, &adopted_of(queue)->notices.lost);
-}
-
-seer_event *seer_report_next_delivered(seer_queue *queue) {
-  return take(&queue->notices.delivered,
-              &adopted_of(queue)->notices.delivered);
 }
 
 void seer_report_free_event(seer_event *event) {
@@ -297,13 +225,31 @@ void seer_report_say(seer_queue *queue, seer_level level, const char *text) {
   say(queue, level, text, 0, 0, 0);
 }
 
+void seer_report_attempt(const seer_transfer *transfer,
+                         const seer_attempt *attempt, bool recovered,
+                         int64_t now) {
+  seer_queue *queue = transfer->claim.queue;
+  seer_level level = level_of(attempt->verdict, transfer->doubtful);
+  seer_trouble_kind kind = kind_of(transfer, attempt->verdict);
+  char text[TEXT_LENGTH];
+  int64_t untold;
+  if (queue->settings.log_level < (int64_t)level ||
+      is_heard(transfer->claim.event->request) ||
+      !is_worth_telling(attempt, level, recovered) ||
+      !seer_trouble_happened(&troubles_of(queue)[kind], 1, now, &untold))
+    return;
+  seer_unlock();
+  write_text(text, transfer, level, kind);
+  say(queue, level, text, attempt->answer->status, attempt->number, untold);
+  seer_lock();
+}
+
 /* With the lock held: whether it is to be told that the budget is short. */
 static bool decide_short(seer_queue *queue, int64_t now,
                          seer_shortage *shortage, int64_t *untold) {
-  seer_trouble *troubles =
-      queue->settings.has_logger ? queue->troubles : queue->endpoint->troubles;
   return seer_endpoint_is_short(queue, now, shortage) &&
-         seer_trouble_happened(&troubles[SEER_TROUBLE_SHORT], 1, now, untold);
+         seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], 1, now,
+                               untold);
 }
 
 void seer_report_shortage(seer_queue *queue, int64_t now) {

@@ -4,10 +4,6 @@
  * What is told of attempts: that something is wrong, that it works again,
  * and, for debugging, all that goes over the wire. It goes to the client's
  * logger, by way of its notices, or else to the standard error.
- *
- * A report is prepared without the lock (it may need memory), decided with
- * it (has the same been told just now?), and told without it again, when the
- * event and even its queue may be gone.
  */
 
 #include "endpoint.h"
@@ -15,29 +11,12 @@
 
 #define SEER_SUBJECT_LENGTH 210
 
-typedef struct seer_report {
-  bool wanted; /* the client wants to hear of such attempts */
-  bool told;   /* decided: a line on the standard error */
-  seer_level level;
-  seer_trouble_kind kind;
-  char subject[SEER_SUBJECT_LENGTH];
-  seer_endpoint *endpoint; /* a reference, if `told` */
-  int64_t untold;
-  seer_message *message; /* for the logger; or one to be freed */
-} seer_report;
-
-/* Without the lock, while the event is in flight. */
-seer_report seer_report_prepare(const seer_transfer *transfer,
-                                seer_verdict verdict);
-
-/* With the lock held, before the event is settled; `recovered` says whether
-   the endpoint has just ceased to back off. */
-void seer_report_decide(seer_report *report, const seer_transfer *transfer,
-                        const seer_attempt *attempt, bool recovered,
-                        int64_t now);
-
-/* Without the lock. */
-void seer_report_tell(seer_report *report, const seer_transfer *transfer);
+/* Tells of an attempt, if its client wants to hear of such and has not just
+   now; `recovered` says whether the endpoint has just ceased to back off. With
+   the lock held, which is given up meanwhile, while the event is in flight. */
+void seer_report_attempt(const seer_transfer *transfer,
+                         const seer_attempt *attempt, bool recovered,
+                         int64_t now);
 
 /* Tells, if the budget has held the client's events for a minute, how many
    wait. Without the lock, while one of its events is in flight. */
@@ -52,11 +31,10 @@ void seer_report_answer(seer_transfer *transfer);
    free(). */
 seer_message *seer_report_next_message(seer_queue *queue);
 
-/* The oldest event for on_error or on_delivered, or NULL; to be freed with
-   seer_report_free_event. The request of one that is lost has the outcome, if
-   there was one; else `lost` says why it was dropped. */
-seer_event *seer_report_next_lost(seer_queue *queue);
-seer_event *seer_report_next_delivered(seer_queue *queue);
+/* The oldest event for on_error (`lost`) or on_delivered, or NULL; to be freed
+   with seer_report_free_event. The request of one that is lost has the
+   outcome, if there was one; else its `lost` says why it was dropped. */
+seer_event *seer_report_next_event(seer_queue *queue, bool lost);
 void seer_report_free_event(seer_event *event);
 
 /* Writes " 'user.signup' to /capture", which event a line is about: its name,

@@ -273,15 +273,6 @@ static const char *stage_name(void) {
   return seer_state.threaded ? "running" : "none";
 }
 
-static void copy_counts(const seer_queue *queue, seer_stats *stats) {
-  stats->accepted = queue->accepted;
-  stats->delivered = queue->delivered;
-  stats->rejected = queue->rejected;
-  stats->dropped = seer_queue_dropped(queue);
-  stats->pending = queue->pending;
-  stats->stored = queue->stored;
-}
-
 static const char *state_of(const seer_keep *keep) {
   if (keep->barred)
     return "barred";
@@ -304,7 +295,7 @@ bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
   stats->totals = keep->totals;
   stats->displaced = keep->displaced;
   stats->unsaved = queue->pending - queue->saved;
-  copy_counts(queue->tenant->adopted, &stats->adopted);
+  stats->adopted = *queue->tenant->adopted;
   seer_unlock();
   return true;
 }
@@ -312,16 +303,10 @@ bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
 void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   int64_t now = seer_clock_now(), paused_until;
   seer_lock();
-  copy_counts(queue, stats);
-  memcpy(stats->dropped_by, queue->dropped_by, sizeof stats->dropped_by);
-  stats->refused = queue->refused;
-  stats->invalid = queue->invalid;
-  stats->doubtful = queue->doubtful;
-  stats->missed = queue->notices.missed;
+  stats->queue = *queue;
   stats->rate = seer_endpoint_rate(queue->endpoint, now);
   paused_until = seer_pauses_until(queue->endpoint->pauses);
   stats->retry_in = paused_until > now ? paused_until - now : -1;
-  memcpy(stats->last_error, queue->last_error, sizeof stats->last_error);
   stats->sender = stage_name();
   seer_unlock();
 }

@@ -15,17 +15,12 @@
 #include "queue.h"
 #include "store.h"
 
+/* A queue at some moment, copied for its counts. */
 typedef struct seer_stats {
-  int64_t accepted, delivered, rejected, dropped, pending, stored;
-  int64_t dropped_by[SEER_DROPS]; /* they add up to `dropped` */
-  int64_t doubtful;     /* delivered, but the answer is not the API's */
-  int64_t refused;      /* not accepted: the queue was full, or closed */
-  int64_t invalid;      /* could not be sent at all */
-  int64_t missed;       /* notices for the callbacks */
-  int64_t rate;         /* requests a minute at present; 0: no limit */
-  int64_t retry_in;     /* ms until the next try; -1: not held */
-  char last_error[200]; /* "": none yet */
-  const char *sender;   /* "none", "running", "stopped" */
+  seer_queue queue;
+  int64_t rate;       /* requests a minute at present; 0: no limit */
+  int64_t retry_in;   /* ms until the next try; -1: not held */
+  const char *sender; /* "none", "running", "stopped" */
 } seer_stats;
 
 /* What has become of the store, and of what was adopted there. */
@@ -34,7 +29,7 @@ typedef struct seer_store_stats {
   seer_store_message error; /* the last; "": none */
   seer_store_totals totals;
   int64_t displaced, unsaved;
-  seer_stats adopted; /* the counts alone */
+  seer_queue adopted; /* a copy, likewise */
 } seer_store_stats;
 
 /* An empty queue that sends in the way of `site`, which is one of the

@@ -132,11 +132,10 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
     reject(end, transfer, dead);
 }
 
-/* With the lock held: what the endpoint learns; returns when the event is
-   due again, if it is. */
+/* With the lock held, which may be given up meanwhile: what the endpoint
+   learns, and what is told; returns when the event is due again, if it is. */
 static int64_t learn(const seer_transfer *transfer,
-                     const seer_attempt *attempt, seer_report *report,
-                     int64_t now) {
+                     const seer_attempt *attempt, int64_t now) {
   seer_endpoint *endpoint = transfer->claim.endpoint;
   seer_queue *queue = transfer->claim.queue;
   int level = seer_pauses_level(endpoint->pauses);
@@ -144,27 +143,25 @@ static int64_t learn(const seer_transfer *transfer,
   seer_endpoint_landed(&transfer->claim, transfer->sent,
                        attempt->answer->status != 0, now);
   due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
-  seer_report_decide(report, transfer, attempt,
-                     level > 0 && seer_pauses_level(endpoint->pauses) == 0,
-                     now);
   queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
+  seer_report_attempt(transfer, attempt,
+                      level > 0 && seer_pauses_level(endpoint->pauses) == 0,
+                      now);
   return due;
 }
 
 void seer_settle(seer_transfer *transfer, seer_dead *dead) {
   conclusion end = conclude(transfer);
-  seer_report report = seer_report_prepare(transfer, end.attempt.verdict);
   int64_t now = seer_clock_now(), due;
   seer_report_answer(transfer);
   seer_report_shortage(transfer->claim.queue, now);
   seer_lock();
   end.attempt.exiting = seer_state.stage != SEER_LIVING;
-  due = learn(transfer, &end.attempt, &report, now);
+  due = learn(transfer, &end.attempt, now);
   dispose(&end, transfer, due, now, dead);
   seer_unlock();
-  seer_report_tell(&report, transfer);
   seer_request_free(end.carrier);
   free(end.outcome.headers);
   free(end.outcome.body);

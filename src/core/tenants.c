@@ -14,8 +14,6 @@
 #define LOW 64 /* adopted events */
 
 static void add_secrets(seer_digest *digest, const char *headers) {
-  if (headers == NULL)
-    return;
   for (; *headers != '\0'; headers = seer_block_next(headers))
     if (seer_block_secret(headers) != NULL)
       seer_digest_add(digest, headers, strlen(headers) + 1);
@@ -24,14 +22,12 @@ static void add_secrets(seer_digest *digest, const char *headers) {
 static void set_target(seer_tenant *tenant, const seer_endpoint *endpoint,
                        const seer_site *site) {
   uint8_t result[SEER_DIGEST_SIZE];
-  seer_site_options options;
   seer_digest digest, budget;
-  seer_site_get_options(site, &options);
   seer_digest_init(&digest);
   seer_digest_add(&digest, endpoint->base_url, strlen(endpoint->base_url) + 1);
   seer_digest_add(&digest, endpoint->api_key, strlen(endpoint->api_key) + 1);
   budget = digest;
-  add_secrets(&digest, options.headers);
+  add_secrets(&digest, site->options.headers);
   seer_digest_end(&digest, result);
   memcpy(tenant->target, result, sizeof tenant->target);
   seer_digest_end(&budget, result);

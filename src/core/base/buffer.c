@@ -21,6 +21,12 @@ void seer_buffer_clear(seer_buffer *buffer) {
   seer_buffer_init(buffer, buffer->ceiling);
 }
 
+char *seer_buffer_take(seer_buffer *buffer) {
+  if (buffer->error)
+    seer_buffer_clear(buffer);
+  return buffer->data;
+}
+
 void seer_buffer_reset(seer_buffer *buffer, size_t keep) {
   if (buffer->capacity > keep)
     seer_buffer_clear(buffer);

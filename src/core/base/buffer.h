@@ -37,6 +37,10 @@ void seer_buffer_borrow(seer_buffer *buffer, char *memory, size_t size);
 /* Frees the bytes; the buffer is as after seer_buffer_init. */
 void seer_buffer_clear(seer_buffer *buffer);
 
+/* The bytes, for the caller to free, who leaves the buffer; NULL after an
+   error. */
+char *seer_buffer_take(seer_buffer *buffer);
+
 /* Empties the buffer and forgets its error. Memory is kept for the next
    use unless it has grown past `keep` bytes. */
 void seer_buffer_reset(seer_buffer *buffer, size_t keep);

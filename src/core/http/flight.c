@@ -11,13 +11,7 @@
 #include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
-/* From this version on a handle forgets its last answer's headers. Before, if
-   an answer begins with a line that continues a header, libcurl writes to the
-   last header of the answer before, which it has freed. */
-#define REUSABLE 0x080101
-
 #define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
-#define UNKNOWN_SITE UINT64_MAX /* a handle that has parts of some site */
 
 static size_t on_header(char *line, size_t size, size_t count, void *data) {
   seer_flight *f = data;
@@ -120,8 +114,8 @@ static bool has_tls(void) {
   return seer_url_built_with(CURL_VERSION_SSL);
 }
 
-/* What is the same for every request of a handle. */
-static bool set_permanent(seer_handles *handles, seer_flight *f) {
+/* What is the same for every request. */
+static bool set_permanent(seer_flight *f) {
   CURL *easy = f->easy;
   return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
          (!seer_url_built_with(CURL_VERSION_LIBZ) ||
@@ -135,8 +129,8 @@ static bool set_permanent(seer_handles *handles, seer_flight *f) {
          SET(OPENSOCKETDATA, f) && SET(RESOLVER_START_FUNCTION, on_resolve) &&
          SET(RESOLVER_START_DATA, f) &&
          SET(CLOSESOCKETFUNCTION, seer_sockets_close) &&
-         SET(CLOSESOCKETDATA, &handles->sockets) &&
-         SET(SHARE, handles->share) &&
+         SET(CLOSESOCKETDATA, &f->handles->sockets) &&
+         SET(SHARE, f->handles->share) &&
          SET(QUICK_EXIT, 1L); /* join no resolver */
 }
 
@@ -170,9 +164,8 @@ static bool set_authorities(CURL *easy, const seer_site *site) {
    terminal. */
 static bool set_identity(CURL *easy, const seer_site *site, bool foreign) {
   struct curl_blob blob = blob_of(site->options.identity);
-  return blob.len == 0 || !has_tls() ||
-         (SET(SSLCERT_BLOB, foreign ? NULL : &blob) &&
-          SET(SSLKEY_BLOB, foreign ? NULL : &blob) &&
+  return foreign || blob.len == 0 || !has_tls() ||
+         (SET(SSLCERT_BLOB, &blob) && SET(SSLKEY_BLOB, &blob) &&
           SET(KEYPASSWD, site->options.key_password));
 }
 
@@ -185,50 +178,37 @@ static bool set_version(CURL *easy, const seer_site *site) {
 }
 
 /* What is the same for every request to a site. */
-static bool set_site(seer_flight *f, const seer_site *site) {
-  CURL *easy = f->easy;
-  if (f->prepared_for == site->serial)
-    return true;
-  f->prepared_for = UNKNOWN_SITE; /* until all of it is set */
-  if (!set_version(easy, site) || !SET(PROXY, site->options.proxy) ||
-      !SET(NOPROXY, site->options.no_proxy) || !set_authorities(easy, site))
-    return false;
-  f->prepared_for = site->serial;
-  return true;
+static bool set_site(CURL *easy, const seer_site *site) {
+  return set_version(easy, site) && SET(PROXY, site->options.proxy) &&
+         SET(NOPROXY, site->options.no_proxy) && set_authorities(easy, site);
 }
 
 /* Tells libcurl what is known of a target. */
 static bool add_addresses(seer_flight *f, const char *target) {
   char entry[SEER_NAME_SIZE + SEER_ADDRESSES_SIZE + 8];
   char addresses[SEER_ADDRESSES_SIZE];
-  struct curl_slist *longer;
   if (seer_lookup(target, f->asked_at, addresses) == SEER_NAME_KNOWN) {
     snprintf(entry, sizeof entry, "%s:%s", target, addresses);
   } else {
     snprintf(entry, sizeof entry, "-%s", target); /* forget it */
     f->missing = true;
   }
-  longer = curl_slist_append(f->resolve, entry);
-  if (longer != NULL)
-    f->resolve = longer;
-  return longer != NULL;
+  return seer_site_append(&f->resolve, entry);
 }
 
 /* libcurl reads the list when the request begins: then it knows what stands
    there and no more, for how long addresses are good is not its to say. */
 static bool set_addresses(seer_flight *f) {
-  struct curl_slist *before = f->resolve;
   CURL *easy = f->easy;
   bool set = true;
+  curl_slist_free_all(f->resolve);
   f->resolve = NULL;
   f->missing = false;
   f->targets = seer_outgoing_targets(&f->outgoing);
   for (const char *t = f->targets; set && t != NULL && *t != '\0';
        t = seer_block_next(t))
     set = add_addresses(f, t);
-  set = SET(RESOLVE, f->resolve) && set;
-  curl_slist_free_all(before);
-  return set && f->targets != NULL;
+  return SET(RESOLVE, f->resolve) && set && f->targets != NULL;
 }
 
 /* What is left of the time to connect: 0 would be libcurl's own idea of it. */
@@ -243,48 +223,28 @@ static long connect_timeout(const seer_flight *f) {
 static bool set_request(seer_flight *f) {
   CURL *easy = f->easy;
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
-  const char *url = seer_outgoing_url(&f->outgoing);
-  return headers != NULL && url != NULL &&
-         set_identity(easy, f->site, f->outgoing.foreign) &&
+  return headers != NULL && set_identity(easy, f->site, f->outgoing.foreign) &&
          SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
-         SET(HTTPHEADER, headers) && SET(URL, url) &&
-         SET(ERRORBUFFER, (char *)NULL);
+         SET(HTTPHEADER, headers) && SET(URL, seer_outgoing_url(&f->outgoing));
 }
 
 static bool set_method(seer_flight *f) {
   const seer_event *event = f->transfer.claim.event;
   CURL *easy = f->easy;
-  bool get = f->outgoing.get, changed = get != f->got;
-  f->got = get; /* even if libcurl refuses: then it is to be set again */
-  if (get)
-    return !changed || SET(HTTPGET, 1L);
-  return (!changed || SET(POST, 1L)) &&
-         SET(POSTFIELDSIZE_LARGE, (curl_off_t)event->length) &&
+  if (f->outgoing.get)
+    return SET(HTTPGET, 1L);
+  return SET(POSTFIELDSIZE_LARGE, (curl_off_t)event->length) &&
          SET(POSTFIELDS, (const char *)event->body);
 }
 
-/* Gives it another handle. The connections stay: they are the multi handle's.
-   To reset the one there is would not do, for curl_easy_reset does not say
-   when it got no memory for the defaults. */
-static bool renew(seer_handles *handles, seer_flight *f) {
-  CURL *fresh = curl_easy_init();
-  if (fresh == NULL)
-    return false;
+/* Gives it a new handle, which costs less than a microsecond. The connections
+   stay: they are the multi handle's. One that is used again would keep what is
+   of another site, and below libcurl 8.1.1 write to headers that it has freed;
+   and curl_easy_reset does not say when it got no memory for the defaults. */
+static bool renew(seer_flight *f) {
   curl_easy_cleanup(f->easy);
-  f->easy = fresh;
-  f->got = false;
-  f->prepared_for = UNKNOWN_SITE; /* until all that is permanent is set */
-  if (!set_permanent(handles, f))
-    return false;
-  f->prepared_for = 0;
-  return true;
-}
-
-/* Whether the handle can be used for a site: nothing of another may stay. One
-   that is prepared for some site has been used. */
-static bool is_fit(const seer_handles *handles, const seer_flight *f) {
-  return f->prepared_for == 0 ||
-         (handles->reuses && f->prepared_for == f->site->serial);
+  f->easy = curl_easy_init();
+  return f->easy != NULL && set_permanent(f);
 }
 
 /* Which connections are too old: those that the client says; and more after a
@@ -304,14 +264,12 @@ static bool avoid_old(seer_flight *f) {
     return SET(FRESH_CONNECT, 1L);
   if (suspicious && seconds - 1 < lifetime)
     lifetime = (long)(seconds - 1);
-  return SET(FRESH_CONNECT, 0L) && SET(MAXLIFETIME_CONN, lifetime);
+  return SET(MAXLIFETIME_CONN, lifetime);
 }
 
-bool seer_flight_prepare(seer_handles *handles, seer_flight *f) {
-  if (!is_fit(handles, f) && !renew(handles, f))
-    return false;
-  return set_site(f, f->site) && set_addresses(f) && set_request(f) &&
-         set_method(f) && avoid_old(f);
+bool seer_flight_prepare(seer_flight *f) {
+  return renew(f) && set_site(f->easy, f->site) && set_addresses(f) &&
+         set_request(f) && set_method(f) && avoid_old(f);
 }
 
 void seer_flight_take_off(seer_flight *f) {
@@ -319,12 +277,6 @@ void seer_flight_take_off(seer_flight *f) {
   f->reused = f->stale = f->exhausted = f->grounded = false;
   f->timeouts = f->site->timeouts;
   f->site->flying++;
-}
-
-static void note_timeout(seer_site *site) {
-  site->timeouts++;
-  site->suspects = site->flying;
-  site->timed_out_at = seer_clock_now();
 }
 
 static bool is_broken(CURLcode code) {
@@ -354,47 +306,52 @@ void seer_flight_land(seer_flight *f, CURLcode code) {
   site->flying--;
   if (f->timeouts != site->timeouts)
     site->suspects--;
-  else if (code == CURLE_OPERATION_TIMEDOUT)
-    note_timeout(site);
+  else if (code == CURLE_OPERATION_TIMEDOUT) {
+    site->timeouts++;
+    site->suspects = site->flying;
+    site->timed_out_at = seer_clock_now();
+  }
 }
 
-/* What is to be said if it ends so. */
-static seer_names_found tell(seer_flight *f, seer_names_found found,
-                             const char *what, const char *target) {
+/* The code and what is to be said if it ends so. */
+static CURLcode tell(seer_flight *f, CURLcode code, const char *what,
+                     const char *target) {
   snprintf(f->error, sizeof f->error, "%s %.*s", what,
            (int)(strrchr(target, ':') - target), target);
-  return found;
+  return code;
 }
 
-static seer_names_found look_up(seer_flight *f, const char *target, int alarm,
-                                int64_t time) {
+static CURLcode look_up(seer_flight *f, const char *target, int alarm,
+                        int64_t time) {
   seer_name_state state = seer_lookup(target, f->asked_at, NULL);
   if (state == SEER_NAME_KNOWN)
-    return SEER_NAMES_ALL;
+    return CURLE_OK;
   if (state == SEER_NAME_FAILED)
-    return tell(f, SEER_NAMES_NEVER, "Could not resolve host:", target);
+    return tell(f, CURLE_COULDNT_RESOLVE_HOST,
+                "Could not resolve host:", target);
   if (state == SEER_NAME_PENDING || seer_lookup_start(target, alarm))
-    return tell(f, SEER_NAMES_SOME, "timed out, looking up", target);
+    return tell(f, CURLE_AGAIN, "timed out, looking up", target);
   if (seer_lookup_has_time(time)) {
     f->refused = target;
-    return SEER_NAMES_SOME;
+    return CURLE_AGAIN;
   }
   if (seer_lookup_keep(target))
-    return SEER_NAMES_ALL;
-  return tell(f, SEER_NAMES_NEVER, "no thread could be started to look up",
-              target);
+    return CURLE_OK;
+  return tell(f, CURLE_COULDNT_RESOLVE_HOST,
+              "no thread could be started to look up", target);
 }
 
-seer_names_found seer_flight_look_up(seer_flight *f, int alarm, int64_t time) {
-  seer_names_found found = SEER_NAMES_ALL, one;
+CURLcode seer_flight_look_up(seer_flight *f, int alarm, int64_t time) {
+  CURLcode code = CURLE_OK;
   f->refused = NULL;
-  for (const char *t = f->targets; *t != '\0' && found != SEER_NAMES_NEVER;
+  for (const char *t = f->targets;
+       *t != '\0' && code != CURLE_COULDNT_RESOLVE_HOST;
        t = seer_block_next(t)) {
-    one = look_up(f, t, alarm, time);
-    if (one > found)
-      found = one;
+    CURLcode one = look_up(f, t, alarm, time);
+    if (one != CURLE_OK)
+      code = one;
   }
-  return found;
+  return code;
 }
 
 seer_flight *seer_flight_of(seer_transfer *transfer) {
@@ -403,15 +360,9 @@ seer_flight *seer_flight_of(seer_transfer *transfer) {
 
 seer_flight *seer_flight_new(seer_handles *handles) {
   seer_flight *f = calloc(1, sizeof *f);
-  if (f == NULL)
-    return NULL;
-  f->handles = handles;
-  seer_incoming_init(&f->incoming);
-  seer_outgoing_init(&f->outgoing);
-  if (renew(handles, f))
-    return f;
-  seer_flight_free(f);
-  return NULL;
+  if (f != NULL)
+    f->handles = handles;
+  return f;
 }
 
 void seer_flight_free(seer_flight *f) {
@@ -423,8 +374,6 @@ void seer_flight_free(seer_flight *f) {
 }
 
 bool seer_handles_init(seer_handles *handles) {
-  handles->reuses =
-      curl_version_info(CURLVERSION_NOW)->version_num >= REUSABLE;
   handles->share = curl_share_init();
   return handles->share != NULL &&
          (!has_tls() ||

@@ -14,7 +14,6 @@
 /* What the handles of a pool have in common. */
 typedef struct seer_handles {
   CURLSH *share; /* TLS sessions, which a handle takes with it */
-  bool reuses;   /* handles can be used again */
   seer_sockets sockets;
 } seer_handles;
 
@@ -22,7 +21,6 @@ typedef struct seer_flight {
   seer_transfer transfer; /* the first member: see seer_flight_of */
   CURL *easy;
   seer_site *site;
-  uint64_t prepared_for; /* serial of the site whose options it has; 0: none */
   seer_outgoing outgoing;
   seer_incoming incoming;
   int64_t began, deadline;
@@ -43,12 +41,10 @@ typedef struct seer_flight {
   bool exhausted;   /* no descriptor was left for a socket */
   bool missing;     /* not all of the targets are known... */
   bool grounded;    /* ...and libcurl wanted to know one */
-  bool thorough;    /* all of the answer will be read */
   bool connected;   /* counted in site->connected */
-  bool got;         /* its handle was used for a GET */
   char error[CURL_ERROR_SIZE];
   seer_handles *handles;
-  struct seer_flight *next; /* among the idle, or those in the air */
+  struct seer_flight *next; /* among those in the air, or grounded */
 } seer_flight;
 
 /* False without memory; clear both in any case. */
@@ -61,22 +57,17 @@ void seer_flight_free(seer_flight *flight);
 
 seer_flight *seer_flight_of(seer_transfer *transfer);
 
-/* Makes the handle send what `outgoing` says, before `deadline`. False if
+/* Makes a handle that sends what `outgoing` says, before `deadline`. False if
    libcurl refuses, for want of memory. */
-bool seer_flight_prepare(seer_handles *handles, seer_flight *flight);
+bool seer_flight_prepare(seer_flight *flight);
 
 /* Between these two the handle is with libcurl. */
 void seer_flight_take_off(seer_flight *flight);
 void seer_flight_land(seer_flight *flight, CURLcode code);
 
-typedef enum seer_names_found {
-  SEER_NAMES_ALL,
-  SEER_NAMES_SOME, /* others are being looked up */
-  SEER_NAMES_NEVER /* one cannot be; `error` says which */
-} seer_names_found;
-
 /* For a flight that is grounded: has its targets looked up, if nobody does,
    by a thread that rings the alarm. Without one, `refused` is set if there is
-   time (ms) to look it up here. */
-seer_names_found seer_flight_look_up(seer_flight *flight, int alarm,
-                                     int64_t time);
+   time (ms) to look it up here. CURLE_OK if all are known, CURLE_AGAIN if some
+   are being looked up, CURLE_COULDNT_RESOLVE_HOST if one cannot be; `error`
+   says which. */
+CURLcode seer_flight_look_up(seer_flight *flight, int alarm, int64_t time);

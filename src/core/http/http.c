@@ -21,7 +21,7 @@
 
 struct seer_http {
   CURLM *multi;
-  seer_flight *idle, *flying;
+  seer_flight *flying;
   seer_flight *grounded; /* until a host has been looked up */
   int alarm;
   int64_t performed;   /* when transfers were last moved on */
@@ -33,27 +33,6 @@ struct seer_http {
 
 bool seer_http_init(void) {
   return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-}
-
-static seer_flight *take_flight(seer_http *http) {
-  seer_flight *f = http->idle;
-  if (f == NULL)
-    return seer_flight_new(&http->handles);
-  http->idle = f->next;
-  return f;
-}
-
-static bool reset_flight(seer_flight *f, const seer_sending *sending) {
-  memset(&f->transfer, 0, sizeof f->transfer);
-  f->transfer.claim.event = sending->event;
-  f->site = sending->site;
-  f->began = seer_clock_now();
-  f->asked_at = seer_clock_boot();
-  f->deadline = seer_clock_after(f->began, sending->timeout);
-  f->thorough = sending->thorough;
-  f->fresh = f->hurried = false;
-  seer_incoming_reset(&f->incoming, sending->thorough);
-  return seer_outgoing_reset(&f->outgoing, sending->site, sending->event);
 }
 
 /* libcurl would keep connections by the number of transfers that are left, and
@@ -80,7 +59,7 @@ static void land(seer_http *http, seer_flight *f, CURLcode code) {
 
 static bool fly(seer_http *http, seer_flight *f) {
   f->error[0] = '\0';
-  if (!seer_flight_prepare(&http->handles, f) ||
+  if (!seer_flight_prepare(f) ||
       curl_multi_add_handle(http->multi, f->easy) != CURLM_OK)
     return false;
   take_off(http, f);
@@ -93,14 +72,21 @@ static bool launch(seer_http *http, seer_flight *f) {
 }
 
 seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
-  seer_flight *f = take_flight(http);
+  seer_flight *f = seer_flight_new(&http->handles);
   if (f == NULL)
     return NULL;
+  f->transfer.claim.event = sending->event;
+  f->site = sending->site;
+  f->began = seer_clock_now();
+  f->asked_at = seer_clock_boot();
+  f->deadline = seer_clock_after(f->began, sending->timeout);
   f->connect_timeout = (long)sending->connect_timeout;
   f->lifetime = (long)((sending->connection_age + 999) / 1000);
-  if (reset_flight(f, sending) && launch(http, f))
+  seer_incoming_init(&f->incoming, sending->thorough);
+  if (seer_outgoing_init(&f->outgoing, sending->site, sending->event) &&
+      launch(http, f))
     return &f->transfer;
-  seer_http_recycle(http, &f->transfer);
+  seer_flight_free(f);
   return NULL;
 }
 
@@ -136,7 +122,8 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->redirected = false;
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_reset(&f->incoming, f->thorough);
+  seer_incoming_clear(&f->incoming);
+  seer_incoming_init(&f->incoming, f->incoming.whole_body);
   return true;
 }
 
@@ -231,9 +218,10 @@ static void conclude_answer(seer_flight *f, const char *refusal) {
   seer_incoming_judge(&f->incoming, &t->answer);
   t->doubtful = t->answer.failure == SEER_FAILURE_NONE &&
                 seer_incoming_is_doubtful(&f->incoming);
-  if (!f->thorough && t->answer.failure == SEER_FAILURE_NONE && !t->doubtful)
+  if (!f->incoming.whole_body && t->answer.failure == SEER_FAILURE_NONE &&
+      !t->doubtful)
     return;
-  if (f->thorough && headers->length > 0) {
+  if (f->incoming.whole_body && headers->length > 0) {
     t->headers = headers->data;
     t->headers_length =
         seer_outgoing_mask(&f->outgoing, headers->data, headers->length,
@@ -292,24 +280,15 @@ static int64_t patience_of(const seer_flight *f) {
   return seer_clock_sooner(f->connect_by, f->deadline);
 }
 
-/* Whether the flight need not wait for a look-up any longer: it can go on, or
-   `*code` is why it cannot. */
-static bool is_decided(const seer_http *http, seer_flight *f, int64_t time,
-                       CURLcode *code) {
+/* What has become of a flight that waits for a look-up: CURLE_OK if it can go
+   on, CURLE_AGAIN if it is to wait, or why it ends. */
+static CURLcode look_up(const seer_http *http, seer_flight *f, int64_t time) {
   int64_t now = seer_clock_now();
-  if (f->deadline - now < time)
-    time = f->deadline - now;
-  switch (seer_flight_look_up(f, http->alarm, time)) {
-  case SEER_NAMES_ALL:
-    *code = CURLE_OK;
-    return true;
-  case SEER_NAMES_NEVER:
-    *code = CURLE_COULDNT_RESOLVE_HOST;
-    return true;
-  default:
-    *code = CURLE_OPERATION_TIMEDOUT;
-    return patience_of(f) <= now;
-  }
+  CURLcode code = seer_flight_look_up(
+      f, http->alarm, seer_clock_sooner(time, f->deadline - now));
+  return code == CURLE_AGAIN && patience_of(f) <= now
+             ? CURLE_OPERATION_TIMEDOUT
+             : code;
 }
 
 /* Lets those go whose hosts have been looked up. The next that waits in vain,
@@ -318,7 +297,8 @@ static seer_flight *next_grounded(seer_http *http, int64_t time,
                                   CURLcode *code) {
   seer_flight **place = &http->grounded, *f;
   while ((f = *place) != NULL) {
-    if (!is_decided(http, f, time, code)) {
+    *code = look_up(http, f, time);
+    if (*code == CURLE_AGAIN) {
       place = &f->next;
       continue;
     }
@@ -364,10 +344,8 @@ seer_transfer *seer_http_finished(seer_http *http, int64_t time) {
   return f != NULL ? finish(f, code) : NULL;
 }
 
-void seer_http_recycle(seer_http *http, seer_transfer *transfer) {
-  seer_flight *f = seer_flight_of(transfer);
-  f->next = http->idle;
-  http->idle = f;
+void seer_http_discard(seer_transfer *transfer) {
+  seer_flight_free(seer_flight_of(transfer));
 }
 
 static int until(int64_t time, int64_t now, int timeout) {
@@ -412,11 +390,6 @@ void seer_http_free(seer_http *http) {
     return;
   if (http->multi != NULL)
     curl_multi_cleanup(http->multi);
-  while (http->idle != NULL) {
-    seer_flight *f = http->idle;
-    http->idle = f->next;
-    seer_flight_free(f);
-  }
   seer_handles_clear(&http->handles);
   free(http);
 }
@@ -428,8 +401,4 @@ void seer_http_abandon(seer_http *http) {
   http->next = abandoned;
   abandoned = http;
   seer_sockets_abandon(&http->handles.sockets);
-}
-
-void seer_http_forget(bool whole) {
-  seer_lookup_forget(whole);
 }

@@ -30,10 +30,6 @@ void seer_http_free(seer_http *http);
    no word to the server, and leaves the rest alone. */
 void seer_http_abandon(seer_http *http);
 
-/* There, too, and with the lock held: nobody looks a host up any more. Not
-   `whole`: what is known of some may be in the middle of a change. */
-void seer_http_forget(bool whole);
-
 /* How an event is to be sent. */
 typedef struct seer_sending {
   seer_site *site;
@@ -56,11 +52,11 @@ void seer_http_perform(seer_http *http);
    Takes the lock. */
 void seer_http_hurry(seer_http *http);
 
-/* A transfer that has finished, or NULL. The caller gives it back. If a host
+/* A transfer that has finished, or NULL; the caller discards it. If a host
    has to be looked up for one, and no thread can do so, it stays in flight if
    the caller has the `time` (ms) for seer_http_look_up. */
 seer_transfer *seer_http_finished(seer_http *http, int64_t time);
-void seer_http_recycle(seer_http *http, seer_transfer *transfer);
+void seer_http_discard(seer_transfer *transfer);
 
 /* Sends a transfer that was redirected to its new place; false if it cannot
    be, and the transfer is finished as it is. */

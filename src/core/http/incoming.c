@@ -14,8 +14,9 @@
 #define ENDURED 65536u          /* ...of which more is read */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
 
-void seer_incoming_init(seer_incoming *in) {
+void seer_incoming_init(seer_incoming *in, bool whole_body) {
   memset(in, 0, sizeof *in);
+  in->whole_body = whole_body;
   seer_buffer_init(&in->headers, SEER_INCOMING_HEADERS);
   seer_buffer_init(&in->body, SEER_INCOMING_BODY);
 }
@@ -23,15 +24,6 @@ void seer_incoming_init(seer_incoming *in) {
 void seer_incoming_clear(seer_incoming *in) {
   seer_buffer_clear(&in->headers);
   seer_buffer_clear(&in->body);
-}
-
-void seer_incoming_reset(seer_incoming *in, bool whole_body) {
-  in->status = 0;
-  in->whole_body = whole_body;
-  in->cut = false;
-  in->header_bytes = in->body_bytes = 0;
-  seer_buffer_reset(&in->headers, SEER_INCOMING_HEADERS);
-  seer_buffer_reset(&in->body, SEER_INCOMING_BODY);
 }
 
 /* The status of "HTTP/1.1 200 OK"; 0 if the line is no status line. */

@@ -22,9 +22,8 @@ typedef struct seer_incoming {
   seer_buffer body;
 } seer_incoming;
 
-void seer_incoming_init(seer_incoming *in);
+void seer_incoming_init(seer_incoming *in, bool whole_body);
 void seer_incoming_clear(seer_incoming *in);
-void seer_incoming_reset(seer_incoming *in, bool whole_body);
 
 /* A header line and a piece of the body have come; false: enough, end the
    transfer. */

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * Inside http: looking up the names of hosts. libcurl would do so on a thread
+ * Looking up the names of hosts. libcurl would do so on a thread
  * for each connection that it opens, and on the caller's where it gets none;
  * nothing bounds the one, or interrupts the other. Here each name is looked up
  * once at a time, on a thread that nobody waits for, for all requests; and

@@ -10,45 +10,9 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
-#define KEPT 4096 /* bytes of memory, from one request to the next */
-
-void seer_outgoing_init(seer_outgoing *out) {
-  memset(out, 0, sizeof *out);
-  seer_buffer_init(&out->lines, SIZE_MAX / 2);
-  seer_buffer_init(&out->path, SIZE_MAX / 2);
-  seer_buffer_init(&out->targets, SIZE_MAX / 2);
-}
-
-static void free_urls(seer_outgoing *out) {
-  curl_free(out->url);
-  curl_free(out->next_url);
-  out->url = out->next_url = NULL;
-}
-
-void seer_outgoing_clear(seer_outgoing *out) {
-  free_urls(out);
-  seer_buffer_clear(&out->lines);
-  seer_buffer_clear(&out->path);
-  seer_buffer_clear(&out->targets);
-  seer_secrets_clear(&out->secrets);
-  free(out->nodes);
-}
-
-static void write_key(seer_outgoing *out) {
-  static const char name[] = "Idempotency-Key: ";
-  const seer_special *special = seer_event_special(out->event);
-  char *value = out->key + sizeof name - 1;
-  memcpy(out->key, name, sizeof name);
-  if (special != NULL && special->key != NULL)
-    snprintf(value, SEER_OUTGOING_KEY + 1, "%s", special->key);
-  else
-    seer_id_text(out->event->id, value);
-}
-
 /* The request's own secrets, with those of its site. */
 static bool find_secrets(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
-  seer_secrets_clear(&out->secrets);
   if (special == NULL || special->headers == NULL)
     return true;
   return seer_site_add_secrets(&out->secrets, special->headers) &&
@@ -56,88 +20,90 @@ static bool find_secrets(seer_outgoing *out) {
           seer_secrets_copy(&out->secrets, &out->site->secrets));
 }
 
-bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
-                         const seer_event *event) {
-  free_urls(out);
-  out->site = site;
-  out->event = event;
-  out->foreign = out->get = false;
-  out->redirects = 0;
-  write_key(out);
-  return find_secrets(out);
-}
-
-static const char *write_url(seer_outgoing *out, const seer_special *special) {
+static bool set_url(seer_outgoing *out) {
+  const seer_special *special = seer_event_special(out->event);
   seer_buffer query;
+  if (special == NULL || (special->path == NULL && special->query == NULL))
+    return true;
   seer_buffer_init(&query, SIZE_MAX / 2);
-  seer_buffer_reset(&out->path, KEPT);
   seer_block_merge(&query, SEER_BLOCK_QUERY, out->site->options.query,
                    special->query);
-  seer_buffer_text(&out->path, out->site->options.base_url);
   if (!query.error)
-    seer_site_write_path(&out->path, seer_event_path(out->event), query.data);
-  seer_buffer_byte(&out->path, '\0');
-  if (query.error)
-    out->path.error = query.error;
+    out->own_url =
+        seer_site_make_url(out->site, seer_event_path(out->event), query.data);
   seer_buffer_clear(&query);
-  return out->path.error ? NULL : out->path.data;
+  return out->own_url != NULL;
 }
 
-const char *seer_outgoing_url(seer_outgoing *out) {
-  const seer_special *special = seer_event_special(out->event);
+bool seer_outgoing_init(seer_outgoing *out, const seer_site *site,
+                        const seer_event *event) {
+  memset(out, 0, sizeof *out);
+  out->site = site;
+  out->event = event;
+  return set_url(out) && find_secrets(out);
+}
+
+void seer_outgoing_clear(seer_outgoing *out) {
+  free(out->own_url);
+  curl_free(out->url);
+  curl_free(out->next_url);
+  curl_slist_free_all(out->list);
+  free(out->targets);
+  seer_secrets_clear(&out->secrets);
+}
+
+const char *seer_outgoing_url(const seer_outgoing *out) {
   if (out->url != NULL)
     return out->url;
-  if (special == NULL || (special->path == NULL && special->query == NULL))
-    return out->site->urls[out->event->kind];
-  return write_url(out, special);
+  return out->own_url != NULL ? out->own_url
+                              : out->site->urls[out->event->kind];
 }
 
 const char *seer_outgoing_targets(seer_outgoing *out) {
   const seer_site *site = out->site;
   if (out->url == NULL)
     return site->targets;
-  seer_buffer_reset(&out->targets, KEPT);
-  seer_url_targets(&out->targets, out->url, site->options.proxy,
-                   site->options.no_proxy);
-  return out->targets.error ? NULL : out->targets.data;
+  free(out->targets);
+  out->targets =
+      seer_url_targets(out->url, site->options.proxy, site->options.no_proxy);
+  return out->targets;
 }
 
-/* A list of the key, the lines of a block, which stays where it is from now
-   on, and another list. */
-static struct curl_slist *link_lines(seer_outgoing *out, const char *block,
-                                     struct curl_slist *rest) {
-  size_t count = 1;
-  const char *line;
-  for (line = block; *line != '\0'; line = seer_block_next(line))
-    count++;
-  if (count > out->room) {
-    struct curl_slist *nodes = realloc(out->nodes, count * sizeof *nodes);
-    if (nodes == NULL)
-      return NULL;
-    out->nodes = nodes;
-    out->room = count;
-  }
-  count = 0;
-  out->nodes[count++].data = out->key;
-  for (line = block; *line != '\0'; line = seer_block_next(line))
-    if (!out->get || !curl_strnequal(line, "Content-", 8))
-      out->nodes[count++].data = (char *)line;
-  for (size_t i = 0; i < count; i++)
-    out->nodes[i].next = i + 1 < count ? &out->nodes[i + 1] : rest;
-  return out->nodes;
+static void write_key(const seer_outgoing *out,
+                      char line[18 + SEER_OUTGOING_KEY]) {
+  static const char name[] = "Idempotency-Key: ";
+  const seer_special *special = seer_event_special(out->event);
+  char *value = line + sizeof name - 1;
+  memcpy(line, name, sizeof name);
+  if (special != NULL && special->key != NULL)
+    snprintf(value, SEER_OUTGOING_KEY + 1, "%s", special->key);
+  else
+    seer_id_text(out->event->id, value);
+}
+
+static bool is_sent(const seer_outgoing *out, const char *line) {
+  return !out->get || !curl_strnequal(line, "Content-", 8);
 }
 
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
   const char *over = special != NULL ? special->headers : NULL;
-  if (!out->foreign && !out->get && over == NULL)
-    return out->list = link_lines(out, "", out->site->list);
-  seer_buffer_reset(&out->lines, KEPT);
-  seer_block_merge(&out->lines, SEER_BLOCK_HEADERS,
+  char key[18 + SEER_OUTGOING_KEY];
+  seer_buffer lines;
+  bool listed;
+  curl_slist_free_all(out->list);
+  out->list = NULL;
+  write_key(out, key);
+  seer_buffer_init(&lines, SIZE_MAX / 2);
+  seer_block_merge(&lines, SEER_BLOCK_HEADERS,
                    out->foreign ? seer_site_own_headers : out->site->headers,
                    out->foreign ? NULL : over);
-  out->list = out->lines.error ? NULL : link_lines(out, out->lines.data, NULL);
-  return out->list;
+  listed = !lines.error && seer_site_append(&out->list, key);
+  for (const char *line = lines.data; listed && *line != '\0';
+       line = seer_block_next(line))
+    listed = !is_sent(out, line) || seer_site_append(&out->list, line);
+  seer_buffer_clear(&lines);
+  return listed ? out->list : NULL;
 }
 
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
@@ -147,11 +113,15 @@ size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
                            text, length, cut);
 }
 
+static void append_line(seer_buffer *out, const char *line) {
+  seer_buffer_append(out, line, strlen(line) + 1);
+}
+
 /* A header as it would go out; its secret is not shown, however short. */
 static void show_header(seer_buffer *out, const char *line) {
   const char *secret = seer_block_secret(line);
   if (secret == NULL || *secret == '\0') {
-    seer_buffer_append(out, line, strlen(line) + 1);
+    append_line(out, line);
   } else {
     seer_buffer_append(out, line, (size_t)(secret - line));
     seer_buffer_append(out, "***", sizeof "***");
@@ -161,17 +131,13 @@ static void show_header(seer_buffer *out, const char *line) {
 void seer_outgoing_preview(const seer_site *site, const seer_event *event,
                            seer_buffer *out) {
   seer_outgoing request;
-  const struct curl_slist *header;
-  const char *url;
-  bool known;
-  seer_outgoing_init(&request);
-  known = seer_outgoing_reset(&request, site, event);
-  url = seer_outgoing_url(&request);
-  header = seer_outgoing_headers(&request);
-  if (!known || url == NULL || header == NULL)
+  const struct curl_slist *header = NULL;
+  if (seer_outgoing_init(&request, site, event))
+    header = seer_outgoing_headers(&request);
+  if (header == NULL)
     out->error = SEER_BUFFER_NOMEM;
   else
-    seer_buffer_append(out, url, strlen(url) + 1);
+    append_line(out, seer_outgoing_url(&request));
   for (; header != NULL; header = header->next)
     show_header(out, header->data);
   seer_buffer_byte(out, '\0');
@@ -223,7 +189,7 @@ static const char *resolve(seer_outgoing *out, CURLU *from, CURLU *to,
   CURLUcode code = CURLUE_OUT_OF_MEMORY;
   curl_free(out->next_url);
   out->next_url = NULL;
-  if (from != NULL && to != NULL && current != NULL &&
+  if (from != NULL && to != NULL &&
       curl_url_set(from, CURLUPART_URL, current, 0) == CURLUE_OK &&
       curl_url_set(to, CURLUPART_URL, current, 0) == CURLUE_OK)
     code = curl_url_set(to, CURLUPART_URL, location, CURLU_DISALLOW_USER);

@@ -4,10 +4,9 @@
  * Inside http: a request as it goes out: where to, and with which headers.
  *
  * Most requests are like all others of their site but for the
- * Idempotency-Key; that one line goes before the site's list. A request
- * with headers or a path of its own has its lines put together anew. After
- * a redirect to another origin the SDK's own headers are left, without the
- * key.
+ * Idempotency-Key. A request may have headers, a query or a path of its own.
+ * After a redirect to another origin the SDK's own headers are left, without
+ * the key.
  */
 
 #include "core/base/event.h"
@@ -23,27 +22,22 @@ typedef struct seer_outgoing {
   bool foreign; /* has been sent to another origin */
   bool get;     /* has become a GET, without a body */
   int redirects;
+  char *own_url;  /* where it begins, if not where others do; or NULL */
   char *url;      /* where it was redirected to, for curl_free; or NULL */
   char *next_url; /* where it is to go next */
-  char key[18 + SEER_OUTGOING_KEY];
-  struct curl_slist *list;  /* what seer_outgoing_headers gave */
-  struct curl_slist *nodes; /* the part of it that is this request's own */
-  size_t room;              /* nodes there is memory for */
-  seer_buffer lines;        /* that these point into */
-  seer_secrets secrets;     /* if it has some; the site's are among them */
-  seer_buffer path;         /* the URL, if it is this request's own */
-  seer_buffer targets;      /* of where it was redirected to */
+  struct curl_slist *list; /* what seer_outgoing_headers gave */
+  seer_secrets secrets;    /* if it has some; the site's are among them */
+  char *targets;           /* of where it was redirected to */
 } seer_outgoing;
 
-void seer_outgoing_init(seer_outgoing *out);
+/* False without memory, also to know its secrets: then it must not be used,
+   only cleared. */
+bool seer_outgoing_init(seer_outgoing *out, const seer_site *site,
+                        const seer_event *event);
 void seer_outgoing_clear(seer_outgoing *out);
 
-/* False without memory to know its secrets: then it must not be used. */
-bool seer_outgoing_reset(seer_outgoing *out, const seer_site *site,
-                         const seer_event *event);
-
-/* Where it goes; NULL without memory. */
-const char *seer_outgoing_url(seer_outgoing *out);
+/* Where it goes. */
+const char *seer_outgoing_url(const seer_outgoing *out);
 
 /* What libcurl may have to look up for that, see url.h; NULL without memory.
    Valid until the next call. */

@@ -201,8 +201,6 @@ static void ask_environment(seer_site_options *options) {
   static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
   static const char *const authorities[] = {"SSL_CERT_FILE", NULL};
   bool secure = strncasecmp(options->base_url, "https", 5) == 0;
-  if (options->inherited)
-    return;
   if (options->proxy == NULL) {
     options->proxy = first_set(secure ? https : http);
     options->no_proxy = first_set(none);
@@ -256,22 +254,11 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_block(mine.query, its.query);
 }
 
-void seer_site_get_options(const seer_site *site, seer_site_options *options) {
-  *options = site->options;
-  options->inherited = true;
-  options->threadless = false;
-}
-
-/* Appends the lines of a block; what there is stays without memory. */
-static bool add_block(struct curl_slist **list, const char *block) {
-  struct curl_slist *longer;
-  for (; *block != '\0'; block = seer_block_next(block)) {
-    longer = curl_slist_append(*list, block);
-    if (longer == NULL)
-      return false;
+bool seer_site_append(struct curl_slist **list, const char *line) {
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  if (longer != NULL)
     *list = longer;
-  }
-  return true;
+  return longer != NULL;
 }
 
 /* A block of what is the SDK's own, the key first. */
@@ -283,13 +270,6 @@ static bool write_own(const seer_site *site, seer_buffer *out) {
   return !out->error;
 }
 
-/* What was written, for the caller to free; NULL if that has failed. */
-static char *take(seer_buffer *out) {
-  if (out->error)
-    seer_buffer_clear(out);
-  return out->data;
-}
-
 static bool set_headers(seer_site *site) {
   seer_buffer own, all;
   seer_buffer_init(&own, SIZE_MAX / 2);
@@ -298,35 +278,30 @@ static bool set_headers(seer_site *site) {
     seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data,
                      site->options.headers);
   seer_buffer_clear(&own);
-  site->headers = take(&all);
-  return site->headers != NULL && add_block(&site->list, site->headers);
+  site->headers = seer_buffer_take(&all);
+  return site->headers != NULL;
 }
 
-static char *make_url(const char *base, const char *path, const char *query) {
+char *seer_site_make_url(const seer_site *site, const char *path,
+                         const char *query) {
   seer_buffer out;
-  seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_buffer_text(&out, base);
-  seer_site_write_path(&out, path, query);
-  seer_buffer_byte(&out, '\0');
-  return take(&out);
-}
-
-void seer_site_write_path(seer_buffer *out, const char *path,
-                          const char *query) {
-  const char *mark = strchr(path, '?');
   size_t before;
-  seer_buffer_text(out, path);
-  before = out->length;
-  seer_buffer_byte(out, mark != NULL ? '&' : '?');
-  seer_block_write_query(out, query);
-  if (out->length == before + 1)
-    seer_buffer_cut(out, before);
+  seer_buffer_init(&out, SIZE_MAX / 2);
+  seer_buffer_text(&out, site->options.base_url);
+  seer_buffer_text(&out, path);
+  before = out.length;
+  seer_buffer_byte(&out, strchr(path, '?') != NULL ? '&' : '?');
+  seer_block_write_query(&out, query);
+  if (out.length == before + 1)
+    seer_buffer_cut(&out, before);
+  seer_buffer_byte(&out, '\0');
+  return seer_buffer_take(&out);
 }
 
 static bool set_urls(seer_site *site) {
   for (int i = 0; i < SEER_ROWS; i++)
-    if ((site->urls[i] = make_url(site->options.base_url, seer_kinds[i].path,
-                                  site->options.query)) == NULL)
+    if ((site->urls[i] = seer_site_make_url(site, seer_kinds[i].path,
+                                            site->options.query)) == NULL)
       return false;
   return true;
 }
@@ -343,21 +318,10 @@ static long http_version(int given) {
   return CURL_HTTP_VERSION_1_1;
 }
 
-static uint64_t next_serial(void) {
-  static uint64_t last;
-  uint64_t serial;
-  seer_lock();
-  serial = ++last;
-  seer_unlock();
-  return serial;
-}
-
 static bool set_targets(seer_site *site) {
-  seer_buffer out;
-  seer_buffer_init(&out, SIZE_MAX / 2);
-  seer_url_targets(&out, site->options.base_url, site->options.proxy,
-                   site->options.no_proxy);
-  site->targets = take(&out);
+  const seer_site_options *options = &site->options;
+  site->targets =
+      seer_url_targets(options->base_url, options->proxy, options->no_proxy);
   return site->targets != NULL;
 }
 
@@ -374,7 +338,6 @@ seer_site *seer_site_new(const seer_site_options *options) {
   seer_site *site = calloc(1, sizeof *site);
   if (site == NULL)
     return NULL;
-  site->serial = next_serial();
   site->references = 1;
   site->http_version = http_version(options->http_version);
   site->options = *options;
@@ -391,7 +354,6 @@ seer_site *seer_site_new(const seer_site_options *options) {
 void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
-  curl_slist_free_all(site->list);
   seer_secrets_clear(&site->secrets);
   for (int i = 0; i < SEER_ROWS; i++)
     free(site->urls[i]);
@@ -399,19 +361,6 @@ void seer_site_free(seer_site *site) {
   free(site->targets);
   free_texts(&site->options);
   free(site);
-}
-
-void seer_site_link(seer_site **list, seer_site *site) {
-  site->next = *list;
-  __atomic_store_n(list, site, __ATOMIC_RELEASE); /* see endpoints.c */
-}
-
-seer_site *seer_site_next(const seer_site *site) {
-  return site->next;
-}
-
-void seer_site_refer(seer_site *site) {
-  site->references++;
 }
 
 bool seer_site_unrefer(seer_site **list, seer_site *site) {
@@ -428,10 +377,6 @@ void seer_site_doubt(seer_site *site, int64_t time) {
   if (time > site->doubted_until)
     site->doubted_until = time;
   seer_unlock();
-}
-
-int64_t seer_site_doubted_until(const seer_site *site) {
-  return site->doubted_until;
 }
 
 bool seer_site_connected(const seer_site *site, int64_t time) {

@@ -4,8 +4,7 @@
  * A site is an endpoint made ready for libcurl: what the requests of like
  * clients share, such as URLs, headers and proxy. Built on a thread of the
  * host's, constant afterwards except for references and the count of
- * connected transfers, which the lock guards. The members are for the files
- * of this folder.
+ * connected transfers, which the lock guards.
  */
 
 #include "core/base/buffer.h"
@@ -24,7 +23,6 @@ typedef struct seer_site seer_site;
  */
 typedef struct seer_site_options {
   const char *base_url, *api_key;
-  bool inherited;       /* from a site that has asked the environment */
   const char *proxy;    /* "": none; NULL: what the environment says */
   const char *no_proxy; /* hosts to be reached without the proxy, or NULL */
   const char *ca_file;  /* NULL: $SSL_CERT_FILE, else libcurl's own... */
@@ -39,13 +37,11 @@ typedef struct seer_site_options {
 
 struct seer_site {
   seer_site *next;           /* of the same endpoint */
-  uint64_t serial;           /* no two sites of a process share it */
   int references;            /* of queues */
   seer_site_options options; /* what it was made with */
   char *urls[SEER_ROWS];     /* of each kind, with the query */
   char *headers;             /* a block: the client's over the SDK's */
   char *targets;             /* to be looked up, see url.h */
-  struct curl_slist *list;   /* of `headers` */
   long http_version;         /* as libcurl names it */
   seer_secrets secrets;      /* to be masked */
   int connected;             /* transfers whose connection is established */
@@ -67,18 +63,12 @@ bool seer_site_has_http2(void);
 seer_site *seer_site_new(const seer_site_options *options);
 void seer_site_free(seer_site *site);
 
-/* The sites of an endpoint are a list. With the lock held; unrefer returns
-   true, and has unlinked the site, if that was the last reference. */
-void seer_site_link(seer_site **list, seer_site *site);
-seer_site *seer_site_next(const seer_site *site);
-void seer_site_refer(seer_site *site);
+/* The sites of an endpoint are a list. With the lock held: takes a reference
+   back; true, and the site is out of the list, if that was the last. */
 bool seer_site_unrefer(seer_site **list, seer_site *site);
 
 /* Whether requests to both go out in the same way. */
 bool seer_site_equals(const seer_site *one, const seer_site *other);
-
-/* The options that the site was made with; the strings are the site's. */
-void seer_site_get_options(const seer_site *site, seer_site_options *options);
 
 /* Puts *** in the place of the key, of what logs in at the proxy and of the
    client's own secret headers, wherever they stand in `text`, as they are or
@@ -92,10 +82,8 @@ size_t seer_site_mask(const seer_site *site, char *text, size_t length,
 bool seer_site_add_secrets(seer_secrets *secrets, const char *block);
 
 /* Connections of the site that were used before are given until `time`
-   (monotonic ms) to answer; when the last of them is. Without, with the
-   lock. */
+   (monotonic ms) to answer. Takes the lock. */
 void seer_site_doubt(seer_site *site, int64_t time);
-int64_t seer_site_doubted_until(const seer_site *site);
 
 /* Whether a transfer of the site has been connected since `time`, or is
    still. With the lock held. */
@@ -108,6 +96,10 @@ void seer_site_forget(seer_site *site);
    over it, and what another origin may see. */
 extern const char seer_site_own_headers[];
 
-/* Appends a path and, when the block has any, the parameters of a query. */
-void seer_site_write_path(seer_buffer *out, const char *path,
-                          const char *query);
+/* The URL of a path with the parameters of a query, a block, if there are any;
+   for the caller to free. NULL without memory. */
+char *seer_site_make_url(const seer_site *site, const char *path,
+                         const char *query);
+
+/* Appends a copy of the line; what there is stays without memory. */
+bool seer_site_append(struct curl_slist **list, const char *line);

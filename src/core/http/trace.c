@@ -65,17 +65,12 @@ static void finish(const seer_outgoing *out, seer_buffer *line, char *text) {
   text[length] = '\0';
 }
 
-static const char *url_of(seer_outgoing *out) {
-  const char *url = seer_outgoing_url(out);
-  return url != NULL ? url : "?";
-}
-
 void seer_trace_request(seer_transfer *transfer, char *text, size_t size) {
   seer_outgoing *out = &seer_flight_of(transfer)->outgoing;
   seer_buffer line;
   seer_buffer_borrow(&line, text, size - 1);
   append_text(&line, out->get ? "GET " : "POST ");
-  append_text(&line, url_of(out));
+  append_text(&line, seer_outgoing_url(out));
   append_list(&line, out->list);
   if (!out->get)
     append_body(&line, out->event->body, out->event->length);
@@ -91,7 +86,7 @@ void seer_trace_answer(seer_transfer *transfer, char *text, size_t size) {
   snprintf(status, sizeof status, "%d", transfer->answer.status);
   append_text(&line, transfer->answer.status != 0 ? status : "no answer");
   append_text(&line, " from ");
-  append_text(&line, url_of(out));
+  append_text(&line, seer_outgoing_url(out));
   snprintf(times, sizeof times, " after %lld ms",
            (long long)(seer_clock_now() - f->began));
   append_text(&line, times);

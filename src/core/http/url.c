@@ -248,13 +248,16 @@ static void add_targets(seer_buffer *out, CURLU *url, const char *proxy,
   curl_url_cleanup(parsed);
 }
 
-void seer_url_targets(seer_buffer *out, const char *text, const char *proxy,
-                      const char *no_proxy) {
+char *seer_url_targets(const char *text, const char *proxy,
+                       const char *no_proxy) {
   CURLU *url = curl_url();
+  seer_buffer out;
+  seer_buffer_init(&out, SIZE_MAX / 2);
   if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
-    add_targets(out, url, proxy, no_proxy);
+    add_targets(&out, url, proxy, no_proxy);
   else
-    out->error = SEER_BUFFER_NOMEM;
+    out.error = SEER_BUFFER_NOMEM;
   curl_url_cleanup(url);
-  seer_buffer_byte(out, '\0');
+  seer_buffer_byte(&out, '\0');
+  return seer_buffer_take(&out);
 }

@@ -32,9 +32,10 @@ bool seer_url_is_loopback(const char *url);
    says nothing of the text: there may be a password in it. */
 const char *seer_url_check_proxy(const char *text);
 
-/* Appends a block (see block.h) of what libcurl looks up for a request to the
-   URL, each as "host:port": the host, or the proxy's, or both where the proxy
-   wants an address. Those are left out that need no resolver. The lists are
-   "" where there is no proxy, or none goes without. */
-void seer_url_targets(seer_buffer *out, const char *text, const char *proxy,
-                      const char *no_proxy);
+/* A block (see block.h) of what libcurl looks up for a request to the URL,
+   each as "host:port": the host, or the proxy's, or both where the proxy wants
+   an address. Those are left out that need no resolver. The lists are "" where
+   there is no proxy, or none goes without. For the caller to free; NULL
+   without memory. */
+char *seer_url_targets(const char *text, const char *proxy,
+                       const char *no_proxy);
