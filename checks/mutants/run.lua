@@ -51,11 +51,11 @@ local FLAGS = {
 }
 
 local function start(mutant, directory, here)
+  local copy = quote(directory)
   shell.write(directory .. "/mutant", mutant.text)
-  shell.write(directory .. "/run.sh", SCRIPT:format(quote(here),
-    quote(directory), quote(directory), quote(directory), quote(directory),
-    quote(directory), mutant.file, quote(directory), FLAGS[mutant.lane] or "", mutant.lane or "", SECONDS,
-    mutant.spec))
+  shell.write(directory .. "/run.sh", SCRIPT:format(quote(here), copy, copy,
+    copy, copy, copy, mutant.file, copy, FLAGS[mutant.lane] or "",
+    mutant.lane or "", SECONDS, mutant.spec))
   shell.run("bash " .. quote(directory .. "/run.sh")
     .. " </dev/null >/dev/null 2>&1 &")
 end

@@ -63,12 +63,20 @@ static bool has_name(const seer_header *header, const char *name) {
          seer_alike(header->name, name, header->name_length);
 }
 
+static bool may_be_length(const char *line, size_t length) {
+  static const char name[] = "content-length";
+  return length >= sizeof name &&
+         strncasecmp(line, name, sizeof name - 1) == 0;
+}
+
 /* Whether there is one length at most: by another, libcurl may wait for more
-   than there is. */
+   than there is. Most answers have one line that says it. */
 static bool has_one_length(const seer_incoming *in) {
   const char *line = in->headers.data;
   const char *end = line != NULL ? line + in->headers.length : NULL;
   seer_header header, first = {.value = NULL};
+  if (in->lengths < 2)
+    return true;
   while ((line = seer_header_read(&header, line, end)) != NULL) {
     if (!has_name(&header, "content-length"))
       continue;
@@ -86,8 +94,10 @@ bool seer_incoming_header(seer_incoming *in, const char *line, size_t length) {
   in->header_bytes += length;
   if (status != 0) {
     in->status = status >= 200 ? status : 0;
+    in->lengths = 0;
     seer_buffer_reset(&in->headers, SEER_INCOMING_HEADERS);
   } else if (length > 2) { /* not the empty line at the end */
+    in->lengths += may_be_length(line, length);
     keep_line(&in->headers, line, length);
   } else if (!has_one_length(in)) {
     return false;
@@ -169,15 +179,12 @@ static int64_t until(const char *text, const char *date) {
          (now != -1 ? (int64_t)now * 1000 : seer_clock_wall());
 }
 
-void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {
+/* What a failure says of when to try again. */
+static void read_retry(const seer_incoming *in, seer_answer *answer) {
   char first[64], second[64], third[64], again[8];
   const char *seconds = seer_incoming_find(in, "retry-after", first, 64);
   const char *date = seer_incoming_find(in, "date", second, 64);
   char *retry = seer_incoming_find(in, "x-should-retry", again, sizeof again);
-  answer->status = in->status;
-  answer->failure = seer_retry_is_success(in->status) ? SEER_FAILURE_NONE
-                                                      : SEER_FAILURE_STATUS;
-  answer->should_retry = -1;
   if (retry != NULL && strcmp(retry, "true") == 0)
     answer->should_retry = 1;
   else if (retry != NULL && strcmp(retry, "false") == 0)
@@ -185,4 +192,15 @@ void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {
   answer->retry_after =
       seer_retry_after(seer_incoming_find(in, "retry-after-ms", third, 64),
                        seconds, until(seconds, date));
+}
+
+void seer_incoming_judge(const seer_incoming *in, seer_answer *answer) {
+  answer->status = in->status;
+  answer->failure = SEER_FAILURE_NONE;
+  answer->should_retry = -1;
+  answer->retry_after = SEER_NO_RETRY_AFTER;
+  if (seer_retry_is_success(in->status))
+    return;
+  answer->failure = SEER_FAILURE_STATUS;
+  read_retry(in, answer);
 }

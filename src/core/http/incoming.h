@@ -18,6 +18,7 @@ typedef struct seer_incoming {
   bool cut;            /* there was more of the body */
   size_t header_bytes; /* received in all */
   size_t body_bytes;
+  size_t lengths;      /* lines that may be a Content-Length */
   seer_buffer headers; /* of the final answer, a field in each line */
   seer_buffer body;
 } seer_incoming;

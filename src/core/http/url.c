@@ -35,8 +35,16 @@ static const char *parse(CURLU **url, const char *text, unsigned flags,
   }
 }
 
+/* Asked for each request, and to be told once: libcurl asks all its libraries
+   for their versions each time. */
 bool seer_url_built_with(int features) {
-  return (curl_version_info(CURLVERSION_NOW)->features & features) == features;
+  static int all;
+  int known = __atomic_load_n(&all, __ATOMIC_RELAXED);
+  if (known == 0) {
+    known = curl_version_info(CURLVERSION_NOW)->features;
+    __atomic_store_n(&all, known, __ATOMIC_RELAXED);
+  }
+  return (known & features) == features;
 }
 
 const char *seer_url_check_base(const char *text) {
