@@ -55,12 +55,13 @@ static torture_module name_module(const char *path) {
     const char *part;
     torture_module module;
   } known[] = {
-      {"/seerstack.so", MODULE_OURS},
-      {"/libcurl",      MODULE_CURL},
-      {"/libssl",       MODULE_TLS },
-      {"/libcrypto",    MODULE_TLS },
-      {"cjson",         MODULE_JSON},
-      {"/liblua",       MODULE_LUA }
+      {"/seerstack.so",        MODULE_OURS},
+      {"/seerstack/sqlite.so", MODULE_OURS},
+      {"/libcurl",             MODULE_CURL},
+      {"/libssl",              MODULE_TLS },
+      {"/libcrypto",           MODULE_TLS },
+      {"cjson",                MODULE_JSON},
+      {"/liblua",              MODULE_LUA }
   };
   if (path == NULL || path[0] == '\0')
     return MODULE_HOST;

@@ -18,6 +18,7 @@ local CLASSES = {
 local SCENARIOS = {
   "require", "basic", "waited", "options", "sites", "turns", "tls",
   "callbacks", "pump", "exit", "fork", "states", "full", "kept",
+  "store",
 }
 local MODES = { "once", "outage", "ever" }
 
@@ -33,6 +34,8 @@ local function chosen(name, all)
   return list
 end
 
+local directory = shell.temporary_directory("torture")
+
 local function environment(started, lua)
   local build = ("build/%s/"):format(lua)
   return {
@@ -41,6 +44,7 @@ local function environment(started, lua)
     TORTURE_CA = started.certificate .. "/cert.pem",
     TORTURE_MODULE = build .. "seerstack.so",
     TORTURE_LUA = lua,
+    TORTURE_DIRECTORY = directory,
     TORTURE_FROM = os.getenv "N",
     TORTURE_LAST = os.getenv "N",
     TORTURE_RUNS = os.getenv "SAMPLE",
@@ -146,6 +150,7 @@ end
 local started = server.start()
 local ok, message = pcall(run_all, started)
 started:stop()
+shell.remove(directory)
 if not ok then
   print(message)
   failed = failed + 1

@@ -30,7 +30,7 @@
 
 /* Whose call it is, told by the return address. */
 typedef enum torture_module {
-  MODULE_OURS, /* seerstack.so */
+  MODULE_OURS, /* seerstack.so, sqlite.so */
   MODULE_CURL, /* libcurl */
   MODULE_TLS,  /* libssl, libcrypto */
   MODULE_LUA,  /* Lua's allocator, and what liblua asks for itself */

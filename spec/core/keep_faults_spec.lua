@@ -8,6 +8,7 @@ local FAILING = "seerstack: warn: store: failing, events are kept in memory "
 
 describe("a store that is", function()
   local api = h.standin { rate_limit = false }
+  local apart = h.standin {}
   local file = h.each(h.stores.new, function(f) f:remove() end)
 
   -- What it is told to be, what one line tells then, and how many rows are
@@ -87,6 +88,91 @@ describe("a store that is", function()
     h.ended_well(child)
     h.assert_received(api, 701)
     assert.same({}, file:rows())
+  end)
+
+  -- What there is no room for in memory is put for nobody, and may be adopted
+  -- at once. When the sender has taken it back, so it has what is another
+  -- client's.
+  it("hung has nothing adopted that was taken back meanwhile", function()
+    api:config { fail_status = 503 }
+    local child = file:start(api, [[
+      local other = seerstack.new { store = disk,
+        base_url = os.getenv "APART" }
+      capture(client, 1, 512)
+      assert(client:persist(5))
+      assert(io.open(disk_path .. ".control", "w")):write("hang 1"):close()
+      for i = 513, 600 do
+        capture(client, i, i)
+        socket.sleep(0.001)
+      end
+      capture(other, 1, 1)
+      assert(other:flush(10))
+      assert(client:stats().store.unsaved > 0)
+      os.remove(disk_path .. ".control")
+      tell "put"
+      while #require "seer_spec_store".rows(disk_path) > 0 do
+        socket.sleep(0.01)
+      end
+      assert(client:flush(10))
+    ]], { with = "log_level = 'error'", env = { APART = apart.url } })
+    h.wait(function()
+      return child:done() or child:stdout():find "put"
+    end, 10)
+    api:config { fail_status = false }
+    h.ended_well(child)
+    h.assert_received(api, 600)
+  end)
+
+  local DOUBTFUL = [[
+    capture(client, 1, tonumber(os.getenv "BEFORE"))
+    assert(client:persist(5))
+    assert(io.open(disk_path .. ".control", "w")):write("unsure"):close()
+    local last = tonumber(os.getenv "BEFORE") + 50
+    capture(client, last - 49, last)
+    while client:stats().store.state ~= "failing" do
+      socket.sleep(0.01)
+    end
+    os.remove(disk_path .. ".control")
+    while client:stats().store.state == "failing" do
+      socket.sleep(0.01)
+    end
+  ]]
+  local QUIET = "exit_timeout = 0, log_level = 'off'"
+
+  it("unsure has nothing sent by others that is in memory", function()
+    api:config { fail_status = 503 }
+    local child = file:start(api, DOUBTFUL .. [[
+      capture(client, 563, 563) -- there is no room here: it is to be adopted
+      while client:stats().store.adopted == 0 do
+        socket.sleep(0.01)
+      end
+      tell "works"
+      while #require "seer_spec_store".rows(disk_path) > 0 do
+        socket.sleep(0.01)
+      end
+    ]], { with = QUIET, env = { BEFORE = 512 } })
+    h.wait(function()
+      return child:done() or child:stdout():find "works"
+    end, 10)
+    api:config { fail_status = false }
+    h.ended_well(child)
+    h.assert_received(api, 563)
+  end)
+
+  it("unsure has each event once when the process has ended", function()
+    api:config { fail_status = 503 }
+    h.ended_well(file:start(api, DOUBTFUL,
+      { with = QUIET, env = { BEFORE = 10 } }))
+    assert.equal(60, file:count(false))
+    api:config { fail_status = false }
+    h.ended_well(file:start(api, [[
+      capture(client, 61, 61)
+      assert(client:persist(5))
+      while #require "seer_spec_store".rows(disk_path) > 0 do
+        socket.sleep(0.01)
+      end
+    ]]))
+    h.assert_received(api, 61)
   end)
 
   it("hung does not hold up the end of the process", function()

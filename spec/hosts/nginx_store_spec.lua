@@ -34,12 +34,29 @@ describe("nginx with a store", function()
     return (sqlite.totals(directory) or { events = 0 }).events
   end
 
+  local function start_in_outage()
+    directory = h.shell.temporary_directory("events")
+    h.shell.run("chown www-data " .. h.shell.quote(directory))
+    api:config { fail_status = 503 }
+    start()
+  end
+
+  -- All arrive, with one more that is captured afterwards.
+  local function all_arrive(count)
+    api:config { fail_status = false }
+    visit(1)
+    h.wait(function()
+      if sqlite.totals(directory).owners == 0 then
+        visit(1) -- the one before was of a worker that has left
+      end
+      return api:count() > count and stored() == 0
+    end, 30)
+    h.shell.remove(directory)
+  end
+
   it("loses nothing that a killed worker had stored, nor in reloads",
     function()
-      directory = h.shell.temporary_directory("events")
-      h.shell.run("chown www-data " .. h.shell.quote(directory))
-      api:config { fail_status = 503 }
-      start()
+      start_in_outage()
       for n = 1, 5 do
         visit(20)
         h.wait(function() return stored() == 20 * n end, 10)
@@ -52,14 +69,23 @@ describe("nginx with a store", function()
         server:reload()
         h.wait(function() return stored() == 100 + 20 * n end, 20)
       end
-      api:config { fail_status = false }
-      visit(1)
-      h.wait(function()
-        if sqlite.totals(directory).owners == 0 then
-          visit(1) -- the one before was of a worker that has left
-        end
-        return api:count() >= 201 and stored() == 0
-      end, 30)
-      h.shell.remove(directory)
+      all_arrive(200)
+    end)
+
+  -- More than ten, after which an event would be taken for what processes die
+  -- of.
+  it("loses nothing in many reloads of an outage, which are no deaths",
+    function()
+      local reloads = os.getenv "SEER_SLOW" == "1" and 100 or 12
+      start_in_outage()
+      for _ = 1, reloads do
+        visit(6)
+        server:reload()
+      end
+      h.wait(function() return stored() == 6 * reloads end, 20)
+      assert.equal("0", h.shell.output(
+        ("sqlite3 'file:%s/queue.db?mode=ro' 'SELECT max(tries) FROM event'")
+          :format(directory)))
+      all_arrive(6 * reloads)
     end)
 end)

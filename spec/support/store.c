@@ -6,9 +6,10 @@
 
    The file is written anew by each commit, so that a kill leaves the one or
    the other. An owner lives as long as its lock is held. The control file has
-   a word, and a number: "slow 50" (ms), "hang" (until it says otherwise),
-   "full", "later", "broken", "unsure" (done), "lost" (unsure, not done),
-   "forgetful" (says it has put what it has not), "refuse" (to open). */
+   a word, and a number: "slow 50" (ms), "hang" (until it says otherwise; "hang
+   1": what both puts and adopts), "full", "later", "broken", "unsure" (done),
+   "lost" (unsure, not done), "forgetful" (says it has put what it has not),
+   "refuse" (to open). */
 
 #include "../../src/core/store.h"
 
@@ -356,7 +357,8 @@ static seer_store_result store_commit(void *given, seer_batch *batch,
   seer_store_result result;
   int held = -1;
   read_control(s, s->config);
-  while (is(s, "hang")) {
+  while (is(s, "hang") &&
+         (s->number == 0 || (batch->put_count > 0 && batch->room > 0))) {
     pause_for(2);
     read_control(s, s->config);
   }

@@ -128,6 +128,14 @@ void seer_keep_owe(seer_keep *keep, seer_store_id row) {
   keep->owed_ever++;
 }
 
+void seer_keep_owe_former(seer_keep *keep, seer_event *event) {
+  seer_stored *stored = seer_event_stored(event);
+  seer_store_id row = {stored->row[0], stored->row[1]};
+  if (row.a != 0 || row.b != 0)
+    seer_keep_owe(keep, row);
+  stored->row[0] = stored->row[1] = 0;
+}
+
 void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,
                     bool sure) {
   seer_stored *stored = seer_event_stored(event);

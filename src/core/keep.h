@@ -106,6 +106,10 @@ seer_event *seer_keep_take_out(seer_keep *keep,
 /* A row is to be forgotten; there is room. */
 void seer_keep_owe(seer_keep *keep, seer_store_id row);
 
+/* The event is put once more, for the store was not sure of the row that it
+   has, or that is of another era. */
+void seer_keep_owe_former(seer_keep *keep, seer_event *event);
+
 /* The event has this row, for which there is room; it is safe there, unless
    the store is not sure. */
 void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,

@@ -323,8 +323,19 @@ void seer_transaction_commit(seer_transaction *t) {
 ** What has come of it.
 */
 
-/* What was adopted goes to its lines, or back if nothing was. */
-static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
+/* Whether the row is one that this transaction has put, for nobody. */
+static bool was_put(const seer_transaction *t, seer_store_id row) {
+  size_t i = 0;
+  while (i < t->batch.put_count &&
+         (t->rows[i].id.a != row.a || t->rows[i].id.b != row.b))
+    i++;
+  return i < t->batch.put_count;
+}
+
+/* What was adopted goes to its lines, or back if nothing was; but for what was
+   rescued meanwhile and is here. */
+static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
+                         seer_dead *dead) {
   seer_keep *keep = t->keep;
   bool any = false;
   while (t->adopted != NULL) {
@@ -332,7 +343,7 @@ static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
     seer_stored *stored = seer_event_stored(event);
     seer_store_id row = {stored->row[0], stored->row[1]};
     t->adopted = event->next;
-    if (!is_done(t) || stored->queue == NULL) {
+    if (!is_done(t) || stored->queue == NULL || (rescued && was_put(t, row))) {
       seer_dead_add(dead, event);
       continue;
     }
@@ -345,28 +356,34 @@ static bool end_adopting(seer_transaction *t, int64_t now, seer_dead *dead) {
   return any;
 }
 
-/* One that was rescued meanwhile goes on without the store, and what was put
-   of it is to be forgotten. */
+/* What was put of an event that goes on without the store. */
+static void forget_put(seer_transaction *t, size_t i) {
+  t->keep->rows++;
+  seer_keep_owe(t->keep, t->rows[i].id);
+}
+
+/* One that was rescued meanwhile is in its line. */
 static void end_rescued(seer_transaction *t) {
-  seer_keep *keep = t->keep;
   for (size_t i = 0; i < t->batch.put_count; i++)
-    if (t->result == SEER_STORE_DONE || t->result == SEER_STORE_UNSURE) {
-      keep->rows++;
-      seer_keep_owe(keep, t->rows[i].id);
-    }
+    if (t->result == SEER_STORE_DONE || t->result == SEER_STORE_UNSURE)
+      forget_put(t, i);
 }
 
 static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
   seer_keep *keep = t->keep;
   seer_event *event = keep->batch[i];
   seer_queue *queue = seer_event_stored(event)->queue;
-  bool done = t->result == SEER_STORE_DONE;
-  if (done && !t->rows[i].mine) {
+  bool done = t->result == SEER_STORE_DONE, mine = t->rows[i].mine;
+  if (done || t->result == SEER_STORE_UNSURE)
+    seer_keep_owe_former(keep, event);
+  if (done && !mine) {
     seer_queue_leave(queue, event, dead);
     queue->tenant->adopt_at = 0; /* it may be wanted at once */
     return false;
   }
-  if (done || t->result == SEER_STORE_UNSURE)
+  if (t->result == SEER_STORE_UNSURE && !mine)
+    forget_put(t, i); /* else others may adopt it */
+  else if (done || t->result == SEER_STORE_UNSURE)
     seer_keep_save(keep, event, t->rows[i].id, done);
   seer_queue_entered(queue, event);
   return true;
@@ -425,7 +442,7 @@ bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead) {
   if (t->result == SEER_STORE_BROKEN)
     begin_era(keep);
   end_settled(t);
-  news = end_adopting(t, now, dead);
+  news = end_adopting(t, rescued, now, dead);
   set_times(t, news, now);
   news |= t->asker != NULL && end_asking(t, now);
   if (rescued)

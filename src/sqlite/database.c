@@ -8,6 +8,7 @@
 #define VERSION 1       /* of the tables; a greater one is of a newer module */
 #define OLDEST 3024000  /* SQLite's version */
 #define SHRINK_FROM 128 /* pages that are free */
+#define LOG_PART 256    /* frames */
 #define CHUNK                                                                 \
   65536 /* bytes by which the file grows; else it is not made                 \
            longer before it is written to */
@@ -106,6 +107,17 @@ bool seer_database_check(seer_store_message message) {
   return problem == NULL;
 }
 
+void seer_database_try(const char *path) {
+  sqlite3 *scratch = NULL;
+  if (sqlite3_open_v2(path, &scratch,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                          SQLITE_OPEN_NOMUTEX,
+                      NULL) == SQLITE_OK)
+    sqlite3_exec(scratch, "PRAGMA journal_mode=OFF; CREATE TABLE t(x)", NULL,
+                 NULL, NULL);
+  sqlite3_close(scratch);
+}
+
 static int query_number(sqlite3 *connection, const char *text,
                         int64_t *number) {
   sqlite3_stmt *statement = NULL;
@@ -165,6 +177,7 @@ static const char settings[] = "PRAGMA mmap_size=0;"
 static int configure(sqlite3 *connection, bool power) {
   int on = 1, chunk = CHUNK, code;
   sqlite3_extended_result_codes(connection, 1);
+  sqlite3_busy_timeout(connection, SEER_STORE_PATIENCE);
   sqlite3_file_control(connection, NULL, SQLITE_FCNTL_PERSIST_WAL, &on);
   sqlite3_file_control(connection, NULL, SQLITE_FCNTL_CHUNK_SIZE, &chunk);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -286,7 +299,9 @@ int seer_database_used(seer_database *database, int64_t *bytes) {
   return code;
 }
 
-int seer_database_reserve(seer_database *database) {
+/* Makes the file as long as it will be when the present transaction has been
+   written back, so that there is room for that. */
+static int reserve(seer_database *database) {
   int64_t bytes = 0;
   if (seer_database_run(database, SEER_DATABASE_PAGES, NULL, 0, &bytes) !=
       SQLITE_ROW)
@@ -296,6 +311,43 @@ int seer_database_reserve(seer_database *database) {
                               SQLITE_FCNTL_SIZE_HINT, &bytes) == SQLITE_OK
              ? SQLITE_OK
              : SQLITE_FULL;
+}
+
+int seer_database_commit(seer_database *database) {
+  int code = reserve(database);
+  if (code != SQLITE_OK)
+    return code;
+  code = seer_database_run(database, SEER_DATABASE_COMMIT, NULL, 0, NULL);
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int remember_log(void *database_, sqlite3 *connection, const char *name,
+                        int frames) {
+  seer_database *database = database_;
+  (void)connection;
+  (void)name;
+  database->log = frames;
+  return SQLITE_OK;
+}
+
+void seer_database_watch_log(seer_database *database) {
+  sqlite3_wal_hook(database->connection, remember_log, database);
+}
+
+bool seer_database_has_grown(seer_database *database) {
+  int written = 0, most = 0, before;
+  sqlite3_db_status(database->connection, SQLITE_DBSTATUS_CACHE_WRITE,
+                    &written, &most, 1);
+  before = database->log > written ? database->log - written : 0;
+  return database->log / LOG_PART > before / LOG_PART;
+}
+
+void seer_database_write_back(seer_database *database, bool shorten) {
+  sqlite3_wal_checkpoint_v2(database->connection, NULL,
+                            shorten ? SQLITE_CHECKPOINT_TRUNCATE
+                                    : SQLITE_CHECKPOINT_PASSIVE,
+                            NULL, NULL);
+  database->log = 0;
 }
 
 /* Not in full, for that takes long, and pages that are free are used again. */

@@ -19,6 +19,7 @@
 
 #define SEER_DATABASE_LOG "queue.db-wal"
 #define SEER_DATABASE_LOG_KEPT 4194304 /* bytes: its usual length */
+#define SEER_DATABASE_LOG_LONG 896     /* frames, which are less than that */
 
 #define SEER_DATABASE_NOBODY (INT64_C(1) << 62) /* the owner of its rows */
 
@@ -56,11 +57,15 @@ typedef enum seer_database_statement {
 typedef struct seer_database {
   sqlite3 *connection; /* NULL: closed */
   int64_t page_size;
+  int log; /* frames that it had after the last commit, if it is watched */
   sqlite3_stmt *statements[SEER_DATABASE_STATEMENTS];
 } seer_database;
 
 /* Whether the host has an SQLite that this can be done with. */
 bool seer_database_check(seer_store_message message);
+
+/* Makes a table in a new file, so that SQLite is called. */
+void seer_database_try(const char *path);
 
 /* Opens the connection, and makes the tables of a new database. Returns
    SQLite's code. */
@@ -91,9 +96,18 @@ const char *seer_database_explain(const seer_database *database, int code);
 /* Whether a code says that there is no room on the disk. */
 bool seer_database_is_full(const seer_database *database, int code);
 
-/* Makes the file as long as it will be when the present transaction has been
-   written back, so that there is room for that. */
-int seer_database_reserve(seer_database *database);
+/* From now on the log is written back when that is asked for, and not by a
+   commit: it takes as long as the disk does, and others may go on meanwhile.
+   But only what nobody adds to begins anew, so without end it must not be. */
+void seer_database_watch_log(seer_database *database);
+void seer_database_write_back(seer_database *database, bool shorten);
+
+/* Whether it is worth it: this connection, since it was asked last, has made
+   the log longer by another part. So one of all processes does it. */
+bool seer_database_has_grown(seer_database *database);
+
+/* COMMIT, if there is room for what is written back later. */
+int seer_database_commit(seer_database *database);
 
 /* Bytes of the pages in use. */
 int seer_database_used(seer_database *database, int64_t *bytes);

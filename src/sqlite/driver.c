@@ -69,10 +69,31 @@ static int begin(store *self) {
   return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int end(store *self) {
-  int code =
-      seer_database_run(&self->database, SEER_DATABASE_COMMIT, NULL, 0, NULL);
-  return code == SQLITE_DONE ? SQLITE_OK : code;
+/* Writes the log back, so that it is written from its start again; and makes
+   it as short as it usually is. */
+static void write_back(store *self, bool shorten) {
+  seer_database_write_back(&self->database, shorten);
+  if (shorten)
+    seer_files_reserve(&self->files, SEER_DATABASE_LOG,
+                       SEER_DATABASE_LOG_KEPT);
+}
+
+/* A transaction of its own, for which there is room in the log. */
+static int change(store *self, int (*how)(seer_rows *)) {
+  int code, tries = 0;
+  do {
+    if (tries > 0)
+      write_back(self, false);
+    code = begin(self);
+    if (code == SQLITE_OK)
+      code = how(&self->rows);
+    if (code == SQLITE_OK)
+      code = seer_database_commit(&self->database);
+    code = seer_database_cause(&self->database, code);
+    if (code != SQLITE_OK)
+      roll_back(self);
+  } while (++tries < 2 && seer_database_is_full(&self->database, code));
+  return code;
 }
 
 /*
@@ -85,26 +106,37 @@ static int end(store *self) {
 static void try_sqlite(const store *self) {
   seer_files_path path;
   char name[32];
-  sqlite3 *scratch = NULL;
   snprintf(name, sizeof name, "scratch-%ld", (long)getpid());
   seer_files_path_of(&self->files, name, path);
-  if (sqlite3_open_v2(path, &scratch,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-                          SQLITE_OPEN_NOMUTEX,
-                      NULL) == SQLITE_OK)
-    sqlite3_exec(scratch, "PRAGMA journal_mode=OFF; CREATE TABLE t(x)", NULL,
-                 NULL, NULL);
-  sqlite3_close(scratch);
+  seer_database_try(path);
   unlink(path);
   untried = false;
 }
 
-/* Opens the connection, with byte 0. A database that is corrupt is set aside,
-   and the next one is new. */
+/* Opens the connection before byte 0 is taken, since that is most of the work
+   and keeps nobody waiting. What fails is done again, with byte 0. */
+static void open_ahead(store *self) {
+  seer_store_message message;
+  seer_files_remember(&self->files);
+  if (seer_files_size(&self->files, "queue.db") > 0)
+    seer_database_open(&self->database, &self->files, message);
+}
+
+/* With byte 0: opens the connection, unless it is. A database that is corrupt
+   is set aside, and the next one is new. */
 static int attach(store *self, seer_store_message message) {
   int code = SQLITE_CANTOPEN;
-  if (seer_files_make(&self->files, message))
-    code = seer_database_open(&self->database, &self->files, message);
+  if (self->database.connection != NULL &&
+      seer_files_are_same(&self->files, message) &&
+      !seer_files_are_cut(&self->files)) {
+    code = SQLITE_OK;
+  } else {
+    seer_database_close(&self->database);
+    if (seer_files_make(&self->files, message))
+      code = seer_database_open(&self->database, &self->files, message);
+  }
+  if (code == SQLITE_OK)
+    seer_database_watch_log(&self->database);
   if (is_corrupt(code))
     seer_files_set_aside(&self->files, message);
   return code;
@@ -113,7 +145,6 @@ static int attach(store *self, seer_store_message message) {
 /* A number that no other owner has, or had: who died with it might not be
    missed. It is locked before others can see it. */
 static int join(store *self) {
-  int code;
   if (getrandom(&self->rows.owner, sizeof self->rows.owner, 0) < 0)
     return SQLITE_IOERR;
   self->rows.owner &= SEER_DATABASE_NOBODY - 1;
@@ -121,16 +152,7 @@ static int join(store *self) {
   if (!seer_files_own(&self->files, self->rows.owner))
     return SQLITE_IOERR_LOCK;
   self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
-  code = begin(self);
-  if (code == SQLITE_OK)
-    code = seer_database_run(&self->database, SEER_DATABASE_JOIN,
-                             &self->rows.owner, 1, NULL);
-  if (code == SQLITE_DONE)
-    code = end(self);
-  code = seer_database_cause(&self->database, code);
-  if (code != SQLITE_OK)
-    roll_back(self);
-  return code;
+  return change(self, seer_rows_join);
 }
 
 /* With byte 0. */
@@ -145,10 +167,8 @@ static bool start(store *self, seer_store_message message) {
   }
   if (code == SQLITE_OK && (code = join(self)) != SQLITE_OK)
     judge(self, code, message);
-  if (code != SQLITE_OK) {
-    seer_database_close(&self->database);
+  if (code != SQLITE_OK)
     return false;
-  }
   memcpy(message, warning, sizeof warning);
   seer_files_remember(&self->files);
   return true;
@@ -171,11 +191,14 @@ static store *new_store(const seer_files_config *config,
 }
 
 static bool enter_and_start(store *self, seer_store_message message) {
-  bool done;
-  if (!seer_files_enter(&self->files, SEER_STORE_PATIENCE, message))
-    return false;
-  done = start(self, message);
-  seer_files_leave(&self->files);
+  bool done = false;
+  open_ahead(self);
+  if (seer_files_enter(&self->files, SEER_STORE_PATIENCE, message)) {
+    done = start(self, message);
+    seer_files_leave(&self->files);
+  }
+  if (!done)
+    seer_database_close(&self->database);
   return done;
 }
 
@@ -250,8 +273,6 @@ static int change_rows(store *self, seer_batch *batch, bool *puts) {
     code = seer_rows_adopt(&self->rows, batch);
   if (code == SQLITE_OK)
     code = seer_rows_count(&self->rows);
-  if (code == SQLITE_OK && *puts)
-    code = seer_database_reserve(&self->database);
   if (code == SQLITE_OK && batch->look)
     code = seer_rows_total(&self->rows, &batch->totals);
   return code;
@@ -267,36 +288,24 @@ static int transact(store *self, seer_batch *batch, bool *puts,
     code = change_rows(self, batch, puts);
   if (code == SQLITE_OK) {
     *committing = true;
-    code = end(self);
+    code = seer_database_commit(&self->database);
   }
   return seer_database_cause(&self->database, code);
 }
 
-/* Writes the log back, so that it is written from its start again; and makes
-   it as short as it usually is. */
-static void write_back(store *self, bool shorten) {
-  sqlite3_wal_checkpoint_v2(self->database.connection, NULL,
-                            shorten ? SQLITE_CHECKPOINT_TRUNCATE
-                                    : SQLITE_CHECKPOINT_PASSIVE,
-                            NULL, NULL);
-  if (shorten)
-    seer_files_reserve(&self->files, SEER_DATABASE_LOG,
-                       SEER_DATABASE_LOG_KEPT);
-}
-
 /* What does not fit on the disk is done without the puts, for which there is
    room in the log; in one that is new, where the file system does not write to
-   the same place twice. */
+   the same place twice. Where the database has no page left, nothing changes
+   hands until something has been forgotten. */
 static int transact_somehow(store *self, seer_batch *batch, bool *puts,
                             bool *committing) {
   int code = transact(self, batch, puts, committing);
-  for (int shorten = 0;
-       shorten <= 1 && seer_database_is_full(&self->database, code);
-       shorten++) {
+  for (int tries = 0;
+       tries < 3 && seer_database_is_full(&self->database, code); tries++) {
     roll_back(self);
-    write_back(self, shorten);
+    write_back(self, tries == 1);
     *puts = false;
-    self->rows.most = shorten ? 1 : 16;
+    self->rows.most = tries == 0 ? 16 : tries == 1;
     code = transact(self, batch, puts, committing);
   }
   self->rows.most = SEER_ROWS_ADOPTED;
@@ -310,6 +319,18 @@ static void tidy(store *self, const seer_batch *batch, bool full) {
     write_back(self, true);
   if (batch->settled_count > 0 || batch->displaced > 0 || batch->look)
     seer_database_shrink(&self->database);
+  if (self->database.log >= SEER_DATABASE_LOG_LONG)
+    write_back(self, false);
+}
+
+/* Whether the log is to be written back when others may be inside. Not before
+   the core has heard of what is nobody's now: it might take back meanwhile
+   what others adopt. */
+static bool may_write_back(store *self, const seer_batch *batch) {
+  for (size_t i = 0; i < batch->put_count; i++)
+    if (!batch->puts[i].mine)
+      return false;
+  return seer_database_has_grown(&self->database);
 }
 
 /* After a failure of the disk, or in doubt of what was done, the connection
@@ -333,7 +354,7 @@ static void keep_puts(store *self, seer_batch *batch) {
       begin(self) != SQLITE_OK)
     return;
   if (seer_rows_keep(&self->rows, batch) != SQLITE_OK ||
-      end(self) != SQLITE_OK) {
+      seer_database_commit(&self->database) != SQLITE_OK) {
     roll_back(self);
     return;
   }
@@ -362,20 +383,8 @@ static seer_store_result commit(store *self, seer_batch *batch,
   return full ? SEER_STORE_FULL : SEER_STORE_DONE;
 }
 
-/* What was adopted by a transaction that may have been done is in nobody's
-   memory. */
-static int give_back(store *self) {
-  int code = begin(self);
-  if (code == SQLITE_OK)
-    code = seer_rows_give_back(&self->rows);
-  if (code == SQLITE_OK)
-    code = end(self);
-  if (code != SQLITE_OK)
-    roll_back(self);
-  return code;
-}
-
-/* With byte 0: opens again what was closed for a fork, or in doubt. */
+/* With byte 0: opens again what was closed for a fork, or in doubt: what was
+   adopted then is in nobody's memory. */
 static seer_store_result resume(store *self, seer_store_message message) {
   int code = attach(self, message);
   if (code != SQLITE_OK)
@@ -384,7 +393,8 @@ static seer_store_result resume(store *self, seer_store_message message) {
   code = seer_database_run(&self->database, SEER_DATABASE_OWNER,
                            &self->rows.owner, 1, NULL);
   if (code == SQLITE_ROW && self->unsure)
-    code = give_back(self) == SQLITE_OK ? SQLITE_ROW : SQLITE_BUSY;
+    code = change(self, seer_rows_give_back) == SQLITE_OK ? SQLITE_ROW
+                                                          : SQLITE_BUSY;
   if (code == SQLITE_ROW) {
     self->unsure = false;
     return SEER_STORE_DONE;
@@ -424,6 +434,8 @@ static seer_store_result commit_batch(void *store_, seer_batch *batch,
   if (result == SEER_STORE_DONE)
     result = commit(self, batch, message);
   seer_files_leave(&self->files);
+  if (result == SEER_STORE_DONE && may_write_back(self, batch))
+    write_back(self, false);
   return result;
 }
 
@@ -453,13 +465,6 @@ static void forget_parents(void *store_) {
   free(self);
 }
 
-static void leave(store *self) {
-  self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
-  if (begin(self) != SQLITE_OK || seer_rows_leave(&self->rows) != SQLITE_OK ||
-      end(self) != SQLITE_OK)
-    roll_back(self);
-}
-
 /* Whoever finds it still in the list of owners finds its byte free. */
 static void close_store(void *store_) {
   store *self = store_;
@@ -469,8 +474,9 @@ static void close_store(void *store_) {
     return;
   }
   if (seer_files_enter(&self->files, SEER_STORE_PATIENCE, message)) {
+    self->deadline = seer_age_now() + SEER_STORE_PATIENCE;
     if (prepare(self, message) == SEER_STORE_DONE)
-      leave(self);
+      change(self, seer_rows_leave);
     seer_database_close(&self->database);
     seer_files_leave(&self->files);
   }

@@ -96,8 +96,7 @@ static bool look(visit *self) {
 }
 
 static bool commit(visit *self) {
-  return seer_database_run(&self->database, SEER_DATABASE_COMMIT, NULL, 0,
-                           NULL) == SQLITE_DONE;
+  return seer_database_commit(&self->database) == SQLITE_OK;
 }
 
 static void set(lua_State *L, const char *name, int64_t value) {

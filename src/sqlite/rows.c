@@ -71,6 +71,10 @@ int seer_rows_look(seer_rows *rows, bool first) {
   return code;
 }
 
+int seer_rows_join(seer_rows *rows) {
+  return run(rows, SEER_DATABASE_JOIN, &rows->owner, 1);
+}
+
 int seer_rows_leave(seer_rows *rows) {
   int code = SQLITE_OK;
   do {
@@ -283,7 +287,7 @@ static int adopt_for(seer_rows *rows, seer_batch *batch, size_t target,
   }
   if (i == count && count < SEER_ROWS_ADOPTED)
     last = 0;
-  batch->backlog |= last != 0;
+  batch->backlog |= last != 0 || i < count;
   if (place != NULL)
     *place = last;
   return code;

@@ -63,5 +63,6 @@ int seer_rows_count(seer_rows *rows);
 
 int seer_rows_total(seer_rows *rows, seer_store_totals *totals);
 
-/* Makes rows of this process nobody's, for it goes. */
+/* This process is an owner; it is none, and its rows are nobody's. */
+int seer_rows_join(seer_rows *rows);
 int seer_rows_leave(seer_rows *rows);

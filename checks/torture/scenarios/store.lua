@@ -1,0 +1,34 @@
+-- Events go to a store, which is one for all runs: what a run leaves there in
+-- a bad state, the next ones find.
+
+return function(t)
+  require "seerstack"
+  require "seerstack.sqlite"
+  return {
+    run = function()
+      t.arm()
+      local store
+      t.go(function()
+        store = require "seerstack.sqlite".open {
+          directory = os.getenv "TORTURE_DIRECTORY" .. "/events",
+        }
+      end)
+      local client = t.new { api_key = "key-a", base_url = t.url("ok", "a"),
+        store = store }
+      t.go(function()
+        for i = 1, 3 do
+          t.try(client.events.capture { name = "n" .. i, data = { i = i } })
+        end
+      end)
+      t.go(function()
+        t.try(client.users.identify { user_id = "u", email = "e@x" })
+        t.try(client.users.identify { user_id = "u", name = "n" })
+      end)
+      if store then
+        t.try(client:persist(0.5))
+      end
+      t.try(client:flush(t.patience))
+      t.try(client:stats())
+    end,
+  }
+end
