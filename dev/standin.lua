@@ -79,6 +79,7 @@ local function write_configuration(directory, options, port, tls_port)
   values.verify_client = options.client_ca
     and "ssl_client_certificate client_ca.pem; ssl_verify_client on;" or ""
   values.load_modules = nginx.load_modules()
+  values.http2_parameter, values.http2_directive = nginx.http2()
   values.user = nginx.user_directive()
   values.lib = shell.output("realpath " .. shell.quote(here .. "/../bin/lib"))
   local template = assert(shell.read(here .. "/nginx.conf.template"))
