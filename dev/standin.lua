@@ -91,10 +91,7 @@ local function write_files(directory, options)
   for _, name in ipairs { "/service.lua", "/live.lua" } do
     shell.write(directory .. name, assert(shell.read(here .. name)))
   end
-  local pid = shell.own_pid()
-  local _, started = shell.process(pid)
-  shell.write(directory .. "/owner.json",
-    cjson.encode { pid = pid, started = started })
+  shell.write(directory .. "/owner", shell.own_pid())
   shell.write(directory .. "/config.json",
     cjson.encode(pick(BEHAVIOUR, options)))
   install_certificate(directory, options.certificate)
