@@ -21,11 +21,15 @@ function nginx.free_ports()
   return tonumber(port), tonumber(tls_port)
 end
 
+-- What nginx says of itself.
+local function about()
+  return shell.output(nginx.PATH .. "exec nginx -V 2>&1")
+end
+
 -- Directives that load the Lua module. Distributions build it as a shared
 -- object, OpenResty builds it in: what is not there need not be loaded.
 function nginx.load_modules()
-  local path = shell.output(nginx.PATH .. "exec nginx -V 2>&1")
-    :match("%-%-modules%-path=(%S+)")
+  local path = about():match("%-%-modules%-path=(%S+)")
   local lines = {}
   for _, name in ipairs { "ndk_http_module", "ngx_http_lua_module" } do
     local file = (path or "") .. "/" .. name .. ".so"
@@ -34,6 +38,17 @@ function nginx.load_modules()
     end
   end
   return table.concat(lines, "\n")
+end
+
+-- What has a server speak HTTP/2: a parameter of `listen`, and from 1.25.1 on
+-- a directive, beside which nginx warns of the parameter.
+function nginx.http2()
+  local major, minor, patch = about():match("nginx/(%d+)%.(%d+)%.(%d+)")
+  local version = major * 1000000 + minor * 1000 + patch
+  if version < 1025001 then
+    return "http2", ""
+  end
+  return "", "http2 on;"
 end
 
 -- Root's temporary directories are closed to others, so workers stay root.

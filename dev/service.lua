@@ -233,22 +233,25 @@ function service.serve()
   return (handler or serve_api)()
 end
 
--- A spec that is killed cannot stop its server, so the server looks itself
--- whether the process that started it is still the same and not a zombie.
-local function owner_lives(owner)
-  local stat = read_file("/proc/" .. owner.pid .. "/stat")
-  local fields = stat and stat:match("^.*%)%s(.*)$")
-  return fields and fields:sub(1, 1) ~= "Z" and owner.started
-    == fields:match("^" .. ("%S+%s"):rep(19) .. "(%d+)")
+-- When a process began; nil when it has ended, or is a zombie.
+local function began(pid)
+  local stat = read_file("/proc/" .. pid .. "/stat")
+  return stat and stat:match("^.*%)%s[^Z]%s" .. ("%S+%s"):rep(18) .. "(%d+)")
 end
 
+-- A spec that is killed cannot stop its server, so the server looks itself
+-- whether the process that started it is still there. A process that begins
+-- later may have its id. (The owner cannot say itself when it began: one that
+-- an emulator runs is told another time.)
 function service.watch_owner()
   if ngx.worker.id() ~= 0 then
     return
   end
-  local owner = cjson.decode(assert(read_file(directory .. "owner.json")))
+  local owner = assert(read_file(directory .. "owner"))
+  local owner_began = began(owner)
   local function look(premature)
-    if not premature and not owner_lives(owner) then
+    if not premature
+      and not (owner_began and began(owner) == owner_began) then
       local pid = read_file(directory .. "nginx.pid"):match("%d+")
       os.execute("rm -rf '" .. directory .. "'; kill -TERM " .. pid)
     end

@@ -73,20 +73,9 @@ function shell.write(path, text)
   assert(file:close())
 end
 
--- State letter and start time of a process; nil when there is none. The two
--- together with the id name one process even when the id is used again.
-function shell.process(pid)
-  local stat = shell.read("/proc/" .. pid .. "/stat")
-  local fields = stat and stat:match("^.*%)%s(.*)$")
-  if not fields then
-    return nil
-  end
-  local started = fields:match("^" .. ("%S+%s"):rep(19) .. "(%d+)")
-  return fields:sub(1, 1), started
-end
-
 function shell.alive(pid)
-  local state = shell.process(pid)
+  local stat = shell.read("/proc/" .. pid .. "/stat")
+  local state = stat and stat:match("^.*%)%s(%a)")
   return state ~= nil and state ~= "Z"
 end
 

@@ -79,6 +79,7 @@ local function write_configuration(directory, options, port, tls_port)
   values.verify_client = options.client_ca
     and "ssl_client_certificate client_ca.pem; ssl_verify_client on;" or ""
   values.load_modules = nginx.load_modules()
+  values.http2_parameter, values.http2_directive = nginx.http2()
   values.user = nginx.user_directive()
   values.lib = shell.output("realpath " .. shell.quote(here .. "/../bin/lib"))
   local template = assert(shell.read(here .. "/nginx.conf.template"))
@@ -90,10 +91,7 @@ local function write_files(directory, options)
   for _, name in ipairs { "/service.lua", "/live.lua" } do
     shell.write(directory .. name, assert(shell.read(here .. name)))
   end
-  local pid = shell.own_pid()
-  local _, started = shell.process(pid)
-  shell.write(directory .. "/owner.json",
-    cjson.encode { pid = pid, started = started })
+  shell.write(directory .. "/owner", shell.own_pid())
   shell.write(directory .. "/config.json",
     cjson.encode(pick(BEHAVIOUR, options)))
   install_certificate(directory, options.certificate)

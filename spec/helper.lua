@@ -94,13 +94,16 @@ function h.ask(client, event, options)
     util.merge({ future = true }, options)))
 end
 
--- Which libcurl there is: 7.88 is 7, and reads answers and URLs otherwise than
--- 8 does.
+-- Which libcurl there is: 7.88, or 8.14. Later ones read answers and URLs more
+-- strictly.
 local libcurl
 
 function h.libcurl()
-  libcurl = libcurl
-    or tonumber(h.shell.output("curl --version"):match("libcurl/(%d+)"))
+  if not libcurl then
+    local major, minor =
+      h.shell.output("curl --version"):match("libcurl/(%d+)%.(%d+)")
+    libcurl = major + minor / 100
+  end
   return libcurl
 end
 

@@ -1,11 +1,19 @@
 local cjson = require "cjson"
 local h = require "spec.helper"
 
--- The interpreters of the system, and the build of the module for each.
-local BUILDS = {
+-- The interpreters of the system, and the build of the module for each. One
+-- for which nothing was built is skipped, by name.
+local BUILDS = {}
+for interpreter, build in pairs {
   ["lua5.1"] = "5.1", ["lua5.2"] = "5.2", ["lua5.3"] = "5.3",
   ["lua5.4"] = "5.4", luajit = "luajit",
-}
+} do
+  if h.shell.read("build/" .. build .. "/seerstack.so") then
+    BUILDS[interpreter] = build
+  else
+    pending(interpreter .. ": there is no module for it")
+  end
+end
 
 -- Without luasocket, which would change how signals are handled.
 local PREAMBLE = [[

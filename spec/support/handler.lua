@@ -45,9 +45,12 @@ return function(options)
     return show("SKIPPED", report)
   end
 
-  local function on_success(element, parent, status)
+  local function on_end(element, parent, status)
     local report = handler.format(element, parent)
-    if status == "success" and unstored[report.name] then
+    if status == "pending" then
+      report.message = ""
+      show("SKIPPED", report)
+    elseif status == "success" and unstored[report.name] then
       unexpected = unexpected + 1
       report.message = "passes, but is in spec/support/unstored.lua"
       show("FAILED", report)
@@ -57,10 +60,6 @@ return function(options)
 
   local function on_error()
     return show("ERROR", handler.errors[#handler.errors])
-  end
-
-  local function on_pending(element)
-    return show("SKIPPED", handler.format(element, nil, "pending"))
   end
 
   local function write_counts()
@@ -73,11 +72,10 @@ return function(options)
   end
 
   busted.subscribe({ "failure", "it" }, on_failure)
-  busted.subscribe({ "test", "end" }, on_success)
+  busted.subscribe({ "test", "end" }, on_end)
   busted.subscribe({ "failure", "describe" }, on_error)
   busted.subscribe({ "failure", "file" }, on_error)
   busted.subscribe({ "error" }, on_error)
-  busted.subscribe({ "pending" }, on_pending)
   busted.subscribe({ "suite", "end" }, write_counts)
   return handler
 end

@@ -4,8 +4,9 @@ local util = {}
 
 -- How many times longer things may take than on a machine of one's own:
 -- valgrind runs one thread at a time, and each some thirty times slower;
--- ThreadSanitizer some five times, of what it sees.
-util.slow = ({ valgrind = 6, tsan = 3 })[os.getenv "SANITIZER"] or 1
+-- ThreadSanitizer some five times, of what it sees; qemu some ten times.
+util.slow = ({ valgrind = 6, tsan = 3, qemu = 4 })[os.getenv "SANITIZER"
+  or os.getenv "EMULATOR"] or 1
 
 -- Whether to wait for what comes 30 s after the last request. Nothing of that
 -- depends on the version of Lua, so it is seen on 5.4 only; SEER_SLOW=1 asks
