@@ -9,6 +9,9 @@ local shell = require "dev.shell"
 local wait = require "spec.support.wait"
 
 local redises = {}
+-- Whether the module has TLS.
+redises.tls = pcall(redis.open, { url = "rediss://localhost" })
+
 local server = {}
 server.__index = server
 server.__name = "redises.server"

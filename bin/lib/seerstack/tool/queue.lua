@@ -21,6 +21,7 @@ processes take part; what size that is, and of the log in it.
     { "drain", about = "send what the present key may send" },
     { "purge", about = "forget what no living process has" },
     { "prefix", value = "TEXT", about = "of a URL: what keys begin with" },
+    { "ca-file", value = "FILE", about = "of rediss://: whom to trust" },
     client.URL, client.TIMEOUT, client.JSON,
   },
 }
@@ -102,7 +103,8 @@ function queue.run(given, words)
   local place = words[1] or fail.usage "queue: which directory, or URL?"
   local name, options = "sqlite", { directory = place }
   if place:find "^%l+://" then
-    name, options = "redis", { url = place, prefix = given.prefix }
+    name, options = "redis", { url = place, prefix = given.prefix,
+      ca_file = given["ca-file"] }
     place = options
   end
   local ok, store = pcall(require, "seerstack." .. name)
