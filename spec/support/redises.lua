@@ -88,6 +88,17 @@ function server:rows()
   return all
 end
 
+-- All keys below the prefix, without their targets, in their order: "budget
+-- owners q targets users" and each "o:" with its process are possible.
+function server:keys()
+  local names = {}
+  for key in self:ask("KEYS", "*"):gmatch "%S+" do
+    names[#names + 1] = key:gsub("^ss:", ""):gsub("^{%x+}:", ""):match ".*"
+  end
+  table.sort(names)
+  return table.concat(names, " ")
+end
+
 -- The whole key with such an end, of the one target that there is.
 function server:key(what)
   return "ss:{" .. self:ask("SRANDMEMBER", "ss:targets") .. "}:" .. what

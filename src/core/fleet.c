@@ -17,6 +17,7 @@
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
+#define ADD(word, value) __atomic_add_fetch(&(word), value, __ATOMIC_RELAXED)
 #define TAKE(word) __atomic_exchange_n(&(word), 0, __ATOMIC_RELAXED)
 #define SWAP(word, seen, value)                                               \
   __atomic_compare_exchange_n(&(word), &(seen), value, false,                 \
@@ -61,6 +62,12 @@ static int64_t pause_of(seer_gate *gate, int64_t now) {
   return seer_clock_later(seer_pauses_until(&gate->pauses) - now, 0) + TRYING;
 }
 
+void seer_fleet_leave(seer_gate *gate) {
+  STORE(gate->member.taken, 0);
+  STORE(gate->member.missed, 0);
+  STORE(gate->member.due, 0);
+}
+
 /* In a fleet from now on. */
 static void join(seer_membership *member) {
   uint64_t seen = 0;
@@ -89,7 +96,7 @@ bool seer_fleet_ask(seer_gate *gate, int64_t share, int64_t timeout, bool more,
   if (away) /* it uses its part meanwhile */
     budget->held = seer_clock_later(budget->held, part_of(member, share));
   budget->gate = LOAD(member->name);
-  budget->turn = __atomic_add_fetch(&member->turn, 1, __ATOMIC_RELAXED);
+  budget->turn = ADD(member->turn, 1);
   budget->share = share;
   budget->want = need - kept;
   budget->pause = pause_of(gate, now);
@@ -120,6 +127,10 @@ bool seer_fleet_learn(seer_gate *gate, const seer_budget *budget,
   seer_gate_regain(gate, budget->share, budget->granted);
   STORE(member->peers, budget->peers);
   STORE(member->owed, budget->owed);
+  if (budget->want > 0 && budget->granted == 0)
+    ADD(member->denied, 1);
+  else
+    STORE(member->denied, 0);
   STORE(member->soon,
         now + (budget->granted >= budget->want ? AGAIN : ACTIVE));
   STORE(member->due, now + (busy || budget->pause > 0 ? ACTIVE : IDLE));

@@ -49,8 +49,8 @@ static int64_t read_number(lua_State *L, const char *function,
 
 void seer_config_read(lua_State *L, seer_config *config,
                       const char *function) {
-  static const char *const names[] = {"url",       "prefix", "ca_file",  "max_events",
-                                      "max_bytes", "lease",  NULL};
+  static const char *const names[] = {
+      "url", "prefix", "ca_file", "max_events", "max_bytes", "lease", NULL};
   static const lua_Number events[] = {1000000, 1, 0x1p40};
   static const lua_Number bytes[] = {268435456, 65536, 0x1p50};
   static const lua_Number seconds[] = {30, 20, 86400};

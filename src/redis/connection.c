@@ -166,7 +166,8 @@ static bool expect_ok(seer_connection *self, seer_store_message message) {
 */
 
 static bool begin_tls(seer_connection *self, seer_store_message message) {
-  const char *wrong = seer_tls_begin(self->context, self->config);
+  const char *wrong = seer_tls_begin(self->context, self->config->address.host,
+                                     self->config->ca_file);
   return wrong == NULL || lose(self, "TLS: ", wrong, message);
 }
 

@@ -40,14 +40,14 @@ static bool set_host(SSL *ssl, const char *host) {
          SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-static SSL *new_session(const seer_config *config) {
-  SSL_CTX *context = new_context(config->ca_file);
+static SSL *new_session(const char *host, const char *ca_file) {
+  SSL_CTX *context = new_context(ca_file);
   SSL *ssl = context != NULL ? SSL_new(context) : NULL;
   SSL_CTX_free(context); /* the session has its own reference */
   if (ssl == NULL)
     return NULL;
   SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
-  if (set_host(ssl, config->address.host))
+  if (set_host(ssl, host))
     return ssl;
   SSL_free(ssl);
   return NULL;
@@ -62,11 +62,12 @@ static const char *describe(const redisContext *context, const SSL *ssl,
 }
 
 /* At exit this may be in use when OpenSSL's own handler would be called. */
-const char *seer_tls_begin(redisContext *context, const seer_config *config) {
+const char *seer_tls_begin(redisContext *context, const char *host,
+                           const char *ca_file) {
   const char *wrong;
   SSL *ssl;
   OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
-  ssl = new_session(config);
+  ssl = new_session(host, ca_file);
   ERR_clear_error();
   if (ssl == NULL)
     return "the file of its authorities cannot be used";
@@ -83,10 +84,11 @@ const char *seer_tls_begin(redisContext *context, const seer_config *config) {
 const char *const seer_tls_missing =
     "redis:// or unix:// (this module was built without hiredis_ssl)";
 
-const char *seer_tls_begin(struct redisContext *context,
-                           const seer_config *config) {
+const char *seer_tls_begin(struct redisContext *context, const char *host,
+                           const char *ca_file) {
   (void)context;
-  (void)config;
+  (void)host;
+  (void)ca_file;
   return seer_tls_missing;
 }
 

@@ -6,14 +6,13 @@
  * the host of the URL.
  */
 
-#include "config.h"
-
 struct redisContext;
 
 /* NULL, or what a URL can have instead, where this was built without. */
 extern const char *const seer_tls_missing;
 
-/* Begins TLS on a connection that has sent nothing. NULL if that was done,
-   else what is wrong: a text that lasts as long as the connection. */
-const char *seer_tls_begin(struct redisContext *context,
-                           const seer_config *config);
+/* Begins TLS on a connection to this host, which has sent nothing, with the
+   authorities of this file, or "". NULL if that was done, else what is wrong:
+   a text that lasts as long as the connection. */
+const char *seer_tls_begin(struct redisContext *context, const char *host,
+                           const char *ca_file);
