@@ -60,7 +60,7 @@ local function hear_question()
     .. ">%s &"):format(shell.quote(server.socket), shell.quote(heard)))
   local client = new("fleet", { api_key = "sk_fleet" })
   local words = {}
-  while #words < 13 do
+  while #words < 15 do
     assert(client.events.capture(events.small))
     socket.sleep(0.1)
     words = {}
@@ -75,7 +75,7 @@ end
 -- How often a second Redis could answer it where there are so many machines,
 -- by its own account of the time.
 local function answers_a_second(words, machines)
-  local key, turn = words[4], tonumber(words[6])
+  local key, turn = words[4], tonumber(words[7])
   local add = { "HSET", key }
   server:ask("DEL", key)
   for i = 2, machines do
@@ -86,7 +86,7 @@ local function answers_a_second(words, machines)
   local redis = assert(socket.connect("127.0.0.1", port))
   server:ask("CONFIG", "RESETSTAT")
   for i = 1, bench.size(5000) do
-    words[6] = tostring(turn + i)
+    words[7] = tostring(turn + i)
     local command = { "*" .. #words }
     for _, word in ipairs(words) do
       command[#command + 1] = "$" .. #word
@@ -99,7 +99,7 @@ local function answers_a_second(words, machines)
     end
   end
   redis:close()
-  words[6] = tostring(turn)
+  words[7] = tostring(turn)
   local calls, usec = server:ask("INFO", "commandstats"):match
     "cmdstat_evalsha:calls=(%d+),usec=(%d+)"
   return 1e6 * calls / usec

@@ -22,7 +22,8 @@
 #include "store.h"
 
 /* In what follows, `share` is that of who asks; the widest of those that are
-   used here counts. */
+   used here counts. What is said to the store is in slots, of which a large
+   share uses each several times in a window. */
 
 /* How many of the slots this machine may use, at most. */
 int64_t seer_fleet_share(const seer_gate *gate, int64_t share, int64_t now);

@@ -106,6 +106,10 @@ static uint32_t range_of(int64_t share) {
   return (uint32_t)(share > 0 ? share / uses_of(share) : SEER_GATE_SLOTS);
 }
 
+int64_t seer_gate_range(int64_t share) {
+  return range_of(share);
+}
+
 /* When a slot comes free whose request is over at `time`. Clocks are read in
    whole ms, so that may be up to one later; and one more, for the words are
    even, but for those of requests that had no answer. */
