@@ -50,7 +50,7 @@ function server:run()
       shell.quote(self.socket), shell.quote(self.directory .. "/ping"))) == 0
       and shell.read(self.directory .. "/ping"):find "PONG" or
         shell.read(self.directory .. "/ping"):find "NOAUTH"
-  end, 20)
+  end, 60)
 end
 
 function server:kill(signal)
