@@ -76,6 +76,7 @@ end
 -- by its own account of the time.
 local function answers_a_second(words, machines)
   local key, turn = words[4], tonumber(words[7])
+  words[6] = ("%016x"):format(1) -- not who still asks itself
   local add = { "HSET", key }
   server:ask("DEL", key)
   for i = 2, machines do
