@@ -53,9 +53,13 @@ REDIS_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/redis/*.c))
 
 redis: $(BUILD)/seerstack/redis.so # the module seerstack.redis
 
+# TLS where hiredis has it.
+REDIS_TLS := $(shell pkg-config --libs hiredis_ssl openssl 2>/dev/null)
+$(BUILD)/redis/tls.o: CFLAGS += $(if $(REDIS_TLS),-DSEER_REDIS_TLS)
+
 $(BUILD)/seerstack/redis.so: $(REDIS_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(REDIS_OBJECTS) -lhiredis
+	$(CC) $(ALL_LDFLAGS) -o $@ $(REDIS_OBJECTS) $(REDIS_TLS) -lhiredis
 
 # Whether the compiler finds what is not ours, or else what Debian calls it. Of
 # LuaJIT there are two, of which nginx's Lua module needs this one.

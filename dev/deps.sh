@@ -23,7 +23,7 @@ packages="gcc libc6-dev make pkg-config libcurl4-openssl-dev ca-certificates
 [ "$*" = quickstart ] || packages+=" nginx libnginx-mod-http-lua openssl"
 case "$*" in quickstart | standin) ;; *)
   packages+=" lua5.4 lua-sec lua-busted luarocks curl locales
-    libsqlite3-dev sqlite3 libhiredis-dev redis-server redis-tools"
+    libsqlite3-dev sqlite3 libhiredis-dev libssl-dev redis-server redis-tools"
   ;;
 esac
 for purpose; do

@@ -39,6 +39,7 @@ build = {
         "src/redis/inspect.c",
         "src/redis/module.c",
         "src/redis/scripts.c",
+        "src/redis/tls.c",
       },
       defines = { "_GNU_SOURCE" },
       incdirs = { "src", "$(HIREDIS_INCDIR)" },

@@ -48,7 +48,8 @@ describe("the sources", function()
   it("include SQLite in src/sqlite only, and hiredis in src/redis only",
     function()
       assert_only("^src/sqlite/[%w_]+%.[ch]$", "^sqlite3%.h")
-      assert_only("^src/redis/connection%.h$", "^hiredis/")
+      assert_only("^src/redis/%l+%.[ch]$", "^hiredis/")
+      assert_only("^src/redis/tls%.c$", "^openssl/")
     end)
 
   it("include of the core in stores its seam only", function()

@@ -4,11 +4,15 @@
 local redis = {}
 
 ---@class seerstack.redis.Options
----`redis://[[user]:password@]host[:port][/database]`, or
+---`redis://[[user]:password@]host[:port][/database]`, `rediss://` for the same over
+---TLS, or
 ---`unix://[[user]:password@]/path[?db=database]`. User and password are secrets.
 ---@field url string
 ---What all keys begin with (default: `"ss"`). Who has the same shares.
 ---@field prefix? string
+---With `rediss://`: a PEM file of the authorities to trust instead of the
+---system's.
+---@field ca_file? string
 ---Rows that no process has, of a base URL and key (default: 1,000,000). Beyond
 ---it the client's `overflow` decides.
 ---@field max_events? integer

@@ -43,9 +43,11 @@ describe("the budget of a fleet", function()
       ]]):format(1000 * started, count), h.merge({
         args = { server.directory .. "/go" }, with = WITH, timeout = 90,
       }, options))
+    end
+    for _, child in ipairs(children) do
       h.wait(function()
-        assert(not children[i]:done(), children[i]:stderr())
-        return children[i]:stdout():find "captured"
+        assert(not child:done(), child:stderr())
+        return child:stdout():find "captured"
       end, 20)
     end
     return children
@@ -85,13 +87,14 @@ describe("the budget of a fleet", function()
     return sum
   end
 
-  -- Each gate that there is has asked three times more.
+  -- Each gate that there is has asked once more, from now on: what is the next
+  -- may have begun already.
   local function await_turns(gone)
     local before = members()
     h.wait(function()
       for name, member in pairs(members()) do
         if before[name] and not (gone and gone[name]) and
-          member.turn < before[name].turn + 3 then
+          member.turn < before[name].turn + 2 then
           return false
         end
       end
@@ -103,7 +106,7 @@ describe("the budget of a fleet", function()
     h.wait(function() return api:count() >= count end, 30)
   end
 
-  -- There are as many gates, and each has asked three times since it knew.
+  -- There are as many gates, and each has asked since that is so.
   local function await_members(count, gone)
     h.wait(function() return select(2, members()) == count end, 20)
     await_turns(gone)
@@ -222,6 +225,54 @@ describe("the budget of a fleet", function()
       kill(children)
     end)
   end
+
+  it("is no other when a machine's clock is set", function()
+    local clock = server.directory .. "/machine"
+    local children = start(1, SHARE / 4, { env = {
+      LD_PRELOAD = h.preload("wall_clock"), SEER_CLOCK_FILE = clock,
+    } })
+    children[2] = start(1, SHARE / 4)[1]
+    await_count(SHARE / 2)
+    await_members(2)
+    for _, seconds in ipairs { "86400", "-86400" } do
+      h.shell.write(clock, seconds)
+      await_turns()
+    end
+    capture_more(SHARE)
+    await_count(SHARE)
+    await_turns()
+    assert_within_budget()
+    assert.equal(2, select(2, members()))
+    kill(children)
+  end)
+
+  it("goes back from a process that ends, but for what it has used", function()
+    h.ended_well(server:start(api, [[
+      capture(client, 1, 20)
+      assert(client:persist(10))
+      assert(client:flush(10))
+    ]], { with = WITH }))
+    assert.equal(20, held())
+    local all = members()
+    local _, last = next(all)
+    assert.is_true(last.tail <= 60003 and last.wants == 0)
+  end)
+
+  it("fails a request that is waited for when others have all of it",
+    function()
+      local children = start(1, 2 * SHARE)
+      await_count(SHARE)
+      await_turns()
+      h.ended_well(server:start(api, [[
+        capture(client, 1, 1) -- so that it knows of the others
+        assert(client:persist(10))
+        local result, message, err = client.events.capture({ name = "a" },
+          { wait = true, timeout = 20 })
+        assert(not result and err.name == "RateLimitError", message)
+      ]], { with = WITH, timeout = 60 }))
+      assert_within_budget()
+      kill(children)
+    end)
 
   it("is nobody's business without a limit", function()
     h.ended_well(server:start(api, [[

@@ -13,8 +13,10 @@ describe("redis.open", function()
       [url .. "nil"] = {},
       [url .. "number"] = { url = 7 },
       [url .. "string"] = { url = "http://x" },
-      ["option 'url': redis:// or unix:// (TLS is not built into this "
-        .. "version) expected, got string"] = { url = "rediss://x" },
+      ["option 'ca_file': nothing, as the URL is not rediss://, expected, got "
+        .. "string"] = { url = WELL, ca_file = "x" },
+      ["option 'ca_file': a path of 1 to 511 bytes expected, got number"] =
+        { url = WELL, ca_file = 7 },
       ["option 'prefix': 1 to 63 bytes without braces expected, got string"] =
         { url = WELL, prefix = "a{b" },
       ["option 'max_events': an integer from 1 to 2^40 expected, got number"] =
@@ -61,7 +63,7 @@ describe("redis.open", function()
   end)
 
   it("is in a module with one symbol, which needs hiredis and the C library "
-    .. "only", function()
+    .. "only, and for TLS OpenSSL", function()
     local path
     for template in package.cpath:gmatch "[^;]+" do
       local candidate = template:gsub("%?", "seerstack/redis")
@@ -69,9 +71,14 @@ describe("redis.open", function()
     end
     assert.matches("^%x+ T luaopen_seerstack_redis$",
       h.shell.output("nm -D --defined-only " .. h.shell.quote(path)))
-    assert.matches("^libhiredis%.so[%d.]*$",
-      h.shell.output("objdump -p " .. h.shell.quote(path)
-        .. " | awk '/NEEDED/ && !/libc\\.so/ && !/san\\.so/ { print $2 }'"))
+    local needed = h.shell.output("objdump -p " .. h.shell.quote(path)
+      .. " | awk '/NEEDED/ && !/libc\\.so/ && !/san\\.so/ { print $2 }'")
+    for name in needed:gmatch "%S+" do
+      assert(name:find "^libhiredis%.so" or h.redises.tls and
+        (name:find "^libhiredis_ssl%.so" or name:find "^libssl%.so"
+          or name:find "^libcrypto%.so"), name)
+    end
+    assert.matches("libhiredis%.so", needed)
   end)
 end)
 

@@ -24,11 +24,22 @@ describe("seerstack queue with a URL", function()
     fill()
     local text = h.ended_well(queue()).stdout
     assert.matches("^events +601\nof nobody's +601\n"
-      .. "oldest of these +%d+ s\nprocesses +0\nmemory +%d+ bytes\n$", text)
+      .. "oldest of these +%d+ s\nprocesses +0\nmemory +%d+ bytes\n"
+      .. "machines +0\ntheir slots +0\n$", text)
     local child = server:hold(api, 1)
     local totals = cjson.decode(h.ended_well(queue "--json").stdout)
     child:finish()
     assert.equal(1, totals.owners)
+  end)
+
+  it("counts machines that have slots of the limit, and these", function()
+    h.ended_well(server:start(api, [[
+      capture(client, 1, 20)
+      assert(client:flush(10))
+    ]], { with = "rate_limit = 1000, share_rate_limit = false, "
+      .. "headers = { Cookie = 'secret' }" }))
+    assert.matches("machines +1\ntheir slots +20\n$",
+      h.ended_well(queue()).stdout)
   end)
 
   it("exports rows, and forgets them when told to", function()

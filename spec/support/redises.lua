@@ -9,6 +9,9 @@ local shell = require "dev.shell"
 local wait = require "spec.support.wait"
 
 local redises = {}
+-- Whether the module has TLS.
+redises.tls = pcall(redis.open, { url = "rediss://localhost" })
+
 local server = {}
 server.__index = server
 server.__name = "redises.server"
@@ -47,7 +50,7 @@ function server:run()
       shell.quote(self.socket), shell.quote(self.directory .. "/ping"))) == 0
       and shell.read(self.directory .. "/ping"):find "PONG" or
         shell.read(self.directory .. "/ping"):find "NOAUTH"
-  end, 20)
+  end, 60)
 end
 
 function server:kill(signal)
@@ -83,6 +86,17 @@ function server:rows()
     end
   until #rows == 0
   return all
+end
+
+-- All keys below the prefix, without their targets, in their order: "budget
+-- owners q targets users" and each "o:" with its process are possible.
+function server:keys()
+  local names = {}
+  for key in self:ask("KEYS", "*"):gmatch "%S+" do
+    names[#names + 1] = key:gsub("^ss:", ""):gsub("^{%x+}:", ""):match ".*"
+  end
+  table.sort(names)
+  return table.concat(names, " ")
 end
 
 -- The whole key with such an end, of the one target that there is.

@@ -228,6 +228,26 @@ static void shares_evenly(void) {
   CHECK(llabs(held[0] - held[1]) < share / 10 + 20);
 }
 
+/* A limit with more requests than a gate has words: all take what they get. */
+static void shares_a_large_one(void) {
+  int64_t share = SEER_GATE_SLOTS + 1 + unit_random(12000), count = 0, stop;
+  begin();
+  join_all(share);
+  for (stop = unit_now + 59000; unit_now < stop; unit_now += 200)
+    for (int i = 0; i < GATES; i++) {
+      seer_slot slot;
+      hear(i);
+      ask(i, share);
+      while ((slot = seer_gate_take(gates[i].gate, share, unit_now)).index >=
+             0) {
+        seer_gate_end(gates[i].gate, slot, share, 1, true, unit_now);
+        count++;
+      }
+    }
+  CHECK(count <= share);
+  CHECK(count > share / 2);
+}
+
 /* While the store is away each has its part, and within a window all together
    have no more than the share; then they go on as before. */
 static void goes_on_without_a_store(void) {
@@ -253,9 +273,10 @@ static void goes_on_without_a_store(void) {
 }
 
 const unit_test unit_fleet[] = {
-    {"a fleet keeps one budget, whoever dies",           keeps_one_budget},
-    {"a fleet shares its budget evenly",                 shares_evenly   },
+    {"a fleet keeps one budget, whoever dies",           keeps_one_budget  },
+    {"a fleet shares its budget evenly",                 shares_evenly     },
+    {"a fleet shares a limit with more than its words",  shares_a_large_one},
     {"a fleet goes on in parts while its store is away",
-     goes_on_without_a_store                                             },
-    {NULL,                                               NULL            }
+     goes_on_without_a_store                                               },
+    {NULL,                                               NULL              }
 };

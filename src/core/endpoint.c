@@ -249,14 +249,14 @@ bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
   return true;
 }
 
-/* Until when no slot is free. If other processes have all of them, they may
-   give some back at any time. */
+/* Until when no slot is free. Others may give some back at any time. */
 static int64_t slot_delay(const seer_endpoint *endpoint, int64_t now) {
+  const seer_gate *gate = endpoint->gate;
   int64_t delay;
   if (endpoint->in_flight >= endpoint->max_in_flight)
     return SEER_NEVER;
-  delay = seer_gate_delay(endpoint->gate, share_of(endpoint, now), now);
-  return delay == SEER_NEVER ? OTHERS : delay;
+  delay = seer_gate_delay(gate, share_of(endpoint, now), now);
+  return delay == SEER_NEVER || gate->member.denied > 0 ? OTHERS : delay;
 }
 
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {

@@ -17,6 +17,7 @@
 
 #define LOAD(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
 #define STORE(word, value) __atomic_store_n(&(word), value, __ATOMIC_RELAXED)
+#define ADD(word, value) __atomic_add_fetch(&(word), value, __ATOMIC_RELAXED)
 #define TAKE(word) __atomic_exchange_n(&(word), 0, __ATOMIC_RELAXED)
 #define SWAP(word, seen, value)                                               \
   __atomic_compare_exchange_n(&(word), &(seen), value, false,                 \
@@ -46,11 +47,11 @@ int64_t seer_fleet_due(const seer_gate *gate, int64_t now) {
 }
 
 /* How many slots it would use until it asks again. */
-static int64_t need_of(seer_membership *member, bool more, int64_t share) {
+static int64_t need_of(seer_membership *member, bool more, int64_t slots) {
   int64_t need = TAKE(member->taken);
   if (TAKE(member->missed) != 0 || more)
     need = seer_clock_later(2 * need, LEAST);
-  return seer_clock_sooner(need, share);
+  return seer_clock_sooner(need, slots);
 }
 
 static int64_t pause_of(seer_gate *gate, int64_t now) {
@@ -59,6 +60,12 @@ static int64_t pause_of(seer_gate *gate, int64_t now) {
   if (!pauses)
     return 0;
   return seer_clock_later(seer_pauses_until(&gate->pauses) - now, 0) + TRYING;
+}
+
+void seer_fleet_leave(seer_gate *gate) {
+  STORE(gate->member.taken, 0);
+  STORE(gate->member.missed, 0);
+  STORE(gate->member.due, 0);
 }
 
 /* In a fleet from now on. */
@@ -74,7 +81,7 @@ static void join(seer_membership *member) {
 bool seer_fleet_ask(seer_gate *gate, int64_t share, int64_t timeout, bool more,
                     int64_t now, seer_budget *budget) {
   seer_membership *member = &gate->member;
-  int64_t seen = LOAD(member->asking), need, kept;
+  int64_t seen = LOAD(member->asking), need, kept, slots;
   bool away;
   share = seer_gate_widest(gate, share, now);
   if (share == 0 || seer_fleet_due(gate, now) > now || seen > now ||
@@ -82,15 +89,16 @@ bool seer_fleet_ask(seer_gate *gate, int64_t share, int64_t timeout, bool more,
     return false;
   join(member);
   STORE(member->owed, 0);
-  need = need_of(member, more, share);
+  slots = seer_gate_range(share);
+  need = need_of(member, more, slots);
   away = LOAD(member->good) <= now;
   kept = seer_gate_lend(gate, share, away ? 0 : need, &budget->held, now);
   budget->held += kept;
   if (away) /* it uses its part meanwhile */
-    budget->held = seer_clock_later(budget->held, part_of(member, share));
+    budget->held = seer_clock_later(budget->held, part_of(member, slots));
   budget->gate = LOAD(member->name);
-  budget->turn = __atomic_add_fetch(&member->turn, 1, __ATOMIC_RELAXED);
-  budget->share = share;
+  budget->turn = ADD(member->turn, 1);
+  budget->share = slots;
   budget->want = need - kept;
   budget->pause = pause_of(gate, now);
   budget->lease = budget->held > 0 || need > 0 ? ACTIVE_LEASE : IDLE_LEASE;
@@ -120,6 +128,10 @@ bool seer_fleet_learn(seer_gate *gate, const seer_budget *budget,
   seer_gate_regain(gate, budget->share, budget->granted);
   STORE(member->peers, budget->peers);
   STORE(member->owed, budget->owed);
+  if (budget->want > 0 && budget->granted == 0)
+    ADD(member->denied, 1);
+  else
+    STORE(member->denied, 0);
   STORE(member->soon,
         now + (budget->granted >= budget->want ? AGAIN : ACTIVE));
   STORE(member->due, now + (busy || budget->pause > 0 ? ACTIVE : IDLE));

@@ -22,7 +22,8 @@
 #include "store.h"
 
 /* In what follows, `share` is that of who asks; the widest of those that are
-   used here counts. */
+   used here counts. What is said to the store is in slots, of which a large
+   share uses each several times in a window. */
 
 /* How many of the slots this machine may use, at most. */
 int64_t seer_fleet_share(const seer_gate *gate, int64_t share, int64_t now);
@@ -30,8 +31,13 @@ int64_t seer_fleet_share(const seer_gate *gate, int64_t share, int64_t now);
 /* When to ask; a gate that was never asked for is asked for at once. */
 int64_t seer_fleet_due(const seer_gate *gate, int64_t now);
 
+/* A process ends: the gate is to be asked for, and needs nothing. Others that
+   share it ask again when they miss a slot. */
+void seer_fleet_leave(seer_gate *gate);
+
 /* Begins to ask, and fills in what is said of the gate; false if it is not
-   due. `more`: requests are about to come. `timeout` is what one has. */
+   due. `more`: requests are about to come. `timeout` is what one has, 0 if
+   there will be none. */
 bool seer_fleet_ask(seer_gate *gate, int64_t share, int64_t timeout, bool more,
                     int64_t now, seer_budget *budget);
 

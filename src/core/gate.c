@@ -10,7 +10,8 @@
 #define PREPARED 16 /* gates */
 #define LEASE_MOST                                                            \
   600000          /* ms that a process that died keeps a slot, at most */
-#define SOON 1000 /* ms in which the fleet may grant slots */
+#define SOON 1000 /* ms in which the fleet may grant slots... */
+#define DENIALS 3 /* ...unless it has not for so often, once a second */
 #define LOOKS 64  /* for a free slot, where none is needed */
 #define FURTHEST                                                              \
   (LEASE_MOST + SEER_GATE_WINDOW + 3) /* ms that a word is ahead, at most */
@@ -103,6 +104,10 @@ static int64_t uses_of(int64_t share) {
 /* The slots that may be taken: the first so many. */
 static uint32_t range_of(int64_t share) {
   return (uint32_t)(share > 0 ? share / uses_of(share) : SEER_GATE_SLOTS);
+}
+
+int64_t seer_gate_range(int64_t share) {
+  return range_of(share);
 }
 
 /* When a slot comes free whose request is over at `time`. Clocks are read in
@@ -256,6 +261,8 @@ int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
   }
   if (used < range && taken < range)
     return 0;
+  if (lent && LOAD(gate->member.denied) >= DENIALS)
+    return seer_clock_sooner(next - now, SEER_GATE_WINDOW);
   if (next == SEER_NEVER || (lent && next - now > SOON))
     return SEER_NEVER;
   return next - now;

@@ -40,6 +40,7 @@ typedef struct seer_membership {
   int64_t taken;  /* slots, since it was asked last... */
   int64_t missed; /* ...and 1: there was none for somebody */
   int64_t told;   /* 1: a pause of ours was told of */
+  int64_t denied; /* so often in a row nothing was granted that was wanted */
 } seer_membership;
 
 typedef struct seer_gate {
@@ -87,6 +88,9 @@ int64_t seer_gate_share(int64_t rate_limit);
 void seer_gate_use(seer_gate *gate, int64_t share, int64_t now);
 int64_t seer_gate_widest(const seer_gate *gate, int64_t share, int64_t now);
 
+/* How many words such a share uses. */
+int64_t seer_gate_range(int64_t share);
+
 /* Takes a slot for a request that begins, and is to be over at once; its index
    is -1 if none of the `share` is free. A share of 0, no limit, is counted for
    the others' sake, as far as there is room. */
@@ -103,7 +107,8 @@ void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
                    bool answered, int64_t now);
 
 /* Milliseconds until a slot is free: 0 now, SEER_NEVER when only the end of a
-   request, or the fleet, can tell. */
+   request, or the fleet, can tell. Of a fleet that has denied one again and
+   again nothing is hoped for. */
 int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now);
 
 /* How many requests have ended after `from` and not after `to`, and when the

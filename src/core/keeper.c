@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/thread.h"
+#include "fleet.h"
 #include "loop.h"
 #include "report.h"
 #include "share.h"
@@ -350,6 +351,8 @@ void seer_keeper_stop(int64_t deadline) {
   seer_tenants_offer();
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     keep->stopping = true;
+    for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
+      seer_fleet_leave(it->adopted->endpoint->gate);
     seer_alarm_ring(keep->alarm);
   }
   while (!are_stopped() && seer_clock_now() < deadline)

@@ -70,7 +70,7 @@ static void take_targets(seer_transaction *t, int64_t now) {
 }
 
 static void take_asker(seer_transaction *t, int64_t now) {
-  seer_tenant *tenant = t->keep->stopping ? NULL : t->keep->tenants;
+  seer_tenant *tenant = t->keep->tenants;
   while (tenant != NULL && seer_tenants_budget_due(tenant, now) > now)
     tenant = tenant->next;
   t->asker = tenant;
@@ -273,8 +273,9 @@ static void ask(seer_transaction *t) {
   seer_lock();
   t->asked_at = seer_clock_now();
   if (seer_fleet_ask(endpoint->gate, seer_gate_share(endpoint->rate_limit),
-                     queue->settings.timeout, t->batch.put_count > 0,
-                     t->asked_at, budget))
+                     t->keep->stopping ? 0 : queue->settings.timeout,
+                     t->batch.put_count > 0 && !t->keep->stopping, t->asked_at,
+                     budget))
     t->gate = endpoint->gate;
   seer_unlock();
   if (t->gate == NULL)

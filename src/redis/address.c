@@ -1,6 +1,7 @@
 #include "address.h"
 
-#include <stdbool.h>
+#include "tls.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,16 +108,18 @@ static bool read_path(seer_address *address, char *text) {
 const char *seer_address_read(seer_address *address, const char *url,
                               size_t length) {
   char text[URL_MOST + 1], *rest, *at;
-  bool path, ok;
+  bool path, tls, ok;
   if (length > URL_MOST || strlen(url) != length)
     return expected;
   memcpy(text, url, length + 1);
-  if (strncmp(text, "rediss://", 9) == 0)
-    return "redis:// or unix:// (TLS is not built into this version)";
+  tls = strncmp(text, "rediss://", 9) == 0;
   path = strncmp(text, "unix://", 7) == 0;
-  if (!path && strncmp(text, "redis://", 8) != 0)
+  if (!path && !tls && strncmp(text, "redis://", 8) != 0)
     return expected;
-  rest = text + (path ? 7 : 8);
+  if (tls && seer_tls_missing != NULL)
+    return seer_tls_missing;
+  address->tls = tls;
+  rest = strstr(text, "://") + 3;
   at = strrchr(rest, '@');
   if (at != NULL && !read_login(address, rest, (size_t)(at - rest)))
     return expected;

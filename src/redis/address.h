@@ -3,18 +3,20 @@
 /*
  * Where a Redis is, and how to log in there, from a URL:
  *
- *   redis://[[user]:password@]host[:port][/database]
+ *   redis://[[user]:password@]host[:port][/database]; rediss:// over TLS
  *   unix://[[user]:password@]/path/of/socket[?db=database]
  *
  * User and password are secrets: no message names them.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct seer_address {
   char host[256]; /* a name or an address; of a socket the path */
   int32_t port;   /* 0: a socket's */
+  bool tls;
   int32_t database;
   char user[128], password[512]; /* "": none */
 } seer_address;

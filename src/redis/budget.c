@@ -14,12 +14,14 @@ static void add_words(seer_words *words, const char *prefix,
   uint64_t name = 0;
   for (int i = 0; i < 8; i++)
     name = name << 8 | budget->target[i];
-  seer_words_print(words, "1");
+  seer_words_print(words, "2");
   seer_words_print(words, "%s:{%016" PRIx64 "}:budget", prefix, name);
+  seer_words_print(words, "%s:targets", prefix);
   seer_words_print(words, "%016" PRIx64, budget->gate);
   seer_words_print(words, "%" PRIu64, budget->turn);
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     seer_words_print(words, "%" PRId64, numbers[i]);
+  seer_words_print(words, "%016" PRIx64, name);
 }
 
 static int64_t number_within(const redisReply *reply, size_t i, int64_t most) {

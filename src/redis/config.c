@@ -17,6 +17,23 @@ static void read_prefix(lua_State *L, seer_config *config,
   memcpy(config->prefix, given, length);
 }
 
+/* It is read when a connection is opened. */
+static void read_ca_file(lua_State *L, seer_config *config,
+                         const char *function) {
+  size_t length;
+  const char *given = seer_store_options_text(L, "ca_file", &length);
+  if (lua_isnil(L, -1))
+    return;
+  if (length == 0 || length >= sizeof config->ca_file ||
+      strlen(given) != length)
+    seer_store_options_refuse(L, function, "ca_file",
+                              "a path of 1 to 511 bytes");
+  if (!config->address.tls)
+    seer_store_options_refuse(L, function, "ca_file",
+                              "nothing, as the URL is not rediss://,");
+  memcpy(config->ca_file, given, length);
+}
+
 /* An integral number, of times in seconds a fraction, too. */
 static int64_t read_number(lua_State *L, const char *function,
                            const char *name, const char *expected,
@@ -32,8 +49,8 @@ static int64_t read_number(lua_State *L, const char *function,
 
 void seer_config_read(lua_State *L, seer_config *config,
                       const char *function) {
-  static const char *const names[] = {"url",   "prefix",    "max_events",
-                                      "lease", "max_bytes", NULL};
+  static const char *const names[] = {
+      "url", "prefix", "ca_file", "max_events", "max_bytes", "lease", NULL};
   static const lua_Number events[] = {1000000, 1, 0x1p40};
   static const lua_Number bytes[] = {268435456, 65536, 0x1p50};
   static const lua_Number seconds[] = {30, 20, 86400};
@@ -46,6 +63,7 @@ void seer_config_read(lua_State *L, seer_config *config,
   if (wrong != NULL)
     seer_store_options_refuse(L, function, "url", wrong);
   read_prefix(L, config, function);
+  read_ca_file(L, config, function);
   config->max_events = read_number(L, function, "max_events",
                                    "an integer from 1 to 2^40", events, 1);
   config->max_bytes =

@@ -12,6 +12,7 @@
 typedef struct seer_config {
   seer_address address;
   char prefix[64];               /* of all keys */
+  char ca_file[512];             /* authorities to trust; "": the system's */
   int64_t max_events, max_bytes; /* of nobody's rows of a target */
   int64_t lease;                 /* ms without a word: dead */
 } seer_config;

@@ -1,5 +1,7 @@
 #include "connection.h"
 
+#include "tls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -163,6 +165,12 @@ static bool expect_ok(seer_connection *self, seer_store_message message) {
 ** Opening
 */
 
+static bool begin_tls(seer_connection *self, seer_store_message message) {
+  const char *wrong = seer_tls_begin(self->context, self->config->address.host,
+                                     self->config->ca_file);
+  return wrong == NULL || lose(self, "TLS: ", wrong, message);
+}
+
 static bool dial(seer_connection *self, seer_store_message message) {
   const seer_address *address = &self->config->address;
   struct timeval patience = {SEER_STORE_PATIENCE / 1000,
@@ -182,7 +190,7 @@ static bool dial(seer_connection *self, seer_store_message message) {
     return lose(self, strerror(errno), "", message);
   close(self->context->fd);
   self->context->fd = fd;
-  return true;
+  return !address->tls || begin_tls(self, message);
 }
 
 /* Copies a field of what INFO says, or "". */

@@ -77,12 +77,14 @@ static void set_string(lua_State *L, const char *name, const redisReply *row,
 
 static int push_totals(lua_State *L) {
   const redisReply *reply = lua_touserdata(L, 1);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 7);
   set(L, "events", seer_connection_number(reply, 0));
   set(L, "nobodys", seer_connection_number(reply, 1));
   set(L, "owners", seer_connection_number(reply, 2));
   set(L, "bytes", seer_connection_number(reply, 3));
   set_seconds(L, "oldest", seer_connection_number(reply, 4));
+  set(L, "machines", seer_connection_number(reply, 5));
+  set(L, "slots", seer_connection_number(reply, 6));
   return 1;
 }
 

@@ -11,8 +11,9 @@
 
 #include <lua.h>
 
-/* totals(options) -> { events, nobodys, owners, bytes, oldest }: rows, how
-   many living processes there are, memory, and an age in seconds */
+/* totals(options) -> { events, nobodys, owners, bytes, oldest, machines,
+   slots }: rows, how many living processes there are, memory, an age in
+   seconds, and who has how many slots of a limit */
 int seer_inspect_totals(lua_State *L);
 
 /* rows(options, from) -> a list of rows behind the one whose id is `from`, or

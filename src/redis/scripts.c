@@ -196,14 +196,15 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
                " call('ZREM', owners, me)\n"
                "end\n"
                "return #rows\n",
-    /* ARGV: gate, turn, share, held, want, lease, tail, pause, peers. A gate's
-       field is its turn, held, the end of its lease, tail, and until when it
-       wants more than it has; "-" is when this was called last, until when
-       nothing is granted, who holds the others, and until when. When nothing
-       was heard for longer than any lease, or time has gone back, the clock
-       was set: leases begin anew. After that, and when all is lost, others
-       have a moment to say what they have. What is written first frees
-       memory: then more may be written. */
+    /* KEYS: the budget, the set of targets. ARGV: gate, turn, share, held,
+       want, lease, tail, pause, peers, target. A gate's field is its turn,
+       held, the end of its lease, tail, and until when it wants more than it
+       has; "-" is when this was called last, until when nothing is granted,
+       who holds the others, and until when. When nothing was heard for longer
+       than any lease, or time has gone back, the clock was set: leases begin
+       anew. After that, and when all is lost, others have a moment to say what
+       they have. What is written first frees memory: then more may be
+       written. */
     [SEER_SCRIPTS_BUDGET] =
         "local key, me, call = KEYS[1], ARGV[1], redis.call\n"
         "local time, n = call('TIME'), {}\n"
@@ -271,10 +272,23 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
         "call('HSET', key, '-', string.format('%.0f %.0f %s %.0f', now,\n"
         " calm or 0, who, till))\n"
         "call('PEXPIRE', key, 900000)\n"
+        "if not last then call('SADD', KEYS[2], ARGV[10]) end\n"
         "return {granted, owed, peers, hold}\n",
     [SEER_SCRIPTS_TOTALS] =
         INSPECT "local n, nobodys, alive, bytes, oldest = 0, 0, 0, 0, 0\n"
-                "each(function(key, _, _, _, owned)\n"
+                "local gates, slots = 0, 0\n"
+                "local function count_slots(text)\n"
+                " local held, lease, tail = string.match(text,\n"
+                "  '^%d+ (%d+) (%d+) (%d+) %d+$')\n"
+                " if held and lease + tail >= now then\n"
+                "  gates, slots = gates + 1, slots + held\n"
+                " end\n"
+                "end\n"
+                "each(function(key, _, base, who, owned)\n"
+                " if not who then\n"
+                "  local all = call('HVALS', base .. 'budget')\n"
+                "  for _, text in ipairs(all) do count_slots(text) end\n"
+                " end\n"
                 " local count = call('XLEN', key)\n"
                 " n = n + count\n"
                 " bytes = bytes + (call('MEMORY', 'USAGE', key) or 0)\n"
@@ -283,7 +297,7 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
                 " local first = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]\n"
                 " if first then oldest = math.max(oldest, age(first[2])) end\n"
                 "end)\n"
-                "return {n, nobodys, alive, bytes, oldest}\n",
+                "return {n, nobodys, alive, bytes, oldest, gates, slots}\n",
     [SEER_SCRIPTS_ROWS] = INSPECT
     "local out, heavy = {}, 0\n"
     "local last, ms, n = string.match(from, '^(%x+ %w+) (%d+)-(%d+)$')\n"

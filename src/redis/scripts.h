@@ -23,7 +23,8 @@ enum {
   SEER_SCRIPTS_LOOK,   /* what the dead had is nobody's; totals */
   SEER_SCRIPTS_LEAVE,  /* up to 256 of my rows are nobody's -> how many */
   SEER_SCRIPTS_BUDGET, /* what a gate has -> granted, owed, peers, hold */
-  SEER_SCRIPTS_TOTALS, /* -> rows, nobody's, processes, bytes, oldest */
+  SEER_SCRIPTS_TOTALS, /* -> rows, nobody's, processes, bytes, oldest, gates
+                          that have slots, and how many */
   SEER_SCRIPTS_ROWS,   /* behind a place -> { place, owned, kind, tries, age,
                           uuid, body }, ... */
   SEER_SCRIPTS_PURGE,  /* forgets nobody's rows -> how many */

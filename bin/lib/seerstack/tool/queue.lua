@@ -11,7 +11,8 @@ local queue = {
 Tells what is in a store's directory, or in the Redis of a URL such as
 redis://:password@host:6379/0: how many events, of which nobody's are those
 that no living process has; the age of the oldest of nobody's; how many
-processes take part; what size that is, and of the log in it.
+processes take part; what size that is, and of the log in it; in Redis how
+many machines have how many slots of the limit of the rate.
 --export prints the rows as JSON lines that `import` takes, and sends nothing.
 --drain sends nobody's rows of the present key and URL, and waits for that.
 --purge forgets nobody's rows, whatever their key.]],
@@ -21,6 +22,7 @@ processes take part; what size that is, and of the log in it.
     { "drain", about = "send what the present key may send" },
     { "purge", about = "forget what no living process has" },
     { "prefix", value = "TEXT", about = "of a URL: what keys begin with" },
+    { "ca-file", value = "FILE", about = "of rediss://: whom to trust" },
     client.URL, client.TIMEOUT, client.JSON,
   },
 }
@@ -91,6 +93,8 @@ local function show(store, place, given)
     { "processes", "%d", totals.owners },
     { totals.log and "files" or "memory", "%d bytes", totals.bytes },
     { "log", "%d bytes", totals.log },
+    { "machines", "%d", totals.machines },
+    { "their slots", "%d", totals.slots },
   } do
     if line[3] then
       print(("%-16s " .. line[2]):format(line[1], line[3]))
@@ -102,7 +106,8 @@ function queue.run(given, words)
   local place = words[1] or fail.usage "queue: which directory, or URL?"
   local name, options = "sqlite", { directory = place }
   if place:find "^%l+://" then
-    name, options = "redis", { url = place, prefix = given.prefix }
+    name, options = "redis", { url = place, prefix = given.prefix,
+      ca_file = given["ca-file"] }
     place = options
   end
   local ok, store = pcall(require, "seerstack." .. name)
