@@ -221,11 +221,10 @@ describe("a store in Redis", function()
     end, "maxmemory", true },
     { "for max_events", "max_events = 10", function() end, "max_events" },
     { "for max_bytes", "max_bytes = 65536", function(s)
-      local q = s:key "q"
-      for _ = 1, 70 do
-        s:ask("XADD", q, "*", "k", "9", "s", "", "u", ("u"):rep(16), "t", "1",
-          "n", "0", "b", ("x"):rep(1000))
-      end
+      s:ask("EVAL", [[for _ = 1, 70 do
+        redis.call("XADD", KEYS[1], "*", "k", "9", "s", "", "u",
+          ("u"):rep(16), "t", "1", "n", "0", "b", ("x"):rep(1000))
+      end]], "1", s:key "q")
     end, "max_bytes" },
   }
 

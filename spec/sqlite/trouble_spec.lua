@@ -136,15 +136,19 @@ describe("a store in a directory", function()
       socket.sleep(100)
     ]], troubled("pwrite64", "SEER_TROUBLE_MS", 1500))
     h.shell.write(disk.parents .. "/trouble", "")
-    go()
-    h.wait(function() return not h.shell.read(disk.parents .. "/trouble") end,
-      20)
     -- Is inside when the commit is over, before anything else is done.
     local holder = h.start { code = [[
+      tell "ready"
+      while io.open(arg[2]) do
+        socket.sleep(0.01)
+      end
       native.hold_byte(arg[1])
       tell "held"
       socket.sleep(100)
-    ]], args = { disk.directory .. "/lock" }, env = h.environment("", "") }
+    ]], args = { disk.directory .. "/lock", disk.parents .. "/trouble" },
+      env = h.environment("", "") }
+    says(holder, "ready")
+    go()
     says(holder, "held")
     assert.is_true(tonumber(disk:sql "SELECT count(*) FROM event") > 512)
     assert.equal("0",
