@@ -47,6 +47,10 @@ static size_t size_of(size_t kind) {
   return (kind + 1) * STEP - SHARE;
 }
 
+static bool is_reached(size_t kind) {
+  return __atomic_load_n(&reached[kind], __ATOMIC_RELAXED) != NULL;
+}
+
 static bool is_kept(size_t kind) {
   return SEER_SPARE_MOST > 0 && kind < KINDS;
 }
@@ -66,7 +70,7 @@ static spare *pop(size_t kind) {
 void seer_spare_reach(size_t size) {
   size_t kind = kind_of(size);
   spare *block;
-  if (!is_kept(kind) || first(kind) == NULL || reached[kind] != NULL)
+  if (!is_kept(kind) || first(kind) == NULL || is_reached(kind))
     return;
   block = pop(kind);
   for (size_t at = 0; at < size; at += LINE)
@@ -76,7 +80,7 @@ void seer_spare_reach(size_t size) {
 
 static spare *take(size_t kind) {
   spare *block;
-  if (__atomic_load_n(&reached[kind], __ATOMIC_RELAXED) != NULL) {
+  if (is_reached(kind)) {
     block = __atomic_exchange_n(&reached[kind], NULL, __ATOMIC_ACQUIRE);
     if (block != NULL)
       return block;
