@@ -31,7 +31,8 @@ static void check_members(lua_State *L, int index) {
   seer_buffer_init(&out, SIZE_MAX / 2);
   lua_pushvalue(L, index);
   seer_raw_unfold(L, top + 1, NULL);
-  if (seer_encode(L, top + 1, seer_marks_get(L), &out, "data")) {
+  if (seer_encode(L, top + 1, lua_type(L, top + 1), seer_marks_get(L), &out,
+                  "data")) {
     lua_pushlstring(L, out.data, out.length);
     fuzz_check(cjson_takes(L, lua_gettop(L)), "members: %.*s", (int)out.length,
                out.data);
@@ -66,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz_call(L, 1, 1);
   seer_buffer_init(&out, SIZE_MAX / 2);
   luaL_checkstack(L, SEER_ENCODE_STACK, "no room");
-  if (seer_encode(L, 2, seer_marks_get(L), &out, "data")) {
+  if (seer_encode(L, 2, lua_type(L, 2), seer_marks_get(L), &out, "data")) {
     luaL_tolstring(L, 2, NULL);
     check_accepted(L, text, length, &out);
   } else {
