@@ -100,7 +100,9 @@ describe("a store that is", function()
         base_url = os.getenv "APART" }
       capture(client, 1, 512)
       assert(client:persist(5))
-      assert(io.open(disk_path .. ".control", "w")):write("hang 1"):close()
+      local control = assert(io.open(disk_path .. ".control", "w"))
+      control:write "hang 1"
+      control:close()
       for i = 513, 600 do
         capture(client, i, i)
         socket.sleep(0.001)
@@ -126,7 +128,9 @@ describe("a store that is", function()
   local DOUBTFUL = [[
     capture(client, 1, tonumber(os.getenv "BEFORE"))
     assert(client:persist(5))
-    assert(io.open(disk_path .. ".control", "w")):write("unsure"):close()
+    local control = assert(io.open(disk_path .. ".control", "w"))
+    control:write "unsure"
+    control:close()
     local last = tonumber(os.getenv "BEFORE") + 50
     capture(client, last - 49, last)
     while client:stats().store.state ~= "failing" do
