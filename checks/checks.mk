@@ -104,13 +104,13 @@ test-portable: deps # chosen specs, without the means that are Linux's alone
 check-macos: # whether the module compiles and links for macOS; nothing runs it
 	@checks/platforms/macos
 
-windows: # the module for Windows and Lua 5.4, in build/windows/5.4
-	@checks/platforms/windows need
+windows: # the module for Windows, Lua 5.4 and LuaJIT, in build/windows
+	@dev/deps.sh windows
 	@$(QUIETLY) -f checks/platforms/windows.mk WERROR=1
 
 test-windows: deps windows # the specs of the module for Windows, under wine
-	@$(QUIETLY) LUA=5.4 specs-ready
-	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/windows)
+	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua specs-ready || exit; done
+	@LUAS="5.4 luajit" dev/test.sh $(or $(SPEC),spec/windows)
 
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
@@ -229,7 +229,7 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || \
 		shellcheck dev/*.sh checks/*.sh checks/*/*.sh checks/*/run \
-			checks/platforms/macos checks/platforms/windows \
+			checks/platforms/macos checks/platforms/sources \
 			checks/platforms/foreign \
 			bench/*.sh .ci/run
 
