@@ -101,16 +101,44 @@ test-portable: deps # chosen specs, without the means that are Linux's alone
 	@$(QUIETLY) $(PORTABLE) specs-ready
 	@LUAS=5.4 SUFFIX=-portable dev/test.sh $(or $(SPEC),$(PORTABLE_SPECS))
 
+# With musl in the place of glibc, and what checks/platforms/musl.mk builds.
+MUSL_CURL = build/musl/curl
+MUSL = LUA=5.4 SUFFIX=-musl LUA_CFLAGS=-Ibuild/musl/include/lua \
+	CC="musl-gcc -isystem build/musl/include" CFLAGS="-O2 -g $(ASSERT)" \
+	CURL_CFLAGS="-I$(MUSL_CURL)/include -DCURL_STATICLIB" \
+	CURL_LIBS="-Wl,--exclude-libs,ALL $(MUSL_CURL)/lib/.libs/libcurl.a \
+	$(addprefix build/musl/mbedtls/library/lib,mbedtls.a mbedx509.a \
+	mbedcrypto.a)"
+MUSL_SPECS = $(addprefix spec/,unit_spec.lua encode_spec.lua \
+	encode_array_spec.lua encode_number_spec.lua values_spec.lua \
+	client_spec.lua client_capture_spec.lua client_wait_spec.lua \
+	pump_spec.lua core/delivery_spec.lua core/exit_spec.lua \
+	core/fork_spec.lua core/process_spec.lua core/waiting_spec.lua \
+	core/lookup_spec.lua core/redirect_tls_spec.lua)
+MUSL_LIBRARIES = native held_lock resolver threads slow_send crash forbidden
+
+test-musl: deps # chosen specs, with musl
+	@dev/deps.sh musl
+	@mkdir -p build
+	@$(QUIETLY) -f checks/platforms/musl.mk >build/musl.log 2>&1 || \
+		{ tail build/musl.log; exit 1; }
+	@$(QUIETLY) $(MUSL) build/5.4-musl/seerstack.so build/core-musl/unit/unit \
+		$(MUSL_LIBRARIES:%=build/5.4-musl/seer_spec_%.so)
+	@echo "skipped: HTTP/2 and gzip, which this libcurl has not; stores and" \
+		"hosts, which are here for glibc alone; what MUSL_SPECS does not name"
+	@PATH="$(CURDIR)/build/musl/bin:$$PATH" LIBC=musl LUAS=5.4 SUFFIX=-musl \
+		dev/test.sh $(or $(SPEC),$(MUSL_SPECS))
+
 check-macos: # whether the module compiles and links for macOS; nothing runs it
 	@checks/platforms/macos
 
-windows: # the module for Windows and Lua 5.4, in build/windows/5.4
-	@checks/platforms/windows need
+windows: # the module for Windows, Lua 5.4 and LuaJIT, in build/windows
+	@dev/deps.sh windows
 	@$(QUIETLY) -f checks/platforms/windows.mk WERROR=1
 
 test-windows: deps windows # the specs of the module for Windows, under wine
-	@$(QUIETLY) LUA=5.4 specs-ready
-	@LUAS=5.4 dev/test.sh $(or $(SPEC),spec/windows)
+	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua specs-ready || exit; done
+	@LUAS="5.4 luajit" dev/test.sh $(or $(SPEC),spec/windows)
 
 # Builds for tests check what comments promise (src/core/base/assert.h).
 ASSERT = -DSEER_ASSERT
@@ -229,7 +257,7 @@ lint: # check formatting, Lua sources, rockspec, scripts and warnings
 		$(QUIETLY) all-lua SUFFIX=-clang WERROR=1 CC=clang
 	@! command -v shellcheck >/dev/null || \
 		shellcheck dev/*.sh checks/*.sh checks/*/*.sh checks/*/run \
-			checks/platforms/macos checks/platforms/windows \
+			checks/platforms/macos checks/platforms/sources \
 			checks/platforms/foreign \
 			bench/*.sh .ci/run
 
@@ -269,7 +297,7 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 .PHONY: specs-ready test-unit test-portable check-macos windows test-windows \
 	test-all test-store test-sqlite test-redis test-hosts test-page test-faults \
 	test-debian13 chroot-debian13 test-sid test-i386 test-arm64 test-s390x \
-	test-papers test-asan test-tsan \
+	test-musl test-papers test-asan test-tsan \
 	test-valgrind torture-ready torture torture-sample fuzzers fuzz \
 	fuzz-replay fuzz-merge mutants soak storm \
 	storm-store backlog-store lint analyze bench-ready bench bench-instructions

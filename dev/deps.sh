@@ -1,9 +1,9 @@
 #!/bin/bash
 # shellcheck disable=SC2086
 # Installs the Debian packages that are missing, for each Lua of LUAS: those of
-# the module and `seerstack listen` (quickstart), with the stand-in (standin),
-# or else of all specs besides, and of the cases below that are named. Calls no
-# package manager when all are there.
+# the module and `seerstack listen` (quickstart), with the stand-in (standin) or
+# the compiler for Windows (windows), or else of all specs besides, and of the
+# cases below that are named. Calls no package manager when all are there.
 #   LUAS="5.4 luajit" dev/deps.sh [PURPOSE...]
 set -eu
 
@@ -20,8 +20,11 @@ lua_packages() { # lua
 
 packages="gcc libc6-dev make pkg-config libcurl4-openssl-dev ca-certificates
   lua-cjson lua-socket"
-[ "$*" = quickstart ] || packages+=" nginx libnginx-mod-http-lua openssl"
-case "$*" in quickstart | standin) ;; *)
+case "$*" in quickstart | windows) ;; *)
+  packages+=" nginx libnginx-mod-http-lua openssl"
+  ;;
+esac
+case "$*" in quickstart | standin | windows) ;; *)
   packages+=" lua5.4 lua-sec lua-busted luarocks curl locales
     libsqlite3-dev sqlite3 libhiredis-dev libssl-dev redis-server redis-tools"
   ;;
@@ -41,9 +44,13 @@ for purpose; do
   page) packages+=" chromium" ;;
   valgrind) packages+=" valgrind libc6-dbg" ;;
   chroots) packages+=" debootstrap" ;;
+  windows)
+    packages+=" gcc-mingw-w64-x86-64-posix libz-mingw-w64-dev wine64 dpkg-dev"
+    ;;
   i386) packages+=" qemu-user-static gcc-i686-linux-gnu" ;;
   arm64) packages+=" qemu-user-static gcc-aarch64-linux-gnu" ;;
   s390x) packages+=" qemu-user-static gcc-s390x-linux-gnu" ;;
+  musl) packages+=" musl-tools dpkg-dev" ;;
   esac
 done
 

@@ -107,6 +107,18 @@ function h.libcurl()
   return libcurl
 end
 
+-- Whether it is that of `make test-musl`, which has mbedTLS, and no HTTP/2.
+h.musl = os.getenv "LIBC" == "musl"
+
+-- As `it`, but for what cannot be seen there.
+function h.it_unless_musl(why, name, test)
+  if h.musl then
+    busted.pending(name .. ": skipped, " .. why)
+  else
+    busted.it(name, test)
+  end
+end
+
 -- Waiting for a condition: spec/support/wait.lua.
 function h.wait(...)
   return require "spec.support.wait".until_(...)

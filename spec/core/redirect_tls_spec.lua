@@ -5,6 +5,8 @@ local h = require "spec.helper"
 local location = h.location
 
 local EVENT = { name = "a.b" }
+-- What a TLS library says of a certificate that nobody vouches for.
+local UNTRUSTED = h.musl and "Cert verify failed" or "certificate"
 
 local api, impostor = h.standin(), h.standin()
 local x, other = h.exchange(), h.each_server()
@@ -71,7 +73,7 @@ describe("a redirect from http to https", function()
   it("is not followed to whom nobody vouches for", function()
     local _, message, err = start_at_http(307, impostor.tls_url .. "/capture")
     assert.equal("APIConnectionError", err.name)
-    assert.matches("certificate", message)
+    assert.matches(UNTRUSTED, message)
     assert.is_nil(err.status)
     assert.equal(0, impostor:status().requests)
   end)
@@ -89,18 +91,19 @@ describe("a redirect from https to https", function()
     assert.equal("mine", events[1].headers["x-mine"])
   end)
 
-  it("goes without the key to another host", function()
-    redirect(307, "https://127.0.0.1:" .. api.tls_port .. "/capture")
-    local _, _, err = waiting(api.tls_url).events.capture(EVENT)
-    assert.equal("AuthenticationError", err.name)
-    assert.equal(2, api:status().requests)
-  end)
+  h.it_unless_musl("mbedTLS 2 takes no certificate of an address",
+    "goes without the key to another host", function()
+      redirect(307, "https://127.0.0.1:" .. api.tls_port .. "/capture")
+      local _, _, err = waiting(api.tls_url).events.capture(EVENT)
+      assert.equal("AuthenticationError", err.name)
+      assert.equal(2, api:status().requests)
+    end)
 
   it("is not followed to whom nobody vouches for", function()
     redirect(307, impostor.tls_url .. "/capture")
     local _, message, err = waiting(api.tls_url).events.capture(EVENT)
     assert.equal("APIConnectionError", err.name)
-    assert.matches("certificate", message)
+    assert.matches(UNTRUSTED, message)
     assert.equal(0, impostor:status().requests)
   end)
 end)

@@ -5,6 +5,9 @@
  * or "exit".
  */
 
+#undef _GNU_SOURCE /* for which glibc gives connect() a type of its own */
+#define _DEFAULT_SOURCE
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +29,10 @@ static void on_crash(int number) {
 }
 
 __attribute__((visibility("default"))) int
-connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length) {
-  if (gettid() != getpid() && getenv("SEER_CRASH") != NULL) {
+connect(int fd, const struct sockaddr *address, socklen_t length) {
+  if (syscall(SYS_gettid) != getpid() && getenv("SEER_CRASH") != NULL) {
     signal(SIGSEGV, on_crash);
     raise(SIGSEGV);
   }
-  return (int)syscall(SYS_connect, fd, address.__sockaddr__, length);
+  return (int)syscall(SYS_connect, fd, address, length);
 }

@@ -234,11 +234,16 @@ static int native_hold_byte(lua_State *L) {
   return 0;
 }
 
-/* heap() -> bytes that malloc has given out and not got back */
+/* heap() -> bytes that malloc has given out and not got back, which glibc alone
+   tells */
 static int native_heap(lua_State *L) {
+#ifdef __GLIBC__
   struct mallinfo2 info = mallinfo2();
   lua_pushnumber(L, (lua_Number)(info.uordblks + info.hblkhd));
   return 1;
+#else
+  return luaL_error(L, "this C library does not tell what malloc has given");
+#endif
 }
 
 /* sending() -> whether a thread is in the send() of slow_send.c */

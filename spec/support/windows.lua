@@ -1,5 +1,5 @@
 -- Programs under wine that use the module for Windows, which `make windows`
--- has built.
+-- has built, and the Lua for Windows that is like the one that runs the specs.
 
 local assert = require "luassert"
 local script = require "spec.support.script"
@@ -7,6 +7,7 @@ local shell = require "dev.shell"
 
 local windows = {}
 
+local BUILD = "/build/windows/" .. (rawget(_G, "jit") and "luajit" or "5.4")
 local TIMEOUT = 560 -- s, since wine starts slowly on a busy machine
 
 -- Text without Windows's ends of lines.
@@ -21,7 +22,7 @@ function windows.run(server, code, url)
     env = {
       SEERSTACK_BASE_URL = url or server.url, SEERSTACK_API_KEY = server.key,
     },
-    interpreter = shell.output "pwd" .. "/build/windows/5.4/lua",
+    interpreter = shell.output "pwd" .. BUILD .. "/lua",
     timeout = TIMEOUT,
   }
   result.stdout = windows.text(result.stdout)
