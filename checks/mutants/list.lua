@@ -6,7 +6,7 @@
 --   lane             "tsan" for one that only that sanitizer sees: then
 --                    `title` is what it says
 
-return {
+local list = {
   {
     what = "a certificate goes to other origins, too",
     file = "src/core/http/flight.c",
@@ -169,70 +169,6 @@ return {
     to = "int64_t lease = timeout < 0;",
     spec = "spec/unit_spec.lua",
     title = "a gate never shows a server more than its share in a minute",
-  },
-  {
-    what = "strangers have a gate for each process",
-    file = "src/core/share.c",
-    from = "uint64_t who[3] = {sizeof(seer_gate), seer_os_user(),",
-    to = "uint64_t who[3] = {sizeof(seer_gate), (uint64_t)seer_clock_now(),",
-    spec = "spec/core/share_spec.lua",
-    title = "is one for those that run together",
-  },
-  {
-    what = "a disk that cannot be read for a moment makes rows nobody's",
-    file = "src/sqlite/driver.c",
-    from = "return code == SQLITE_READONLY_DBMOVED ? SEER_STORE_BROKEN",
-    to = "return (code & 0xff) == SQLITE_IOERR ? SEER_STORE_BROKEN",
-    spec = "spec/sqlite/trouble_spec.lua",
-    title = "that cannot be read for a moment, error 116",
-  },
-  {
-    what = "a database of which a page cannot be read is set aside",
-    file = "src/sqlite/database.c",
-    from = "return error == EIO || of_log == EIO ? SQLITE_IOERR : code;",
-    to = "return error == -1 ? SQLITE_IOERR : code;",
-    spec = "spec/sqlite/trouble_spec.lua",
-    title = "that cannot be read for a moment, error 5",
-  },
-  {
-    what = "the index of a log is looked at where somebody has cut it short",
-    file = "src/sqlite/files.c",
-    from = "bool cut = size < files->index_size;",
-    to = "bool cut = size < 0;",
-    spec = "spec/sqlite/trouble_spec.lua",
-    title = "of which the index is cut to 0 bytes goes on",
-  },
-  {
-    what = "what a slow commit has put for nobody is sent by others, too",
-    file = "src/sqlite/driver.c",
-    from = "  if (puts)\n    keep_puts(self, batch);\n",
-    to = "  (void)keep_puts;\n",
-    spec = "spec/sqlite/trouble_spec.lua",
-    title = "in which a commit takes so long",
-  },
-  {
-    what = "what was adopted from what the sender took back is sent as well",
-    file = "src/core/transaction.c",
-    from = "(rescued && was_put(t, row))",
-    to = "(rescued && was_put(t, row) && false)",
-    spec = "spec/core/keep_faults_spec.lua",
-    title = "hung has nothing adopted that was taken back meanwhile",
-  },
-  {
-    what = "what may have been put for nobody is sent by others, too",
-    file = "src/core/transaction.c",
-    from = "if (t->result == SEER_STORE_UNSURE && !mine)",
-    to = "if (t->result == SEER_STORE_UNSURE && !mine && false)",
-    spec = "spec/core/keep_faults_spec.lua",
-    title = "unsure has nothing sent by others that is in memory",
-  },
-  {
-    what = "an event has two rows once it was put in doubt",
-    file = "src/core/transaction.c",
-    from = "    seer_keep_owe_former(keep, event);",
-    to = "    (void)keep;",
-    spec = "spec/core/keep_faults_spec.lua",
-    title = "unsure has each event once when the process has ended",
   },
   {
     what = "a program with many keys takes all shared memory of the system",
@@ -505,3 +441,9 @@ return {
     title = "is kept for those to come, a MiB of it",
   },
 }
+
+for _, mutant in ipairs(require "checks.mutants.stores") do
+  list[#list + 1] = mutant
+end
+
+return list
