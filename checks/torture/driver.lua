@@ -83,6 +83,21 @@ function t.go(f, ...)
   end
 end
 
+-- Records a few events, and twice one user.
+function t.record(client)
+  t.go(function()
+    for i = 1, 3 do
+      t.try(client.events.capture {
+        name = "n" .. i, user_id = i, data = { x = 1.5, y = { "z", { } } },
+      })
+    end
+  end)
+  t.go(function()
+    t.try(client.users.identify { user_id = "u", email = "e@x" })
+    t.try(client.users.identify { user_id = "u", name = "n" })
+  end)
+end
+
 local function add_up(client)
   local s = assert(client:stats())
   local sum = s.delivered + s.rejected + s.dropped + s.pending

@@ -15,15 +15,7 @@ return function(t)
       end)
       local client = t.new { api_key = "key-a", base_url = t.url("ok", "a"),
         store = store }
-      t.go(function()
-        for i = 1, 3 do
-          t.try(client.events.capture { name = "n" .. i, data = { i = i } })
-        end
-      end)
-      t.go(function()
-        t.try(client.users.identify { user_id = "u", email = "e@x" })
-        t.try(client.users.identify { user_id = "u", name = "n" })
-      end)
+      t.record(client)
       if store then
         t.try(client:persist(0.5))
       end
