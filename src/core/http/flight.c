@@ -171,21 +171,10 @@ static bool set_identity(CURL *easy, const seer_site *site, bool foreign) {
           SET(KEYPASSWD, site->options.key_password));
 }
 
-/* HTTP/2 wants TLS 1.2. libcurl does not use a connection for it then that was
-   opened without asking for that, but since 8.16 everybody asks for that. Only
-   the upper bound tells them apart then, which of the TLS libraries OpenSSL is
-   known to take on every system. */
-static long version_of_tls(void) {
-  const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
-  if (library == NULL || strncmp(library, "OpenSSL/3", 9) != 0)
-    return CURL_SSLVERSION_TLSv1_2;
-  return (long)CURL_SSLVERSION_TLSv1_2 | (long)CURL_SSLVERSION_MAX_TLSv1_3;
-}
-
 static bool set_version(CURL *easy, const seer_site *site) {
   return SET(HTTP_VERSION, site->http_version) &&
          (site->http_version != CURL_HTTP_VERSION_2TLS ||
-          SET(SSLVERSION, version_of_tls()));
+          SET(SSLVERSION, site->tls_version));
 }
 
 /* What is the same for every request to a site. */

@@ -318,6 +318,17 @@ static long http_version(int given) {
   return CURL_HTTP_VERSION_1_1;
 }
 
+/* HTTP/2 wants TLS 1.2. libcurl does not use a connection for it then that was
+   opened without asking for that, but since 8.16 everybody asks for that. Only
+   the upper bound tells them apart then, which of the TLS libraries OpenSSL is
+   known to take on every system. */
+static long tls_version(void) {
+  const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  if (library == NULL || strncmp(library, "OpenSSL/3", 9) != 0)
+    return CURL_SSLVERSION_TLSv1_2;
+  return (long)CURL_SSLVERSION_TLSv1_2 | (long)CURL_SSLVERSION_MAX_TLSv1_3;
+}
+
 static bool set_targets(seer_site *site) {
   const seer_site_options *options = &site->options;
   site->targets =
@@ -340,6 +351,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
     return NULL;
   site->references = 1;
   site->http_version = http_version(options->http_version);
+  site->tls_version = tls_version();
   site->options = *options;
   ask_environment(&site->options);
   if (copy_texts(&site->options) && set_urls(site) && set_headers(site) &&

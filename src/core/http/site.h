@@ -43,6 +43,7 @@ struct seer_site {
   char *headers;             /* a block: the client's over the SDK's */
   char *targets;             /* to be looked up, see url.h */
   long http_version;         /* as libcurl names it */
+  long tls_version;          /* the same, where HTTP/2 is wanted */
   seer_secrets secrets;      /* to be masked */
   int connected;             /* transfers whose connection is established */
   int64_t connected_at;      /* when one was last, or began to be */
