@@ -256,7 +256,7 @@ static int64_t slot_delay(const seer_endpoint *endpoint, int64_t now) {
   if (endpoint->in_flight >= endpoint->max_in_flight)
     return SEER_NEVER;
   delay = seer_gate_delay(gate, share_of(endpoint, now), now);
-  return delay == SEER_NEVER || gate->member.denied > 0 ? OTHERS : delay;
+  return delay == SEER_NEVER || seer_gate_is_denied(gate) ? OTHERS : delay;
 }
 
 int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {

@@ -96,18 +96,18 @@ void seer_gate_use(seer_gate *gate, int64_t share, int64_t now) {
     ;
 }
 
+bool seer_gate_is_denied(const seer_gate *gate) {
+  return LOAD(gate->member.denied) > 0;
+}
+
 /* How often a slot is used in a window. */
 static int64_t uses_of(int64_t share) {
   return share > 0 ? (share - 1) / SEER_GATE_SLOTS + 1 : 1;
 }
 
 /* The slots that may be taken: the first so many. */
-static uint32_t range_of(int64_t share) {
+uint32_t seer_gate_range(int64_t share) {
   return (uint32_t)(share > 0 ? share / uses_of(share) : SEER_GATE_SLOTS);
-}
-
-int64_t seer_gate_range(int64_t share) {
-  return range_of(share);
 }
 
 /* When a slot comes free whose request is over at `time`. Clocks are read in
@@ -177,7 +177,7 @@ static int32_t take_free(seer_gate *gate, uint32_t range, uint32_t looks,
 /* Those who have a larger limit use slots beyond this range, too. */
 seer_slot seer_gate_take(seer_gate *gate, int64_t share, int64_t now) {
   seer_slot slot = {freed_at(share, now), -1};
-  uint32_t range = range_of(share), top = top_of(gate);
+  uint32_t range = seer_gate_range(share), top = top_of(gate);
   if (range >= top || count_used(gate, top, now) < range)
     slot.index =
         take_free(gate, range, share > 0 ? range : LOOKS, slot.until, now);
@@ -205,7 +205,7 @@ void seer_gate_lease(seer_gate *gate, seer_slot *slot, int64_t share,
    would be next is not. */
 static void charge(seer_gate *gate, int64_t share, int64_t until,
                    int64_t now) {
-  uint32_t range = range_of(share), next = 0;
+  uint32_t range = seer_gate_range(share), next = 0;
   int64_t least;
   if (take_free(gate, range, range, until, now) >= 0)
     return;
@@ -246,7 +246,8 @@ void seer_gate_end(seer_gate *gate, seer_slot slot, int64_t share, int times,
 }
 
 int64_t seer_gate_delay(const seer_gate *gate, int64_t share, int64_t now) {
-  uint32_t range = range_of(share), top = top_of(gate), used = 0, taken = 0;
+  uint32_t range = seer_gate_range(share), top = top_of(gate), used = 0,
+           taken = 0;
   int64_t next = SEER_NEVER, ended = freed_at(share, now) | UNANSWERED;
   bool lent = false;
   if (share == 0 || top < range)
@@ -301,7 +302,7 @@ bool seer_gate_is_idle(const seer_gate *gate, int64_t now) {
 
 int64_t seer_gate_lend(seer_gate *gate, int64_t share, int64_t keep,
                        int64_t *used, int64_t now) {
-  uint32_t range = range_of(share), top = top_of(gate);
+  uint32_t range = seer_gate_range(share), top = top_of(gate);
   int64_t kept = 0;
   *used = 0;
   raise_top(gate, range);
@@ -318,7 +319,7 @@ int64_t seer_gate_lend(seer_gate *gate, int64_t share, int64_t keep,
 }
 
 void seer_gate_regain(seer_gate *gate, int64_t share, int64_t count) {
-  for (uint32_t i = 0; i < range_of(share) && count > 0; i++) {
+  for (uint32_t i = 0; i < seer_gate_range(share) && count > 0; i++) {
     int64_t seen = LENT;
     count -= SWAP(gate->slots[i], seen, 0);
   }

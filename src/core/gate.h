@@ -88,8 +88,11 @@ int64_t seer_gate_share(int64_t rate_limit);
 void seer_gate_use(seer_gate *gate, int64_t share, int64_t now);
 int64_t seer_gate_widest(const seer_gate *gate, int64_t share, int64_t now);
 
-/* How many words such a share uses. */
-int64_t seer_gate_range(int64_t share);
+/* Whether the fleet granted nothing when it was asked last. */
+bool seer_gate_is_denied(const seer_gate *gate);
+
+/* How many slots may be taken for a share: the first so many. */
+uint32_t seer_gate_range(int64_t share);
 
 /* Takes a slot for a request that begins, and is to be over at once; its index
    is -1 if none of the `share` is free. A share of 0, no limit, is counted for
