@@ -4,16 +4,21 @@
      SEER_TROUBLE        a file: it asks, and is removed when it has been done
      SEER_TROUBLE_CALL   pread64 or pwrite64
      SEER_TROUBLE_ERRNO  the call fails so...
-     SEER_TROUBLE_MS     ...or takes so long */
+     SEER_TROUBLE_MS     ...or takes so long, and then whoever waits for the
+                         lock that is given back next has it first */
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SEEN __attribute__((visibility("default")))
+
+static __thread int polite;
 
 static int is_log(int fd) {
   char link[40], path[600];
@@ -34,6 +39,7 @@ static int is_troubled(const char *call, int fd) {
     return 0;
   if (ms != NULL)
     usleep((useconds_t)atol(ms) * 1000);
+  polite = ms != NULL;
   if (number != NULL)
     errno = atoi(number);
   return number != NULL;
@@ -49,3 +55,39 @@ static int is_troubled(const char *call, int fd) {
 
 TROUBLED(pread64, void *)
 TROUBLED(pwrite64, const void *)
+
+/* Who waits is woken when the lock is given back, which is not yet to have it.
+   For 20 s at most. */
+static void wait_for_next(int (*next)(int, int, ...), int fd,
+                          const struct flock *given_back) {
+  for (int tries = 0; tries < 20000; tries++) {
+    struct flock lock = *given_back;
+    lock.l_type = F_WRLCK;
+    if (next(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK)
+      return;
+    usleep(1000);
+  }
+}
+
+#define POLITE(name)                                                          \
+  SEEN int name(int fd, int command, ...) {                                   \
+    static int (*next)(int, int, ...);                                        \
+    va_list list;                                                             \
+    void *value;                                                              \
+    int result;                                                               \
+    if (next == NULL)                                                         \
+      *(void **)&next = dlsym(RTLD_NEXT, #name);                              \
+    va_start(list, command);                                                  \
+    value = va_arg(list, void *);                                             \
+    va_end(list);                                                             \
+    result = next(fd, command, value);                                        \
+    if (polite && command == F_OFD_SETLK &&                                   \
+        ((struct flock *)value)->l_type == F_UNLCK) {                         \
+      polite = 0;                                                             \
+      wait_for_next(next, fd, value);                                         \
+    }                                                                         \
+    return result;                                                            \
+  }
+
+POLITE(fcntl)
+POLITE(fcntl64)
