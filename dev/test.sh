@@ -8,6 +8,7 @@
 # from build/<LUA>-x. With STORE=1 every client has a
 # store, and specs that have to fail then are skipped (see
 # spec/support/unstored.lua).
+# With FILTER, a pattern of Lua, only tests with such a title are run.
 # JOBS files run at a time, since most of them wait most of the time, which
 # under memcheck they do not.
 #   LUAS="5.4 luajit" dev/test.sh [PATH...]
@@ -99,7 +100,8 @@ run_file() { # lua, interpreter, spec, where its results go
   LUA_CPATH="build/$1$suffix/?.so;;" SEER_LUA=$2 SEER_COUNTS=$4 \
     SEER_VALGRIND=$4.memcheck \
     timeout -k 5 "$SECONDS_PER_FILE" "$2" "$busted" \
-    -o spec/support/handler.lua "$3" </dev/null >"$4.output" 2>&1
+    -o spec/support/handler.lua ${FILTER:+--filter="$FILTER"} "$3" \
+    </dev/null >"$4.output" 2>&1
   status=$?
   if ! read -r passed failed skipped expected 2>/dev/null <"$4"; then
     passed=0 failed=0 skipped=0 expected=0

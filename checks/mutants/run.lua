@@ -1,5 +1,5 @@
 -- Plants each defect of list.lua into a copy of the tree and of what was built
--- of it, builds what is defective, and runs the spec that has to notice. JOBS
+-- of it, builds what is defective, and runs the test that has to notice. JOBS
 -- at a time; arguments restrict it to those whose description contains one of
 -- them.
 --   lua checks/mutants/run.lua [text...]
@@ -9,7 +9,7 @@ local list = require "checks.mutants.list"
 
 local quote = shell.quote
 local JOBS = tonumber(os.getenv "JOBS") or 2
-local SECONDS = 240 -- for a spec; a defect may make it hang
+local SECONDS = 240 -- for a test; a defect may make it hang
 
 local function wanted(mutant)
   for _, text in ipairs(arg) do
@@ -40,7 +40,8 @@ cp %s/mutant %s/%s
 cd %s && {
   make --quiet LUA=5.4 %s specs-ready >build.txt 2>&1 || {
     echo build >result; exit; }
-  SANITIZER=%s LUAS=5.4 timeout -k 5 %d dev/test.sh %s >output.txt 2>&1
+  FILTER=%s SANITIZER=%s LUAS=5.4 timeout -k 5 %d dev/test.sh %s \
+    >output.txt 2>&1
   echo $? >result.new; mv result.new result
 }
 ]]
@@ -55,7 +56,8 @@ local function start(mutant, directory, here)
   shell.write(directory .. "/mutant", mutant.text)
   shell.write(directory .. "/run.sh", SCRIPT:format(quote(here), copy, copy,
     copy, copy, copy, mutant.file, copy, FLAGS[mutant.lane] or "",
-    mutant.lane or "", SECONDS, mutant.spec))
+    quote((mutant.title:gsub("%p", "%%%0"))), mutant.lane or "", SECONDS,
+    mutant.spec))
   shell.run("bash " .. quote(directory .. "/run.sh")
     .. " </dev/null >/dev/null 2>&1 &")
 end
@@ -75,7 +77,7 @@ local function judge(mutant, directory)
   output = output:gsub("%f[%w]ERROR ", "FAILED ")
   for title in output:gmatch("%f[%w]FAILED (%C+)") do
     failures[#failures + 1] = title
-    if mutant.title and title:find(mutant.title, 1, true) then
+    if title:find(mutant.title, 1, true) then
       return true, title
     end
   end

@@ -226,6 +226,37 @@ describe("the budget of a fleet", function()
     end)
   end
 
+  -- With an append-only file it is the last second.
+  it("waits for what others say when Redis has forgotten what it granted last",
+    function()
+      local function told()
+        local last, calm, run = server:ask("HGET", server:key "budget", "-")
+          :match "^(%d+) (%d+) %S+ %d+ run:(%x+)$"
+        return { last = tonumber(last), calm = tonumber(calm), run = run }
+      end
+      local children = start(1, 4)
+      children[2] = start(1, 4, {
+        args = { server.directory .. "/later" },
+      })[1]
+      await_count(8)
+      await_members(2)
+      server:ask "SAVE"
+      capture_more(SHARE)
+      await_count(SHARE)
+      local before = told()
+      server:kill "KILL"
+      server:run()
+      await_turns()
+      local after = told()
+      assert.not_equal(before.run, after.run)
+      assert.is_true(after.calm > before.last)
+      h.shell.write(server.directory .. "/later", SHARE .. "\n")
+      await_turns()
+      h.wait(function() return held() == SHARE end, 20)
+      assert_within_budget()
+      kill(children)
+    end)
+
   it("is no other when a machine's clock is set", function()
     local clock = server.directory .. "/machine"
     local children = start(1, SHARE / 4, { env = {
@@ -288,7 +319,7 @@ describe("the budget of a fleet", function()
       .. "max_retry_delay = 0.3" })
     local function who()
       return server:ask("HGET", server:key "budget", "-"):match
-        "^%d+ %d+ (%x+) %d+$"
+        "^%d+ %d+ (%x+) %d+ run:%x+$"
     end
     local function tried()
       local keys = {}

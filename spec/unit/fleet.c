@@ -10,15 +10,18 @@
 #define FLYING 12 /* requests of a gate */
 #define MOST 400000
 #define TIMEOUT 3000 /* ms */
+#define CALM 4500
 
 /* What a store does, but slowly and simply: each gate has what it says, and
    may have what nobody has. */
-static struct {
+typedef struct knowledge {
   uint64_t gate, turn;
   int64_t held, until;
   bool wants, lost;
-} known[4096];
-static int known_count;
+} knowledge;
+
+static knowledge known[4096], saved[4096];
+static int known_count, saved_count;
 static bool away;
 static int64_t calm; /* nothing is granted until then */
 
@@ -37,7 +40,7 @@ static bool answer(seer_budget *b) {
   int64_t wanting = 0, total, fair, free_slots;
   int i = 0;
   if (away) {
-    calm = unit_now + 3000;
+    calm = unit_now + CALM;
     return false;
   }
   b->peers = 1;
@@ -62,6 +65,19 @@ static bool answer(seer_budget *b) {
   known[i].until = unit_now + b->lease + b->tail;
   known[i].lost = !known[i].lost && unit_random(50) == 0;
   return !known[i].lost; /* never twice, which is to be away */
+}
+
+/* It writes to its disk once in a second, and begins anew with what is
+   there. */
+static void save(void) {
+  memcpy(saved, known, sizeof known);
+  saved_count = known_count;
+}
+
+static void begin_anew(void) {
+  memcpy(known, saved, sizeof known);
+  known_count = saved_count;
+  calm = unit_now + CALM;
 }
 
 /* A machine. */
@@ -207,6 +223,29 @@ static void keeps_one_budget(void) {
   CHECK(sent > 12 * share); /* it is not stingy either */
 }
 
+/* A store that is killed again and again has forgotten what it granted in the
+   last second. Machines stop to want much, and begin to, all the time. */
+static void keeps_it_though_some_is_forgotten(void) {
+  int64_t share = 20 + unit_random(930), stop, saves = 0, killed = 0;
+  begin();
+  join_all(share);
+  for (stop = unit_now + 1800000; unit_now < stop;
+       unit_now += 1 + unit_random(60)) {
+    if (unit_now >= saves) {
+      save();
+      saves = unit_now + 1000;
+    }
+    if (unit_now >= killed) {
+      begin_anew();
+      killed = unit_now + 10000 + unit_random(20000);
+    }
+    for (int i = 0; i < GATES; i++)
+      move_on(i, share);
+  }
+  CHECK(worst_window(0) <= share);
+  CHECK(sent > 6 * share);
+}
+
 /* Who is far above its part comes down to it, when another wants some. */
 static void shares_evenly(void) {
   int64_t share = 100 + unit_random(800), stop;
@@ -273,10 +312,12 @@ static void goes_on_without_a_store(void) {
 }
 
 const unit_test unit_fleet[] = {
-    {"a fleet keeps one budget, whoever dies",           keeps_one_budget  },
-    {"a fleet shares its budget evenly",                 shares_evenly     },
-    {"a fleet shares a limit with more than its words",  shares_a_large_one},
+    {"a fleet keeps one budget, whoever dies",             keeps_one_budget  },
+    {"a fleet keeps one budget, though some is forgotten",
+     keeps_it_though_some_is_forgotten                                       },
+    {"a fleet shares its budget evenly",                   shares_evenly     },
+    {"a fleet shares a limit with more than its words",    shares_a_large_one},
     {"a fleet goes on in parts while its store is away",
-     goes_on_without_a_store                                               },
-    {NULL,                                               NULL              }
+     goes_on_without_a_store                                                 },
+    {NULL,                                                 NULL              }
 };

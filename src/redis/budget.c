@@ -6,8 +6,9 @@
 #define HOLD_MOST 10000 /* ms */
 
 /* The words of scripts.h. */
-static void add_words(seer_words *words, const char *prefix,
+static void add_words(seer_words *words, const seer_connection *connection,
                       const seer_budget *budget) {
+  const char *prefix = connection->config->prefix;
   const int64_t numbers[] = {budget->share, budget->held, budget->want,
                              budget->lease, budget->tail, budget->pause,
                              budget->peers};
@@ -22,6 +23,7 @@ static void add_words(seer_words *words, const char *prefix,
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     seer_words_print(words, "%" PRId64, numbers[i]);
   seer_words_print(words, "%016" PRIx64, name);
+  seer_words_print(words, "run:%s", connection->server);
 }
 
 static int64_t number_within(const redisReply *reply, size_t i, int64_t most) {
@@ -37,7 +39,7 @@ seer_store_result seer_budget_ask(seer_connection *connection,
   seer_words words = {0};
   redisReply *reply;
   bool ok;
-  add_words(&words, connection->config->prefix, budget);
+  add_words(&words, connection, budget);
   reply =
       seer_connection_run(connection, SEER_SCRIPTS_BUDGET, &words, message);
   seer_words_clear(&words);

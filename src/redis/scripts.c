@@ -197,14 +197,15 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
                "end\n"
                "return #rows\n",
     /* KEYS: the budget, the set of targets. ARGV: gate, turn, share, held,
-       want, lease, tail, pause, peers, target. A gate's field is its turn,
-       held, the end of its lease, tail, and until when it wants more than it
-       has; "-" is when this was called last, until when nothing is granted,
-       who holds the others, and until when. When nothing was heard for longer
-       than any lease, or time has gone back, the clock was set: leases begin
-       anew. After that, and when all is lost, others have a moment to say what
-       they have. What is written first frees memory: then more may be
-       written. */
+       want, lease, tail, pause, peers, target, run of Redis. A gate's field is
+       its turn, held, the end of its lease, tail, and until when it wants more
+       than it has; "-" is when this was called last, until when nothing is
+       granted, who holds the others, until when, and in which run of Redis.
+       When nothing was heard for longer than any lease, or time has gone back,
+       the clock was set: leases begin anew. After that, when all is lost, and
+       in another run, which may not know what was granted last, all have a
+       moment to say what they have: as long as one asks, and the next. What is
+       written first frees memory: then more may be written. */
     [SEER_SCRIPTS_BUDGET] =
         "local key, me, call = KEYS[1], ARGV[1], redis.call\n"
         "local time, n = call('TIME'), {}\n"
@@ -222,12 +223,13 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
         "call('HDEL', key, '')\n"
         "local all, gates = call('HGETALL', key), {}\n"
         "for i = 1, #all, 2 do gates[all[i]] = all[i + 1] end\n"
-        "local last, calm, who, till = unpack(read(gates['-']))\n"
+        "local last, calm, who, till, run = unpack(read(gates['-']))\n"
         "local mine = read(gates[me])\n"
         "if mine[1] and turn <= mine[1] then return {'late'} end\n"
         "gates['-'], gates[me] = nil, nil\n"
         "local moved = last and (now - last > 15000 or last - now > 1000)\n"
-        "if moved or (not last and n[9] > 1) then calm = now + 3000 end\n"
+        "local anew = run and run ~= ARGV[11] or not last and n[9] > 1\n"
+        "if moved or anew then calm = now + 4500 end\n"
         "if moved or not till then who, till = '', 0 end\n"
         "local total, wanting, theirs = 0, 0, 0\n"
         "for name, text in pairs(gates) do\n"
@@ -269,8 +271,8 @@ const char *const seer_scripts[SEER_SCRIPTS] = {
         "local more = want > granted and now + 2500 or 0\n"
         "call('HSET', key, me, string.format('%.0f %d %.0f %d %.0f', turn,\n"
         " held + granted, now + lease, tail, more))\n"
-        "call('HSET', key, '-', string.format('%.0f %.0f %s %.0f', now,\n"
-        " calm or 0, who, till))\n"
+        "call('HSET', key, '-', string.format('%.0f %.0f %s %.0f %s', now,\n"
+        " calm or 0, who, till, ARGV[11]))\n"
         "call('PEXPIRE', key, 900000)\n"
         "if not last then call('SADD', KEYS[2], ARGV[10]) end\n"
         "return {granted, owed, peers, hold}\n",
