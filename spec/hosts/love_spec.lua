@@ -108,7 +108,7 @@ local function play(code, options)
   }, options.env)
   local game = h.host.start {
     command = options.command or "love game", directory = directory,
-    env = env, timeout = 120,
+    env = env, timeout = 400, -- 10,000 frames on a slow machine
   }
   game.home = directory
   return game

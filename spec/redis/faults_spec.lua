@@ -204,6 +204,9 @@ describe("a store in Redis", function()
         capture(client, 10 * n - 9, 10 * n)
         assert(client:persist(10))
         assert(client:flush(10))
+        while assert(redis.totals(place)).events > 0 do
+          socket.sleep(0.01) -- what was sent is being forgotten
+        end
         os.execute("redis-cli -s '" .. arg[1]
           .. "' CLIENT KILL TYPE normal >/dev/null")
       end
@@ -295,6 +298,9 @@ describe("a store in Redis", function()
     local result = server:start(api, [[
       capture(client, 1, 10)
       assert(client:persist(10))
+      while assert(redis.totals(place)).events > 0 do
+        socket.sleep(0.01) -- what was sent is being forgotten
+      end
       os.execute("redis-cli -s '" .. arg[1]
         .. "' CLIENT KILL TYPE normal >/dev/null")
       capture(client, 11, 20)
@@ -380,7 +386,8 @@ describe("a store in Redis", function()
 
   it("in which somebody else has written keeps what is no event", function()
     api:config(OUTAGE)
-    h.ended_well(server:start(api, "capture(client, 1, 20)", SILENT))
+    h.ended_well(server:start(api,
+      "capture(client, 1, 20) assert(client:persist(10))", SILENT))
     local uuid = ("u"):rep(16)
     for _, words in ipairs {
       { "k", "-1", "s", "", "u", uuid, "t", "1", "n", "0", "b", "{}" },

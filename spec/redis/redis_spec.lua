@@ -25,7 +25,8 @@ describe("seerstack.redis", function()
   end)
 
   it("delivers at exit what there is time for", function()
-    h.ended_well(server:start(api, "capture(client, 1, 50)"))
+    h.ended_well(server:start(api, "capture(client, 1, 50)",
+      { with = "exit_timeout = 20" }))
     h.assert_received(api, 50)
     assert.equal(0, server:totals().events)
   end)
@@ -33,9 +34,15 @@ describe("seerstack.redis", function()
   it("keeps what is not delivered at exit, and the next start sends it",
     function()
       api:config(OUTAGE)
-      local result = h.ended_well(server:start(api,
-        "capture(client, 1, 1000)", SILENT))
-      h.assert_in_time(result, 1)
+      local result = h.ended_well(server:start(api, [[
+        local began = socket.gettime()
+        capture(client, 1, 900)
+        assert(client:persist(10)) -- an exit has a second for the rest
+        capture(client, 901, 1000)
+        tell(socket.gettime() - began)
+      ]], SILENT))
+      h.assert_in_time(
+        { seconds = result.seconds - tonumber(result.stdout) }, 1)
       local totals = server:totals()
       assert.equal(1000, totals.events)
       assert.equal(1000, totals.nobodys)
@@ -183,7 +190,8 @@ describe("seerstack.redis", function()
 
   it("keeps apart what is under another key, or another prefix", function()
     api:config(OUTAGE)
-    h.ended_well(server:start(api, "capture(client, 1, 3)", SILENT))
+    h.ended_well(server:start(api,
+      "capture(client, 1, 3) assert(client:persist(10))", SILENT))
     api:config(WORKS)
     h.ended_well(server:start(api, [[
       assert(client:persist(5))

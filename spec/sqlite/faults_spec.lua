@@ -13,8 +13,10 @@ describe("a store in a directory", function()
 
   local function fill(count)
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, ("capture(client, 1, %d)"):format(count),
-      SILENT))
+    h.ended_well(disk:start(api, ([[
+      capture(client, 1, %d)
+      assert(client:persist(10))
+    ]]):format(count), SILENT))
     assert.equal(count, disk:totals().nobodys)
     api:config(WORKS)
   end

@@ -28,23 +28,23 @@ describe("programs with one directory", function()
 
   it("share the pause that one of them was asked for", function()
     api:config { fail_status = 429, fail_count = 1,
-      fail_headers = { ["Retry-After"] = "2" } }
+      fail_headers = { ["Retry-After"] = "600" } }
     local first = disk:start(api, [[
       capture(client, 1, 1)
       while not client:stats().retry_at do socket.sleep(0.01) end
       tell "paused"
       socket.sleep(100)
     ]], { with = WITH })
-    h.wait(function() return first:stdout():find "paused" end, 10)
+    h.wait(function() return first:stdout():find "paused" end, 20)
     h.ended_well(disk:start(api, [[
       capture(client, 2, 2)
       assert(client:persist(10))
       assert(client:stats().retry_at)
-      assert(client:flush(10))
-    ]], { with = WITH }))
+    ]], { with = WITH .. ", exit_timeout = 0" }))
     first:kill "KILL"
     first:wait()
-    assert.equal(1, api:status().by_status["429"])
+    assert.same({ ["429"] = 1 }, api:status().by_status)
+    assert.equal(2, disk:totals().nobodys)
   end)
 
   it("count for themselves with share_rate_limit = false", function()

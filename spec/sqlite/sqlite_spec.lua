@@ -81,9 +81,15 @@ describe("seerstack.sqlite", function()
   it("keeps what is not delivered at exit, and the next start sends it",
     function()
       api:config(OUTAGE)
-      local result = h.ended_well(disk:start(api, "capture(client, 1, 1000)",
-        { with = "exit_timeout = 0, log_level = 'error'" }))
-      h.assert_in_time(result, 1)
+      local result = h.ended_well(disk:start(api, [[
+        local began = socket.gettime()
+        capture(client, 1, 900)
+        assert(client:persist(10)) -- an exit has a second for the rest
+        capture(client, 901, 1000)
+        tell(socket.gettime() - began)
+      ]], { with = "exit_timeout = 0, log_level = 'error'" }))
+      h.assert_in_time(
+        { seconds = result.seconds - tonumber(result.stdout) }, 1)
       local totals = disk:totals()
       assert.equal(1000, totals.events)
       assert.equal(1000, totals.nobodys)
@@ -140,6 +146,7 @@ describe("seerstack.sqlite", function()
         assert(client.users.identify { user_id = "u", name = "n" .. i })
       end
       capture(client, 1, 200)
+      assert(client:persist(10))
     ]], { with = "exit_timeout = 0, log_level = 'off'" }))
     assert.equal(800, disk:totals().nobodys)
     api:config(WORKS)
@@ -189,7 +196,8 @@ describe("seerstack.sqlite", function()
 
   it("sends an event by itself that ten processes have died with", function()
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, "capture(client, 1, 20)",
+    h.ended_well(disk:start(api,
+      "capture(client, 1, 20) assert(client:persist(10))",
       { with = "exit_timeout = 0, log_level = 'off'" }))
     disk:sql("UPDATE event SET tries = 10 WHERE id <= 5", true)
     api:config(WORKS)
@@ -200,7 +208,8 @@ describe("seerstack.sqlite", function()
   it("does not take long for many such events of which it does not die",
     function()
       api:config(OUTAGE)
-      h.ended_well(disk:start(api, "capture(client, 1, 1000)",
+      h.ended_well(disk:start(api,
+        "capture(client, 1, 1000) assert(client:persist(10))",
         { with = "exit_timeout = 0, log_level = 'off'" }))
       disk:sql("UPDATE event SET tries = 10", true)
       api:config(WORKS)
@@ -225,7 +234,8 @@ describe("seerstack.sqlite", function()
 
   it("keeps what is under another key, and counts the age over it", function()
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, "capture(client, 1, 3)",
+    h.ended_well(disk:start(api,
+      "capture(client, 1, 3) assert(client:persist(10))",
       { with = "exit_timeout = 0, log_level = 'off'" }))
     h.ended_well(disk:start(api, [[
       assert(client:persist(5))
@@ -245,7 +255,8 @@ describe("seerstack.sqlite", function()
     local elsewhere = { with = "exit_timeout = 0, log_level = 'off'",
       prefix = "unshare -r -T --monotonic 100000 --boottime 100000" }
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, "capture(client, 1, 50)", elsewhere))
+    h.ended_well(disk:start(api,
+      "capture(client, 1, 50) assert(client:persist(10))", elsewhere))
     local child = disk:hold(api, 10, elsewhere)
     local totals = disk:totals()
     assert.is_true(totals.oldest < 1000, totals.oldest)

@@ -4,6 +4,7 @@ local keepers = require "spec.support.keepers"
 local shell = require "dev.shell"
 local sqlite = require "seerstack.sqlite"
 local util = require "spec.support.util"
+local wait = require "spec.support.wait"
 
 local disks = {}
 local disk = {}
@@ -29,9 +30,11 @@ function disk:path(name)
   return shell.quote(self.directory .. "/" .. name)
 end
 
--- What the store has; see inspect.h.
+-- What the store has; see inspect.h. While others are inside there is none.
 function disk:totals()
-  return assert(sqlite.totals(self.directory))
+  return wait.until_(function()
+    return (sqlite.totals(self.directory))
+  end, 10, 0.02, "what a store has")
 end
 
 -- The first column of the first row that SQLite's shell prints. It looks, or
