@@ -82,7 +82,7 @@ describe("a store that is", function()
       capture(client, 701, 701)
       assert(client:persist(5))
       assert(client:flush(10))
-    ]])
+    ]], { with = "log_level = 'error'" })
     h.wait(function() return child:stdout():find "again" end, 10)
     file:be(nil)
     h.ended_well(child)
@@ -177,6 +177,30 @@ describe("a store that is", function()
       end
     ]]))
     h.assert_received(api, 61)
+  end)
+
+  it("hung is told of while it hangs, and when it works again", function()
+    file:be "hang"
+    local child = file:start(api, [[
+      capture(client, 1, 20)
+      while client:stats().store.state ~= "failing" do
+        socket.sleep(0.01)
+      end
+      tell "failing"
+      while client:stats().store.state ~= "open" do
+        socket.sleep(0.01)
+      end
+      assert(client:flush(10))
+    ]], { with = "log_level = 'info'" })
+    local told = FAILING:format "it does not answer"
+    h.wait(function()
+      return child:done() or child:stderr():find(told, 1, true)
+    end, 20)
+    assert.matches("failing", child:stdout())
+    file:be(nil)
+    assert.matches(told .. "seerstack: info: store: works again\n",
+      child:wait().stderr, 1, true)
+    h.assert_received(api, 20)
   end)
 
   it("hung does not hold up the end of the process", function()

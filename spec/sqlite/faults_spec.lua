@@ -33,6 +33,9 @@ describe("a store in a directory", function()
     { "that is a file", function(d)
       h.shell.write(d.directory, "")
     end, "Not a directory" },
+    { "on a file system that may be a network's", function(d)
+      d.directory = "/proc"
+    end, "btrfs, zfs and f2fs are known to do" },
     { "with a database of another program", function(d)
       shell("mkdir %s && sqlite3 %s 'CREATE TABLE t(x)'",
         h.shell.quote(d.directory), d:path "queue.db")
@@ -153,6 +156,23 @@ describe("a store in a directory", function()
       :format(h.shell.quote(disk.directory))))
   end)
 
+  it("finds one that is no database when it opens it, and goes on", function()
+    fill(10)
+    shell("rm %s* && head -c 8192 /dev/urandom >%s", disk:path "queue.db-",
+      disk:path "queue.db")
+    local result = disk:run(api, [[
+      capture(client, 1, 20)
+      assert(client:persist(5))
+      assert(client:stats().store.state == "open")
+      assert(client:flush(10))
+    ]])
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("^seerstack: warn: store: [^\n]*queue%.db was corrupt; it "
+      .. "is queue%.db%.corrupt%-%d+ now\n$", result.stderr)
+    h.assert_received(api, 20)
+    assert.equal(0, disk:totals().events)
+  end)
+
   it("survives a bit that is flipped in any page", function()
     fill(300)
     shell("sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null",
@@ -190,6 +210,7 @@ describe("a store in a directory", function()
     { "UPDATE event SET boot = 1, wall = -9223372036854775808 WHERE id = 7",
       19 },
     { "UPDATE total SET n = 9223372036854775807", 20 },
+    { "ALTER TABLE event ADD COLUMN fresh NOT NULL DEFAULT 7", 20 },
     { "INSERT INTO owner VALUES(4611686018427387904), (-5)", 20 },
   }
 
@@ -223,9 +244,7 @@ describe("a store in a directory", function()
     h.wait(function() return holder:stdout():find "held" end, 10)
     holder:kill "STOP"
     local result = disk:run(api, [[
-      local began = socket.gettime()
       capture(client, 201, 300)
-      assert(socket.gettime() - began < 0.5)
       assert(client:flush(20))
       assert(client:stats().delivered == 100)
     ]])

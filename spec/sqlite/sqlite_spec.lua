@@ -232,7 +232,7 @@ describe("seerstack.sqlite", function()
     assert.equal("3", disk:sql "SELECT sum(tries) FROM event")
   end)
 
-  it("keeps what is under another key, and counts the age over it", function()
+  it("keeps what is under another key or URL, and counts the age", function()
     api:config(OUTAGE)
     h.ended_well(disk:start(api,
       "capture(client, 1, 3) assert(client:persist(10))",
@@ -241,6 +241,10 @@ describe("seerstack.sqlite", function()
       assert(client:persist(5))
       assert(client:stats().store.adopted == 0)
     ]], { with = "api_key = 'sk_other', exit_timeout = 0" }))
+    h.ended_well(disk:start(api, [[
+      assert(client:persist(5))
+      assert(client:stats().store.adopted == 0)
+    ]], { with = "base_url = 'http://127.0.0.1:9', exit_timeout = 0" }))
     assert.equal(3, disk:totals().nobodys)
     disk:sql("UPDATE event SET mono = mono - 86400000", true)
     assert.equal(86400, math.floor(disk:totals().oldest / 100) * 100)

@@ -26,11 +26,13 @@ describe("a store in a directory", function()
   end
 
   -- Asks for the trouble, which comes with the next call of this kind.
-  local function troubled(call, variable, value)
-    return { timeout = 60, args = { disk.parents .. "/go" }, env = {
-      LD_PRELOAD = h.preload "troubled", SEER_TROUBLE_CALL = call,
-      SEER_TROUBLE = disk.parents .. "/trouble", [variable] = value,
-    } }
+  local function troubled(call, env)
+    return { timeout = 60,
+      args = { disk.parents .. "/go", disk.parents .. "/trouble" },
+      env = h.merge({
+        LD_PRELOAD = h.preload "troubled", SEER_TROUBLE_CALL = call,
+        SEER_TROUBLE = disk.parents .. "/trouble",
+      }, env) }
   end
 
   local PRELUDE = [[
@@ -105,7 +107,7 @@ describe("a store in a directory", function()
         tell "again"
         assert(client:flush(20))
         wait_for(function() return client:stats().store.pending == 0 end)
-      ]], troubled("pread64", "SEER_TROUBLE_ERRNO", errno))
+      ]], troubled("pread64", { SEER_TROUBLE_ERRNO = errno }))
       local owner = disk:sql "SELECT DISTINCT owner FROM event"
       -- Who finds that another has written reads again what it knew.
       disk:sql("UPDATE total SET n = n + 1; UPDATE total SET n = n - 1", true)
@@ -134,7 +136,8 @@ describe("a store in a directory", function()
       wait_for_state "failing"
       tell "failing"
       socket.sleep(100)
-    ]], troubled("pwrite64", "SEER_TROUBLE_MS", 1500))
+    ]], troubled("pwrite64",
+      { SEER_TROUBLE_MS = 1500, SEER_TROUBLE_POLITE = 1 }))
     h.shell.write(disk.parents .. "/trouble", "")
     -- Is inside when the commit is over, before anything else is done.
     local holder = h.start { code = [[
@@ -156,5 +159,38 @@ describe("a store in a directory", function()
     says(child, "failing")
     holder:finish()
     child:finish()
+  end)
+
+  it("has no child of a fork in the middle of a commit take part", function()
+    local child = disk:start(api, PRELUDE .. [[
+      capture(client, 1, 50)
+      assert(client:persist(10))
+      wait_for_go()
+      capture(client, 51, 60)
+      wait_for(function() return not io.open(arg[2]) end)
+      local pid = native.fork()
+      if pid == 0 then
+        capture(client, 61, 70)
+        assert(client:stats().store.state == "barred")
+        assert(client:flush(10))
+        native.exit(0)
+      end
+      assert(native.wait(pid) == 0)
+      wait_for_state "failing"
+      wait_for_state "open"
+      capture(client, 71, 80)
+      assert(client:persist(10))
+      assert(client:flush(20))
+    ]], troubled("pwrite64", h.merge(h.NO_LEAKS, { SEER_TROUBLE_MS = 3000 })))
+    says(child, "stored")
+    h.shell.write(disk.parents .. "/trouble", "")
+    go()
+    local result = child:wait()
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("not used: the process was forked while the store was busy",
+      result.stderr, 1, true)
+    h.assert_received(api, 80)
+    assert.equal(0, disk:totals().events)
+    assert.equal("ok", disk:sql "PRAGMA integrity_check")
   end)
 end)

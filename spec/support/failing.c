@@ -1,15 +1,17 @@
-/* Makes a call of the system fail that concerns a directory, or a file in it.
-   To be preloaded; of a process with these variables:
+/* Makes a call of the system fail that concerns a directory, or a file in it,
+   or kills the process there. To be preloaded; of a process with these
+   variables:
 
      SEER_FAULT_DIRECTORY  the directory; the calls are counted from 1 on
      SEER_FAULT_AT         the number of the one that fails; 0: none
-     SEER_FAULT_ERRNO      how
+     SEER_FAULT_ERRNO      how; 0: the process is killed before it is made
      SEER_FAULT_ON         set: all that follow fail, too
      SEER_FAULT_COUNT      a file for the number of calls, at the end */
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,8 @@ static int fails(const char *path) {
   if (at == 0 || call < at || (call > at && getenv("SEER_FAULT_ON") == NULL))
     return 0;
   errno = (int)number_of("SEER_FAULT_ERRNO");
+  if (errno == 0)
+    kill(getpid(), SIGKILL);
   return 1;
 }
 
@@ -108,6 +112,25 @@ ON_FILE(ssize_t, pwrite64, (int fd, const void *from, size_t size, off64_t at),
 ON_FILE(int, ftruncate64, (int fd, off64_t length), (fd, length))
 ON_FILE(int, fdatasync, (int fd), (fd))
 ON_FILE(int, fsync, (int fd), (fd))
+
+#define LOCK(name)                                                            \
+  SEEN int name(int fd, int command, ...) {                                   \
+    va_list list;                                                             \
+    void *value;                                                              \
+    NEXT(int (*)(int, int, ...), #name);                                      \
+    va_start(list, command);                                                  \
+    value = va_arg(list, void *);                                             \
+    va_end(list);                                                             \
+    return is_lock(command) && fails_for(fd) ? -1 : next(fd, command, value); \
+  }
+
+static int is_lock(int command) {
+  return command == F_SETLK || command == F_OFD_SETLK ||
+         command == F_OFD_GETLK;
+}
+
+LOCK(fcntl)
+LOCK(fcntl64)
 
 SEEN void *mmap64(void *to, size_t size, int what, int how, int fd,
                   off64_t at) {

@@ -4,8 +4,9 @@
      SEER_TROUBLE        a file: it asks, and is removed when it has been done
      SEER_TROUBLE_CALL   pread64 or pwrite64
      SEER_TROUBLE_ERRNO  the call fails so...
-     SEER_TROUBLE_MS     ...or takes so long, and then whoever waits for the
-                         lock that is given back next has it first */
+     SEER_TROUBLE_MS     ...or takes so long...
+     SEER_TROUBLE_POLITE ...if this is set, whoever waits for the lock that is
+                         given back next has it first */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,7 +40,7 @@ static int is_troubled(const char *call, int fd) {
     return 0;
   if (ms != NULL)
     usleep((useconds_t)atol(ms) * 1000);
-  polite = ms != NULL;
+  polite = getenv("SEER_TROUBLE_POLITE") != NULL;
   if (number != NULL)
     errno = atoi(number);
   return number != NULL;

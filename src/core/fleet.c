@@ -1,7 +1,7 @@
 #include "fleet.h"
 
 #include "base/clock.h"
-#include "base/id.h"
+#include "base/os.h"
 #pragma GCC visibility push(hidden)
 
 #define ASKING 3000 /* ms that asking may take, before another does */
@@ -68,14 +68,14 @@ void seer_fleet_leave(seer_gate *gate) {
   STORE(gate->member.due, 0);
 }
 
-/* In a fleet from now on. */
+/* In a fleet from now on. The lock may be held, so no id is drawn. */
 static void join(seer_membership *member) {
-  uint64_t seen = 0;
-  seer_id id;
+  uint64_t seen = 0, name;
   if (LOAD(member->name) != 0)
     return;
-  id = seer_id_new();
-  SWAP(member->name, seen, id.low | 1);
+  if (!seer_os_random(&name, sizeof name)) /* others' still differ from it */
+    name = (uint64_t)seer_clock_wall() ^ (uint64_t)(uintptr_t)member;
+  SWAP(member->name, seen, name | 1);
 }
 
 bool seer_fleet_ask(seer_gate *gate, int64_t share, int64_t timeout, bool more,

@@ -35,6 +35,12 @@ static void say(const seer_keep *keep, seer_level level, const char *what,
   seer_report_say(keep->tenants->adopted, level, text);
 }
 
+static const char failing[] = "failing, events are kept in memory alone";
+
+void seer_keeper_tell_hung(const seer_keep *keep) {
+  say(keep, SEER_WARN, failing, "it does not answer");
+}
+
 /* With the lock held: what is to be said of a transaction; NULL: nothing. */
 static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                                 seer_level *level) {
@@ -47,9 +53,8 @@ static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                : NULL;
   if (t->result != SEER_STORE_DONE) {
     snprintf(keep->error, sizeof keep->error, "%s", t->message);
-    return seer_trouble_happened(&keep->failure, 1, now, &untold)
-               ? "failing, events are kept in memory alone"
-               : NULL;
+    return seer_trouble_happened(&keep->failure, 1, now, &untold) ? failing
+                                                                  : NULL;
   }
   if (t->unshared)
     return seer_trouble_happened(&keep->unshared, 1, now, &untold)
@@ -112,7 +117,7 @@ static void conclude(seer_transaction *t, bool stop) {
   seer_keep *keep = t->keep;
   seer_dead dead = SEER_NO_DEAD;
   int64_t now = seer_clock_now();
-  bool failed = keep->delay > 0;
+  bool failed = keep->delay > 0 || seer_keep_hangs(keep, now);
   seer_level level;
   const char *words;
   int alarm = -1;

@@ -6,6 +6,7 @@
 #include "base/spare.h"
 #include "base/thread.h"
 #include "endpoints.h"
+#include "keeper.h"
 #include "report.h"
 #include "settle.h"
 #include "state.h"
@@ -187,10 +188,12 @@ static int work(int64_t time) {
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
   int claims_made, settled = 0;
-  seer_tenants_rescue(seer_clock_now());
+  const seer_keep *hung = seer_tenants_rescue(seer_clock_now());
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);
+  if (hung != NULL)
+    seer_keeper_tell_hung(hung);
   seer_state.in_flight += start_transfers(claims, claims_made);
   if (seer_state.in_flight > 0) {
     seer_http_perform(seer_state.http);

@@ -276,7 +276,7 @@ static const char *stage_name(void) {
 static const char *state_of(const seer_keep *keep) {
   if (keep->barred)
     return "barred";
-  if (keep->delay > 0)
+  if (keep->delay > 0 || seer_keep_hangs(keep, seer_clock_now()))
     return "failing";
   if (keep->full)
     return "full";

@@ -11,6 +11,10 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
+/* ms until it is told of a store that hangs; until then it may say itself what
+   is wrong. */
+#define TOLD_AFTER (3 * SEER_STORE_PATIENCE)
+
 #define LOW 64 /* adopted events */
 
 static void add_secrets(seer_digest *digest, const char *headers) {
@@ -99,20 +103,31 @@ void seer_tenants_release(seer_keep *keep) {
     release(event);
 }
 
-void seer_tenants_rescue(int64_t now) {
-  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
-    if (seer_keep_hangs(keep, now))
-      seer_tenants_release(keep);
+seer_keep *seer_tenants_rescue(int64_t now) {
+  seer_keep *hung = NULL;
+  int64_t untold;
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
+    if (!seer_keep_hangs(keep, now))
+      continue;
+    seer_tenants_release(keep);
+    if (hung == NULL && now - keep->began > TOLD_AFTER &&
+        seer_trouble_happened(&keep->failure, 1, now, &untold))
+      hung = keep;
+  }
+  return hung;
 }
 
 int64_t seer_tenants_rescue_at(int64_t now) {
   int64_t at = SEER_NEVER;
   seer_assert(seer_lock_is_held());
-  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
+  for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     if (keep->work == SEER_KEEP_INSIDE && keep->batch_count > 0)
       at = seer_clock_sooner(at, keep->began + SEER_STORE_PATIENCE + 1);
     else if (now - keep->began < SEER_STORE_PATIENCE)
       at = seer_clock_sooner(at, now + SEER_STORE_PATIENCE);
+    if (keep->work == SEER_KEEP_INSIDE && now - keep->began <= TOLD_AFTER)
+      at = seer_clock_sooner(at, keep->began + TOLD_AFTER + 1);
+  }
   return at;
 }
 

@@ -18,8 +18,9 @@ seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
 /* What the keeper has of events goes on without the store. */
 void seer_tenants_release(seer_keep *keep);
 
-/* The same where a store takes too long. */
-void seer_tenants_rescue(int64_t now);
+/* The same where a store takes too long; returns one of which it is to be told
+   by seer_keeper_tell_hung, or NULL. */
+seer_keep *seer_tenants_rescue(int64_t now);
 
 /* When to look for that; SEER_NEVER if no keeper has been at work of late. */
 int64_t seer_tenants_rescue_at(int64_t now);

@@ -300,13 +300,19 @@ static bool end_asking(seer_transaction *t, int64_t now) {
   return true;
 }
 
+/* What a store says when it opens is told, unless there is worse. */
 static void commit(seer_transaction *t) {
   seer_keep *keep = t->keep;
+  seer_store_message opened = "";
   t->result = SEER_STORE_LATER;
-  if (keep->store == NULL)
+  if (keep->store == NULL) {
     keep->store = keep->driver->open(keep->config, t->message);
+    memcpy(opened, t->message, sizeof opened);
+  }
   if (keep->store != NULL)
     t->result = keep->driver->commit(keep->store, &t->batch, t->message);
+  if (t->message[0] == '\0')
+    memcpy(t->message, opened, sizeof opened);
   t->message[sizeof t->message - 1] = '\0';
   if (t->result != SEER_STORE_BROKEN)
     return;

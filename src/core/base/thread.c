@@ -37,7 +37,8 @@ void seer_once(void (*task)(void)) {
 }
 
 void seer_lock(void) {
-  pthread_mutex_lock(&lock);
+  int error = pthread_mutex_lock(&lock);
+  seer_assert(error == 0); /* EDEADLK: who gives it back does so twice */
 }
 
 bool seer_lock_unless_held(void) {
@@ -56,7 +57,8 @@ bool seer_lock_soon(void) {
 }
 
 void seer_unlock(void) {
-  pthread_mutex_unlock(&lock);
+  int error = pthread_mutex_unlock(&lock);
+  seer_assert(error == 0);
 }
 
 #ifdef SEER_ASSERT
