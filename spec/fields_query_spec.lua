@@ -44,8 +44,8 @@ local function parse(query)
       return string.char(tonumber(digits, 16))
     end))
   end
-  for name, value in query:gmatch "([^&=]*)=([^&]*)" do
-    name = decode(name)
+  for encoded, value in query:gmatch "([^&=]*)=([^&]*)" do
+    local name = decode(encoded)
     assert(found[name] == nil, name .. " is there twice")
     found[name] = decode(value)
   end

@@ -150,9 +150,11 @@ describe("client:post", function()
   end)
 end)
 
--- libcurl 8 leaves out a query that is empty.
+-- libcurl 8 leaves out a query that is empty, until 8.14 at least and before
+-- 8.23.
 local function as_sent(path)
-  return h.libcurl() < 8 and path or (path:gsub("%?$", ""))
+  local version = h.libcurl()
+  return (version < 8 or version >= 8.15) and path or (path:gsub("%?$", ""))
 end
 
 describe("the path of a post", function()

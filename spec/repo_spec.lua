@@ -372,8 +372,9 @@ describe("the troubleshooting page", function()
   -- A message is cut where something is filled in, and at marks: the page
   -- has an example there, or goes on otherwise.
   local function assert_has(message, path)
-    for part in (message:gsub("%%[%d.*]*l*%a", "\n")):gmatch "[^\n;:'()]+" do
-      part = part:match "^[ ,]*(.-)[ ,]*$"
+    local text = message:gsub("%%[%d.*]*l*%a", "\n")
+    for between in text:gmatch "[^\n;:'()]+" do
+      local part = between:match "^[ ,]*(.-)[ ,]*$"
       if part:find "%l+ %l+ %l+" then
         count = count + 1
         assert(page:find(part, 1, true),

@@ -65,7 +65,9 @@ describe("the child of a fork", function()
     file:be "hang"
     local child = file:start(api, [[
       capture(client, 1, 10)
-      socket.sleep(0.05)
+      while not io.open(disk_path .. ".control.hangs") do
+        socket.sleep(0.002)
+      end
       local child = native.fork()
       if child == 0 then
         capture(client, 11, 20)

@@ -119,11 +119,7 @@ describe("the collector", function()
   if _VERSION < "Lua 5.3" then
     it("may run whenever it may", function()
       local result = run("assert((loadstring or load)([==[" .. SCENARIO
-        .. [=[]==]))(function()
-        collectgarbage("setstepmul", 10000000)
-        collectgarbage("setpause", 0)
-        collectgarbage()
-      end)
+        .. [=[]==]))(require "spec.support.collecting".always)
       print "well"]=])
       assert.equal("well\n", result.stdout)
       assert.equal(34, api:count())
@@ -140,6 +136,7 @@ describe("the collector", function()
   it("may run a finalizer that captures, and test mode keeps both", function()
     local result = run [=[
       local seerstack = require "seerstack"
+      local collecting = require "spec.support.collecting"
       local newproxy = rawget(_G, "newproxy")
       local function attack(n)
         local client = seerstack.new { test_mode = true }
@@ -158,17 +155,11 @@ describe("the collector", function()
             setmetatable({}, { __gc = finalize })
           end
         end
-        if _VERSION == "Lua 5.4" then
-          collectgarbage("incremental", 0, 1000, 40)
-        else
-          collectgarbage("setstepmul", 10000000)
-        end
-        collectgarbage("setpause", 0)
-        collectgarbage()
+        collecting.always()
         arm()
         client.events.capture { name = "outer" }
         live = false
-        collectgarbage("setpause", 200)
+        collecting.at_times()
         local delivered, kept = client:stats().delivered, #client:captured()
         assert(delivered == kept, n .. ": " .. delivered .. ", " .. kept)
         return steps >= n

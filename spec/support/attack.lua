@@ -1,25 +1,15 @@
 -- Attacks on a client from finalizers: whatever a call of it allocates, the
 -- collector may run then, and with it anybody's finalizer.
 
+local collecting = require "spec.support.collecting"
 local exchange = require "spec.support.exchange"
 
 local jit, newproxy = rawget(_G, "jit"), rawget(_G, "newproxy")
 
--- Each step is a whole cycle, and there is one whenever there may be.
-local function collect_always()
-  if _VERSION == "Lua 5.4" then
-    collectgarbage("incremental", 0, 1000, 40)
-  else
-    collectgarbage("setstepmul", 10000000)
-  end
-  collectgarbage("setpause", 0)
-  collectgarbage()
-end
-
 -- Calls f() at each step of the collector, which takes one whenever it may,
 -- until the function that this returns is called.
 local function at_each_step(f)
-  collect_always()
+  collecting.always()
   local live, arm = true, nil
   local function finalize()
     if live then
@@ -37,7 +27,7 @@ local function at_each_step(f)
   arm()
   return function()
     live = false
-    collectgarbage("setpause", 200)
+    collecting.at_times()
   end
 end
 

@@ -72,10 +72,12 @@ function process.tcp_sockets(pid)
     .. "/net/tcp /proc/" .. pid .. "/net/tcp6 2>/dev/null"))
 end
 
--- All descriptors: { [fd] = what it is }.
+-- All descriptors: { [fd] = what it is }. Without the pipe that they are read
+-- from here, whose other end this process may still have open when ls looks.
 function process.descriptors(pid)
   local descriptors = {}
-  local listing = shell.output("ls -l /proc/" .. pid .. "/fd 2>/dev/null")
+  local listing = shell.output("ls -l /proc/" .. pid .. "/fd 2>/dev/null"
+    .. ' | grep -vF "$(readlink /proc/$$/fd/1)"')
   for fd, target in listing:gmatch("(%d+) %-> ([^\n]*)") do
     descriptors[tonumber(fd)] = target
   end

@@ -52,6 +52,11 @@ static void *allocate(void *data, void *block, size_t old, size_t size) {
   return block == NULL ? malloc(size) : move(block, old, size);
 }
 
+/* From Lua 5.5 on there is a seed for the hashes of strings, too. */
+#if LUA_VERSION_NUM > 504
+#define lua_newstate(allocate, data) lua_newstate((allocate), (data), 0)
+#endif
+
 /* hungry(on): whether first attempts are refused from now on */
 static int starved_hungry(lua_State *L) {
   void *data;

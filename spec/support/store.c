@@ -351,6 +351,13 @@ static void ignore(void *to, const seer_row *row) {
   (void)row;
 }
 
+/* A file says so. */
+static void tell_hung(const config *c) {
+  char path[ROOM + 8];
+  snprintf(path, sizeof(path), "%s.hangs", c->control);
+  close(open(path, O_CREAT | O_CLOEXEC, 0600));
+}
+
 static seer_store_result store_commit(void *given, seer_batch *batch,
                                       seer_store_message message) {
   store *s = given;
@@ -359,6 +366,7 @@ static seer_store_result store_commit(void *given, seer_batch *batch,
   read_control(s, s->config);
   while (is(s, "hang") &&
          (s->number == 0 || (batch->put_count > 0 && batch->room > 0))) {
+    tell_hung(s->config);
     pause_for(2);
     read_control(s, s->config);
   }

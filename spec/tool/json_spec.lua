@@ -2,9 +2,8 @@ package.path = "bin/lib/?.lua;" .. package.path
 local json = require "seerstack.tool.json"
 local seerstack = require "seerstack"
 
-local version = _VERSION:match "%d%.%d"
 local jit = rawget(_G, "jit")
-local has_integers = version == "5.3" or version == "5.4"
+local has_integers = math.type ~= nil -- from Lua 5.3 on
 
 describe("JSON of the command line and of files", function()
   local client

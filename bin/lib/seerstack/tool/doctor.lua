@@ -73,10 +73,8 @@ local function module_lines(dump, prefix)
   local lines = {}
   for path in dump:gmatch "\n%s*load_module%s+[\"']?([^;\"'\n]+)" do
     if path:find "ndk_http" or path:find "http_lua_module" then
-      if path:sub(1, 1) ~= "/" then
-        path = prefix .. "/" .. path
-      end
-      lines[#lines + 1] = "load_module " .. path .. ";\n"
+      local whole = path:sub(1, 1) == "/" and path or prefix .. "/" .. path
+      lines[#lines + 1] = "load_module " .. whole .. ";\n"
     end
   end
   return table.concat(lines)
