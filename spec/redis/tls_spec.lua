@@ -93,13 +93,13 @@ describe("rediss://", function()
     }
     api:config { fail_status = 503 }
     h.ended_well(server:start(api,
-      "capture(client, 1, 700) assert(client:persist(10))", options))
+      "capture(client, 1, 200) assert(client:persist(10))", options))
     local place = { url = options.url, ca_file = directory .. "/cert.pem" }
-    assert.equal(700, redis.totals(place).nobodys)
+    assert.equal(200, redis.totals(place).nobodys)
     api:config { fail_status = false }
     options.with = nil
     h.ended_well(server:drain(api, options))
-    h.assert_received(api, 700)
+    h.assert_received(api, 200)
     assert.equal("events           0\n", h.ended_well(h.tool.ask(api, {
       "queue", place.url, "--ca-file", place.ca_file,
     })).stdout:match "^[^\n]*\n")
