@@ -16,6 +16,7 @@ describe("seerstack queue with a URL", function()
     h.ended_well(server:start(api, [[
       capture(client, 1, 600)
       assert(client.users.identify { user_id = "u", name = "N" })
+      assert(client:persist(10))
     ]], h.merge({ with = "exit_timeout = 0, log_level = 'off'" }, options)))
     api:config { fail_status = false }
   end

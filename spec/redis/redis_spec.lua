@@ -33,8 +33,11 @@ describe("seerstack.redis", function()
   it("keeps what is not delivered at exit, and the next start sends it",
     function()
       api:config(OUTAGE)
-      local result = h.ended_well(server:start(api,
-        "capture(client, 1, 1000)", SILENT))
+      local result = h.ended_well(server:start(api, [[
+        capture(client, 1, 1)
+        assert(client:persist(10))
+        capture(client, 2, 1000)
+      ]], SILENT))
       h.assert_in_time(result, 1)
       local totals = server:totals()
       assert.equal(1000, totals.events)
@@ -183,7 +186,7 @@ describe("seerstack.redis", function()
 
   it("keeps apart what is under another key, or another prefix", function()
     api:config(OUTAGE)
-    h.ended_well(server:start(api, "capture(client, 1, 3)", SILENT))
+    server:leave(api, 1, 3)
     api:config(WORKS)
     h.ended_well(server:start(api, [[
       assert(client:persist(5))

@@ -92,7 +92,7 @@ describe("rediss://", function()
       with = "exit_timeout = 0, log_level = 'off'",
     }
     api:config { fail_status = 503 }
-    h.ended_well(server:start(api, "capture(client, 1, 700)", options))
+    server:leave(api, 1, 700, options)
     local place = { url = options.url, ca_file = directory .. "/cert.pem" }
     assert.equal(700, redis.totals(place).nobodys)
     api:config { fail_status = false }

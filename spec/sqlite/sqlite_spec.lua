@@ -81,8 +81,11 @@ describe("seerstack.sqlite", function()
   it("keeps what is not delivered at exit, and the next start sends it",
     function()
       api:config(OUTAGE)
-      local result = h.ended_well(disk:start(api, "capture(client, 1, 1000)",
-        { with = "exit_timeout = 0, log_level = 'error'" }))
+      local result = h.ended_well(disk:start(api, [[
+        capture(client, 1, 1)
+        assert(client:persist(10))
+        capture(client, 2, 1000)
+      ]], { with = "exit_timeout = 0, log_level = 'error'" }))
       h.assert_in_time(result, 1)
       local totals = disk:totals()
       assert.equal(1000, totals.events)
@@ -140,6 +143,7 @@ describe("seerstack.sqlite", function()
         assert(client.users.identify { user_id = "u", name = "n" .. i })
       end
       capture(client, 1, 200)
+      assert(client:persist(10))
     ]], { with = "exit_timeout = 0, log_level = 'off'" }))
     assert.equal(800, disk:totals().nobodys)
     api:config(WORKS)
@@ -189,8 +193,7 @@ describe("seerstack.sqlite", function()
 
   it("sends an event by itself that ten processes have died with", function()
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, "capture(client, 1, 20)",
-      { with = "exit_timeout = 0, log_level = 'off'" }))
+    disk:leave(api, 1, 20)
     disk:sql("UPDATE event SET tries = 10 WHERE id <= 5", true)
     api:config(WORKS)
     h.ended_well(disk:drain(api))
@@ -200,8 +203,7 @@ describe("seerstack.sqlite", function()
   it("does not take long for many such events of which it does not die",
     function()
       api:config(OUTAGE)
-      h.ended_well(disk:start(api, "capture(client, 1, 1000)",
-        { with = "exit_timeout = 0, log_level = 'off'" }))
+      disk:leave(api, 1, 1000)
       disk:sql("UPDATE event SET tries = 10", true)
       api:config(WORKS)
       -- One after the other, ten times a second, they would take longer.
@@ -225,8 +227,7 @@ describe("seerstack.sqlite", function()
 
   it("keeps what is under another key or URL, and counts the age", function()
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, "capture(client, 1, 3)",
-      { with = "exit_timeout = 0, log_level = 'off'" }))
+    disk:leave(api, 1, 3)
     h.ended_well(disk:start(api, [[
       assert(client:persist(5))
       assert(client:stats().store.adopted == 0)
@@ -249,7 +250,7 @@ describe("seerstack.sqlite", function()
     local elsewhere = { with = "exit_timeout = 0, log_level = 'off'",
       prefix = "unshare -r -T --monotonic 100000 --boottime 100000" }
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, "capture(client, 1, 50)", elsewhere))
+    disk:leave(api, 1, 50, elsewhere)
     local child = disk:hold(api, 10, elsewhere)
     local totals = disk:totals()
     assert.is_true(totals.oldest < 1000, totals.oldest)
