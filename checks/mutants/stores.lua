@@ -65,4 +65,28 @@ return {
     spec = "spec/core/keep_faults_spec.lua",
     title = "unsure has each event once when the process has ended",
   },
+  {
+    what = "a child has a store that was being opened at the fork",
+    file = "src/core/keeper.c",
+    from = "                             : keep->work == SEER_KEEP_INSIDE;",
+    to = "                             : false;",
+    spec = "spec/sqlite/trouble_spec.lua",
+    title = "has no child of a fork while it is opened take part",
+  },
+  {
+    what = "nobody is told of a store that does not answer",
+    file = "src/core/loop.c",
+    from = "  if (hung != NULL)\n    seer_keeper_tell_hung(hung);\n",
+    to = "  (void)hung;\n",
+    spec = "spec/core/keep_faults_spec.lua",
+    title = "hung is told of while it hangs",
+  },
+  {
+    what = "what a store says when it opens is not told",
+    file = "src/core/transaction.c",
+    from = "  if (t->message[0] == '\\0')\n    memcpy(",
+    to = "  if (t->message[0] == '\\1')\n    memcpy(",
+    spec = "spec/sqlite/faults_spec.lua",
+    title = "finds one that is no database when it opens it",
+  },
 }

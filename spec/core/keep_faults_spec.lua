@@ -190,6 +190,7 @@ describe("a store that is", function()
       while client:stats().store.state ~= "open" do
         socket.sleep(0.01)
       end
+      assert(client:stats().store.error == "it does not answer")
       assert(client:flush(10))
     ]], { with = "log_level = 'info'" })
     local told = FAILING:format "it does not answer"

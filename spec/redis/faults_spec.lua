@@ -384,8 +384,7 @@ describe("a store in Redis", function()
 
   it("in which somebody else has written keeps what is no event", function()
     api:config(OUTAGE)
-    h.ended_well(server:start(api,
-      "capture(client, 1, 20) assert(client:persist(10))", SILENT))
+    server:leave(api, 1, 20)
     local uuid = ("u"):rep(16)
     for _, words in ipairs {
       { "k", "-1", "s", "", "u", uuid, "t", "1", "n", "0", "b", "{}" },

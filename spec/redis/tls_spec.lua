@@ -92,8 +92,7 @@ describe("rediss://", function()
       with = "exit_timeout = 0, log_level = 'off'",
     }
     api:config { fail_status = 503 }
-    h.ended_well(server:start(api,
-      "capture(client, 1, 200) assert(client:persist(10))", options))
+    server:leave(api, 1, 200, options)
     local place = { url = options.url, ca_file = directory .. "/cert.pem" }
     assert.equal(200, redis.totals(place).nobodys)
     api:config { fail_status = false }

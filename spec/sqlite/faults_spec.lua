@@ -5,7 +5,6 @@ local h = require "spec.helper"
 
 local OUTAGE = { fail_status = 503 }
 local WORKS = { fail_status = false }
-local SILENT = { with = "exit_timeout = 0, log_level = 'off'" }
 
 describe("a store in a directory", function()
   local api = h.standin { rate_limit = false }
@@ -13,10 +12,7 @@ describe("a store in a directory", function()
 
   local function fill(count)
     api:config(OUTAGE)
-    h.ended_well(disk:start(api, ([[
-      capture(client, 1, %d)
-      assert(client:persist(10))
-    ]]):format(count), SILENT))
+    disk:leave(api, 1, count)
     assert.equal(count, disk:totals().nobodys)
     api:config(WORKS)
   end

@@ -196,9 +196,7 @@ describe("seerstack.sqlite", function()
 
   it("sends an event by itself that ten processes have died with", function()
     api:config(OUTAGE)
-    h.ended_well(disk:start(api,
-      "capture(client, 1, 20) assert(client:persist(10))",
-      { with = "exit_timeout = 0, log_level = 'off'" }))
+    disk:leave(api, 1, 20)
     disk:sql("UPDATE event SET tries = 10 WHERE id <= 5", true)
     api:config(WORKS)
     h.ended_well(disk:drain(api))
@@ -208,9 +206,7 @@ describe("seerstack.sqlite", function()
   it("does not take long for many such events of which it does not die",
     function()
       api:config(OUTAGE)
-      h.ended_well(disk:start(api,
-        "capture(client, 1, 1000) assert(client:persist(10))",
-        { with = "exit_timeout = 0, log_level = 'off'" }))
+      disk:leave(api, 1, 1000)
       disk:sql("UPDATE event SET tries = 10", true)
       api:config(WORKS)
       -- One after the other, ten times a second, they would take longer.
@@ -234,9 +230,7 @@ describe("seerstack.sqlite", function()
 
   it("keeps what is under another key or URL, and counts the age", function()
     api:config(OUTAGE)
-    h.ended_well(disk:start(api,
-      "capture(client, 1, 3) assert(client:persist(10))",
-      { with = "exit_timeout = 0, log_level = 'off'" }))
+    disk:leave(api, 1, 3)
     h.ended_well(disk:start(api, [[
       assert(client:persist(5))
       assert(client:stats().store.adopted == 0)
@@ -262,8 +256,7 @@ describe("seerstack.sqlite", function()
       prefix = (alone and "unshare" or "unshare -r")
         .. " -T --monotonic 100000 --boottime 100000" }
     api:config(OUTAGE)
-    h.ended_well(disk:start(api,
-      "capture(client, 1, 50) assert(client:persist(10))", elsewhere))
+    disk:leave(api, 1, 50, elsewhere)
     local child = disk:hold(api, 10, elsewhere)
     local totals = disk:totals()
     assert.is_true(totals.oldest < 1000, totals.oldest)

@@ -161,36 +161,50 @@ describe("a store in a directory", function()
     child:finish()
   end)
 
-  it("has no child of a fork in the middle of a commit take part", function()
-    local child = disk:start(api, PRELUDE .. [[
+  -- What a program does until the keeper is in the middle of something.
+  local BUSY = {
+    ["in the middle of a commit"] = [[
       capture(client, 1, 50)
       assert(client:persist(10))
+      assert(client:flush(10))
       wait_for_go()
       capture(client, 51, 60)
-      wait_for(function() return not io.open(arg[2]) end)
-      local pid = native.fork()
-      if pid == 0 then
-        capture(client, 61, 70)
-        assert(client:stats().store.state == "barred")
-        assert(client:flush(10))
-        native.exit(0)
-      end
-      assert(native.wait(pid) == 0)
-      wait_for_state "failing"
-      wait_for_state "open"
-      capture(client, 71, 80)
-      assert(client:persist(10))
-      assert(client:flush(20))
-    ]], troubled("pwrite64", h.merge(h.NO_LEAKS, { SEER_TROUBLE_MS = 3000 })))
-    says(child, "stored")
-    h.shell.write(disk.parents .. "/trouble", "")
-    go()
-    local result = child:wait()
-    assert.equal(0, result.status, result.stderr)
-    assert.matches("not used: the process was forked while the store was busy",
-      result.stderr, 1, true)
-    h.assert_received(api, 80)
-    assert.equal(0, disk:totals().events)
-    assert.equal("ok", disk:sql "PRAGMA integrity_check")
-  end)
+    ]],
+    ["while it is opened"] = [[
+      wait_for_go()
+      capture(client, 1, 60)
+    ]],
+  }
+
+  for when, code in pairs(BUSY) do
+    it("has no child of a fork " .. when .. " take part", function()
+      local child = disk:start(api, PRELUDE .. code .. [[
+        wait_for(function() return not io.open(arg[2]) end)
+        local pid = native.fork()
+        if pid == 0 then
+          capture(client, 61, 70)
+          assert(client:stats().store.state == "barred")
+          assert(client:flush(10))
+          native.exit(0)
+        end
+        assert(native.wait(pid) == 0)
+        wait_for_state "failing"
+        wait_for_state "open"
+        capture(client, 71, 80)
+        assert(client:persist(10))
+        assert(client:flush(20))
+      ]], troubled("pwrite64",
+        h.merge(h.NO_LEAKS, { SEER_TROUBLE_MS = 4000 })))
+      says(child, "stored")
+      h.shell.write(disk.parents .. "/trouble", "")
+      go()
+      local result = child:wait()
+      assert.equal(0, result.status, result.stderr)
+      assert.matches("not used: the process was forked while the store was "
+        .. "busy", result.stderr, 1, true)
+      h.assert_received(api, 80)
+      assert.equal(0, disk:totals().events)
+      assert.equal("ok", disk:sql "PRAGMA integrity_check")
+    end)
+  end
 end)

@@ -53,7 +53,7 @@ function disk:start(api, code, options)
   ]]):format(self.directory, options and options.open or ""), code, options)
 end
 
-disk.hold = keepers.hold
+disk.hold, disk.leave = keepers.hold, keepers.leave
 
 function disk:run(...)
   return self:start(...):wait()

@@ -26,6 +26,18 @@ function keepers.start(api, store, code, options)
   }))
 end
 
+-- Has a program that `place` starts store the events `first` to `last`, and
+-- end without having sent what it could not.
+function keepers.leave(place, api, first, last, options)
+  local result = place:start(api, ([[
+    capture(client, %d, %d)
+    assert(client:persist(20))
+  ]]):format(first, last), util.merge({
+    with = "exit_timeout = 0, log_level = 'off'",
+  }, options)):wait()
+  assert(result.status == 0, result.stderr)
+end
+
 -- One that `place` starts, that has stored the events 1 to `count`, and goes
 -- on until it is killed.
 function keepers.hold(place, api, count, options)

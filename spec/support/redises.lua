@@ -122,7 +122,7 @@ function server:start(api, code, options)
   ]]):format(of.url or self.url, of.open or ""), code, options)
 end
 
-server.hold = keepers.hold
+server.hold, server.leave = keepers.hold, keepers.leave
 
 -- Has a program send what is there, and waits until that has been done.
 function server:drain(api, options)

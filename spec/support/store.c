@@ -390,6 +390,8 @@ static seer_store_result store_commit(void *given, seer_batch *batch,
 
 static void store_forked(void *given) {
   store *s = given;
+  if (s == NULL)
+    return;
   if (s->lock >= 0)
     close(s->lock);
   free(s->memory.bytes);

@@ -13,6 +13,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #pragma GCC visibility push(hidden)
 
 #define LINGER 5      /* ms between transactions, so that they have company */
@@ -37,8 +38,12 @@ static void say(const seer_keep *keep, seer_level level, const char *what,
 
 static const char failing[] = "failing, events are kept in memory alone";
 
-void seer_keeper_tell_hung(const seer_keep *keep) {
-  say(keep, SEER_WARN, failing, "it does not answer");
+void seer_keeper_tell_hung(seer_keep *keep) {
+  static const char hung[] = "it does not answer";
+  seer_lock();
+  memcpy(keep->error, hung, sizeof hung);
+  seer_unlock();
+  say(keep, SEER_WARN, failing, hung);
 }
 
 /* With the lock held: what is to be said of a transaction; NULL: nothing. */
@@ -204,19 +209,10 @@ static void linger(seer_keep *keep) {
   while (++waited < LINGER && keep->owed_count == 0 && !keep->stopping);
 }
 
-/* With the lock held: the one that this thread was started for. */
-static seer_keep *find_starting(void) {
-  seer_keep *keep = seer_keeps;
-  while (keep->work != SEER_KEEP_STARTING)
-    keep = keep->next;
-  keep->work = SEER_KEEP_OUTSIDE;
-  return keep;
-}
-
-static void run(void) {
-  seer_keep *keep;
+static void *run(void *keep_) {
+  seer_keep *keep = keep_;
   seer_lock();
-  keep = find_starting();
+  keep->work = SEER_KEEP_OUTSIDE;
   for (;;) {
     bool last = keep->stopping;
     while (seer_state.forking > 0)
@@ -228,6 +224,7 @@ static void run(void) {
     else
       rest(keep, -1);
   }
+  return NULL; /* never */
 }
 
 /* Without the lock. */
@@ -237,7 +234,7 @@ static bool open_and_start(seer_keep *keep) {
   if (keep->alarm < 0)
     keep->alarm = seer_alarm_open();
   return keep->transaction != NULL && keep->alarm >= 0 &&
-         seer_thread_start(run);
+         seer_thread_start(run, keep);
 }
 
 /* With the lock held, which is given up meanwhile: once. */
@@ -303,6 +300,13 @@ void seer_keeper_before_fork(void) {
   }
 }
 
+/* In the child: whether the thread that is not here was in the driver, which
+   may have left anything behind. */
+static bool was_inside(const seer_keep *keep) {
+  return keep->store != NULL ? !keep->suspended
+                             : keep->work == SEER_KEEP_INSIDE;
+}
+
 static void bar(seer_keep *keep) {
   keep->barred = true;
   snprintf(keep->error, sizeof keep->error,
@@ -320,9 +324,11 @@ void seer_keeper_forget(void) {
     keep->entering = NULL;
     keep->batch_count = keep->owed_count = keep->rows = 0;
     keep->forgotten = keep->owed_ever;
-    if (keep->store != NULL && !keep->suspended)
+    if (!keep->barred)
+      keep->error[0] = '\0';
+    if (was_inside(keep))
       bar(keep);
-    if (keep->store != NULL)
+    if (keep->store != NULL || was_inside(keep))
       keep->driver->forked(keep->store);
     if (keep->alarm >= 0)
       seer_fd_close(keep->alarm);

@@ -17,7 +17,7 @@
 void seer_keeper_start(seer_keep *keep);
 
 /* Tells that the store does not answer. Without the lock. */
-void seer_keeper_tell_hung(const seer_keep *keep);
+void seer_keeper_tell_hung(seer_keep *keep);
 
 /* Before a fork: the stores are made ready for it, which does not take long.
    Where one is not, the child goes without. */

@@ -188,7 +188,7 @@ static int work(int64_t time) {
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
   int claims_made, settled = 0;
-  const seer_keep *hung = seer_tenants_rescue(seer_clock_now());
+  seer_keep *hung = seer_tenants_rescue(seer_clock_now());
   claims_made = claim_events(claims, seer_clock_now(), &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);
@@ -292,7 +292,7 @@ static bool rest(int64_t deadline) {
   return !futile;
 }
 
-static void run(void) {
+static void *run(void *nothing) {
   for (;;) {
     seer_lock();
     begin_turn();
@@ -301,6 +301,7 @@ static void run(void) {
     else
       rest(SEER_NEVER);
   }
+  return nothing; /* never */
 }
 
 /*
@@ -327,7 +328,7 @@ void seer_loop_start(void) {
   take(SEER_WORK_STARTING);
   seer_unlock(); /* opening and starting may take their time */
   open_alarm();
-  bool started = seer_state.alarm >= 0 && seer_thread_start(run);
+  bool started = seer_state.alarm >= 0 && seer_thread_start(run, NULL);
   seer_lock();
   seer_state.threaded = started;
   seer_state.start_again = seer_clock_after(now, START_AGAIN);

@@ -124,7 +124,8 @@ typedef struct seer_store_driver {
   bool (*suspend)(void *store);
 
   /* In the child of a fork, instead of `close`: frees what is the child's copy
-     and closes descriptors, and nothing else. */
+     and closes descriptors, and nothing else. NULL: another thread was in the
+     middle of `open`. */
   void (*forked)(void *store);
 
   /* This process wants nothing any more: its rows are nobody's. */

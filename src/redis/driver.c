@@ -431,6 +431,8 @@ static void *open_store(const void *config, seer_store_message message) {
 /* What was being changed when the process was copied is left alone. */
 static void forget_parents(void *store_) {
   store *self = store_;
+  if (self == NULL)
+    return;
   if (!self->inside) {
     seer_connection_close(&self->connection);
     free(self->targets);

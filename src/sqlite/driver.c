@@ -455,13 +455,14 @@ static bool suspend(void *store_) {
   return true;
 }
 
-/* What is open of SQLite's stays: to close it would touch the parent's
-   locks. */
+/* What is open of SQLite's stays: to close it would touch the parent's locks;
+   and the lock of one that was being opened, which is not known. */
 static void forget_parents(void *store_) {
   store *self = store_;
   untried = true;
-  barred = barred || self->database.connection != NULL;
-  seer_files_close(&self->files);
+  barred = barred || self == NULL || self->database.connection != NULL;
+  if (self != NULL)
+    seer_files_close(&self->files);
   free(self);
 }
 

@@ -115,14 +115,7 @@ seer_thread_id seer_thread_self(void) {
   return (seer_thread_id)pthread_self();
 }
 
-static void *run_thread(void *argument) {
-  void (*run)(void);
-  *(void **)&run = argument; /* POSIX lets a function hide in a void * */
-  run();
-  return NULL;
-}
-
-bool seer_thread_start(void (*run)(void)) {
+bool seer_thread_start(void *(*run)(void *), void *argument) {
   pthread_attr_t attributes;
   pthread_t thread;
   seer_signals before;
@@ -131,8 +124,7 @@ bool seer_thread_start(void (*run)(void)) {
     return false;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   seer_signals_inherit(&before);
-  started =
-      pthread_create(&thread, &attributes, run_thread, *(void **)&run) == 0;
+  started = pthread_create(&thread, &attributes, run, argument) == 0;
   seer_signals_restore(&before);
   pthread_attr_destroy(&attributes);
   return started;

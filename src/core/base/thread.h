@@ -49,7 +49,7 @@ seer_thread_id seer_thread_self(void);
 /* Starts a detached thread with every signal blocked, except those that a
    thread raises in itself: by a crash, a trap or a forbidden system call.
    False if the system refuses. */
-bool seer_thread_start(void (*run)(void));
+bool seer_thread_start(void *(*run)(void *), void *argument);
 
 /* Runs `task` once, whichever thread asks first; others wait for it. */
 void seer_once(void (*task)(void));

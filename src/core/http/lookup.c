@@ -71,7 +71,7 @@ static const char *measure(const char *host,
 }
 
 /* What a thread does: it looks up names until none is wanted. */
-static void run(void) {
+static void *run(void *nothing) {
   char addresses[SEER_ADDRESSES_SIZE];
   seer_name *name;
   int alarm;
@@ -86,13 +86,14 @@ static void run(void) {
     seer_lock();
   }
   seer_unlock();
+  return nothing;
 }
 
 /* With the lock held, which is given up meanwhile. */
 static bool start_thread(void) {
   bool started;
   seer_unlock();
-  started = seer_thread_start(run);
+  started = seer_thread_start(run, NULL);
   seer_lock();
   tried = true;
   refused = !started;
