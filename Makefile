@@ -1,5 +1,5 @@
 # make            the module for Lua 5.4 in build/5.4
-# make LUA=x      for x = 5.1, 5.2, 5.3, 5.4 or luajit
+# make LUA=x      for x = 5.1, 5.2, 5.3, 5.4, 5.5 or luajit
 # make help       lists the rest; see CONTRIBUTING.md
 
 LUA ?= 5.4

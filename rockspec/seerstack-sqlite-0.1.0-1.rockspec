@@ -18,7 +18,7 @@ description = {
 supported_platforms = { "linux" }
 
 dependencies = {
-  "lua >= 5.1, < 5.5",
+  "lua >= 5.1, < 5.6",
   "seerstack == 0.1.0",
 }
 

@@ -263,7 +263,7 @@ describe("a client and its client", function()
       capture(parent, "parent" .. i)
       capture(child, "child" .. i)
     end
-    x:serve_requests(19)
+    x:serve(nil, function() return pending { parent, child } <= 11 end)
     x:serve_while(function() return #x.requests == 19 end, nil, 0.3)
     assert.equal(11, pending { parent, child })
     -- What has nothing to do with them has its own.
@@ -293,7 +293,7 @@ describe("a client and its client", function()
     for i = 1, 5 do
       capture(parent, "parent" .. i)
     end
-    x:serve_requests(13)
+    x:serve(nil, function() return pending { parent, child } <= 2 end)
     x:serve_while(function() return #x.requests == 13 end, nil, 0.2)
     assert.equal(2, pending { parent, child })
   end)

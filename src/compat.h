@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * One source for Lua 5.1 to 5.4 and LuaJIT: the names of Lua 5.3 for what
+ * One source for Lua 5.1 to 5.5 and LuaJIT: the names of Lua 5.3 for what
  * the older ones lack. This is the only file that looks at the version.
  *
  * LuaJIT has the version and the interface of 5.1. What it adds to that is
