@@ -4,6 +4,8 @@
 local h = require "spec.helper"
 
 local OUTAGE = { fail_status = 503 }
+-- After many forks of several threads these hang by themselves.
+local it_unsanitized = os.getenv "SANITIZER" and pending or it
 local WORKS = { fail_status = false }
 
 describe("a store in a directory", function()
@@ -74,8 +76,8 @@ describe("a store in a directory", function()
 
   -- Where the disk takes long the child of a fork has none, and another is
   -- made.
-  it("has what one leaves that forks a hundred times while another thread "
-    .. "captures", function()
+  it_unsanitized("has what one leaves that forks a hundred times while "
+    .. "another thread captures", function()
     api:config(OUTAGE)
     local child = disk:start(api, [[
       capture(client, 1, 1)
