@@ -76,7 +76,7 @@ return {
   {
     what = "nobody is told of a store that does not answer",
     file = "src/core/loop.c",
-    from = "  if (hung != NULL)\n    seer_keeper_tell_hung(hung);\n",
+    from = "  if (hung != NULL)\n    seer_tenants_tell_hung(hung);\n",
     to = "  (void)hung;\n",
     spec = "spec/core/keep_faults_spec.lua",
     title = "hung is told of while it hangs",

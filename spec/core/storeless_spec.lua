@@ -22,11 +22,13 @@ describe("a process without a store", function()
     h.wait(function()
       return child:done() or child:stdout():find "delivered"
     end, 20)
-    local kinds, libraries = {}, {}
+    local kinds, libraries = {}, {} -- there may be any number of connections
     for _, what in pairs(h.process.descriptors(child:pid())) do
       local kind = what:gsub(".*/events/", ""):gsub(":%[%d+%]$", "")
         :gsub("^/tmp/.*", "file")
-      kinds[kind] = (kinds[kind] or 0) + 1
+      if kind ~= "socket" then
+        kinds[kind] = (kinds[kind] or 0) + 1
+      end
     end
     local maps = h.shell.read("/proc/" .. child:pid() .. "/maps")
     for _, name in ipairs { "libsqlite3", "libhiredis", "seerstack/sqlite",

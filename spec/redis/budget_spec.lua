@@ -280,8 +280,8 @@ describe("the budget of a fleet", function()
   it("goes back from a process that ends, but for what it has used", function()
     h.ended_well(server:start(api, [[
       capture(client, 1, 20)
-      assert(client:persist(10))
-      assert(client:flush(10))
+      assert(client:persist(25))
+      assert(client:flush(25))
     ]], { with = WITH }))
     assert.equal(20, held())
     local all = members()
@@ -296,7 +296,7 @@ describe("the budget of a fleet", function()
       await_turns()
       h.ended_well(server:start(api, [[
         capture(client, 1, 1) -- so that it knows of the others
-        assert(client:persist(10))
+        assert(client:persist(25))
         local result, message, err = client.events.capture({ name = "a" },
           { wait = true, timeout = 20 })
         assert(not result and err.name == "RateLimitError", message)
@@ -308,7 +308,7 @@ describe("the budget of a fleet", function()
   it("is nobody's business without a limit", function()
     h.ended_well(server:start(api, [[
       capture(client, 1, 20)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]]))
     assert.equal("", server:ask("KEYS", "*:budget"))
   end)

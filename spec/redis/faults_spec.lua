@@ -18,7 +18,7 @@ describe("a store in Redis", function()
   local function start(options)
     local child = server:start(api, [[
       capture(client, 1, 50)
-      assert(client:persist(10))
+      assert(client:persist(25))
       tell "stored"
       while not io.open(arg[1]) do
         socket.sleep(0.01)
@@ -32,8 +32,8 @@ describe("a store in Redis", function()
         socket.sleep(0.01)
       end
       capture(client, 101, 150)
-      assert(client:persist(10))
-      assert(client:flush(20))
+      assert(client:persist(25))
+      assert(client:flush(25))
       tell "done"
     ]], h.merge({ args = { server.directory .. "/go" }, timeout = 60 },
       options))
@@ -127,7 +127,7 @@ describe("a store in Redis", function()
     api:config(OUTAGE)
     local child = server:start(api, [[
       capture(client, 1, 50)
-      assert(client:persist(10))
+      assert(client:persist(25))
       tell "stored"
       local store
       local function await_unsaved()
@@ -140,7 +140,7 @@ describe("a store in Redis", function()
       capture(client, 51, 100)
       await_unsaved()
       tell "again"
-      assert(client:flush(20))
+      assert(client:flush(25))
     ]], { with = "log_level = 'off', " .. BUDGET, timeout = 60 })
     await(child, "stored")
     server:kill "KILL"
@@ -159,7 +159,7 @@ describe("a store in Redis", function()
       api:config { delay = 30 }
       local child = server:start(api, [[
         capture(client, 1, 50)
-        assert(client:persist(10))
+        assert(client:persist(25))
         tell "stored"
         while not io.open(arg[1]) do
           socket.sleep(0.01)
@@ -185,10 +185,10 @@ describe("a store in Redis", function()
     local child = server:start(api, [[
       for n = 1, 5 do
         capture(client, 10 * n - 9, 10 * n)
-        assert(client:persist(10))
+        assert(client:persist(25))
         os.execute("redis-cli -s '" .. arg[1] .. "' SCRIPT FLUSH >/dev/null")
       end
-      assert(client:flush(10))
+      assert(client:flush(25))
       assert(not client:stats().store.error)
     ]], { args = { server.socket }, with = BUDGET })
     h.ended_well(child)
@@ -200,8 +200,8 @@ describe("a store in Redis", function()
     h.ended_well(server:start(api, [[
       for n = 1, 5 do
         capture(client, 10 * n - 9, 10 * n)
-        assert(client:persist(10))
-        assert(client:flush(10))
+        assert(client:persist(25))
+        assert(client:flush(25))
         while assert(redis.totals(place)).events > 0 do
           socket.sleep(0.01) -- what was sent is being forgotten
         end
@@ -234,7 +234,7 @@ describe("a store in Redis", function()
       function()
         local child = server:start(api, [[
           capture(client, 1, 5)
-          assert(client:persist(10))
+          assert(client:persist(25))
           tell "stored"
           while not io.open(arg[1]) do
             socket.sleep(0.01)
@@ -244,7 +244,7 @@ describe("a store in Redis", function()
             socket.sleep(0.01)
           end
           tell "full"
-          assert(client:flush(20))
+          assert(client:flush(25))
           assert(client:stats().pending == 0)
         ]], { open = case[2], args = { server.directory .. "/go" },
           with = "exit_timeout = 0" })
@@ -295,15 +295,15 @@ describe("a store in Redis", function()
     server:ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     local result = server:start(api, [[
       capture(client, 1, 10)
-      assert(client:persist(10))
+      assert(client:persist(25))
       while assert(redis.totals(place)).events > 0 do
         socket.sleep(0.01) -- what was sent is being forgotten
       end
       os.execute("redis-cli -s '" .. arg[1]
         .. "' CLIENT KILL TYPE normal >/dev/null")
       capture(client, 11, 20)
-      assert(client:persist(10))
-      assert(client:flush(10))
+      assert(client:persist(25))
+      assert(client:flush(25))
     ]], { args = { server.socket } }):wait()
     assert.equal("seerstack: warn: store: " .. server.socket .. ": it may "
       .. "throw away events, for its maxmemory-policy is allkeys-lru\n",
@@ -315,7 +315,7 @@ describe("a store in Redis", function()
     api:config(OUTAGE)
     local child = server:start(api, [[
       capture(client, 1, 20)
-      assert(client:persist(10))
+      assert(client:persist(25))
       tell "stored"
       while not io.open(arg[1]) do
         socket.sleep(0.01)
@@ -345,7 +345,7 @@ describe("a store in Redis", function()
       api:reset()
       local result = server:start(api, [[
         capture(client, 1, 20)
-        assert(client:flush(10))
+        assert(client:flush(25))
         assert(client:stats().delivered == 20)
       ]], { url = url }):wait()
       assert.equal(0, result.status, result.stderr)
@@ -405,11 +405,11 @@ describe("a store in Redis", function()
     end
     api:config(WORKS)
     h.ended_well(server:start(api, [[
-      assert(client:persist(10))
+      assert(client:persist(25))
       while client:stats().store.adopted < 24 do
         socket.sleep(0.01)
       end
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], { with = "log_level = 'off', max_age = 1e6" }))
     assert.equal(6, server:totals().events)
     assert.is_true(#server:rows() >= 4)

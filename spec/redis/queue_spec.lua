@@ -16,7 +16,7 @@ describe("seerstack queue with a URL", function()
     h.ended_well(server:start(api, [[
       capture(client, 1, 600)
       assert(client.users.identify { user_id = "u", name = "N" })
-      assert(client:persist(10))
+      assert(client:persist(25))
     ]], h.merge({ with = "exit_timeout = 0, log_level = 'off'" }, options)))
     api:config { fail_status = false }
   end
@@ -36,7 +36,7 @@ describe("seerstack queue with a URL", function()
   it("counts machines that have slots of the limit, and these", function()
     h.ended_well(server:start(api, [[
       capture(client, 1, 20)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], { with = "rate_limit = 1000, share_rate_limit = false, "
       .. "headers = { Cookie = 'secret' }" }))
     assert.matches("machines +1\ntheir slots +20\n$",

@@ -14,7 +14,7 @@ describe("seerstack.redis", function()
   it("has nothing left when all is delivered", function()
     h.ended_well(server:start(api, [[
       capture(client, 1, 500)
-      assert(client:flush(10))
+      assert(client:flush(25))
       local stats = client:stats()
       assert(stats.delivered + stats.store.delivered == 500)
     ]]))
@@ -37,7 +37,7 @@ describe("seerstack.redis", function()
       local result = h.ended_well(server:start(api, [[
         local began = socket.gettime()
         capture(client, 1, 150)
-        assert(client:persist(10)) -- an exit has a second for the rest
+        assert(client:persist(25)) -- an exit has a second for the rest
         capture(client, 151, 200)
         tell(socket.gettime() - began)
       ]], SILENT))
@@ -73,8 +73,8 @@ describe("seerstack.redis", function()
     local child = server:hold(api, 20)
     api:config(WORKS)
     h.ended_well(server:start(api, [[
-      assert(client:persist(10))
-      assert(client:flush(10))
+      assert(client:persist(25))
+      assert(client:flush(25))
       assert(client:stats().store.adopted == 0)
     ]]))
     h.wait(function() return api:count() == 20 end, 10)
@@ -86,7 +86,7 @@ describe("seerstack.redis", function()
     api:config(OUTAGE)
     local first = server:hold(api, 20)
     local second = server:start(api, [[
-      assert(client:persist(10))
+      assert(client:persist(25))
       tell "ready"
       while client:stats().store.delivered < 20 do
         socket.sleep(0.01)
@@ -113,7 +113,7 @@ describe("seerstack.redis", function()
         server:end_leases()
       end
       h.ended_well(server:start(api, [[
-        assert(client:persist(5))
+        assert(client:persist(25))
         while client:stats().store.adopted < 2 do
           socket.sleep(0.01)
         end
@@ -135,7 +135,7 @@ describe("seerstack.redis", function()
     for n = 1, 5 do
       h.ended_well(server:start(api, ([[
         capture(client, %d, %d)
-        assert(client:persist(5))
+        assert(client:persist(25))
         while client:stats().store.adopted < %d do
           socket.sleep(0.01)
         end
@@ -155,11 +155,11 @@ describe("seerstack.redis", function()
       local child = server:start(api, [[
         capture(client, 1, 2000)
         assert(client.users.identify { user_id = "u", name = "old" })
-        assert(client:persist(10))
+        assert(client:persist(25))
         for i = 1, 20 do
           assert(client.users.identify { user_id = "u", name = "new" .. i })
         end
-        assert(client:persist(10))
+        assert(client:persist(25))
         tell "stored"
         assert(client:flush(30))
         while assert(redis.totals(place)).events > 0 do
@@ -193,11 +193,11 @@ describe("seerstack.redis", function()
     server:leave(api, 1, 3)
     api:config(WORKS)
     h.ended_well(server:start(api, [[
-      assert(client:persist(5))
+      assert(client:persist(25))
       assert(client:stats().store.adopted == 0)
     ]], { with = "api_key = 'sk_other', exit_timeout = 0" }))
     h.ended_well(server:start(api, [[
-      assert(client:persist(5))
+      assert(client:persist(25))
       assert(client:stats().store.adopted == 0)
     ]], { open = "prefix = 'other'" }))
     assert.equal(3, server:totals().nobodys)
@@ -207,17 +207,17 @@ describe("seerstack.redis", function()
     api:config(OUTAGE)
     local child = server:start(api, [[
       capture(client, 1, 100)
-      assert(client:persist(5))
+      assert(client:persist(25))
       for n = 1, 4 do
         local pid = native.fork()
         if pid == 0 then
           capture(client, 100 * n + 1, 100 * n + 100)
-          assert(client:persist(5))
+          assert(client:persist(25))
           native.exit(0)
         end
         native.wait(pid)
         capture(client, 1000 + n, 1000 + n)
-        assert(client:persist(5))
+        assert(client:persist(25))
       end
       tell "stored"
       socket.sleep(100)

@@ -49,7 +49,7 @@ describe("rediss://", function()
       capture(client, 1, 20)
       client:persist(10)
       tell(client:stats().store.state)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], h.merge({
       url = url(host),
       open = ca_file and ("ca_file = %q"):format(ca_file),
@@ -108,19 +108,19 @@ describe("rediss://", function()
     serve "IP:127.0.0.1"
     h.ended_well(server:start(api, [[
       capture(client, 1, 10)
-      assert(client:persist(10))
+      assert(client:persist(25))
       local pid = native.fork()
       if pid == 0 then
         capture(client, 11, 20)
-        assert(client:persist(10))
-        assert(client:flush(10))
+        assert(client:persist(25))
+        assert(client:flush(25))
         assert(not client:stats().store.error)
         native.exit(0)
       end
       native.wait(pid)
       capture(client, 21, 30)
-      assert(client:persist(10))
-      assert(client:flush(10))
+      assert(client:persist(25))
+      assert(client:flush(25))
       assert(not client:stats().store.error)
     ]], {
       url = url "127.0.0.1", env = h.NO_LEAKS,

@@ -24,7 +24,7 @@ local ALL = CAPTURE .. [[
   add(1, 20)
   client:persist(0.5)
   add(21, 40)
-  assert(client:flush(20))
+  assert(client:flush(25))
 ]]
 
 -- Is killed when it has stored its events, or could not.
@@ -40,10 +40,10 @@ local LARGE = CAPTURE .. [[
   pad = ("x"):rep(30000)
   for last = 10, 60, 10 do
     add(last - 9, last)
-    assert(client:persist(10))
+    assert(client:persist(25))
     tell(last)
   end
-  assert(client:flush(20))
+  assert(client:flush(25))
 ]]
 
 -- Sends what is in these directories.
@@ -53,13 +53,13 @@ local DRAIN = [[
     local other = client:with_options {
       store = sqlite.open { directory = directory },
     }
-    assert(other:persist(10))
+    assert(other:persist(25))
     local seen
     repeat
       seen = sqlite.totals(directory) -- nil: it is busy
       socket.sleep(0.01)
     until seen and seen.events == 0
-    assert(other:flush(10))
+    assert(other:flush(25))
   end
 ]]
 

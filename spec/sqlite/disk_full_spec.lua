@@ -128,12 +128,12 @@ describe("a store on a disk of its own", function()
       assert(mount "24m")
       assert.equal("", said(disk:run(api, [[
         capture(client, 1, 10)
-        assert(client:flush(10))
+        assert(client:flush(25))
       ]])))
       occupy()
       local result = disk:run(api, [[
         capture(client, 11, 600)
-        assert(client:flush(20))
+        assert(client:flush(25))
       ]])
       assert.equal(0, result.status, result.stderr)
       h.assert_received(api, 600)
@@ -150,7 +150,7 @@ describe("a store on a disk of its own", function()
     api:config { fail_status = false }
     local result = disk:run(api, [[
       capture(client, 11, 60)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]])
     assert.equal(0, result.status, result.stderr)
     assert.matches("failing, events are kept in memory alone: [^\n]*"

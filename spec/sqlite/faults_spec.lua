@@ -37,13 +37,13 @@ describe("a store in a directory", function()
         h.shell.quote(d.directory), d:path "queue.db")
     end, "queue.db is not one of seerstack.sqlite" },
     { "whose database has a trigger", function(d)
-      d:run(api, "capture(client, 1, 1) assert(client:flush(5))")
+      d:run(api, "capture(client, 1, 1) assert(client:flush(25))")
       api:reset()
       d:sql("CREATE TRIGGER x AFTER INSERT ON event BEGIN "
         .. "DELETE FROM event; END", true)
     end, "queue.db is not one of seerstack.sqlite" },
     { "whose database has a view for a table", function(d)
-      d:run(api, "capture(client, 1, 1) assert(client:flush(5))")
+      d:run(api, "capture(client, 1, 1) assert(client:flush(25))")
       api:reset()
       d:sql("ALTER TABLE owner RENAME TO o; "
         .. "CREATE VIEW owner AS SELECT id FROM o", true)
@@ -63,7 +63,7 @@ describe("a store in a directory", function()
       case[2](disk)
       local result = disk:run(api, [[
         capture(client, 1, 200)
-        assert(client:flush(10))
+        assert(client:flush(25))
         assert(client:stats().delivered == 200)
       ]])
       assert.equal(0, result.status)
@@ -92,7 +92,7 @@ describe("a store in a directory", function()
       api:config(OUTAGE)
       local child = disk:start(api, [[
         capture(client, 1, 50)
-        assert(client:persist(5))
+        assert(client:persist(25))
         tell "stored"
         while not io.open(arg[1]) do
           socket.sleep(0.01)
@@ -107,7 +107,7 @@ describe("a store in a directory", function()
         last = last + 1
         capture(client, last, last)
         tell("again", last)
-        assert(client:flush(20))
+        assert(client:flush(25))
       ]], { args = { disk.parents .. "/go" } })
       h.wait(function()
         return child:done() or child:stdout():find "stored"
@@ -135,13 +135,13 @@ describe("a store in a directory", function()
       disk:path "queue.db-")
     local result = disk:run(api, [[
       capture(client, 1, 200)
-      assert(client:flush(10))
+      assert(client:flush(25))
       while client:stats().store.state ~= "open" do
         socket.sleep(0.01)
       end
       capture(client, 201, 210)
-      assert(client:persist(5))
-      assert(client:flush(10))
+      assert(client:persist(25))
+      assert(client:flush(25))
     ]])
     assert.equal(0, result.status, result.stderr)
     assert.matches("queue%.db was corrupt; it is queue%.db%.corrupt%-%d+ now",
@@ -158,9 +158,9 @@ describe("a store in a directory", function()
       disk:path "queue.db")
     local result = disk:run(api, [[
       capture(client, 1, 20)
-      assert(client:persist(5))
+      assert(client:persist(25))
       assert(client:stats().store.state == "open")
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]])
     assert.equal(0, result.status, result.stderr)
     assert.matches("^seerstack: warn: store: [^\n]*queue%.db was corrupt; it "
@@ -183,7 +183,7 @@ describe("a store in a directory", function()
       api:reset()
       local result = disk:run(api, [[
         capture(client, 1001, 1050)
-        assert(client:flush(10))
+        assert(client:flush(25))
       ]], { with = "log_level = 'off'" })
       assert.equal(0, result.status, at .. ": " .. result.stderr)
       local fresh = 0
@@ -215,14 +215,14 @@ describe("a store in a directory", function()
       fill(20)
       disk:sql(case[1], true)
       local result = disk:run(api, [[
-        assert(client:persist(5))
+        assert(client:persist(25))
         local last = socket.gettime() + 10
         while client:stats().store.delivered < tonumber(arg[1])
           and socket.gettime() < last do
           socket.sleep(0.01)
         end
         capture(client, 101, 150)
-        assert(client:flush(10))
+        assert(client:flush(25))
       ]], { args = { case[2] } })
       assert.equal(0, result.status, result.stderr)
       assert.matches(case[3] or "^[^\n]*\n?$", result.stderr)
@@ -241,7 +241,7 @@ describe("a store in a directory", function()
     holder:kill "STOP"
     local result = disk:run(api, [[
       capture(client, 201, 300)
-      assert(client:flush(20))
+      assert(client:flush(25))
       assert(client:stats().delivered == 100)
     ]])
     assert.equal(0, result.status, result.stderr)

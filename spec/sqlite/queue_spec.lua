@@ -14,7 +14,7 @@ describe("seerstack queue", function()
     h.ended_well(disk:start(api, [[
       capture(client, 1, 600)
       assert(client.users.identify { user_id = "u", name = "N" })
-      assert(client:persist(10))
+      assert(client:persist(25))
     ]], { with = "exit_timeout = 0, log_level = 'off'" }))
     api:config { fail_status = false }
   end

@@ -15,7 +15,7 @@ describe("programs with one directory", function()
     for i = 1, 8 do
       children[i] = disk:start(api, ([[
         capture(client, %d, %d)
-        assert(client:persist(10))
+        assert(client:persist(25))
         client:flush(3)
       ]]):format(i * 25 - 24, i * 25), { with = WITH })
     end
@@ -38,7 +38,7 @@ describe("programs with one directory", function()
     h.wait(function() return first:stdout():find "paused" end, 20)
     h.ended_well(disk:start(api, [[
       capture(client, 2, 2)
-      assert(client:persist(10))
+      assert(client:persist(25))
       assert(client:stats().retry_at)
     ]], { with = WITH .. ", exit_timeout = 0" }))
     first:kill "KILL"
@@ -50,11 +50,11 @@ describe("programs with one directory", function()
   it("count for themselves with share_rate_limit = false", function()
     h.ended_well(disk:start(api, [[
       capture(client, 1, 95)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], { with = WITH }))
     h.ended_well(disk:start(api, [[
       capture(client, 96, 96)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], { with = WITH .. ", share_rate_limit = false" }))
     assert.same({ ["200"] = 96 }, api:status().by_status)
   end)

@@ -49,7 +49,7 @@ describe("seerstack.sqlite", function()
     h.ended_well(disk:start(api, [[
       assert(not io.open(arg[1] .. "/queue.db"))
       capture(client, 1, 1)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], { args = { disk.directory } }))
     assert.equal("700 600 600 600 600", h.shell.output(
       ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
@@ -59,7 +59,7 @@ describe("seerstack.sqlite", function()
   it("lets a group take part, if it is asked to", function()
     h.ended_well(disk:start(api, [[
       capture(client, 1, 1)
-      assert(client:flush(10))
+      assert(client:flush(25))
     ]], { open = "group = true" }))
     assert.equal("2770 660 660 660 660", h.shell.output(
       ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
@@ -69,7 +69,7 @@ describe("seerstack.sqlite", function()
   it("has nothing left when all is delivered", function()
     h.ended_well(disk:start(api, [[
       capture(client, 1, 500)
-      assert(client:flush(10))
+      assert(client:flush(25))
       local stats = client:stats()
       assert(stats.delivered + stats.store.delivered == 500)
     ]]))
@@ -84,7 +84,7 @@ describe("seerstack.sqlite", function()
       local result = h.ended_well(disk:start(api, [[
         local began = socket.gettime()
         capture(client, 1, 900)
-        assert(client:persist(10)) -- an exit has a second for the rest
+        assert(client:persist(25)) -- an exit has a second for the rest
         capture(client, 901, 1000)
         tell(socket.gettime() - began)
       ]], { with = "exit_timeout = 0, log_level = 'error'" }))
@@ -117,7 +117,7 @@ describe("seerstack.sqlite", function()
     api:config(OUTAGE)
     local first = disk:hold(api, 20)
     local second = disk:start(api, [[
-      assert(client:persist(10))
+      assert(client:persist(25))
       tell "ready"
       while client:stats().store.delivered < 20 do
         socket.sleep(0.01)
@@ -135,7 +135,7 @@ describe("seerstack.sqlite", function()
     api:config(OUTAGE)
     local first = disk:start(api, [[
       assert(client.users.identify { user_id = "u", name = "first" })
-      assert(client:persist(5))
+      assert(client:persist(25))
       tell "stored"
       socket.sleep(100)
     ]])
@@ -146,12 +146,12 @@ describe("seerstack.sqlite", function()
         assert(client.users.identify { user_id = "u", name = "n" .. i })
       end
       capture(client, 1, 200)
-      assert(client:persist(10))
+      assert(client:persist(25))
     ]], { with = "exit_timeout = 0, log_level = 'off'" }))
     assert.equal(800, disk:totals().nobodys)
     api:config(WORKS)
     h.ended_well(disk:start(api, [[
-      assert(client:persist(5))
+      assert(client:persist(25))
       while client:stats().store.delivered < 200 do
         socket.sleep(0.02)
       end
@@ -181,7 +181,7 @@ describe("seerstack.sqlite", function()
     for n = 1, 10 do
       h.ended_well(disk:start(api, ([[
         capture(client, %d, %d)
-        assert(client:persist(5))
+        assert(client:persist(25))
         while client:stats().store.adopted < %d do
           socket.sleep(0.01)
         end
@@ -232,11 +232,11 @@ describe("seerstack.sqlite", function()
     api:config(OUTAGE)
     disk:leave(api, 1, 3)
     h.ended_well(disk:start(api, [[
-      assert(client:persist(5))
+      assert(client:persist(25))
       assert(client:stats().store.adopted == 0)
     ]], { with = "api_key = 'sk_other', exit_timeout = 0" }))
     h.ended_well(disk:start(api, [[
-      assert(client:persist(5))
+      assert(client:persist(25))
       assert(client:stats().store.adopted == 0)
     ]], { with = "base_url = 'http://127.0.0.1:9', exit_timeout = 0" }))
     assert.equal(3, disk:totals().nobodys)
@@ -273,20 +273,20 @@ describe("seerstack.sqlite", function()
     api:config(OUTAGE)
     local child = disk:start(api, [[
       capture(client, 1, 100)
-      assert(client:persist(5))
+      assert(client:persist(25))
       local pids = {}
       for n = 1, 4 do
         local pid = native.fork()
         if pid == 0 then
           capture(client, 100 * n + 1, 100 * n + 100)
-          assert(client:persist(5))
+          assert(client:persist(25))
           os.execute "kill -9 $PPID"
           native.exit(0)
         end
         pids[n] = pid
         native.wait(pid)
         capture(client, 1000 + n, 1000 + n)
-        assert(client:persist(5))
+        assert(client:persist(25))
       end
       tell "stored"
       socket.sleep(100)

@@ -60,12 +60,12 @@ describe("a store in a directory", function()
     it("of which the index is cut to " .. size .. " bytes goes on", function()
       local child = started(PRELUDE .. [[
         capture(client, 1, 50)
-        assert(client:persist(10))
+        assert(client:persist(25))
         wait_for_go()
         capture(client, 51, 100)
-        assert(client:persist(10))
+        assert(client:persist(25))
         tell "again"
-        assert(client:flush(20))
+        assert(client:flush(25))
       ]], { args = { disk.parents .. "/go" } })
       h.shell.run(("truncate -s %d %s"):format(size,
         disk:path "queue.db-shm"))
@@ -83,7 +83,7 @@ describe("a store in a directory", function()
   it("of which the index is cut short is left by who ends", function()
     local child = started(PRELUDE .. [[
       capture(client, 1, 50)
-      assert(client:persist(10))
+      assert(client:persist(25))
       wait_for_go()
     ]], { args = { disk.parents .. "/go" },
       with = "exit_timeout = 0, log_level = 'off'" })
@@ -99,13 +99,13 @@ describe("a store in a directory", function()
       .. ", leaves its rows to their owner", function()
       local child = started(PRELUDE .. [[
         capture(client, 1, 50)
-        assert(client:persist(10))
+        assert(client:persist(25))
         wait_for_go()
         capture(client, 51, 60)
         wait_for_state "failing"
         wait_for_state "open"
         tell "again"
-        assert(client:flush(20))
+        assert(client:flush(25))
         wait_for(function() return client:stats().store.pending == 0 end)
       ]], troubled("pread64", { SEER_TROUBLE_ERRNO = errno }))
       local owner = disk:sql "SELECT DISTINCT owner FROM event"
@@ -130,7 +130,7 @@ describe("a store in a directory", function()
     .. "none of these to others", function()
     local child = started(PRELUDE .. [[
       capture(client, 1, 512)
-      assert(client:persist(10))
+      assert(client:persist(25))
       wait_for_go()
       capture(client, 513, 600)
       wait_for_state "failing"
@@ -165,8 +165,8 @@ describe("a store in a directory", function()
   local BUSY = {
     ["in the middle of a commit"] = [[
       capture(client, 1, 50)
-      assert(client:persist(10))
-      assert(client:flush(10))
+      assert(client:persist(25))
+      assert(client:flush(25))
       wait_for_go()
       capture(client, 51, 60)
     ]],
@@ -184,15 +184,15 @@ describe("a store in a directory", function()
         if pid == 0 then
           capture(client, 61, 70)
           assert(client:stats().store.state == "barred")
-          assert(client:flush(10))
+          assert(client:flush(25))
           native.exit(0)
         end
         assert(native.wait(pid) == 0)
         wait_for_state "failing"
         wait_for_state "open"
         capture(client, 71, 80)
-        assert(client:persist(10))
-        assert(client:flush(20))
+        assert(client:persist(25))
+        assert(client:flush(25))
       ]], troubled("pwrite64",
         h.merge(h.NO_LEAKS, { SEER_TROUBLE_MS = 4000 })))
       says(child, "stored")

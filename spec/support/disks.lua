@@ -62,13 +62,13 @@ end
 -- Has a program send what is there, and waits until that has been done.
 function disk:drain(api, options)
   return self:run(api, [[
-    assert(client:persist(10))
+    assert(client:persist(25))
     local seen
     repeat
       seen = require "seerstack.sqlite".totals(arg[1]) -- nil: it is busy
       socket.sleep(0.02)
     until seen and seen.events == 0
-    assert(client:flush(10))
+    assert(client:flush(25))
   ]], util.merge(options, { args = { self.directory } }))
 end
 

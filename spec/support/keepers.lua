@@ -31,7 +31,7 @@ end
 function keepers.leave(place, api, first, last, options)
   local result = place:start(api, ([[
     capture(client, %d, %d)
-    assert(client:persist(20))
+    assert(client:persist(25))
   ]]):format(first, last), util.merge({
     with = "exit_timeout = 0, log_level = 'off'",
   }, options)):wait()
@@ -43,7 +43,7 @@ end
 function keepers.hold(place, api, count, options)
   local child = place:start(api, ([[
     capture(client, 1, %d)
-    assert(client:persist(10))
+    assert(client:persist(25))
     tell "stored"
     socket.sleep(100)
   ]]):format(count), options)

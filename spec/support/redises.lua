@@ -127,11 +127,11 @@ server.hold, server.leave = keepers.hold, keepers.leave
 -- Has a program send what is there, and waits until that has been done.
 function server:drain(api, options)
   return self:start(api, [[
-    assert(client:persist(10))
+    assert(client:persist(25))
     while assert(redis.totals(place)).events > 0 do
       socket.sleep(0.02)
     end
-    assert(client:flush(10))
+    assert(client:flush(25))
   ]], options):wait()
 end
 

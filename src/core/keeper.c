@@ -6,14 +6,13 @@
 #include "base/thread.h"
 #include "fleet.h"
 #include "loop.h"
-#include "report.h"
 #include "share.h"
 #include "state.h"
+#include "tenants.h"
 #include "transaction.h"
 
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #pragma GCC visibility push(hidden)
 
 #define LINGER 5      /* ms between transactions, so that they have company */
@@ -21,30 +20,8 @@
 #define FORK_WAIT 200 /* ms that a fork waits for a store */
 
 /*
-** Telling. What is said of a store goes the way of what its first tenant's
-** clients are told.
+** Telling.
 */
-
-/* Without the lock. */
-static void say(const seer_keep *keep, seer_level level, const char *what,
-                const char *message) {
-  char text[300];
-  if (keep->tenants == NULL)
-    return;
-  snprintf(text, sizeof text, "store: %s%s%s", what,
-           *what != '\0' && *message != '\0' ? ": " : "", message);
-  seer_report_say(keep->tenants->adopted, level, text);
-}
-
-static const char failing[] = "failing, events are kept in memory alone";
-
-void seer_keeper_tell_hung(seer_keep *keep) {
-  static const char hung[] = "it does not answer";
-  seer_lock();
-  memcpy(keep->error, hung, sizeof hung);
-  seer_unlock();
-  say(keep, SEER_WARN, failing, hung);
-}
 
 /* With the lock held: what is to be said of a transaction; NULL: nothing. */
 static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
@@ -58,8 +35,9 @@ static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                : NULL;
   if (t->result != SEER_STORE_DONE) {
     snprintf(keep->error, sizeof keep->error, "%s", t->message);
-    return seer_trouble_happened(&keep->failure, 1, now, &untold) ? failing
-                                                                  : NULL;
+    return seer_trouble_happened(&keep->failure, 1, now, &untold)
+               ? SEER_TENANTS_FAILING
+               : NULL;
   }
   if (t->unshared)
     return seer_trouble_happened(&keep->unshared, 1, now, &untold)
@@ -138,7 +116,7 @@ static void conclude(seer_transaction *t, bool stop) {
   seer_alarm_ring(alarm);
   seer_endpoints_bury(&dead);
   if (words != NULL)
-    say(keep, level, words, t->message);
+    seer_tenants_say(keep, level, words, t->message);
 }
 
 /* With the lock held, which is given up meanwhile: one transaction, if there
@@ -243,7 +221,7 @@ static void tell_barred(seer_keep *keep) {
     return;
   keep->failure.told_at = SEER_NEVER;
   seer_unlock();
-  say(keep, SEER_WARN, "not used", keep->error);
+  seer_tenants_say(keep, SEER_WARN, "not used", keep->error);
   seer_lock();
 }
 

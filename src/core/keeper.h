@@ -6,8 +6,7 @@
  * the first event, and opens the store then: in the process and as the user
  * that captures.
  *
- * All functions but one are called with the lock held, and may give it up
- * meanwhile.
+ * All functions are called with the lock held, and may give it up meanwhile.
  */
 
 #include "keep.h"
@@ -15,9 +14,6 @@
 /* Starts the thread, unless there is one. Where the system refuses it, events
    go on without the store for a while. */
 void seer_keeper_start(seer_keep *keep);
-
-/* Tells that the store does not answer. Without the lock. */
-void seer_keeper_tell_hung(seer_keep *keep);
 
 /* Before a fork: the stores are made ready for it, which does not take long.
    Where one is not, the child goes without. */

@@ -6,7 +6,6 @@
 #include "base/spare.h"
 #include "base/thread.h"
 #include "endpoints.h"
-#include "keeper.h"
 #include "report.h"
 #include "settle.h"
 #include "state.h"
@@ -193,7 +192,7 @@ static int work(int64_t time) {
   seer_unlock();
   seer_endpoints_bury(&dead);
   if (hung != NULL)
-    seer_keeper_tell_hung(hung);
+    seer_tenants_tell_hung(hung);
   seer_state.in_flight += start_transfers(claims, claims_made);
   if (seer_state.in_flight > 0) {
     seer_http_perform(seer_state.http);

@@ -6,7 +6,9 @@
 #include "base/digest.h"
 #include "base/thread.h"
 #include "fleet.h"
+#include "report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)
@@ -115,6 +117,24 @@ seer_keep *seer_tenants_rescue(int64_t now) {
       hung = keep;
   }
   return hung;
+}
+
+void seer_tenants_say(const seer_keep *keep, seer_level level,
+                      const char *what, const char *message) {
+  char text[300];
+  if (keep->tenants == NULL)
+    return;
+  snprintf(text, sizeof text, "store: %s%s%s", what,
+           *what != '\0' && *message != '\0' ? ": " : "", message);
+  seer_report_say(keep->tenants->adopted, level, text);
+}
+
+void seer_tenants_tell_hung(seer_keep *keep) {
+  static const char hung[] = "it does not answer";
+  seer_lock();
+  memcpy(keep->error, hung, sizeof hung);
+  seer_unlock();
+  seer_tenants_say(keep, SEER_WARN, SEER_TENANTS_FAILING, hung);
 }
 
 int64_t seer_tenants_rescue_at(int64_t now) {

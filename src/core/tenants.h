@@ -19,8 +19,15 @@ seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
 void seer_tenants_release(seer_keep *keep);
 
 /* The same where a store takes too long; returns one of which it is to be told
-   by seer_keeper_tell_hung, or NULL. */
+   by seer_tenants_tell_hung, or NULL. */
 seer_keep *seer_tenants_rescue(int64_t now);
+
+/* Without the lock: says something of a store, in the way of what its first
+   tenant's clients are told; that it does not answer. */
+#define SEER_TENANTS_FAILING "failing, events are kept in memory alone"
+void seer_tenants_say(const seer_keep *keep, seer_level level,
+                      const char *what, const char *message);
+void seer_tenants_tell_hung(seer_keep *keep);
 
 /* When to look for that; SEER_NEVER if no keeper has been at work of late. */
 int64_t seer_tenants_rescue_at(int64_t now);
