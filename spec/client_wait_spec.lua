@@ -103,24 +103,20 @@ describe("wait", function()
       assert.is_nil(err.status)
       client:close()
     end)
+end)
+
+describe("wait", function()
+  local x = h.exchange { max_in_flight = 1 }
 
   it("ends with APITimeoutError when there is no place for it in time",
     function()
-      local client = seerstack.new {
-        api_key = "sk_test_slow", base_url = api.url, max_in_flight = 1,
-      }
-      api:config { key = "sk_test_slow", delay = 1 }
-      client.events.capture { name = "a" }
-      h.wait(function() return api:status().requests == 1 end)
-      local result, message, err = client.events.capture({ name = "b" },
-        { wait = true, timeout = 0.1, max_retries = 0 })
-      api:config { key = "sk_test_standin" }
-      assert.is_nil(result)
-      assert.equal("APITimeoutError", err.name)
+      x:capture "a"
+      x:serve_requests(1, h.hold)
+      local message, err = h.assert_failure("APITimeoutError",
+        x.client.events.capture({ name = "b" },
+          { wait = true, timeout = 0.1, max_retries = 0 }))
       assert.equal("timed out", message)
-      assert.is_true(client:flush(10))
-      local stats = h.assert_counts(client, { delivered = 1, rejected = 1 })
-      assert_adds_up(stats)
-      client:close()
+      assert.is_nil(err.status)
+      assert_adds_up(h.assert_counts(x.client, { pending = 1, rejected = 1 }))
     end)
 end)
