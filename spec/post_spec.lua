@@ -150,8 +150,7 @@ describe("client:post", function()
   end)
 end)
 
--- libcurl 8.14 leaves out a query that is empty; 8.23 writes codes in
--- capitals.
+-- libcurl 8.14 leaves out a query that is empty; 8.23 has codes in capitals.
 local function as_sent(path)
   local version = h.libcurl()
   if version < 8 then

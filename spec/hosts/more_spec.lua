@@ -25,9 +25,11 @@ local MPV = { "mpv", "--no-config", "--vo=null", "--ao=null",
 
 -- From version 4.4 on tshark loads no script for root. Who is not may read
 -- here what is root's all the same.
-local NOT_AS_ROOT = [[if [ "$(id -u)" = 0 ]; then set -- setpriv \
-  --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_override \
-  --ambient-caps=+dac_override; fi; exec "$@" ]]
+local NOT_AS_ROOT = [[if [ "$(id -u)" = 0 ]; then
+  set -- setpriv --reuid=65534 --regid=65534 --clear-groups \
+    --inh-caps=+dac_override --ambient-caps=+dac_override
+fi
+exec "$@" ]]
 
 -- For each: the Lua, the file that the code is saved as, words of the command
 -- (FOLDER and PORT stand for what they say), an event, how many arrive, what
