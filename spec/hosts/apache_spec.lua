@@ -55,8 +55,8 @@ describe("Apache, " .. mpm, function()
   end
 
   -- A request has its answer before it is logged. A graceful stop lets it go
-  -- on, the other kind ends it, and what was not captured cannot arrive. In the
-  -- log are Apache's own requests as well, which are OPTIONS.
+  -- on, the other kind ends it, and what was not captured cannot arrive.
+  -- Apache logs its own requests as well, which are OPTIONS.
   local function wait_for_log(started, requests, method)
     h.wait(function()
       local log = h.shell.read(started.access_log)
