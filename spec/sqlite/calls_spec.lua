@@ -30,7 +30,12 @@ local ALL = CAPTURE .. [[
 -- Is killed when it has stored its events, or could not.
 local KILLED = CAPTURE .. [[
   add(1, 20)
-  tell(client:persist(0.5))
+  local last, stored, store = socket.gettime() + 20
+  repeat
+    stored, store = client:persist(0.05), client:stats().store
+  until stored or store.error or store.state == "full"
+    or socket.gettime() > last
+  tell(stored)
   os.execute("kill -9 " .. native.pid())
 ]]
 

@@ -122,7 +122,7 @@ describe("seerstack.sqlite", function()
       while client:stats().store.delivered < 20 do
         socket.sleep(0.01)
       end
-    ]])
+    ]], { with = "log_level = 'off'" }) -- it may adopt before the API works
     h.wait(function() return second:stdout():find "ready" end, 10)
     first:kill "KILL"
     first:wait()
