@@ -2,6 +2,10 @@
 
 local h = require "spec.helper"
 
+-- The allocator of a sanitizer, unlike the system's, is broken in the child
+-- when another thread was in it.
+local it_unsanitized = os.getenv "SANITIZER" and pending or it
+
 describe("the child of a fork", function()
   local api = h.standin { rate_limit = false }
   local file = h.each(h.stores.new, function(f) f:remove() end)
@@ -31,7 +35,7 @@ describe("the child of a fork", function()
 
   -- The children are as good as killed, and what each has adopted of those
   -- before it dies with it: so the last ones are sent one at a time.
-  it("may be one of many that die", function()
+  it_unsanitized("may be one of many that die", function()
     h.ended_well(file:start(api, [[
       for i = 1, 30 do
         capture(client, 10 * i - 9, 10 * i - 1)
