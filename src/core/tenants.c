@@ -15,7 +15,7 @@
 
 /* ms until it is told of a store that hangs; until then it may say itself what
    is wrong. */
-#define TOLD_AFTER (3 * SEER_STORE_PATIENCE)
+#define TOLD_AFTER (INT64_C(3) * SEER_STORE_PATIENCE)
 
 #define LOW 64 /* adopted events */
 
