@@ -136,6 +136,13 @@ function h.run(code, env)
   return h.ended_well(h.start { code = code, env = env }).stdout
 end
 
+-- The command that gives a program namespaces of these kinds. Who is not root
+-- is made it, which the system refuses in a chroot.
+function h.apart(kinds)
+  local may = h.shell.run "unshare -T true 2>/dev/null" == 0
+  return (may and "unshare " or "unshare -r ") .. kinds
+end
+
 function h.environment(...)
   return h.script.environment(...)
 end

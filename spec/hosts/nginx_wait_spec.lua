@@ -43,7 +43,7 @@ location = /blocking {
     return slowest, answers
   end
 
-  it("serves others within 50 ms while requests wait a second", function()
+  it("serves others while requests wait a second", function()
     api:config { delay = 1 }
     local server = h.nginx.start {
       api = api, workers = 1, server = ELSEWHERE,
@@ -52,11 +52,11 @@ location = /blocking {
     -- A machine that is busy with something else may need several attempts;
     -- a worker that is held up would fail in each.
     local slowest, attempts = math.huge, 0
-    while slowest >= 0.05 and attempts < 10 do
+    while slowest >= 0.2 and attempts < 10 do
       slowest = math.min(slowest, slowest_elsewhere(server, "/signup", 16))
       attempts = attempts + 1
     end
-    assert.is_true(slowest < 0.05, slowest .. " s")
+    assert.is_true(slowest < 0.2, slowest .. " s")
     assert.is_true(slowest_elsewhere(server, "/blocking", 1) >= 0.9)
     server:stop()
     assert.equal(16 * attempts + 1, api:count())

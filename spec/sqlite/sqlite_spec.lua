@@ -249,12 +249,9 @@ describe("seerstack.sqlite", function()
   end)
 
   -- As containers have them that share a volume.
-  -- Who is not root is made it, which the system refuses in a chroot.
   it("counts ages, and who lives, over time namespaces", function()
-    local alone = h.shell.run "unshare -T true 2>/dev/null" == 0
     local elsewhere = { with = "exit_timeout = 0, log_level = 'off'",
-      prefix = (alone and "unshare" or "unshare -r")
-        .. " -T --monotonic 100000 --boottime 100000" }
+      prefix = h.apart "-T --monotonic 100000 --boottime 100000" }
     api:config(OUTAGE)
     disk:leave(api, 1, 50, elsewhere)
     local child = disk:hold(api, 10, elsewhere)

@@ -209,7 +209,7 @@ describe("a store in a directory", function()
   -- same number, and sees no process of the other.
   it("knows who lives over namespaces of processes and mounts", function()
     api:config(OUTAGE)
-    local apart = { prefix = "unshare -r -p -m -f --kill-child",
+    local apart = { prefix = h.apart "-p -m -f --kill-child",
       with = "log_level = 'off'", env = h.NO_LEAKS }
     local first = disk:hold(api, 50, apart)
     h.ended_well(disk:start(api, [[
