@@ -164,7 +164,8 @@ test-asan test-tsan: test-%: deps # the same, under a sanitizer
 
 # Memcheck knows too little of what the optimizer and the hardening make.
 VALGRIND = LUA=5.4 SUFFIX=-valgrind HARDENING= \
-	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(NO_SPARES)"
+	CFLAGS="-O1 -g -fno-omit-frame-pointer $(ASSERT) $(NO_SPARES) \
+	-DSEER_STORE_PATIENCE=20000"
 
 test-valgrind: deps # the same, under valgrind's memcheck; SPEC=path restricts
 	@dev/deps.sh valgrind

@@ -18,8 +18,12 @@
 #include <stdint.h>
 
 #define SEER_STORE_ABI 3
-#define SEER_STORE_PATIENCE 1000 /* ms that open and commit may wait */
-#define SEER_STORE_TRIES 10      /* deaths of its owners that fuse an event */
+#define SEER_STORE_TRIES 10 /* deaths of its owners that fuse an event */
+
+/* ms that open and commit may wait; memcheck's build has more. */
+#ifndef SEER_STORE_PATIENCE
+#define SEER_STORE_PATIENCE 1000
+#endif
 
 typedef enum seer_store_result {
   SEER_STORE_DONE,
