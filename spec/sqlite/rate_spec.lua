@@ -29,20 +29,26 @@ describe("programs with one directory", function()
   it("share the pause that one of them was asked for", function()
     api:config { fail_status = 429, fail_count = 1,
       fail_headers = { ["Retry-After"] = "600" } }
-    local first = disk:start(api, [[
-      capture(client, 1, 1)
-      while not client:stats().retry_at do socket.sleep(0.01) end
-      tell "paused"
-      socket.sleep(100)
-    ]], { with = WITH })
-    h.wait(function() return first:stdout():find "paused" end, 20)
-    h.ended_well(disk:start(api, [[
-      capture(client, 2, 2)
-      assert(client:persist(25))
-      assert(client:stats().retry_at)
-    ]], { with = WITH .. ", exit_timeout = 0" }))
-    first:kill "KILL"
-    first:wait()
+    -- They are killed: at an exit one would try, whatever it was asked for.
+    local children = {}
+    for i = 1, 2 do
+      local child = disk:start(api, ([[
+        capture(client, %d, %d)
+        assert(client:persist(25))
+        while not client:stats().retry_at do socket.sleep(0.01) end
+        tell "paused"
+        socket.sleep(100)
+      ]]):format(i, i), { with = WITH })
+      h.wait(function()
+        assert(not child:done(), child:stderr())
+        return child:stdout():find "paused"
+      end, 20)
+      children[i] = child
+    end
+    for _, child in ipairs(children) do
+      child:kill "KILL"
+      child:wait()
+    end
     assert.same({ ["429"] = 1 }, api:status().by_status)
     assert.equal(2, disk:totals().nobodys)
   end)
