@@ -76,7 +76,7 @@ describe("a client with a store", function()
   it("sends what another has left under the keys that it had", function()
     api:config(OUTAGE)
     h.ended_well(file:start(api, "capture(client, 1, 5)",
-      { with = "exit_timeout = 0" }))
+      { with = "exit_timeout = 0, log_level = 'off'" }))
     local keys = {}
     for _, row in ipairs(file:rows()) do
       keys[row.uuid] = true
