@@ -2,11 +2,7 @@
 
 local h = require "spec.helper"
 
-local path
-for template in package.cpath:gmatch "[^;]+" do
-  local found = template:gsub("%?", "seerstack")
-  path = path or h.shell.read(found) and found
-end
+local path = h.library "seerstack"
 
 local function ask(question)
   return h.shell.output("LC_ALL=C readelf -W " .. question .. " "

@@ -124,6 +124,10 @@ function h.wait(...)
   return require "spec.support.wait".until_(...)
 end
 
+function h.says(...)
+  return require "spec.support.wait".says(...)
+end
+
 -- Programs: spec/support/script.lua has the options.
 
 function h.start(options)

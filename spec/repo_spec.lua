@@ -399,12 +399,7 @@ end)
 describe("the module", function()
   local path
 
-  setup(function()
-    for template in package.cpath:gmatch("[^;]+") do
-      local candidate = template:gsub("%?", "seerstack")
-      path = path or h.shell.read(candidate) and h.shell.quote(candidate)
-    end
-  end)
+  setup(function() path = h.shell.quote(h.library "seerstack") end)
 
   it("exports one symbol", function()
     assert.matches("^%x+ T luaopen_seerstack$",

@@ -45,10 +45,7 @@ describe("the budget of a fleet", function()
       }, options))
     end
     for _, child in ipairs(children) do
-      h.wait(function()
-        assert(not child:done(), child:stderr())
-        return child:stdout():find "captured"
-      end, 20)
+      h.says(child, "captured", 20)
     end
     return children
   end

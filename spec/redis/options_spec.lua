@@ -73,11 +73,7 @@ describe("redis.open", function()
 
   it("is in a module with one symbol, which needs hiredis and the C library "
     .. "only, and for TLS OpenSSL", function()
-    local path
-    for template in package.cpath:gmatch "[^;]+" do
-      local candidate = template:gsub("%?", "seerstack/redis")
-      path = path or h.shell.read(candidate) and candidate
-    end
+    local path = h.library "seerstack/redis"
     assert.matches("^%x+ T luaopen_seerstack_redis$",
       h.shell.output("nm -D --defined-only " .. h.shell.quote(path)))
     local needed = h.shell.output("objdump -p " .. h.shell.quote(path)

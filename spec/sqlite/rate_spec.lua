@@ -39,10 +39,7 @@ describe("programs with one directory", function()
         tell "paused"
         socket.sleep(100)
       ]]):format(i, i), { with = WITH })
-      h.wait(function()
-        assert(not child:done(), child:stderr())
-        return child:stdout():find "paused"
-      end, 20)
+      h.says(child, "paused", 20)
       children[i] = child
     end
     for _, child in ipairs(children) do

@@ -33,11 +33,7 @@ describe("seerstack.sqlite", function()
   end)
 
   it("exports one symbol, and needs SQLite and the C library only", function()
-    local path
-    for template in package.cpath:gmatch "[^;]+" do
-      local candidate = template:gsub("%?", "seerstack/sqlite")
-      path = path or h.shell.read(candidate) and candidate
-    end
+    local path = h.library "seerstack/sqlite"
     assert.matches("^%x+ T luaopen_seerstack_sqlite$",
       h.shell.output("nm -D --defined-only " .. h.shell.quote(path)))
     assert.equal("libsqlite3.so.0",

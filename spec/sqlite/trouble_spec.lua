@@ -19,10 +19,7 @@ describe("a store in a directory", function()
   end
 
   local function says(child, word)
-    h.wait(function()
-      assert(not child:done(), child:stderr())
-      return child:stdout():find(word)
-    end, 20)
+    h.says(child, word, 20)
   end
 
   -- Asks for the trouble, which comes with the next call of this kind.

@@ -13,10 +13,7 @@ describe("a store in a directory", function()
   local disk = h.each(h.disks.new, function(d) d:remove() end)
 
   local function await(child, word)
-    h.wait(function()
-      assert(not child:done(), child:stderr())
-      return child:stdout():find(word)
-    end, 60)
+    h.says(child, word, 60)
   end
 
   -- What is there arrives, each event once, and then nothing is left.
@@ -182,13 +179,10 @@ describe("a store in a directory", function()
 
   it("may be used by two copies of the module in a process", function()
     api:config(OUTAGE)
+    local copy = disk.parents .. "/copy.so"
+    assert.equal(0, h.shell.run("cp "
+      .. h.shell.join { h.library "seerstack/sqlite", copy }))
     local child = disk:start(api, [[
-      local path
-      for template in package.cpath:gmatch "[^;]+" do
-        local file = template:gsub("%?", "seerstack/sqlite")
-        path = path or io.open(file) and file
-      end
-      assert(os.execute(("cp '%s' '%s'"):format(path, arg[2])))
       local copy = assert(package.loadlib(arg[2],
         "luaopen_seerstack_sqlite"))("seerstack.sqlite")
       local other = client:with_options {
@@ -200,7 +194,7 @@ describe("a store in a directory", function()
       assert(client:persist(25) and other:persist(10))
       tell "stored"
       socket.sleep(100)
-    ]], { args = { disk.directory, disk.parents .. "/copy.so" },
+    ]], { args = { disk.directory, copy },
       with = "log_level = 'off'" })
     await(child, "stored")
     assert.equal(2, disk:totals().owners)

@@ -47,10 +47,7 @@ function keepers.hold(place, api, count, options)
     tell "stored"
     socket.sleep(100)
   ]]):format(count), options)
-  wait.until_(function()
-    assert(not child:done(), child:stderr())
-    return child:stdout():find "stored"
-  end, 20)
+  wait.says(child, "stored", 20)
   return child
 end
 

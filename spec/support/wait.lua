@@ -42,4 +42,12 @@ function wait.until_(predicate, seconds, step, what)
   end
 end
 
+-- Until a program, which goes on meanwhile, has written something like `word`.
+function wait.says(child, word, seconds)
+  wait.until_(function()
+    assert(not child:done(), child:stderr())
+    return child:stdout():find(word)
+  end, seconds, nil, word)
+end
+
 return wait
