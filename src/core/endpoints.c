@@ -68,6 +68,17 @@ seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint) {
                                 : first_from(endpoint->hash % HASHES + 1);
 }
 
+seer_queue *seer_endpoints_next_queue(const seer_queue *queue) {
+  seer_queue *next = queue != NULL ? queue->next : NULL;
+  seer_endpoint *endpoint = queue != NULL
+                                ? seer_endpoints_next(queue->endpoint)
+                                : seer_endpoints_first();
+  for (; next == NULL && endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
+    next = endpoint->queues;
+  return next;
+}
+
 /* The link that points to the endpoint of this URL and key, or to none. */
 static seer_endpoint **find(const seer_endpoint *like) {
   seer_endpoint **link = &alike[like->hash % HASHES];

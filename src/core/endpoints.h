@@ -12,6 +12,9 @@
 seer_endpoint *seer_endpoints_first(void);
 seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint);
 
+/* The queue after this one, of all endpoints; the first of all after NULL. */
+seer_queue *seer_endpoints_next_queue(const seer_queue *queue);
+
 /* In the child of a fork, where only these lists are as they should be. */
 void seer_endpoints_forget(void);
 

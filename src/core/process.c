@@ -155,10 +155,9 @@ static bool is_hopeless(const seer_endpoint *endpoint) {
 }
 
 /* With the lock held: until when it is worth to wait for this queue. */
-static int64_t worth_until(const seer_endpoint *endpoint,
-                           const seer_queue *queue) {
+static int64_t worth_until(const seer_queue *queue) {
   int64_t began = seer_state.exit_began, connected_by;
-  if (queue->pending == 0 || is_hopeless(endpoint))
+  if (queue->pending == 0 || is_hopeless(queue->endpoint))
     return began;
   connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
@@ -173,14 +172,12 @@ static int64_t worth_until(const seer_endpoint *endpoint,
    that is found; 0 for none. */
 static int64_t some_worth_until(int64_t now) {
   seer_assert(seer_lock_is_held());
-  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next) {
-      int64_t until = worth_until(endpoint, queue);
-      if (until > now)
-        return until;
-    }
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue)) {
+    int64_t until = worth_until(queue);
+    if (until > now)
+      return until;
+  }
   return 0;
 }
 
@@ -230,13 +227,13 @@ static bool waits_to_retry(const seer_queue *queue) {
 }
 
 /* Why the events of a queue were not delivered. */
-static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
-                    char *reason, size_t size) {
+static void explain(const seer_queue *queue, char *reason, size_t size) {
   const char *why = "the time to deliver was up";
-  if ((seer_pauses_level(endpoint->pauses) > 0 || waits_to_retry(queue)) &&
+  if ((seer_pauses_level(queue->endpoint->pauses) > 0 ||
+       waits_to_retry(queue)) &&
       queue->last_error[0] != '\0')
     why = queue->last_error;
-  else if (is_hopeless(endpoint))
+  else if (is_hopeless(queue->endpoint))
     why = "the rate limit allows no more in time; client:flush(seconds) "
           "before the end waits for it";
   else if (!seer_site_connected(queue->site, seer_state.exit_began))
@@ -249,24 +246,22 @@ static void explain(const seer_endpoint *endpoint, const seer_queue *queue,
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
   seer_assert(seer_lock_is_held());
-  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next) {
-      int64_t before = queue->dropped_by[SEER_DROP_EXIT], lost;
-      char why[200];
-      if (queue->pending == 0)
-        continue;
-      explain(endpoint, queue, why, sizeof why);
-      seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
-      while (is_still() && queue->flying != NULL)
-        seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-      lost = queue->dropped_by[SEER_DROP_EXIT] - before;
-      if (lost == 0 || queue->settings.log_level < SEER_ERROR)
-        continue;
-      told += lost;
-      snprintf(reason, size, "%s", why);
-    }
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue)) {
+    int64_t before = queue->dropped_by[SEER_DROP_EXIT], lost;
+    char why[200];
+    if (queue->pending == 0)
+      continue;
+    explain(queue, why, sizeof why);
+    seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
+    while (is_still() && queue->flying != NULL)
+      seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+    lost = queue->dropped_by[SEER_DROP_EXIT] - before;
+    if (lost == 0 || queue->settings.log_level < SEER_ERROR)
+      continue;
+    told += lost;
+    snprintf(reason, size, "%s", why);
+  }
   return told;
 }
 
@@ -275,13 +270,11 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
 static int64_t count_pending(bool *wants_thread) {
   int64_t pending = 0;
   *wants_thread = false;
-  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next) {
-      pending += queue->pending;
-      *wants_thread |= queue->pending > 0 && queue->settings.thread;
-    }
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue)) {
+    pending += queue->pending;
+    *wants_thread |= queue->pending > 0 && queue->settings.thread;
+  }
   return pending;
 }
 
@@ -289,16 +282,14 @@ static int64_t count_pending(bool *wants_thread) {
    is not in a store, it is to be. */
 static void give_up_flying(void) {
   int64_t now = seer_clock_now();
-  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next)
-      for (seer_event *event = queue->flying, *next; event != NULL;
-           event = next) {
-        next = event->next;
-        if (queue->tenant != NULL && event->request == NULL)
-          seer_queue_release(queue, event, now, now);
-      }
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue))
+    for (seer_event *event = queue->flying, *next; event != NULL;
+         event = next) {
+      next = event->next;
+      if (queue->tenant != NULL && event->request == NULL)
+        seer_queue_release(queue, event, now, now);
+    }
 }
 
 /* With the lock held, when nothing is sent any more. What is to be stored has
@@ -311,35 +302,24 @@ static void close_stores(int64_t began) {
       seer_clock_later(began + most, seer_clock_now() + STORE_MOMENT));
 }
 
-static void at_exit(void) {
-  seer_dead dead = SEER_NO_DEAD;
-  char reason[200] = "";
-  int64_t lost;
-  bool ring = false, wants_thread;
-  int64_t began = seer_clock_now();
-  /* A child that was made without handlers of fork has no thread. */
-  if (getpid() != process || !seer_lock_soon())
-    return;
-  lost = count_pending(&wants_thread);
-  if (seer_os_is_torn_down()) {
-    seer_unlock();
-    if (lost > 0)
-      seer_tell(SEER_ERROR,
-                "%lld events may be lost: this program ends without calling "
-                "handlers of exit; client:flush(seconds) before the end waits",
-                (long long)lost);
-    return;
-  }
-  if (lost > 0) {
-    begin_exit(seer_clock_now());
-    ring = seer_state_kick();
-    if (wants_thread)
-      seer_loop_start();
-  }
+/* With the lock held, which is given up meanwhile: what is pending is sent. */
+static void hurry(bool wants_thread) {
+  bool ring;
+  begin_exit(seer_clock_now());
+  ring = seer_state_kick();
+  if (wants_thread)
+    seer_loop_start();
   seer_unlock();
   if (ring)
     seer_alarm_ring(seer_state.alarm);
   seer_lock();
+}
+
+/* With the lock held, which is given up in the end. */
+static void deliver_or_drop(int64_t began) {
+  seer_dead dead = SEER_NO_DEAD;
+  char reason[200] = "";
+  int64_t lost;
   wait_for_delivery();
   stop_thread();
   close_stores(began);
@@ -349,6 +329,27 @@ static void at_exit(void) {
   if (lost > 0)
     seer_tell(SEER_ERROR, "%lld event%s not delivered before exit: %s",
               (long long)lost, lost == 1 ? " was" : "s were", reason);
+}
+
+static void at_exit(void) {
+  int64_t pending, began = seer_clock_now();
+  bool wants_thread;
+  /* A child that was made without handlers of fork has no thread. */
+  if (getpid() != process || !seer_lock_soon())
+    return;
+  pending = count_pending(&wants_thread);
+  if (!seer_os_is_torn_down()) {
+    if (pending > 0)
+      hurry(wants_thread);
+    deliver_or_drop(began);
+    return;
+  }
+  seer_unlock();
+  if (pending > 0)
+    seer_tell(SEER_ERROR,
+              "%lld events may be lost: this program ends without calling "
+              "handlers of exit; client:flush(seconds) before the end waits",
+              (long long)pending);
 }
 
 static bool initialized;

@@ -171,12 +171,10 @@ static void offer(seer_queue *queue) {
 }
 
 void seer_tenants_offer(void) {
-  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next)
-      if (queue->tenant != NULL && !queue->tenant->keep->barred)
-        offer(queue);
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue))
+    if (queue->tenant != NULL && !queue->tenant->keep->barred)
+      offer(queue);
 }
 
 bool seer_tenants_are_entering(void) {

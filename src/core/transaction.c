@@ -413,12 +413,10 @@ static void end_settled(seer_transaction *t) {
 /* What was stored before is not to be relied on. */
 static void begin_era(seer_keep *keep) {
   keep->era++;
-  for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next)
-      if (queue->tenant != NULL && queue->tenant->keep == keep)
-        queue->saved = 0;
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue))
+    if (queue->tenant != NULL && queue->tenant->keep == keep)
+      queue->saved = 0;
 }
 
 static void set_times(seer_transaction *t, bool adopted, int64_t now) {
