@@ -17,7 +17,9 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	$(if $(WERROR),-Werror)
 HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-ALL_CFLAGS = -std=c99 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
+# Files and times have 64 bits everywhere.
+WIDE = -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+ALL_CFLAGS = -std=c99 -D_GNU_SOURCE $(WIDE) -fPIC -fvisibility=hidden -pthread \
 	$(WARNINGS) $(HARDENING) -Isrc $(CURL_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now \
 	$(LDFLAGS)
@@ -50,6 +52,9 @@ $(BUILD)/seerstack/sqlite.so: $(SQLITE_OBJECTS)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(SQLITE_OBJECTS) -lsqlite3
 
 REDIS_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/redis/*.c))
+
+# hiredis takes a struct timeval, which is the system's.
+$(REDIS_OBJECTS): WIDE =
 
 redis: $(BUILD)/seerstack/redis.so # the module seerstack.redis
 

@@ -47,7 +47,6 @@ for purpose; do
   windows)
     packages+=" gcc-mingw-w64-x86-64-posix libz-mingw-w64-dev wine64 dpkg-dev"
     ;;
-  i386) packages+=" qemu-user-static gcc-i686-linux-gnu" ;;
   arm64) packages+=" qemu-user-static gcc-aarch64-linux-gnu" ;;
   s390x) packages+=" qemu-user-static gcc-s390x-linux-gnu" ;;
   musl) packages+=" musl-tools dpkg-dev" ;;

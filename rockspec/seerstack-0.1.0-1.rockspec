@@ -108,7 +108,9 @@ build = {
         "src/send.c",
         "src/values.c",
       },
-      defines = { "_GNU_SOURCE" },
+      defines = {
+        "_GNU_SOURCE", "_FILE_OFFSET_BITS=64", "_TIME_BITS=64",
+      },
       incdirs = { "src", "$(CURL_INCDIR)" },
       libdirs = { "$(CURL_LIBDIR)" },
       libraries = { "curl", "pthread", "dl", "m" },

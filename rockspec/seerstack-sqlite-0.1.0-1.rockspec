@@ -39,7 +39,9 @@ build = {
         "src/sqlite/module.c",
         "src/sqlite/rows.c",
       },
-      defines = { "_GNU_SOURCE" },
+      defines = {
+        "_GNU_SOURCE", "_FILE_OFFSET_BITS=64", "_TIME_BITS=64",
+      },
       incdirs = { "src", "$(SQLITE_INCDIR)" },
       libdirs = { "$(SQLITE_LIBDIR)" },
       libraries = { "sqlite3" },

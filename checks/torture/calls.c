@@ -101,16 +101,20 @@ EXPORTED ssize_t recv(int fd, void *bytes, size_t length, int flags) {
 }
 
 /* Every command of fcntl takes a word at most. */
-EXPORTED int fcntl(int fd, int command, ...) {
-  va_list arguments;
-  long argument;
-  NEXT(fcntl);
-  va_start(arguments, command);
-  argument = va_arg(arguments, long);
-  va_end(arguments);
-  return FAILS(KIND_NETWORK, fcntl) ? fail(EINVAL)
-                                    : next(fd, command, argument);
-}
+#define CONTROLS(name)                                                        \
+  EXPORTED int name(int fd, int command, ...) {                               \
+    va_list arguments;                                                        \
+    long argument;                                                            \
+    NEXT(name);                                                               \
+    va_start(arguments, command);                                             \
+    argument = va_arg(arguments, long);                                       \
+    va_end(arguments);                                                        \
+    return FAILS(KIND_NETWORK, name) ? fail(EINVAL)                           \
+                                     : next(fd, command, argument);           \
+  }
+
+CONTROLS(fcntl)
+CONTROLS(fcntl64)
 
 /*
 ** Files and random numbers.

@@ -140,7 +140,7 @@ SEEN void *mmap64(void *to, size_t size, int what, int how, int fd,
 }
 
 /* Returns the error. */
-SEEN int posix_fallocate(int fd, off_t from, off_t length) {
-  NEXT(int (*)(int, off_t, off_t), "posix_fallocate");
+SEEN int posix_fallocate64(int fd, off64_t from, off64_t length) {
+  NEXT(int (*)(int, off64_t, off64_t), "posix_fallocate64");
   return fails_for(fd) ? errno : next(fd, from, length);
 }

@@ -17,6 +17,8 @@ static void answer(int number, siginfo_t *info, void *data) {
   (void)number, (void)info;
 #ifdef __aarch64__
   context->uc_mcontext.regs[0] = (unsigned long)-EACCES;
+#elif defined __i386__
+  context->uc_mcontext.gregs[REG_EAX] = -EACCES;
 #else
   context->uc_mcontext.gregs[REG_RAX] = -EACCES;
 #endif

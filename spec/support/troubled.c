@@ -60,9 +60,9 @@ TROUBLED(pwrite64, const void *)
 /* Who waits is woken when the lock is given back, which is not yet to have it.
    For 20 s at most. */
 static void wait_for_next(int (*next)(int, int, ...), int fd,
-                          const struct flock *given_back) {
+                          const struct flock64 *given_back) {
   for (int tries = 0; tries < 20000; tries++) {
-    struct flock lock = *given_back;
+    struct flock64 lock = *given_back;
     lock.l_type = F_WRLCK;
     if (next(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK)
       return;
@@ -83,7 +83,7 @@ static void wait_for_next(int (*next)(int, int, ...), int fd,
     va_end(list);                                                             \
     result = next(fd, command, value);                                        \
     if (polite && command == F_OFD_SETLK &&                                   \
-        ((struct flock *)value)->l_type == F_UNLCK) {                         \
+        ((struct flock64 *)value)->l_type == F_UNLCK) {                       \
       polite = 0;                                                             \
       wait_for_next(next, fd, value);                                         \
     }                                                                         \

@@ -39,6 +39,24 @@ SHOWN int clock_gettime(clockid_t clock, struct timespec *result) {
   return status;
 }
 
+#ifdef __i386__ /* where a program may ask for times of 64 bits */
+struct wide {
+  long long seconds;
+  long nanoseconds, unused;
+};
+
+SHOWN int __clock_gettime64(clockid_t clock, struct wide *result) {
+  static int (*next)(clockid_t, struct wide *);
+  int status;
+  if (next == NULL)
+    *(void **)&next = dlsym(RTLD_NEXT, "__clock_gettime64");
+  status = next(clock, result);
+  if (status == 0 && is_wrong(clock))
+    result->seconds += ahead();
+  return status;
+}
+#endif
+
 SHOWN int gettimeofday(struct timeval *restrict result, void *restrict zone) {
   struct timespec now;
   (void)zone;

@@ -166,7 +166,10 @@ static int64_t asked_until(const char *then, const char *date) {
 
 static void reads_dates(void) {
   for (int i = 0; i < 5000; i++) {
-    int64_t date = unit_random(INT64_C(4102444800)) * 1000;
+    /* libcurl has no times after 2037 in 32 bits */
+    int64_t date =
+        unit_random(sizeof(void *) < 8 ? 2145900000 : INT64_C(4102444800)) *
+        1000;
     int64_t delay = (unit_random(10000) - 5000) * 1000;
     int64_t right = delay > 0 ? delay : SEER_NO_RETRY_AFTER;
     int64_t wall = seer_clock_wall(), until;

@@ -163,20 +163,20 @@ bool seer_incoming_is_doubtful(const seer_incoming *in) {
   return end - at >= 5 && memcmp(at, "false", 5) == 0;
 }
 
-/* The time of an HTTP date, whose year has four digits; -1 if it is none. */
-static time_t read_date(const char *text) {
-  time_t time = text != NULL ? curl_getdate(text, NULL) : -1;
+/* The time of an HTTP date, whose year has four digits; -1 if it is none. On
+   systems of 32 bits libcurl's may have fewer than ours. */
+static int64_t read_date(const char *text) {
+  int64_t time = text != NULL ? (ptrdiff_t)curl_getdate(text, NULL) : -1;
   return time >= 0 && time <= SEER_CLOCK_LAST / 1000 ? time : -1;
 }
 
 /* The ms until a date, by the answer's own clock or else ours; 0 if it is
    none. */
 static int64_t until(const char *text, const char *date) {
-  time_t then = read_date(text), now = read_date(date);
+  int64_t then = read_date(text), now = read_date(date);
   if (then == -1)
     return 0;
-  return (int64_t)then * 1000 -
-         (now != -1 ? (int64_t)now * 1000 : seer_clock_wall());
+  return then * 1000 - (now != -1 ? now * 1000 : seer_clock_wall());
 }
 
 /* What a failure says of when to try again. */
