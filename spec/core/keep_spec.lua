@@ -25,6 +25,33 @@ describe("a client with a store", function()
     assert.same({}, file:rows())
   end)
 
+  it("has nothing left there when a flush is over, which waits for it",
+    function()
+      file:be "slow 100"
+      h.ended_well(file:start(api, [[
+        capture(client, 1, 50)
+        assert(client:flush(10))
+        native.exit(0)
+      ]]))
+      h.assert_received(api, 50)
+      assert.same({}, file:rows())
+    end)
+
+  it("is not waited for by a flush where it has what others have left",
+    function()
+      api:config(OUTAGE)
+      h.ended_well(file:start(api, "capture(client, 1, 300)",
+        { with = "exit_timeout = 0, log_level = 'off'" }))
+      api:config { fail_status = false, delay = 0.05 }
+      h.ended_well(file:start(api, [[
+        capture(client, 301, 301)
+        assert(client:flush(10))
+        local stats = client:stats()
+        assert(stats.delivered == 1)
+        assert(stats.store.delivered < 300)
+      ]], { with = "exit_timeout = 0, log_level = 'off', max_in_flight = 1" }))
+    end)
+
   it("leaves to it what is not delivered at exit, and says nothing",
     function()
       api:config(OUTAGE)

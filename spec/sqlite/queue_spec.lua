@@ -55,6 +55,23 @@ describe("seerstack queue", function()
     assert.equal(601, api:count())
   end)
 
+  -- Where its processes died, it was another boot.
+  it("sends what is in the files of another machine", function()
+    api:config { fail_status = 503 }
+    local child = disk:hold(api, 50)
+    child:kill "KILL"
+    child:wait()
+    disk:sql("UPDATE event SET boot = boot + 1", true)
+    local copy = h.disks.new(disk.parents .. "/it's a copy; $HOME %s")
+    h.shell.run(("mkdir -p %s && cp %s* %s"):format(copy:path "",
+      disk:path "queue.db", copy:path ""))
+    api:config { fail_status = false }
+    assert.equal("50 delivered, 0 rejected, 0 dropped, 0 left\n",
+      h.ended_well(h.tool.ask(api, { "queue", copy.directory, "--drain" }))
+        .stdout)
+    h.assert_received(api, 50)
+  end)
+
   it("says what is wrong", function()
     local result = queue()
     assert.equal(2, result.status)
