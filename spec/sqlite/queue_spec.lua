@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local h = require "spec.helper"
+local script = require "spec.support.script"
 
 describe("seerstack queue", function()
   local api = h.standin { rate_limit = false }
@@ -70,6 +71,17 @@ describe("seerstack queue", function()
       h.ended_well(h.tool.ask(api, { "queue", copy.directory, "--drain" }))
         .stdout)
     h.assert_received(api, 50)
+  end)
+
+  it("takes a directory's name for no URI of SQLite's", function()
+    disk.directory = disk.parents .. "/file:x?mode=ro"
+    fill()
+    local cpath = (";" .. package.cpath):gsub(";build/",
+      ";" .. h.host.root .. "/build/")
+    local text = h.shell.output(h.shell.join { "cd", disk.parents } .. " && "
+      .. h.shell.join { "env", "LUA_CPATH=" .. cpath, script.interpreter,
+        h.host.root .. "/bin/seerstack", "queue", "file:x?mode=ro" })
+    assert.matches("^events +601\n", text)
   end)
 
   it("says what is wrong", function()
