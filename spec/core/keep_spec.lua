@@ -25,6 +25,33 @@ describe("a client with a store", function()
     assert.same({}, file:rows())
   end)
 
+  it("has nothing left there when a flush is over, which waits for it",
+    function()
+      file:be "slow 100"
+      h.ended_well(file:start(api, [[
+        capture(client, 1, 50)
+        assert(client:flush(10))
+        native.exit(0)
+      ]]))
+      h.assert_received(api, 50)
+      assert.same({}, file:rows())
+    end)
+
+  it("is not waited for by a flush where it has what others have left",
+    function()
+      api:config(OUTAGE)
+      h.ended_well(file:start(api, "capture(client, 1, 300)",
+        { with = "exit_timeout = 0, log_level = 'off'" }))
+      api:config { fail_status = false, delay = 0.05 }
+      h.ended_well(file:start(api, [[
+        capture(client, 301, 301)
+        assert(client:flush(10))
+        local stats = client:stats()
+        assert(stats.delivered == 1)
+        assert(stats.store.delivered < 300)
+      ]], { with = "exit_timeout = 0, log_level = 'off', max_in_flight = 1" }))
+    end)
+
   it("leaves to it what is not delivered at exit, and says nothing",
     function()
       api:config(OUTAGE)
@@ -120,6 +147,23 @@ describe("a client with a store", function()
       h.assert_received(api, 2001)
       assert.same({}, file:rows())
     end)
+
+  for what, with in pairs {
+    events = "max_queue_events = 40", bytes = "max_queue_bytes = 20000",
+  } do
+    it("takes more than the queue has " .. what .. " for", function()
+      api:config(OUTAGE)
+      h.ended_well(file:start(api, [[
+        for i = 1, 300, 10 do
+          capture(client, i, i + 9)
+          assert(client:persist(5))
+        end
+        local stats = client:stats()
+        assert(stats.pending + stats.stored == 300 and stats.refused == 0)
+      ]], { with = "exit_timeout = 0, log_level = 'off', " .. with }))
+      assert.equal(300, file:count(false))
+    end)
+  end
 
   it("never gives it what somebody waits for", function()
     h.ended_well(file:start(api, [[

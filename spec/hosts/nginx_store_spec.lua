@@ -9,9 +9,10 @@ describe("nginx with a store", function()
 
   after_each(function() server:stop() end)
 
-  local function start()
+  local function start(daemon)
     server = h.nginx.start {
-      api = api, workers = 1,
+      api = api, workers = 1, daemon = daemon,
+      main = "env SEERSTACK_API_KEY; env SEERSTACK_BASE_URL; env EVENTS;",
       files = { ["analytics.lua"] = {
         ["seerstack.new {}"] = [[seerstack.new {
           log_level = "off", rate_limit = false,
@@ -34,11 +35,11 @@ describe("nginx with a store", function()
     return (sqlite.totals(directory) or { events = 0 }).events
   end
 
-  local function start_in_outage()
+  local function start_in_outage(daemon)
     directory = h.shell.temporary_directory("events")
     h.shell.run("chown www-data " .. h.shell.quote(directory))
     api:config { fail_status = 503 }
-    start()
+    start(daemon)
   end
 
   -- All arrive, with one more that is captured afterwards.
@@ -89,4 +90,21 @@ describe("nginx with a store", function()
           :format(directory)))
       all_arrive(6 * reloads)
     end)
+
+  -- No request was in flight when an old worker ended but those of an outage.
+  it("loses and doubles nothing when a new program takes over", function()
+    start_in_outage(true) -- else nginx would not do it
+    visit(20)
+    h.wait(function() return stored() == 20 end, 10)
+    local old = server:upgrade()
+    visit(40) -- the workers of both take them
+    h.wait(function() return stored() == 60 end, 10)
+    h.shell.run("kill -QUIT " .. old)
+    h.wait(function() return not h.shell.alive(old) end, 20)
+    visit(20)
+    h.wait(function() return stored() == 80 end, 10)
+    all_arrive(80)
+    assert.is_true(h.host.arrived(api)["/index.html"] > 80) -- each once
+    assert.equal("", server:problems())
+  end)
 end)

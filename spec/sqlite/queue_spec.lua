@@ -1,5 +1,6 @@
 local cjson = require "cjson"
 local h = require "spec.helper"
+local script = require "spec.support.script"
 
 describe("seerstack queue", function()
   local api = h.standin { rate_limit = false }
@@ -53,6 +54,34 @@ describe("seerstack queue", function()
     assert.equal("601 delivered, 0 rejected, 0 dropped, 0 left\n",
       h.ended_well(queue "--drain").stdout)
     assert.equal(601, api:count())
+  end)
+
+  -- Where its processes died, it was another boot.
+  it("sends what is in the files of another machine", function()
+    api:config { fail_status = 503 }
+    local child = disk:hold(api, 50)
+    child:kill "KILL"
+    child:wait()
+    disk:sql("UPDATE event SET boot = boot + 1", true)
+    local copy = h.disks.new(disk.parents .. "/it's a copy; $HOME %s")
+    h.shell.run(("mkdir -p %s && cp %s* %s"):format(copy:path "",
+      disk:path "queue.db", copy:path ""))
+    api:config { fail_status = false }
+    assert.equal("50 delivered, 0 rejected, 0 dropped, 0 left\n",
+      h.ended_well(h.tool.ask(api, { "queue", copy.directory, "--drain" }))
+        .stdout)
+    h.assert_received(api, 50)
+  end)
+
+  it("takes a directory's name for no URI of SQLite's", function()
+    disk.directory = disk.parents .. "/file:x?mode=ro"
+    fill()
+    local cpath = (";" .. package.cpath):gsub(";build/",
+      ";" .. h.host.root .. "/build/")
+    local text = h.shell.output(h.shell.join { "cd", disk.parents } .. " && "
+      .. h.shell.join { "env", "LUA_CPATH=" .. cpath, script.interpreter,
+        h.host.root .. "/bin/seerstack", "queue", "file:x?mode=ro" })
+    assert.matches("^events +601\n", text)
   end)
 
   it("says what is wrong", function()

@@ -32,9 +32,20 @@ describe("a store in a directory", function()
       }, env) }
   end
 
-  local PRELUDE = [[
+  local function lasting(env)
+    return troubled("pwrite64", h.merge({
+      SEER_TROUBLE_END = disk.parents .. "/end",
+    }, env))
+  end
+
+  local function end_trouble()
+    h.shell.write(disk.parents .. "/end", "")
+  end
+
+  local PRELUDE = "local SLOW = " .. h.slow .. [[
+
     local function wait_for(condition)
-      local deadline = socket.gettime() + 20
+      local deadline = socket.gettime() + 20 * SLOW
       while not condition() do
         assert(socket.gettime() < deadline, "in vain")
         socket.sleep(0.01)
@@ -133,8 +144,7 @@ describe("a store in a directory", function()
       wait_for_state "failing"
       tell "failing"
       socket.sleep(100)
-    ]], troubled("pwrite64",
-      { SEER_TROUBLE_MS = 1500, SEER_TROUBLE_POLITE = 1 }))
+    ]], lasting { SEER_TROUBLE_POLITE = 1 })
     h.shell.write(disk.parents .. "/trouble", "")
     -- Is inside when the commit is over, before anything else is done.
     local holder = h.start { code = [[
@@ -149,11 +159,12 @@ describe("a store in a directory", function()
       env = h.environment("", "") }
     says(holder, "ready")
     go()
+    says(child, "failing")
+    end_trouble()
     says(holder, "held")
     assert.is_true(tonumber(disk:sql "SELECT count(*) FROM event") > 512)
     assert.equal("0",
       disk:sql "SELECT count(*) FROM event WHERE owner >= 1 << 62")
-    says(child, "failing")
     holder:finish()
     child:finish()
   end)
@@ -186,15 +197,17 @@ describe("a store in a directory", function()
         end
         assert(native.wait(pid) == 0)
         wait_for_state "failing"
+        tell "failing"
         wait_for_state "open"
         capture(client, 71, 80)
         assert(client:persist(25))
         assert(client:flush(25))
-      ]], troubled("pwrite64",
-        h.merge(h.NO_LEAKS, { SEER_TROUBLE_MS = 4000 })))
+      ]], lasting(h.NO_LEAKS))
       says(child, "stored")
       h.shell.write(disk.parents .. "/trouble", "")
       go()
+      says(child, "failing")
+      end_trouble()
       local result = child:wait()
       assert.equal(0, result.status, result.stderr)
       assert.matches("not used: the process was forked while the store was "
@@ -204,4 +217,39 @@ describe("a store in a directory", function()
       assert.equal("ok", disk:sql "PRAGMA integrity_check")
     end)
   end
+
+  -- The lock is the parent's and the child's.
+  it("has no child of a fork while it is opened keep the rows of a parent "
+    .. "that has died", function()
+    api:config(OUTAGE)
+    local child = disk:start(api, PRELUDE .. [[
+      wait_for_go()
+      capture(client, 1, 60)
+      wait_for(function() return not io.open(arg[2]) end)
+      if native.fork() == 0 then
+        socket.sleep(100)
+        native.exit(0)
+      end
+      tell "forked"
+      assert(client:persist(25 * SLOW))
+      tell "kept"
+      socket.sleep(100)
+    ]], lasting())
+    says(child, "stored")
+    h.shell.write(disk.parents .. "/trouble", "")
+    go()
+    says(child, "forked")
+    end_trouble()
+    says(child, "kept")
+    assert.equal(0, disk:totals().nobodys)
+    local children = ("/proc/%d/task/%d/children"):format(child:pid(),
+      child:pid())
+    local fork = h.shell.read(children):match "%d+"
+    child:kill "KILL"
+    api:config(WORKS)
+    assert.equal(0, disk:drain(api).status)
+    assert.is_true(h.shell.alive(fork))
+    h.shell.run("kill -KILL " .. fork)
+    h.assert_received(api, 60)
+  end)
 end)

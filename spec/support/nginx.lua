@@ -46,8 +46,10 @@ local function environment(options)
   }, options.env)
 end
 
--- Programs as they are found by root; others lack sbin.
-local COMMAND = "env PATH=\"$PATH:/usr/sbin\" nginx -c %s/nginx.conf%s"
+-- As it is found by root, others lack sbin; with its path, by which it calls
+-- itself again.
+local COMMAND = "$(PATH=\"$PATH:/usr/sbin\"; command -v nginx) "
+  .. "-c %s/nginx.conf%s"
 
 -- Its files, fitted to the machine and to new ports.
 local function write_files(self, options)
@@ -189,6 +191,20 @@ function nginx:reload()
   local old = self:workers()
   self:signal "HUP"
   return self:wait_for_workers(old)
+end
+
+-- Has a new program take over, which sees of the environment what `env` of
+-- nginx.conf names, and waits for its workers. Returns the old master, which
+-- goes on beside it.
+function nginx:upgrade()
+  local old = self:pid()
+  self:signal "USR2"
+  wait.until_(function()
+    self.master = nil
+    return self:pid() and self.master ~= old
+  end, 20, 0.005, "a new master")
+  self:wait_for_workers()
+  return old
 end
 
 function nginx:wait(seconds)

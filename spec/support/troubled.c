@@ -4,7 +4,7 @@
      SEER_TROUBLE        a file: it asks, and is removed when it has been done
      SEER_TROUBLE_CALL   pread64 or pwrite64
      SEER_TROUBLE_ERRNO  the call fails so...
-     SEER_TROUBLE_MS     ...or takes so long...
+     SEER_TROUBLE_END    ...or takes until this file is there...
      SEER_TROUBLE_POLITE ...if this is set, whoever waits for the lock that is
                          given back next has it first */
 
@@ -34,12 +34,12 @@ static int is_troubled(const char *call, int fd) {
   const char *asked = getenv("SEER_TROUBLE");
   const char *wanted = getenv("SEER_TROUBLE_CALL");
   const char *number = getenv("SEER_TROUBLE_ERRNO");
-  const char *ms = getenv("SEER_TROUBLE_MS");
+  const char *end = getenv("SEER_TROUBLE_END");
   if (asked == NULL || wanted == NULL || strcmp(call, wanted) != 0 ||
       !is_log(fd) || unlink(asked) != 0)
     return 0;
-  if (ms != NULL)
-    usleep((useconds_t)atol(ms) * 1000);
+  while (end != NULL && access(end, F_OK) != 0)
+    usleep(1000);
   polite = getenv("SEER_TROUBLE_POLITE") != NULL;
   if (number != NULL)
     errno = atoi(number);

@@ -12,6 +12,7 @@
 #pragma GCC visibility push(hidden)
 
 #define MOST_HERE 512        /* events of a client that are here as well */
+#define NEXT 16              /* the same, however small its queue is */
 #define LOOK 10000           /* ms between looks for what others have left */
 #define POLL 100             /* the same, while there is more to adopt */
 #define AGAIN 1000           /* ms until a store that failed is tried again */
@@ -203,6 +204,16 @@ bool seer_transaction_copy(seer_transaction *t, int64_t now) {
   return true;
 }
 
+/* Whether an event may stay beside so many that do. Half of the queue is for
+   what enters; of its bytes, as if all events were as large. */
+static bool has_room(const seer_queue *queue, int64_t staying) {
+  int64_t here = queue->events - queue->entering + staying;
+  return here < MOST_HERE &&
+         (here < NEXT || here < queue->settings.max_queue_events / 2) &&
+         queue->bytes / queue->events * here <=
+             queue->settings.max_queue_bytes / 2;
+}
+
 /* An identify stays where an earlier one of its user is; and with the store,
    if that one was adopted, for the two are in different lines here. */
 void seer_transaction_decide(seer_transaction *t) {
@@ -212,8 +223,7 @@ void seer_transaction_decide(seer_transaction *t) {
     seer_event *event = t->keep->batch[i];
     const seer_queue *queue = seer_event_stored(event)->queue;
     seer_row *row = &t->rows[i];
-    row->mine = !t->keep->stopping &&
-                queue->events - queue->entering + staying < MOST_HERE;
+    row->mine = !t->keep->stopping && has_room(queue, staying);
     if (seer_turns_follows(event))
       row->mine = !t->keep->stopping;
     if (row->user != 0 &&

@@ -171,6 +171,7 @@ static bool start(store *self, seer_store_message message) {
     return false;
   memcpy(message, warning, sizeof warning);
   seer_files_remember(&self->files);
+  seer_files_are_known(&self->files);
   return true;
 }
 
@@ -455,14 +456,14 @@ static bool suspend(void *store_) {
   return true;
 }
 
-/* What is open of SQLite's stays: to close it would touch the parent's locks;
-   and the lock of one that was being opened, which is not known. */
+/* What is open of SQLite's stays: to close it would end the parent's locks. */
 static void forget_parents(void *store_) {
   store *self = store_;
   untried = true;
   barred = barred || self == NULL || self->database.connection != NULL;
   if (self != NULL)
     seer_files_close(&self->files);
+  seer_files_forget();
   free(self);
 }
 

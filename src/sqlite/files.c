@@ -92,6 +92,30 @@ static int open_file(const seer_files *files, const char *name, bool *made) {
   return fd;
 }
 
+/* Of stores that are being opened the locks, each plus 1. */
+static int opening[4];
+
+/* One that is `from` becomes `to`. */
+static void exchange(int from, int to) {
+  for (size_t i = 0; i < sizeof opening / sizeof opening[0]; i++) {
+    int expected = from;
+    if (__atomic_compare_exchange_n(&opening[i], &expected, to, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+      return;
+  }
+}
+
+void seer_files_are_known(const seer_files *files) {
+  exchange(files->lock + 1, 0);
+}
+
+void seer_files_forget(void) {
+  for (size_t i = 0; i < sizeof opening / sizeof opening[0]; i++)
+    if (opening[i] > 0)
+      close(opening[i] - 1);
+  memset(opening, 0, sizeof opening);
+}
+
 bool seer_files_open(seer_files *files, const seer_files_config *config,
                      seer_store_message message) {
   bool made;
@@ -104,12 +128,14 @@ bool seer_files_open(seer_files *files, const seer_files_config *config,
   if (!check_system(config->directory, message))
     return false;
   files->lock = open_file(files, "lock", &made);
-  if (files->lock >= 0)
-    return true;
-  return fail(message, config->directory);
+  if (files->lock < 0)
+    return fail(message, config->directory);
+  exchange(0, files->lock + 1);
+  return true;
 }
 
 void seer_files_close(seer_files *files) {
+  seer_files_are_known(files);
   close(files->lock);
   files->lock = -1;
 }

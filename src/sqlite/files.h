@@ -60,6 +60,12 @@ bool seer_files_open(seer_files *files, const seer_files_config *config,
                      seer_store_message message);
 void seer_files_close(seer_files *files);
 
+/* The store that has them is open: a child of a fork is told of it. Before,
+   the child closes `lock` by the second of these, which else would keep the
+   parent's rows when that has ended. */
+void seer_files_are_known(const seer_files *files);
+void seer_files_forget(void);
+
 /* Takes byte 0 within `patience` ms. */
 bool seer_files_enter(const seer_files *files, int64_t patience,
                       seer_store_message message);

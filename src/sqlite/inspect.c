@@ -61,7 +61,9 @@ static bool begin_visit(lua_State *L, visit *self) {
   memset(self, 0, sizeof *self);
   luaL_argcheck(L, length < SEER_FILES_DIRECTORY, 1,
                 "a path of at most 479 bytes expected");
-  memcpy(self->config.directory, directory, length);
+  snprintf(self->config.directory, sizeof self->config.directory, "%s%s",
+           strncmp(directory, "file:", 5) == 0 ? "./" : "", /* no URI */
+           directory);
   self->rows.database = &self->database;
   self->rows.files = &self->files;
   self->rows.most = SEER_ROWS_ADOPTED;

@@ -51,6 +51,7 @@ local function purge(store, place, given)
 end
 
 -- Adopts and sends until nothing more comes, for as long as something does.
+-- What is just being adopted is neither nobody's nor pending.
 local function drain(store, place, given, opened)
   local made = client.new(given, { store = opened, exit_timeout = 1 })
   local before, idle_since = -1, client.now()
@@ -61,10 +62,9 @@ local function drain(store, place, given, opened)
     if done ~= before then
       before, idle_since = done, client.now()
     end
-    local left = checked(store.totals(place)).nobodys
-    local waits = stats.pending > 0 and 60 or 12
-  until left == 0 and stats.pending == 0
-    or client.now() - idle_since > waits
+    local left = checked(store.totals(place))
+    local waits = stats.pending > 0 and 60 or left.nobodys > 0 and 12 or 1
+  until left.events == 0 or client.now() - idle_since > waits
   made:flush(5) -- until the store has forgotten what was sent
   local stats, left = made:stats().store, checked(store.totals(place))
   made:close()
