@@ -187,13 +187,17 @@ static bool set_site(CURL *easy, const seer_site *site) {
 static bool add_addresses(seer_flight *f, const char *target) {
   char entry[SEER_NAME_SIZE + SEER_ADDRESSES_SIZE + 8];
   char addresses[SEER_ADDRESSES_SIZE];
+  struct curl_slist *longer;
   if (seer_lookup(target, f->asked_at, addresses) == SEER_NAME_KNOWN) {
     snprintf(entry, sizeof entry, "%s:%s", target, addresses);
   } else {
     snprintf(entry, sizeof entry, "-%s", target); /* forget it */
     f->missing = true;
   }
-  return seer_site_append(&f->resolve, entry);
+  longer = curl_slist_append(f->resolve, entry);
+  if (longer != NULL)
+    f->resolve = longer;
+  return longer != NULL;
 }
 
 /* libcurl reads the list when the request begins: then it knows what stands

@@ -254,13 +254,6 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_block(mine.query, its.query);
 }
 
-bool seer_site_append(struct curl_slist **list, const char *line) {
-  struct curl_slist *longer = curl_slist_append(*list, line);
-  if (longer != NULL)
-    *list = longer;
-  return longer != NULL;
-}
-
 /* A block of what is the SDK's own, the key first. */
 static bool write_own(const seer_site *site, seer_buffer *out) {
   seer_buffer_append(out, "Authorization: Bearer ", 22);
@@ -268,6 +261,22 @@ static bool write_own(const seer_site *site, seer_buffer *out) {
                      strlen(site->options.api_key) + 1);
   seer_buffer_append(out, seer_site_own_headers, sizeof seer_site_own_headers);
   return !out->error;
+}
+
+struct curl_slist *seer_site_list(const char *block, bool bodiless) {
+  struct curl_slist *list, *node;
+  size_t count = 1;
+  for (const char *line = block; *line != '\0'; line = seer_block_next(line))
+    count++;
+  list = node = calloc(count, sizeof *list);
+  for (; node != NULL && *block != '\0'; block = seer_block_next(block)) {
+    if (bodiless && curl_strnequal(block, "Content-", 8))
+      continue;
+    if (node->data != NULL)
+      node = node->next = node + 1;
+    node->data = (char *)block;
+  }
+  return list;
 }
 
 static bool set_headers(seer_site *site) {
@@ -279,7 +288,9 @@ static bool set_headers(seer_site *site) {
                      site->options.headers);
   seer_buffer_clear(&own);
   site->headers = seer_buffer_take(&all);
-  return site->headers != NULL;
+  if (site->headers != NULL)
+    site->list = seer_site_list(site->headers, false);
+  return site->list != NULL;
 }
 
 char *seer_site_make_url(const seer_site *site, const char *path,
@@ -369,6 +380,7 @@ void seer_site_free(seer_site *site) {
   seer_secrets_clear(&site->secrets);
   for (int i = 0; i < SEER_ROWS; i++)
     free(site->urls[i]);
+  free(site->list);
   free(site->headers);
   free(site->targets);
   free_texts(&site->options);

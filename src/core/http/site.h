@@ -40,7 +40,8 @@ struct seer_site {
   int references;            /* of queues */
   seer_site_options options; /* what it was made with */
   char *urls[SEER_ROWS];     /* of each kind, with the query */
-  char *headers;             /* a block: the client's over the SDK's */
+  char *headers;             /* a block: the client's over the SDK's... */
+  struct curl_slist *list;   /* ...and as libcurl reads them */
   char *targets;             /* to be looked up, see url.h */
   long http_version;         /* as libcurl names it */
   long tls_version;          /* the same, where HTTP/2 is wanted */
@@ -102,5 +103,7 @@ extern const char seer_site_own_headers[];
 char *seer_site_make_url(const seer_site *site, const char *path,
                          const char *query);
 
-/* Appends a copy of the line; what there is stays without memory. */
-bool seer_site_append(struct curl_slist **list, const char *line);
+/* The lines of a block of headers as libcurl reads them, which stay where they
+   are, without those of a body if there is none; to be freed. NULL without
+   memory. */
+struct curl_slist *seer_site_list(const char *block, bool bodiless);
