@@ -122,7 +122,6 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->redirected = false;
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_clear(&f->incoming);
   seer_incoming_init(&f->incoming, f->incoming.whole_body);
   return true;
 }
@@ -388,6 +387,7 @@ seer_http *seer_http_new(int alarm) {
 void seer_http_free(seer_http *http) {
   if (http == NULL)
     return;
+  seer_handles_empty(&http->handles);
   if (http->multi != NULL)
     curl_multi_cleanup(http->multi);
   seer_handles_clear(&http->handles);

@@ -11,14 +11,18 @@
 #pragma GCC visibility push(hidden)
 
 #define BODY_START 512          /* of an answer that nobody waits for... */
+#define KEPT 4096               /* bytes of a buffer, for the next answer */
 #define ENDURED 65536u          /* ...of which more is read */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
 
 void seer_incoming_init(seer_incoming *in, bool whole_body) {
-  memset(in, 0, sizeof *in);
-  in->whole_body = whole_body;
-  seer_buffer_init(&in->headers, SEER_INCOMING_HEADERS);
-  seer_buffer_init(&in->body, SEER_INCOMING_BODY);
+  seer_buffer headers = in->headers, body = in->body;
+  seer_buffer_reset(&headers, KEPT);
+  seer_buffer_reset(&body, KEPT);
+  headers.ceiling = SEER_INCOMING_HEADERS;
+  body.ceiling = SEER_INCOMING_BODY;
+  *in = (seer_incoming){
+      .whole_body = whole_body, .headers = headers, .body = body};
 }
 
 void seer_incoming_clear(seer_incoming *in) {

@@ -23,6 +23,7 @@ typedef struct seer_incoming {
   seer_buffer body;
 } seer_incoming;
 
+/* It has to be zero, or to have been used; its memory is used again. */
 void seer_incoming_init(seer_incoming *in, bool whole_body);
 void seer_incoming_clear(seer_incoming *in);
 

@@ -317,14 +317,29 @@ static bool set_urls(seer_site *site) {
   return true;
 }
 
+CURLU *seer_site_parsed(seer_site *site, int kind) {
+  CURLU *parsed = site->parsed[kind];
+  if (parsed != NULL || (parsed = curl_url()) == NULL)
+    return parsed;
+  if (curl_url_set(parsed, CURLUPART_URL, site->urls[kind], 0) == CURLUE_OK)
+    return site->parsed[kind] = parsed;
+  curl_url_cleanup(parsed);
+  return NULL;
+}
+
+static uint64_t sites; /* made so far */
+
 bool seer_site_has_http2(void) {
   return seer_url_built_with(CURL_VERSION_HTTP2 | CURL_VERSION_SSL);
 }
 
+static bool is_curl(unsigned version) {
+  return curl_version_info(CURLVERSION_NOW)->version_num >= version;
+}
+
 /* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
 static long http_version(int given) {
-  bool modern = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
-  if (given == 2 || (given == 0 && modern && seer_site_has_http2()))
+  if (given == 2 || (given == 0 && is_curl(0x080000) && seer_site_has_http2()))
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
@@ -361,6 +376,8 @@ seer_site *seer_site_new(const seer_site_options *options) {
   if (site == NULL)
     return NULL;
   site->references = 1;
+  site->number = __atomic_add_fetch(&sites, 1, __ATOMIC_RELAXED);
+  site->lasting = is_curl(0x080101);
   site->http_version = http_version(options->http_version);
   site->tls_version = tls_version();
   site->options = *options;
@@ -378,8 +395,10 @@ void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
   seer_secrets_clear(&site->secrets);
-  for (int i = 0; i < SEER_ROWS; i++)
+  for (int i = 0; i < SEER_ROWS; i++) {
     free(site->urls[i]);
+    curl_url_cleanup(site->parsed[i]);
+  }
   free(site->list);
   free(site->headers);
   free(site->targets);
