@@ -66,7 +66,7 @@ static void check_number(const char *text) {
 
 /* The wait that an answer with these values asks for. */
 static int64_t asked_until(const char *then, const char *date) {
-  seer_incoming incoming = {0};
+  seer_incoming incoming;
   seer_answer answer;
   char line[200];
   seer_incoming_init(&incoming, false);
@@ -120,7 +120,7 @@ static void check_find(const seer_incoming *in) {
 
 /* Lines as libcurl hands them over, and pieces of a body between them. */
 static void check_answer(input *in, bool whole_body) {
-  seer_incoming incoming = {0};
+  seer_incoming incoming;
   seer_answer answer;
   bool going = true;
   seer_incoming_init(&incoming, whole_body);

@@ -130,7 +130,7 @@ static void follow(seer_outgoing *out, seer_incoming *in, const char *home,
 
 static void run(input *in, seer_outgoing *out, const char *home) {
   static const int statuses[] = {301, 302, 303, 307, 308, 300, 304, 305};
-  seer_incoming incoming = {0};
+  seer_incoming incoming;
   bool left = false;
   seer_incoming_init(&incoming, true);
   for (int hops = 0; in->at < in->end && hops < 12; hops++) {

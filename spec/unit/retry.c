@@ -149,7 +149,7 @@ static void write_date(int64_t wall, char *text, size_t size) {
 
 /* What an answer with these headers asks for; `date` may be NULL. */
 static int64_t asked_until(const char *then, const char *date) {
-  seer_incoming in = {0};
+  seer_incoming in;
   seer_answer answer;
   char lines[2][60];
   seer_incoming_init(&in, false);

@@ -326,7 +326,7 @@ static void reads_headers(void) {
 /* A line that is continued is one field. */
 static void unfolds_headers(void) {
   char value[20];
-  seer_incoming in = {0};
+  seer_incoming in;
   seer_incoming_init(&in, false);
   seer_incoming_header(&in, " x\r\n", 4);
   seer_incoming_header(&in, "A: b\r\n", 6);

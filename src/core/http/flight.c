@@ -100,11 +100,13 @@ static int on_connected(void *data, char *peer, char *local, int peer_port,
 }
 
 static void disconnected(seer_flight *f, bool answered) {
-  if (!f->connected && !answered)
+  int64_t now = seer_clock_now();
+  /* No other thread changes it. */
+  if (!f->connected && (!answered || f->site->connected_at == now))
     return;
   seer_lock();
   f->site->connected -= f->connected;
-  f->site->connected_at = seer_clock_now(); /* until now it was */
+  f->site->connected_at = now; /* until now it was */
   seer_unlock();
   f->connected = false;
 }
@@ -293,10 +295,11 @@ static bool ready(seer_flight *f) {
 static bool avoid_old(seer_flight *f) {
   const seer_site *site = f->site;
   CURL *easy = f->easy;
-  int64_t seconds = (seer_clock_now() - site->timed_out_at) / 1000;
   long lifetime = f->lifetime;
   bool suspicious =
       site->timeouts > 0 && site->http_version == CURL_HTTP_VERSION_2TLS;
+  int64_t seconds =
+      suspicious ? (seer_clock_now() - site->timed_out_at) / 1000 : 0;
   f->alone = f->fresh || (suspicious && (site->suspects > 0 || seconds < 2));
   if (f->alone)
     return SET(FRESH_CONNECT, 1L);
@@ -400,14 +403,13 @@ seer_flight *seer_flight_of(seer_transfer *transfer) {
 
 seer_flight *seer_flight_new(seer_handles *handles) {
   seer_flight *f = handles->spare;
-  if (f == NULL) {
-    f = calloc(1, sizeof *f);
-  } else {
+  if (f != NULL) {
     handles->spare = f->next;
     handles->spares--;
-  }
-  if (f != NULL)
+  } else if ((f = calloc(1, sizeof *f)) != NULL) {
+    seer_incoming_init(&f->incoming, false);
     f->handles = handles;
+  }
   return f;
 }
 
@@ -417,14 +419,26 @@ static void dispose(seer_flight *f) {
   free(f);
 }
 
-void seer_flight_free(seer_flight *f) {
+/* Makes it as good as new. */
+static void recycle(seer_flight *f) {
   seer_handles *handles = f->handles;
-  seer_flight kept = {.easy = f->easy, .made_for = f->made_for};
+  CURL *easy = f->easy;
+  uint64_t made_for = f->made_for;
+  seer_incoming incoming;
   curl_slist_free_all(f->resolve);
   seer_outgoing_clear(&f->outgoing);
-  seer_incoming_init(&f->incoming, false);
-  kept.incoming = f->incoming;
-  *f = kept;
+  seer_incoming_again(&f->incoming, false);
+  incoming = f->incoming;
+  memset(f, 0, sizeof *f);
+  f->handles = handles;
+  f->easy = easy;
+  f->made_for = made_for;
+  f->incoming = incoming;
+}
+
+void seer_flight_free(seer_flight *f) {
+  seer_handles *handles = f->handles;
+  recycle(f);
   if (handles->spares == SPARES_MOST) {
     dispose(f);
     return;
@@ -434,20 +448,20 @@ void seer_flight_free(seer_flight *f) {
   handles->spares++;
 }
 
-bool seer_handles_init(seer_handles *handles) {
-  handles->share = curl_share_init();
-  return handles->share != NULL &&
-         (!has_tls() ||
-          curl_share_setopt(handles->share, CURLSHOPT_SHARE,
-                            CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK);
-}
-
 void seer_handles_empty(seer_handles *handles) {
   seer_flight *f;
   while ((f = handles->spare) != NULL) {
     handles->spare = f->next;
     dispose(f);
   }
+}
+
+bool seer_handles_init(seer_handles *handles) {
+  handles->share = curl_share_init();
+  return handles->share != NULL &&
+         (!has_tls() ||
+          curl_share_setopt(handles->share, CURLSHOPT_SHARE,
+                            CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK);
 }
 
 void seer_handles_clear(seer_handles *handles) {
