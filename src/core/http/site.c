@@ -83,13 +83,16 @@ static bool add_base64(seer_site *site, const char *bytes, size_t length) {
 
 /* Also its bytes in hexadecimal, in either case. */
 static bool add_coded(seer_site *site, const char *secret) {
+  static const char *const digits_of[] = {"0123456789abcdef",
+                                          "0123456789ABCDEF"};
   size_t length = strlen(secret);
   char *bytes = calloc(1, length + 3), *digits = calloc(2, length + 1);
   bool added = bytes != NULL && digits != NULL;
   for (int upper = 0; added && upper < 2; upper++) {
-    for (size_t i = 0; i < length; i++)
-      sprintf(digits + 2 * i, upper ? "%02X" : "%02x",
-              (unsigned)(unsigned char)secret[i]);
+    for (size_t i = 0; i < length; i++) {
+      digits[2 * i] = digits_of[upper][(unsigned char)secret[i] >> 4];
+      digits[2 * i + 1] = digits_of[upper][secret[i] & 15];
+    }
     added = add_secret(site, digits);
   }
   if (added) {
@@ -333,13 +336,11 @@ bool seer_site_has_http2(void) {
   return seer_url_built_with(CURL_VERSION_HTTP2 | CURL_VERSION_SSL);
 }
 
-static bool is_curl(unsigned version) {
-  return curl_version_info(CURLVERSION_NOW)->version_num >= version;
-}
-
 /* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
 static long http_version(int given) {
-  if (given == 2 || (given == 0 && is_curl(0x080000) && seer_site_has_http2()))
+  if (given == 2 ||
+      (given == 0 && seer_url_libcurl()->version_num >= 0x080000 &&
+       seer_site_has_http2()))
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
@@ -349,7 +350,7 @@ static long http_version(int given) {
    the upper bound tells them apart then, which of the TLS libraries OpenSSL is
    known to take on every system. */
 static long tls_version(void) {
-  const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  const char *library = seer_url_libcurl()->ssl_version;
   if (library == NULL || strncmp(library, "OpenSSL/3", 9) != 0)
     return CURL_SSLVERSION_TLSv1_2;
   return (long)CURL_SSLVERSION_TLSv1_2 | (long)CURL_SSLVERSION_MAX_TLSv1_3;
@@ -377,7 +378,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
     return NULL;
   site->references = 1;
   site->number = __atomic_add_fetch(&sites, 1, __ATOMIC_RELAXED);
-  site->lasting = is_curl(0x080101);
+  site->lasting = seer_url_libcurl()->version_num >= 0x080101;
   site->http_version = http_version(options->http_version);
   site->tls_version = tls_version();
   site->options = *options;
