@@ -10,7 +10,7 @@ unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
 ALL="capture instructions latency memory drain sending tls nginx length idle"
-ALL+=" require budget redis"
+ALL+=" clients require budget redis"
 rows=${ROWS:-$ALL}
 export BENCH_DIRECTORY=build/bench
 mkdir -p "$BENCH_DIRECTORY/results" "$BENCH_DIRECTORY/data"
