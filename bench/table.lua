@@ -98,6 +98,5 @@ end
 local text = lay_out(rows)
 shell.write(directory .. "/table.md", text)
 shell.write(directory .. "/results.json", cjson.encode(results))
-print "\nMedians of the rounds, with quartiles; ratios are those of rounds.\n"
-io.write(text)
 print(("\n%d of %d targets met"):format(met, judged))
+print "Medians of the rounds, with quartiles; ratios are those of rounds.\n"

@@ -1,6 +1,5 @@
 -- Runs a command under callgrind and returns the instructions of its threads,
--- in the order of their beginnings: all of them, or those within some functions
--- of C.
+-- in the order of their beginnings: all, or those within some functions of C.
 
 local bench = require "bench.support.bench"
 local shell = require "dev.shell"
@@ -17,11 +16,10 @@ return function(words, ...)
     error("valgrind:\n" .. (shell.read(out .. ".log") or ""), 0)
   end
   local counts = {}
-  for thread = 1, math.huge do
-    local text = shell.read(("%s-%02d"):format(out, thread))
-    if not text then
-      return counts
-    end
-    counts[thread] = tonumber(text:match "\nsummary: (%d+)")
+  local text = shell.read(out .. "-01")
+  while text do
+    counts[#counts + 1] = tonumber(text:match "\nsummary: (%d+)")
+    text = shell.read(("%s-%02d"):format(out, #counts + 1))
   end
+  return counts
 end
