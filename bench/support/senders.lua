@@ -21,8 +21,8 @@ end
 
 -- The form of `multi` that does as ours does: from libcurl 8.1.1 on its handles
 -- are used again.
-local major, minor, patch = shell.output "curl-config --version"
-  :match "(%d+)%.(%d+)%.(%d+)"
+local major, minor, patch =
+  shell.output "curl-config --version":match "(%d+)%.(%d+)%.(%d+)"
 senders.alike = major * 10000 + minor * 100 + patch >= 80101 and "reused"
   or "fresh"
 

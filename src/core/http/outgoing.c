@@ -84,16 +84,18 @@ static struct curl_slist *put_key(seer_outgoing *out,
   const seer_special *special = seer_event_special(out->event);
   const char *given = special != NULL ? special->key : NULL;
   size_t size = given != NULL ? strlen(given) : SEER_ID_LENGTH;
+  char *value;
   out->list = malloc(sizeof *out->list + sizeof KEY_NAME + size);
   if (out->list == NULL)
     return NULL;
   out->list->data = (char *)(out->list + 1);
   out->list->next = others;
   memcpy(out->list->data, KEY_NAME, sizeof KEY_NAME);
+  value = out->list->data + sizeof KEY_NAME - 1;
   if (given != NULL)
-    strcpy(out->list->data + sizeof KEY_NAME - 1, given);
+    strcpy(value, given);
   else
-    seer_id_text(out->event->id, out->list->data + sizeof KEY_NAME - 1);
+    seer_id_text(out->event->id, value);
   return out->list;
 }
 
