@@ -1,5 +1,5 @@
 -- Draws what the rows latency, drain and length have left in the run's data,
--- as SVG: latency.svg, drain.svg, length.svg. No library is needed for that.
+-- as SVG, and cost.svg of several rows. No library is needed for that.
 
 local cjson = require "cjson"
 local shell = require "dev.shell"
@@ -75,15 +75,25 @@ local function draw_series(out, series, colour, x, y)
     .. 'stroke-width="2"/>'):format(table.concat(places, " "), colour)
 end
 
+local function begin(height)
+  return {
+    ('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" '
+      .. 'viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" '
+      .. 'fill="#222">'):format(WIDTH, height, WIDTH, height),
+    ('<rect width="%d" height="%d" fill="#fff"/>'):format(WIDTH, height),
+  }
+end
+
+local function finish(name, out)
+  out[#out + 1] = "</svg>"
+  shell.write(directory .. "/" .. name .. ".svg",
+    table.concat(out, "\n") .. "\n")
+end
+
 local function draw(name, plot)
   local x = scale(plot.x, LEFT, WIDTH - RIGHT)
   local y = scale(plot.y, HEIGHT - BOTTOM, TOP)
-  local out = {
-    ('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" '
-      .. 'viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" '
-      .. 'fill="#222">'):format(WIDTH, HEIGHT, WIDTH, HEIGHT),
-    ('<rect width="%d" height="%d" fill="#fff"/>'):format(WIDTH, HEIGHT),
-  }
+  local out = begin(HEIGHT)
   draw_axes(out, plot, x, y)
   for i, series in ipairs(plot.series) do
     local key = TOP + 20 * i - 8
@@ -92,9 +102,7 @@ local function draw(name, plot)
       :format(WIDTH - RIGHT + 12, key - 4, COLOURS[i])
     out[#out + 1] = text(WIDTH - RIGHT + 32, key + 2, "start", series.name)
   end
-  out[#out + 1] = "</svg>"
-  shell.write(directory .. "/" .. name .. ".svg",
-    table.concat(out, "\n") .. "\n")
+  finish(name, out)
 end
 
 local function largest(list_of_series)
@@ -220,9 +228,65 @@ function draws.length(data)
   })
 end
 
+-- What the program pays for an event: time of the thread that has it. The
+-- results that say so: { label, row, what begins with, peer, unit in ns }.
+local COSTS = {
+  { "seerstack, capture", "capture", "capture, 1 property, Lua 5.4, wall",
+    nil, 1 },
+  { "seerstack, in nginx", "nginx", "nginx, worker CPU of a handler's capture",
+    nil, 1e3 },
+  { "timer and cosocket, in nginx", "nginx",
+    "nginx, worker CPU of a handler's by hand", nil, 1e3 },
+  { "posthog-node, capture", "drain", "a capture of posthog-node",
+    "posthog-node", 1 },
+  { "Lua-cURL, one request", "drain", "drain, HTTP/1.1", "Lua-cURL, LuaJIT" },
+  { "luasocket, one request", "drain", "drain, HTTP/1.1", "luasocket" },
+}
+
+local function find_cost(results, cost)
+  for _, result in ipairs(results) do
+    if result.row == cost[2] and result.what:sub(1, #cost[3]) == cost[3]
+      and (not cost[4] or result.peer_name == cost[4]) then
+      local median = (cost[4] and result.peer or result.ours).median
+      return cost[5] and median * cost[5] or 1e9 / median
+    end
+  end
+end
+
+local function draw_costs(results)
+  local found = {}
+  for _, cost in ipairs(COSTS) do
+    found[#found + 1] = { cost[1], find_cost(results, cost) }
+    found[#found] = found[#found][2] and found[#found] or nil
+  end
+  if #found < 2 then
+    return
+  end
+  local out = begin(TOP + 34 * #found + 10)
+  local x = scale({ log = true, low = 100, high = 1e6 }, 210, WIDTH - 80)
+  out[1 + #out] = text(20, 24, "start",
+    "What an event costs the program's own thread (logarithmic)",
+    ' font-weight="bold" font-size="14"')
+  for i, cost in ipairs(found) do
+    local y = TOP + 34 * (i - 1)
+    local ours = cost[1]:match "^seerstack"
+    out[#out + 1] = text(200, y + 17, "end", cost[1])
+    out[#out + 1] = ('<rect x="210" y="%d" width="%.1f" height="24" '
+      .. 'fill="%s"/>'):format(y, x(cost[2]) - 210, COLOURS[ours and 1 or 2])
+    out[#out + 1] = text(x(cost[2]) + 8, y + 17, "start",
+      time_label(tonumber(("%.3g"):format(cost[2]))))
+  end
+  finish("cost", out)
+end
+
 for _, name in ipairs { "latency", "drain", "length" } do
   local json = shell.read(directory .. "/data/" .. name .. ".json")
   if json then
     draws[name](cjson.decode(json))
   end
+end
+
+local results = shell.read(directory .. "/results.json")
+if results then
+  draw_costs(cjson.decode(results))
 end

@@ -10,7 +10,7 @@ unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
 ALL="capture instructions latency memory drain sending tls nginx length idle"
-ALL+=" require budget redis"
+ALL+=" clients require budget redis"
 rows=${ROWS:-$ALL}
 export BENCH_DIRECTORY=build/bench
 mkdir -p "$BENCH_DIRECTORY/results" "$BENCH_DIRECTORY/data"
@@ -54,21 +54,21 @@ done
 run_lua lua5.4 5.4 bench/table.lua
 run_lua lua5.4 5.4 bench/graph.lua
 
+{
+  echo "Measured on $(date -u +%Y-%m-%d):" \
+    "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)," \
+    "$(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg) at the end," \
+    "libcurl $(curl-config --version 2>/dev/null | cut -d' ' -f2)."
+  echo "At a load above the number of cores others were using them: there," \
+    "only instructions, bytes and counts are to be relied on."
+  [ -z "${ROWS:-}" ] || echo "Not all rows are of the same run."
+  echo
+  cat "$BENCH_DIRECTORY/table.md"
+} >"$BENCH_DIRECTORY/measured.md"
+cat "$BENCH_DIRECTORY/measured.md"
+
 if [ "${KEEP:-}" = 1 ]; then
-  cp "$BENCH_DIRECTORY"/{latency,drain,length}.svg bench
-  {
-    sed '/^<!-- table -->$/q' bench/README.md
-    echo "Measured on $(date -u +%Y-%m-%d):" \
-      "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)," \
-      "$(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg) at the end," \
-      "libcurl $(curl-config --version 2>/dev/null | cut -d' ' -f2)."
-    echo "At a load above the number of cores others were using them: there," \
-      "only instructions, bytes and counts are to be relied on."
-    [ -z "${ROWS:-}" ] || echo "Not all rows are of the same run."
-    echo
-    cat "$BENCH_DIRECTORY/table.md"
-    sed -n '/^<!-- end of table -->$/,$p' bench/README.md
-  } >"$BENCH_DIRECTORY/README.md"
-  cp "$BENCH_DIRECTORY/README.md" bench/README.md
+  cp "$BENCH_DIRECTORY"/*.svg bench
+  bench/keep.sh table <"$BENCH_DIRECTORY/measured.md"
 fi
 [ $status = 0 ]

@@ -5,7 +5,7 @@ local cjson = require "cjson"
 local shell = require "dev.shell"
 
 local ROWS = { "capture", "instructions", "latency", "memory", "drain",
-  "sending", "tls", "nginx", "length", "idle", "require", "budget",
+  "sending", "tls", "nginx", "length", "idle", "clients", "require", "budget",
   "redis" }
 
 local directory = os.getenv "BENCH_DIRECTORY" or "build/bench"
@@ -98,6 +98,5 @@ end
 local text = lay_out(rows)
 shell.write(directory .. "/table.md", text)
 shell.write(directory .. "/results.json", cjson.encode(results))
-print "\nMedians of the rounds, with quartiles; ratios are those of rounds.\n"
-io.write(text)
 print(("\n%d of %d targets met"):format(met, judged))
+print "Medians of the rounds, with quartiles; ratios are those of rounds.\n"

@@ -301,6 +301,15 @@ bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1, KEEP=1
 	@for lua in 5.4 luajit; do $(QUIETLY) LUA=$$lua bench-ready || exit; done
 	@ROWS="$(ROWS)" QUICK="$(QUICK)" KEEP="$(KEEP)" bench/run.sh
 
+bench-debian13: # the same on Debian 13, in the chroot of test-debian13
+	@dev/deps.sh chroots
+	@mkdir -p build/bench
+	@checks/platforms/run $(DEBIAN13) bench ROWS="$(ROWS)" QUICK="$(QUICK)" \
+		>build/bench/debian13.log; status=$$?; cat build/bench/debian13.log; \
+		[ -z "$(KEEP)" ] || [ $$status != 0 ] || \
+			bench/keep.sh "table of Debian 13" <build/bench/debian13.log; \
+		exit $$status
+
 bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	@dev/deps.sh instructions
 	@for lua in 5.4 luajit; do \
@@ -313,4 +322,5 @@ bench-instructions: deps # count capture's; UPDATE=1 keeps the counts
 	test-s390x test-musl test-papers test-asan test-tsan \
 	test-valgrind torture-ready torture torture-sample fuzzers fuzz \
 	fuzz-replay fuzz-merge mutants soak storm \
-	storm-store backlog-store lint analyze bench-ready bench bench-instructions
+	storm-store backlog-store lint analyze bench-ready bench bench-debian13 \
+	bench-instructions

@@ -147,9 +147,8 @@ static bool open_queue(seer_client *client, const seer_site_options *options,
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
   const char *url = client->endpoint->base_url;
-  bool plain = url[4] == ':' && !seer_url_is_loopback(url);
-  if (plain && needs_key(&client->settings) &&
-      client->settings.log_level >= SEER_WARN &&
+  if (url[4] == ':' && needs_key(&client->settings) &&
+      client->settings.log_level >= SEER_WARN && !seer_url_is_loopback(url) &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_report_say(client->queue, SEER_WARN,
                     "base_url is plain http: everybody on the way can read "

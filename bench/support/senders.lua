@@ -19,6 +19,13 @@ local function url(tls)
   return (tls and bench.tls_url or bench.url) .. "/capture"
 end
 
+-- The form of `multi` that does as ours does: from libcurl 8.1.1 on its handles
+-- are used again.
+local major, minor, patch =
+  shell.output "curl-config --version":match "(%d+)%.(%d+)%.(%d+)"
+senders.alike = major * 10000 + minor * 100 + patch >= 80101 and "reused"
+  or "fresh"
+
 -- On the measured core, where that can be chosen.
 local pinned = shell.run(("taskset -c %d true 2>/dev/null")
   :format(bench.core)) == 0 and ("taskset -c %d "):format(bench.core) or ""

@@ -10,8 +10,8 @@ local list = {
   {
     what = "a certificate goes to other origins, too",
     file = "src/core/http/flight.c",
-    from = "set_identity(easy, f->site, f->outgoing.foreign)",
-    to = "set_identity(easy, f->site, false)",
+    from = "set_identity(f->easy, f->site, f->outgoing.foreign)",
+    to = "set_identity(f->easy, f->site, false)",
     spec = "spec/core/identity_spec.lua",
     title = "are shown to no other origin",
   },
@@ -363,8 +363,8 @@ local list = {
   {
     what = "a dead connection is used while others are in flight over it",
     file = "src/core/http/flight.c",
-    from = "(site->suspects > 0 || seconds < 2)))",
-    to = "seconds < 2))",
+    from = "(site->suspects > 0 || seconds < 2));",
+    to = "seconds < 2);",
     spec = "spec/faults/http2_spec.lua",
     title = "is not used again while others are in flight over it",
   },

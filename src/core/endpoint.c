@@ -166,9 +166,9 @@ static seer_event *claim_queued(seer_endpoint *endpoint, int64_t now,
 /* Whether it is the turn of a queued event: waited-for ones go first, but not
    for ever. A gap has a rule of its own for that (pauses.h). */
 static bool is_passed(const seer_endpoint *endpoint, int64_t now) {
-  int64_t share = share_of(endpoint, now);
   return endpoint->passed >= PASSED_MOST &&
-         seer_pauses_rate(endpoint->pauses, share, now) == share;
+         seer_pauses_rate(endpoint->pauses, share_of(endpoint, now), now) ==
+             share_of(endpoint, now);
 }
 
 /* An event that goes with this slot; NULL if there is none. */

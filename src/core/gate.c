@@ -72,7 +72,7 @@ bool seer_gate_claim(seer_gate *gate, const uint64_t name[SEER_GATE_NAME]) {
 }
 
 int64_t seer_gate_share(int64_t rate_limit) {
-  int64_t share = rate_limit / 100 * 95 + rate_limit % 100 * 95 / 100;
+  int64_t share = rate_limit - rate_limit / 20 - (rate_limit % 20 > 0);
   return share > 0 || rate_limit == 0 ? share : 1;
 }
 

@@ -244,24 +244,15 @@ void seer_report_attempt(const seer_transfer *transfer,
   seer_lock();
 }
 
-/* With the lock held: whether it is to be told that the budget is short. */
-static bool decide_short(seer_queue *queue, int64_t now,
-                         seer_shortage *shortage, int64_t *untold) {
-  return seer_endpoint_is_short(queue, now, shortage) &&
-         seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], 1, now,
-                               untold);
-}
-
 void seer_report_shortage(seer_queue *queue, int64_t now) {
   char text[TEXT_LENGTH];
   seer_shortage shortage;
   int64_t untold;
-  bool tell;
-  seer_lock();
-  tell = decide_short(queue, now, &shortage, &untold);
-  seer_unlock();
-  if (!tell)
+  if (!seer_endpoint_is_short(queue, now, &shortage) ||
+      !seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], 1, now,
+                             &untold))
     return;
+  seer_unlock();
   snprintf(text, sizeof text,
            "the rate limit holds events to %s: %lld wait, %lld a minute come, "
            "%lld a minute may go; send a part of them (option sample), raise "
@@ -269,6 +260,7 @@ void seer_report_shortage(seer_queue *queue, int64_t now) {
            queue->endpoint->base_url, (long long)shortage.waiting,
            (long long)shortage.come, (long long)shortage.may_go);
   say(queue, SEER_WARN, text, 0, 0, untold);
+  seer_lock();
 }
 
 static void trace(seer_transfer *transfer,

@@ -19,7 +19,8 @@ void seer_report_attempt(const seer_transfer *transfer,
                          int64_t now);
 
 /* Tells, if the budget has held the client's events for a minute, how many
-   wait. Without the lock, while one of its events is in flight. */
+   wait. With the lock held, which may be given up meanwhile, while one of its
+   events is in flight. */
 void seer_report_shortage(seer_queue *queue, int64_t now);
 
 /* For debugging: what goes out, and what has come back. Without the lock,

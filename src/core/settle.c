@@ -70,7 +70,7 @@ static seer_attempt make_attempt(const seer_transfer *transfer) {
   attempt.number = event->attempts;
   attempt.epoch = transfer->claim.epoch;
   attempt.exiting = false;
-  attempt.jitter = seer_id_fraction();
+  attempt.jitter = 0;
   attempt.verdict = seer_retry_judge(&transfer->answer, &asked);
   return attempt;
 }
@@ -156,8 +156,10 @@ void seer_settle(seer_transfer *transfer, seer_dead *dead) {
   conclusion end = conclude(transfer);
   int64_t now = seer_clock_now(), due;
   seer_report_answer(transfer);
-  seer_report_shortage(transfer->claim.queue, now);
   seer_lock();
+  seer_report_shortage(transfer->claim.queue, now);
+  if (end.attempt.verdict != SEER_DELIVERED)
+    end.attempt.jitter = seer_id_next_fraction();
   end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, now);
   dispose(&end, transfer, due, now, dead);

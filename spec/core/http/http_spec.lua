@@ -66,6 +66,35 @@ describe("a request", function()
     end
   end)
 
+  it("has nothing of the one that went before", function()
+    local function send_plain(path)
+      if path == "/capture" then
+        x:capture("a.b")
+      else
+        x:identify("u", "U")
+      end
+      x:settle()
+      assert_head(x.requests[#x.requests], path)
+    end
+    send_plain "/capture"
+    x.client.events.capture({ name = "a.b" },
+      { headers = { ["X-Of-One"] = "1" }, query = { of = "one" } })
+    x:settle()
+    assert.equal("1", x.requests[2].headers["x-of-one"])
+    send_plain "/identify"
+    x.client:post("/of/one", { a = 1 })
+    x:settle()
+    send_plain "/capture"
+    for i = 1, 3 do -- at times another client's is where the last one was
+      x:use { api_key = x.key, headers = { ["X-Of-Client"] = i } }
+      x:capture("a.b")
+      x:settle()
+      local request = x.requests[#x.requests]
+      assert.equal(("%d"):format(i), request.headers["x-of-client"])
+      assert.equal("POST /capture HTTP/1.1", (h.head_of(request)))
+    end
+  end)
+
   it("has an Idempotency-Key that no other has", function()
     x:capture_many(300)
     x:settle()

@@ -87,20 +87,31 @@ seer_id seer_id_new(void) {
   return id;
 }
 
-double seer_id_fraction(void) {
-  uint64_t number;
-  seer_lock();
+double seer_id_next_fraction(void) {
+  seer_assert(seer_lock_is_held());
   seed();
-  number = next_number();
+  return fraction(next_number());
+}
+
+double seer_id_fraction(void) {
+  double drawn;
+  seer_lock();
+  drawn = seer_id_next_fraction();
   seer_unlock();
-  return fraction(number);
+  return drawn;
+}
+
+/* With the bits that say that it is a random UUID. */
+static seer_id marked(seer_id id) {
+  id.high = (id.high & ~UINT64_C(0xf000)) | UINT64_C(0x4000);
+  id.low = (id.low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
+  return id;
 }
 
 void seer_id_bytes(seer_id id, uint8_t bytes[SEER_ID_SIZE]) {
-  uint64_t high = (id.high & ~UINT64_C(0xf000)) | UINT64_C(0x4000);
-  uint64_t low = (id.low & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
+  id = marked(id);
   for (int i = 0; i < SEER_ID_SIZE; i++)
-    bytes[i] = (uint8_t)((i < 8 ? high : low) >> (56 - 8 * (i % 8)));
+    bytes[i] = (uint8_t)((i < 8 ? id.high : id.low) >> (56 - 8 * (i % 8)));
 }
 
 seer_id seer_id_read(const uint8_t bytes[SEER_ID_SIZE]) {
@@ -112,17 +123,22 @@ seer_id seer_id_read(const uint8_t bytes[SEER_ID_SIZE]) {
   return id;
 }
 
+/* The bits of a number from one on down to another, and what ends them. */
+static char *put_digits(char *text, uint64_t bits, int from, int to,
+                        char end) {
+  for (int shift = from; shift >= to; shift -= 4)
+    *text++ = "0123456789abcdef"[bits >> shift & 15];
+  *text = end;
+  return text + 1;
+}
+
 void seer_id_text(seer_id id, char text[SEER_ID_LENGTH + 1]) {
-  static const char digits[] = "0123456789abcdef";
-  uint8_t bytes[SEER_ID_SIZE];
-  seer_id_bytes(id, bytes);
-  for (int i = 0; i < SEER_ID_SIZE; i++) {
-    if (i == 4 || i == 6 || i == 8 || i == 10)
-      *text++ = '-';
-    *text++ = digits[bytes[i] >> 4];
-    *text++ = digits[bytes[i] & 15];
-  }
-  *text = '\0';
+  id = marked(id);
+  text = put_digits(text, id.high, 60, 32, '-');
+  text = put_digits(text, id.high, 28, 16, '-');
+  text = put_digits(text, id.high, 12, 0, '-');
+  text = put_digits(text, id.low, 60, 48, '-');
+  put_digits(text, id.low, 44, 0, '\0');
 }
 
 uint64_t seer_id_hash(const char *bytes, size_t length) {

@@ -14,6 +14,7 @@
 #pragma GCC visibility push(hidden)
 
 #define FORGOTTEN 60000 /* ms without use: longer, and it may be dead */
+#define SPARES_MOST 64
 
 static size_t on_header(char *line, size_t size, size_t count, void *data) {
   seer_flight *f = data;
@@ -99,11 +100,13 @@ static int on_connected(void *data, char *peer, char *local, int peer_port,
 }
 
 static void disconnected(seer_flight *f, bool answered) {
-  if (!f->connected && !answered)
+  int64_t now = seer_clock_now();
+  /* No other thread changes it. */
+  if (!f->connected && (!answered || f->site->connected_at == now))
     return;
   seer_lock();
   f->site->connected -= f->connected;
-  f->site->connected_at = seer_clock_now(); /* until now it was */
+  f->site->connected_at = now; /* until now it was */
   seer_unlock();
   f->connected = false;
 }
@@ -116,19 +119,19 @@ static bool has_tls(void) {
   return seer_url_built_with(CURL_VERSION_SSL);
 }
 
-/* What is the same for every request. */
+/* What is the same for every request. Nothing is said of what libcurl does
+   anyway: it neither reads .netrc nor follows redirects. Other protocols need
+   not be forbidden, for no URL has one. */
 static bool set_permanent(seer_flight *f) {
   CURL *easy = f->easy;
-  return SET(PRIVATE, f) && SET(POST, 1L) && SET(NOSIGNAL, 1L) &&
+  return SET(PRIVATE, f) && SET(NOSIGNAL, 1L) &&
          (!seer_url_built_with(CURL_VERSION_LIBZ) ||
           SET(ACCEPT_ENCODING, "gzip, deflate")) &&
-         SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(FOLLOWLOCATION, 0L) &&
-         SET(PROTOCOLS_STR, has_tls() ? "http,https" : "http") &&
-         SET(SUPPRESS_CONNECT_HEADERS, 1L) && SET(HEADERFUNCTION, on_header) &&
-         SET(HEADERDATA, f) && SET(WRITEFUNCTION, on_body) &&
-         SET(WRITEDATA, f) && SET(PREREQFUNCTION, on_connected) &&
-         SET(PREREQDATA, f) && SET(OPENSOCKETFUNCTION, on_socket) &&
-         SET(OPENSOCKETDATA, f) && SET(RESOLVER_START_FUNCTION, on_resolve) &&
+         SET(HEADERFUNCTION, on_header) && SET(HEADERDATA, f) &&
+         SET(WRITEFUNCTION, on_body) && SET(WRITEDATA, f) &&
+         SET(PREREQFUNCTION, on_connected) && SET(PREREQDATA, f) &&
+         SET(OPENSOCKETFUNCTION, on_socket) && SET(OPENSOCKETDATA, f) &&
+         SET(RESOLVER_START_FUNCTION, on_resolve) &&
          SET(RESOLVER_START_DATA, f) &&
          SET(CLOSESOCKETFUNCTION, seer_sockets_close) &&
          SET(CLOSESOCKETDATA, &f->handles->sockets) &&
@@ -179,21 +182,28 @@ static bool set_version(CURL *easy, const seer_site *site) {
 
 /* What is the same for every request to a site. */
 static bool set_site(CURL *easy, const seer_site *site) {
-  return set_version(easy, site) && SET(PROXY, site->options.proxy) &&
-         SET(NOPROXY, site->options.no_proxy) && set_authorities(easy, site);
+  const char *proxy = site->options.proxy;
+  return set_version(easy, site) && SET(PROXY, proxy) &&
+         SET(NOPROXY, site->options.no_proxy) &&
+         (*proxy == '\0' || SET(SUPPRESS_CONNECT_HEADERS, 1L)) &&
+         set_authorities(easy, site);
 }
 
 /* Tells libcurl what is known of a target. */
 static bool add_addresses(seer_flight *f, const char *target) {
   char entry[SEER_NAME_SIZE + SEER_ADDRESSES_SIZE + 8];
   char addresses[SEER_ADDRESSES_SIZE];
+  struct curl_slist *longer;
   if (seer_lookup(target, f->asked_at, addresses) == SEER_NAME_KNOWN) {
     snprintf(entry, sizeof entry, "%s:%s", target, addresses);
   } else {
     snprintf(entry, sizeof entry, "-%s", target); /* forget it */
     f->missing = true;
   }
-  return seer_site_append(&f->resolve, entry);
+  longer = curl_slist_append(f->resolve, entry);
+  if (longer != NULL)
+    f->resolve = longer;
+  return longer != NULL;
 }
 
 /* libcurl reads the list when the request begins: then it knows what stands
@@ -205,10 +215,11 @@ static bool set_addresses(seer_flight *f) {
   f->resolve = NULL;
   f->missing = false;
   f->targets = seer_outgoing_targets(&f->outgoing);
-  for (const char *t = f->targets; set && t != NULL && *t != '\0';
-       t = seer_block_next(t))
+  if (f->targets == NULL || *f->targets == '\0')
+    return f->targets != NULL;
+  for (const char *t = f->targets; set && *t != '\0'; t = seer_block_next(t))
     set = add_addresses(f, t);
-  return SET(RESOLVE, f->resolve) && set && f->targets != NULL;
+  return set && SET(RESOLVE, f->resolve);
 }
 
 /* What is left of the time to connect: 0 would be libcurl's own idea of it. */
@@ -217,15 +228,28 @@ static long connect_timeout(const seer_flight *f) {
   return left > 0 ? (long)left : 1;
 }
 
+/* Whether the URL is one of the site's. */
+static bool is_common(const seer_outgoing *out) {
+  return out->url == NULL && out->own_url == NULL;
+}
+
+static bool set_url(seer_flight *f) {
+  CURL *easy = f->easy;
+  CURLU *parsed;
+  if (!is_common(&f->outgoing))
+    return SET(URL, seer_outgoing_url(&f->outgoing));
+  parsed = seer_site_parsed(f->site, f->transfer.claim.event->kind);
+  return parsed != NULL && SET(CURLU, parsed);
+}
+
 /* Makes the handle send what `outgoing` says. The deadline is not libcurl's to
    judge: it would, before it reads what has come while the process stood
    still. */
 static bool set_request(seer_flight *f) {
   CURL *easy = f->easy;
   struct curl_slist *headers = seer_outgoing_headers(&f->outgoing);
-  return headers != NULL && set_identity(easy, f->site, f->outgoing.foreign) &&
-         SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
-         SET(HTTPHEADER, headers) && SET(URL, seer_outgoing_url(&f->outgoing));
+  return headers != NULL && SET(CONNECTTIMEOUT_MS, connect_timeout(f)) &&
+         SET(HTTPHEADER, headers) && set_url(f);
 }
 
 static bool set_method(seer_flight *f) {
@@ -237,14 +261,29 @@ static bool set_method(seer_flight *f) {
          SET(POSTFIELDS, (const char *)event->body);
 }
 
-/* Gives it a new handle, which costs less than a microsecond. The connections
-   stay: they are the multi handle's. One that is used again would keep what is
-   of another site, and below libcurl 8.1.1 write to headers that it has freed;
-   and curl_easy_reset does not say when it got no memory for the defaults. */
+/* Gives it a new handle. The connections stay: they are the multi handle's.
+   One that is used again would keep what is of another site, or of a redirect,
+   and below libcurl 8.1.1 write to headers that it has freed; and
+   curl_easy_reset does not say when it got no memory for the defaults. */
 static bool renew(seer_flight *f) {
   curl_easy_cleanup(f->easy);
   f->easy = curl_easy_init();
-  return f->easy != NULL && set_permanent(f);
+  return f->easy != NULL && set_permanent(f) && set_site(f->easy, f->site) &&
+         set_identity(f->easy, f->site, f->outgoing.foreign);
+}
+
+static bool is_plain(const seer_flight *f) {
+  return f->site->lasting && is_common(&f->outgoing) && !f->alone;
+}
+
+/* A handle that sends to the site. One may do so again that has got an answer
+   to a request of the site's own. */
+static bool ready(seer_flight *f) {
+  CURL *easy = f->easy;
+  bool again = f->made_for == f->site->number && is_plain(f);
+  f->made_for = 0;
+  f->alone = false;
+  return again ? SET(ERRORBUFFER, NULL) : renew(f);
 }
 
 /* Which connections are too old: those that the client says; and more after a
@@ -256,11 +295,13 @@ static bool renew(seer_flight *f) {
 static bool avoid_old(seer_flight *f) {
   const seer_site *site = f->site;
   CURL *easy = f->easy;
-  int64_t seconds = (seer_clock_now() - site->timed_out_at) / 1000;
   long lifetime = f->lifetime;
   bool suspicious =
       site->timeouts > 0 && site->http_version == CURL_HTTP_VERSION_2TLS;
-  if (f->fresh || (suspicious && (site->suspects > 0 || seconds < 2)))
+  int64_t seconds =
+      suspicious ? (seer_clock_now() - site->timed_out_at) / 1000 : 0;
+  f->alone = f->fresh || (suspicious && (site->suspects > 0 || seconds < 2));
+  if (f->alone)
     return SET(FRESH_CONNECT, 1L);
   if (suspicious && seconds - 1 < lifetime)
     lifetime = (long)(seconds - 1);
@@ -268,8 +309,8 @@ static bool avoid_old(seer_flight *f) {
 }
 
 bool seer_flight_prepare(seer_flight *f) {
-  return renew(f) && set_site(f->easy, f->site) && set_addresses(f) &&
-         set_request(f) && set_method(f) && avoid_old(f);
+  return ready(f) && set_addresses(f) && set_request(f) && set_method(f) &&
+         avoid_old(f);
 }
 
 void seer_flight_take_off(seer_flight *f) {
@@ -304,6 +345,8 @@ void seer_flight_land(seer_flight *f, CURLcode code) {
   disconnected(f, f->incoming.status != 0);
   learn(f, code);
   site->flying--;
+  if (code == CURLE_OK && is_plain(f))
+    f->made_for = site->number;
   if (f->timeouts != site->timeouts)
     site->suspects--;
   else if (code == CURLE_OPERATION_TIMEDOUT) {
@@ -359,18 +402,58 @@ seer_flight *seer_flight_of(seer_transfer *transfer) {
 }
 
 seer_flight *seer_flight_new(seer_handles *handles) {
-  seer_flight *f = calloc(1, sizeof *f);
-  if (f != NULL)
+  seer_flight *f = handles->spare;
+  if (f != NULL) {
+    handles->spare = f->next;
+    handles->spares--;
+  } else if ((f = calloc(1, sizeof *f)) != NULL) {
+    seer_incoming_init(&f->incoming, false);
     f->handles = handles;
+  }
   return f;
 }
 
-void seer_flight_free(seer_flight *f) {
+static void dispose(seer_flight *f) {
   curl_easy_cleanup(f->easy);
-  curl_slist_free_all(f->resolve);
   seer_incoming_clear(&f->incoming);
-  seer_outgoing_clear(&f->outgoing);
   free(f);
+}
+
+/* Makes it as good as new. */
+static void recycle(seer_flight *f) {
+  seer_handles *handles = f->handles;
+  CURL *easy = f->easy;
+  uint64_t made_for = f->made_for;
+  seer_incoming incoming;
+  curl_slist_free_all(f->resolve);
+  seer_outgoing_clear(&f->outgoing);
+  seer_incoming_again(&f->incoming, false);
+  incoming = f->incoming;
+  memset(f, 0, sizeof *f);
+  f->handles = handles;
+  f->easy = easy;
+  f->made_for = made_for;
+  f->incoming = incoming;
+}
+
+void seer_flight_free(seer_flight *f) {
+  seer_handles *handles = f->handles;
+  recycle(f);
+  if (handles->spares == SPARES_MOST) {
+    dispose(f);
+    return;
+  }
+  f->next = handles->spare;
+  handles->spare = f;
+  handles->spares++;
+}
+
+void seer_handles_empty(seer_handles *handles) {
+  seer_flight *f;
+  while ((f = handles->spare) != NULL) {
+    handles->spare = f->next;
+    dispose(f);
+  }
 }
 
 bool seer_handles_init(seer_handles *handles) {

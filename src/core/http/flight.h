@@ -11,15 +11,20 @@
 
 #include <curl/curl.h>
 
+struct seer_flight;
+
 /* What the handles of a pool have in common. */
 typedef struct seer_handles {
   CURLSH *share; /* TLS sessions, which a handle takes with it */
   seer_sockets sockets;
+  struct seer_flight *spare; /* to be flown again */
+  int spares;
 } seer_handles;
 
 typedef struct seer_flight {
   seer_transfer transfer; /* the first member: see seer_flight_of */
   CURL *easy;
+  uint64_t made_for; /* number of the site that the handle may send to again */
   seer_site *site;
   seer_outgoing outgoing;
   seer_incoming incoming;
@@ -36,7 +41,8 @@ typedef struct seer_flight {
   int64_t alive_at; /* when that had last answered, by seer_clock_boot */
   bool reused;      /* the connection has carried a request before */
   bool stale;       /* it was not to carry this one */
-  bool fresh;       /* none that has been used is to be taken */
+  bool fresh;       /* none that has been used is to be taken... */
+  bool alone;       /* ...and the handle knows it */
   bool hurried;     /* its deadline was brought forward */
   bool exhausted;   /* no descriptor was left for a socket */
   bool missing;     /* not all of the targets are known... */
@@ -51,7 +57,11 @@ typedef struct seer_flight {
 bool seer_handles_init(seer_handles *handles);
 void seer_handles_clear(seer_handles *handles);
 
-/* NULL without memory. */
+/* Frees what is kept for the next flights; before the multi handle is. */
+void seer_handles_empty(seer_handles *handles);
+
+/* NULL without memory. One that is free is kept for the next, with its handle
+   and buffers, until the handles are cleared. */
 seer_flight *seer_flight_new(seer_handles *handles);
 void seer_flight_free(seer_flight *flight);
 

@@ -82,7 +82,7 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   f->deadline = seer_clock_after(f->began, sending->timeout);
   f->connect_timeout = (long)sending->connect_timeout;
   f->lifetime = (long)((sending->connection_age + 999) / 1000);
-  seer_incoming_init(&f->incoming, sending->thorough);
+  f->incoming.whole_body = sending->thorough;
   if (seer_outgoing_init(&f->outgoing, sending->site, sending->event) &&
       launch(http, f))
     return &f->transfer;
@@ -122,8 +122,7 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->redirected = false;
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_clear(&f->incoming);
-  seer_incoming_init(&f->incoming, f->incoming.whole_body);
+  seer_incoming_again(&f->incoming, f->incoming.whole_body);
   return true;
 }
 
@@ -388,6 +387,7 @@ seer_http *seer_http_new(int alarm) {
 void seer_http_free(seer_http *http) {
   if (http == NULL)
     return;
+  seer_handles_empty(&http->handles);
   if (http->multi != NULL)
     curl_multi_cleanup(http->multi);
   seer_handles_clear(&http->handles);

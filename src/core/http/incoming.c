@@ -11,6 +11,7 @@
 #pragma GCC visibility push(hidden)
 
 #define BODY_START 512          /* of an answer that nobody waits for... */
+#define KEPT 4096               /* bytes of a buffer, for the next answer */
 #define ENDURED 65536u          /* ...of which more is read */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
 
@@ -19,6 +20,14 @@ void seer_incoming_init(seer_incoming *in, bool whole_body) {
   in->whole_body = whole_body;
   seer_buffer_init(&in->headers, SEER_INCOMING_HEADERS);
   seer_buffer_init(&in->body, SEER_INCOMING_BODY);
+}
+
+void seer_incoming_again(seer_incoming *in, bool whole_body) {
+  seer_buffer headers = in->headers, body = in->body;
+  seer_buffer_reset(&headers, KEPT);
+  seer_buffer_reset(&body, KEPT);
+  *in = (seer_incoming){
+      .whole_body = whole_body, .headers = headers, .body = body};
 }
 
 void seer_incoming_clear(seer_incoming *in) {
@@ -65,7 +74,7 @@ static bool has_name(const seer_header *header, const char *name) {
 
 static bool may_be_length(const char *line, size_t length) {
   static const char name[] = "content-length";
-  return length >= sizeof name &&
+  return length >= sizeof name && seer_lower(*line) == *name &&
          strncasecmp(line, name, sizeof name - 1) == 0;
 }
 
@@ -114,13 +123,17 @@ bool seer_incoming_body(seer_incoming *in, const char *bytes, size_t length) {
   return in->body_bytes <= (in->whole_body ? SEER_INCOMING_BODY : ENDURED);
 }
 
+/* Only what begins with the name is read: most lines do not. */
 static bool find(const seer_incoming *in, const char *name,
                  seer_header *header) {
-  const char *line = in->headers.data;
+  const char *line = in->headers.data, *read;
   const char *end = line != NULL ? line + in->headers.length : NULL;
-  while ((line = seer_header_read(header, line, end)) != NULL)
-    if (has_name(header, name))
+  for (; line < end; line = read != NULL ? read + 1 : end) {
+    if (seer_lower(*line) == *name &&
+        seer_header_read(header, line, end) != NULL && has_name(header, name))
       return true;
+    read = memchr(line, '\n', (size_t)(end - line));
+  }
   return false;
 }
 
@@ -155,7 +168,10 @@ bool seer_incoming_is_doubtful(const seer_incoming *in) {
     at++;
   if (at < end && (*at == '<' || is_html(in)))
     return true;
-  at = at < end ? memmem(at, (size_t)(end - at), key, sizeof key - 1) : NULL;
+  while ((at = at < end ? memchr(at, '"', (size_t)(end - at)) : NULL) !=
+             NULL &&
+         ((size_t)(end - at) < sizeof key || memcmp(at, key, sizeof key - 1)))
+    at++;
   if (at == NULL)
     return false;
   for (at += sizeof key - 1; at < end && (seer_is_blank(*at) || *at == ':');)

@@ -5,7 +5,6 @@
 #include "core/http/url.h"
 
 #include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)
@@ -43,11 +42,19 @@ bool seer_outgoing_init(seer_outgoing *out, const seer_site *site,
   return set_url(out) && find_secrets(out);
 }
 
+static void free_headers(seer_outgoing *out) {
+  free(out->list);
+  free(out->own_list);
+  free(out->own_headers);
+  out->list = out->own_list = NULL;
+  out->own_headers = NULL;
+}
+
 void seer_outgoing_clear(seer_outgoing *out) {
   free(out->own_url);
   curl_free(out->url);
   curl_free(out->next_url);
-  curl_slist_free_all(out->list);
+  free_headers(out);
   free(out->targets);
   seer_secrets_clear(&out->secrets);
 }
@@ -69,41 +76,50 @@ const char *seer_outgoing_targets(seer_outgoing *out) {
   return out->targets;
 }
 
-static void write_key(const seer_outgoing *out,
-                      char line[18 + SEER_OUTGOING_KEY]) {
-  static const char name[] = "Idempotency-Key: ";
+#define KEY_NAME "Idempotency-Key: "
+
+/* The line of the key, before the others. */
+static struct curl_slist *put_key(seer_outgoing *out,
+                                  struct curl_slist *others) {
   const seer_special *special = seer_event_special(out->event);
-  char *value = line + sizeof name - 1;
-  memcpy(line, name, sizeof name);
-  if (special != NULL && special->key != NULL)
-    snprintf(value, SEER_OUTGOING_KEY + 1, "%s", special->key);
+  const char *given = special != NULL ? special->key : NULL;
+  size_t size = given != NULL ? strlen(given) : SEER_ID_LENGTH;
+  char *value;
+  out->list = malloc(sizeof *out->list + sizeof KEY_NAME + size);
+  if (out->list == NULL)
+    return NULL;
+  out->list->data = (char *)(out->list + 1);
+  out->list->next = others;
+  memcpy(out->list->data, KEY_NAME, sizeof KEY_NAME);
+  value = out->list->data + sizeof KEY_NAME - 1;
+  if (given != NULL)
+    strcpy(value, given);
   else
     seer_id_text(out->event->id, value);
+  return out->list;
 }
 
-static bool is_sent(const seer_outgoing *out, const char *line) {
-  return !out->get || !curl_strnequal(line, "Content-", 8);
+/* The lines of a request that has not those of its site. */
+static struct curl_slist *own_lines(seer_outgoing *out, const char *over) {
+  seer_buffer lines;
+  seer_buffer_init(&lines, SIZE_MAX / 2);
+  seer_block_merge(&lines, SEER_BLOCK_HEADERS,
+                   out->foreign ? seer_site_own_headers : out->site->headers,
+                   out->foreign ? NULL : over);
+  out->own_headers = seer_buffer_take(&lines);
+  if (out->own_headers != NULL)
+    out->own_list = seer_site_list(out->own_headers, out->get);
+  return out->own_list;
 }
 
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
   const char *over = special != NULL ? special->headers : NULL;
-  char key[18 + SEER_OUTGOING_KEY];
-  seer_buffer lines;
-  bool listed;
-  curl_slist_free_all(out->list);
-  out->list = NULL;
-  write_key(out, key);
-  seer_buffer_init(&lines, SIZE_MAX / 2);
-  seer_block_merge(&lines, SEER_BLOCK_HEADERS,
-                   out->foreign ? seer_site_own_headers : out->site->headers,
-                   out->foreign ? NULL : over);
-  listed = !lines.error && seer_site_append(&out->list, key);
-  for (const char *line = lines.data; listed && *line != '\0';
-       line = seer_block_next(line))
-    listed = !is_sent(out, line) || seer_site_append(&out->list, line);
-  seer_buffer_clear(&lines);
-  return listed ? out->list : NULL;
+  struct curl_slist *others = out->site->list;
+  free_headers(out);
+  if (over != NULL || out->foreign || out->get)
+    others = own_lines(out, over);
+  return others != NULL ? put_key(out, others) : NULL;
 }
 
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,

@@ -14,7 +14,6 @@
 #include "core/http/site.h"
 
 #define SEER_OUTGOING_REDIRECTS 10
-#define SEER_OUTGOING_KEY 255 /* bytes of an Idempotency-Key, at most */
 
 typedef struct seer_outgoing {
   const seer_site *site;
@@ -25,9 +24,11 @@ typedef struct seer_outgoing {
   char *own_url;  /* where it begins, if not where others do; or NULL */
   char *url;      /* where it was redirected to, for curl_free; or NULL */
   char *next_url; /* where it is to go next */
-  struct curl_slist *list; /* what seer_outgoing_headers gave */
-  seer_secrets secrets;    /* if it has some; the site's are among them */
-  char *targets;           /* of where it was redirected to */
+  struct curl_slist *list;     /* what seer_outgoing_headers gave... */
+  struct curl_slist *own_list; /* ...if not the site's, but for the key... */
+  char *own_headers;           /* ...a block */
+  seer_secrets secrets;        /* if it has some; the site's are among them */
+  char *targets;               /* of where it was redirected to */
 } seer_outgoing;
 
 /* False without memory, also to know its secrets: then it must not be used,

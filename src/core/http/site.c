@@ -83,13 +83,16 @@ static bool add_base64(seer_site *site, const char *bytes, size_t length) {
 
 /* Also its bytes in hexadecimal, in either case. */
 static bool add_coded(seer_site *site, const char *secret) {
+  static const char *const digits_of[] = {"0123456789abcdef",
+                                          "0123456789ABCDEF"};
   size_t length = strlen(secret);
   char *bytes = calloc(1, length + 3), *digits = calloc(2, length + 1);
   bool added = bytes != NULL && digits != NULL;
   for (int upper = 0; added && upper < 2; upper++) {
-    for (size_t i = 0; i < length; i++)
-      sprintf(digits + 2 * i, upper ? "%02X" : "%02x",
-              (unsigned)(unsigned char)secret[i]);
+    for (size_t i = 0; i < length; i++) {
+      digits[2 * i] = digits_of[upper][(unsigned char)secret[i] >> 4];
+      digits[2 * i + 1] = digits_of[upper][secret[i] & 15];
+    }
     added = add_secret(site, digits);
   }
   if (added) {
@@ -254,13 +257,6 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
          same_block(mine.query, its.query);
 }
 
-bool seer_site_append(struct curl_slist **list, const char *line) {
-  struct curl_slist *longer = curl_slist_append(*list, line);
-  if (longer != NULL)
-    *list = longer;
-  return longer != NULL;
-}
-
 /* A block of what is the SDK's own, the key first. */
 static bool write_own(const seer_site *site, seer_buffer *out) {
   seer_buffer_append(out, "Authorization: Bearer ", 22);
@@ -268,6 +264,22 @@ static bool write_own(const seer_site *site, seer_buffer *out) {
                      strlen(site->options.api_key) + 1);
   seer_buffer_append(out, seer_site_own_headers, sizeof seer_site_own_headers);
   return !out->error;
+}
+
+struct curl_slist *seer_site_list(const char *block, bool bodiless) {
+  struct curl_slist *list, *node;
+  size_t count = 1;
+  for (const char *line = block; *line != '\0'; line = seer_block_next(line))
+    count++;
+  list = node = calloc(count, sizeof *list);
+  for (; node != NULL && *block != '\0'; block = seer_block_next(block)) {
+    if (bodiless && curl_strnequal(block, "Content-", 8))
+      continue;
+    if (node->data != NULL)
+      node = node->next = node + 1;
+    node->data = (char *)block;
+  }
+  return list;
 }
 
 static bool set_headers(seer_site *site) {
@@ -279,7 +291,9 @@ static bool set_headers(seer_site *site) {
                      site->options.headers);
   seer_buffer_clear(&own);
   site->headers = seer_buffer_take(&all);
-  return site->headers != NULL;
+  if (site->headers != NULL)
+    site->list = seer_site_list(site->headers, false);
+  return site->list != NULL;
 }
 
 char *seer_site_make_url(const seer_site *site, const char *path,
@@ -306,14 +320,27 @@ static bool set_urls(seer_site *site) {
   return true;
 }
 
+CURLU *seer_site_parsed(seer_site *site, int kind) {
+  CURLU *parsed = site->parsed[kind];
+  if (parsed != NULL || (parsed = curl_url()) == NULL)
+    return parsed;
+  if (curl_url_set(parsed, CURLUPART_URL, site->urls[kind], 0) == CURLUE_OK)
+    return site->parsed[kind] = parsed;
+  curl_url_cleanup(parsed);
+  return NULL;
+}
+
+static uint64_t sites; /* made so far */
+
 bool seer_site_has_http2(void) {
   return seer_url_built_with(CURL_VERSION_HTTP2 | CURL_VERSION_SSL);
 }
 
 /* HTTP/2 pays from libcurl 8 on; below, it is slower than HTTP/1.1. */
 static long http_version(int given) {
-  bool modern = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
-  if (given == 2 || (given == 0 && modern && seer_site_has_http2()))
+  if (given == 2 ||
+      (given == 0 && seer_url_libcurl()->version_num >= 0x080000 &&
+       seer_site_has_http2()))
     return CURL_HTTP_VERSION_2TLS;
   return CURL_HTTP_VERSION_1_1;
 }
@@ -323,7 +350,7 @@ static long http_version(int given) {
    the upper bound tells them apart then, which of the TLS libraries OpenSSL is
    known to take on every system. */
 static long tls_version(void) {
-  const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  const char *library = seer_url_libcurl()->ssl_version;
   if (library == NULL || strncmp(library, "OpenSSL/3", 9) != 0)
     return CURL_SSLVERSION_TLSv1_2;
   return (long)CURL_SSLVERSION_TLSv1_2 | (long)CURL_SSLVERSION_MAX_TLSv1_3;
@@ -350,6 +377,8 @@ seer_site *seer_site_new(const seer_site_options *options) {
   if (site == NULL)
     return NULL;
   site->references = 1;
+  site->number = __atomic_add_fetch(&sites, 1, __ATOMIC_RELAXED);
+  site->lasting = seer_url_libcurl()->version_num >= 0x080101;
   site->http_version = http_version(options->http_version);
   site->tls_version = tls_version();
   site->options = *options;
@@ -367,8 +396,11 @@ void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
   seer_secrets_clear(&site->secrets);
-  for (int i = 0; i < SEER_ROWS; i++)
+  for (int i = 0; i < SEER_ROWS; i++) {
     free(site->urls[i]);
+    curl_url_cleanup(site->parsed[i]);
+  }
+  free(site->list);
   free(site->headers);
   free(site->targets);
   free_texts(&site->options);

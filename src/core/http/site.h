@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct curl_slist;
+struct Curl_URL;
 
 typedef struct seer_site seer_site;
 
@@ -40,13 +41,17 @@ struct seer_site {
   int references;            /* of queues */
   seer_site_options options; /* what it was made with */
   char *urls[SEER_ROWS];     /* of each kind, with the query */
-  char *headers;             /* a block: the client's over the SDK's */
+  char *headers;             /* a block: the client's over the SDK's... */
+  struct curl_slist *list;   /* ...and as libcurl reads them */
   char *targets;             /* to be looked up, see url.h */
-  long http_version;         /* as libcurl names it */
-  long tls_version;          /* the same, where HTTP/2 is wanted */
-  seer_secrets secrets;      /* to be masked */
-  int connected;             /* transfers whose connection is established */
-  int64_t connected_at;      /* when one was last, or began to be */
+  struct Curl_URL *parsed[SEER_ROWS]; /* of libcurl; the sending thread's */
+  uint64_t number;                    /* that no other site ever has */
+  bool lasting;                       /* libcurl's handles can be used again */
+  long http_version;                  /* as libcurl names it */
+  long tls_version;                   /* the same, where HTTP/2 is wanted */
+  seer_secrets secrets;               /* to be masked */
+  int connected;         /* transfers whose connection is established */
+  int64_t connected_at;  /* when one was last, or began to be */
   int64_t doubted_until; /* until then old connections may show their life */
   int flying;            /* transfers; this and the rest are the thread's */
   int suspects;          /* of these, those from before the last timeout */
@@ -102,5 +107,11 @@ extern const char seer_site_own_headers[];
 char *seer_site_make_url(const seer_site *site, const char *path,
                          const char *query);
 
-/* Appends a copy of the line; what there is stays without memory. */
-bool seer_site_append(struct curl_slist **list, const char *line);
+/* The URL of a kind, parsed when it is used first; NULL without memory. For
+   the thread that sends. */
+struct Curl_URL *seer_site_parsed(seer_site *site, int kind);
+
+/* The lines of a block of headers as libcurl reads them, which stay where they
+   are, without those of a body if there is none; to be freed. NULL without
+   memory. */
+struct curl_slist *seer_site_list(const char *block, bool bodiless);

@@ -35,16 +35,19 @@ static const char *parse(CURLU **url, const char *text, unsigned flags,
   }
 }
 
-/* Asked for each request, and to be told once: libcurl asks all its libraries
-   for their versions each time. */
-bool seer_url_built_with(int features) {
-  static int all;
-  int known = __atomic_load_n(&all, __ATOMIC_RELAXED);
-  if (known == 0) {
-    known = curl_version_info(CURLVERSION_NOW)->features;
-    __atomic_store_n(&all, known, __ATOMIC_RELAXED);
+const struct curl_version_info_data *seer_url_libcurl(void) {
+  static const curl_version_info_data *known;
+  const curl_version_info_data *all =
+      __atomic_load_n(&known, __ATOMIC_ACQUIRE);
+  if (all == NULL) {
+    all = curl_version_info(CURLVERSION_NOW);
+    __atomic_store_n(&known, all, __ATOMIC_RELEASE);
   }
-  return (known & features) == features;
+  return all;
+}
+
+bool seer_url_built_with(int features) {
+  return (seer_url_libcurl()->features & features) == features;
 }
 
 const char *seer_url_check_base(const char *text) {

@@ -13,6 +13,10 @@
    guessed. */
 #define SEER_URL_OF_PROXY (CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME)
 
+/* What libcurl says of itself, asked once: it asks all its libraries for their
+   versions each time. */
+const struct curl_version_info_data *seer_url_libcurl(void);
+
 /* Whether this libcurl was built with all of these: CURL_VERSION_SSL and the
    like. */
 bool seer_url_built_with(int features);
