@@ -43,7 +43,7 @@ static void made_ahead(void) {
   seer_spare_make();
   seer_spare_free();
   seer_spare_make(); /* nothing is wanted */
-  CHECK(!is_wanted_for(SIZE, 0));
+  CHECK(!is_wanted_for(SIZE, 200000));
   CHECK(is_wanted_for(SIZE, LARGE) == (KEPT > 0));
   for (int i = 0; i < 3 && KEPT > 0; i++) {
     seer_spare_make();

@@ -19,11 +19,10 @@
 #define SEER_SPARE_MOST 1048576
 #endif
 
-/* Bytes of a kind that are made at a time, ahead of who takes them, when less
-   than half of them are there, or of a part of the backlog. */
+/* What is made ahead of who takes it: pieces of so many bytes, up to so many,
+   and no more than a part of the backlog. */
 #define PIECE 32768
 #define PIECES 16
-#define AHEAD ((size_t)PIECES * PIECE)
 #define PART 8
 
 typedef struct spare spare;
@@ -35,7 +34,8 @@ struct spare {
 static spare *kept[KINDS];
 static uint32_t counts[KINDS];
 static size_t bytes;
-static size_t wanted; /* the kind that is to be made; 0: none */
+static size_t wanted; /* pieces that are to be made... */
+static size_t wanted_kind;
 
 /* One of each kind, for who comes first: taken without the lock. */
 static spare *reached[KINDS];
@@ -85,9 +85,15 @@ static void reach(size_t kind, size_t size) {
   __atomic_store_n(&reached[kind], block, __ATOMIC_RELEASE);
 }
 
-/* Bytes of a kind that are to be there. */
-static size_t ahead_of(size_t backlog) {
-  return backlog / PART < AHEAD ? backlog / PART : AHEAD;
+/* They are made when less than half of them are there. */
+static void want(size_t kind, size_t pieces) {
+  if (pieces > PIECES)
+    pieces = PIECES;
+  if (counts[kind] * size_of(kind) >= pieces * PIECE / 2 ||
+      bytes > SEER_SPARE_MOST)
+    return;
+  __atomic_store_n(&wanted_kind, kind, __ATOMIC_RELAXED);
+  __atomic_store_n(&wanted, pieces, __ATOMIC_RELAXED);
 }
 
 void seer_spare_reach(size_t size, size_t backlog) {
@@ -96,8 +102,7 @@ void seer_spare_reach(size_t size, size_t backlog) {
     return;
   if (first(kind) != NULL && !is_reached(kind))
     reach(kind, size);
-  if (counts[kind] * size < ahead_of(backlog) / 2 && bytes <= SEER_SPARE_MOST)
-    __atomic_store_n(&wanted, kind, __ATOMIC_RELAXED);
+  want(kind, backlog / (PART * PIECE));
 }
 
 bool seer_spare_is_wanted(void) {
@@ -119,11 +124,12 @@ static size_t make(size_t kind, spare ***end) {
 }
 
 void seer_spare_make(void) {
-  size_t kind = __atomic_load_n(&wanted, __ATOMIC_RELAXED), count = 0;
+  size_t pieces = __atomic_load_n(&wanted, __ATOMIC_RELAXED), count = 0;
+  size_t kind = __atomic_load_n(&wanted_kind, __ATOMIC_RELAXED);
   spare *blocks, **end = &blocks;
-  if (kind == 0)
+  if (pieces == 0)
     return;
-  for (int i = 0; i < PIECES; i++)
+  while (pieces-- > 0)
     count += make(kind, &end);
   seer_lock();
   *end = first(kind);
