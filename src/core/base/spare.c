@@ -82,6 +82,7 @@ static void reach(size_t kind, size_t size) {
   spare *block = pop(kind);
   for (size_t at = 0; at < size; at += LINE)
     __builtin_prefetch((const char *)block + at, 1);
+  __builtin_prefetch(first(kind), 1); /* the one after that is read there */
   __atomic_store_n(&reached[kind], block, __ATOMIC_RELEASE);
 }
 
@@ -147,9 +148,9 @@ static spare *take(size_t kind) {
     if (block != NULL)
       return block;
   }
-  if (first(kind) == NULL)
+  /* malloc is sooner there than the lock, where many want that. */
+  if (first(kind) == NULL || !seer_lock_at_once())
     return NULL;
-  seer_lock();
   block = pop(kind);
   seer_unlock();
   return block;

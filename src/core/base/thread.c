@@ -38,13 +38,17 @@ void seer_once(void (*task)(void)) {
   pthread_once(&once, task);
 }
 
+bool seer_lock_at_once(void) {
+  return pthread_mutex_trylock(&lock) == 0;
+}
+
 /* Whoever has the lock gives it up soon: to sleep and to be woken would take
    longer. */
 static bool lock_by_trying(void) {
   for (int i = 0; i < TRIES; i++) {
     for (int j = 0; j < APART; j++)
       seer_os_relax();
-    if (pthread_mutex_trylock(&lock) == 0)
+    if (seer_lock_at_once())
       return true;
   }
   return false;
@@ -52,7 +56,7 @@ static bool lock_by_trying(void) {
 
 void seer_lock(void) {
   int error = 0;
-  if (pthread_mutex_trylock(&lock) != 0 && !lock_by_trying())
+  if (!seer_lock_at_once() && !lock_by_trying())
     error = pthread_mutex_lock(&lock);
   (void)error;
   seer_assert(error == 0); /* EDEADLK: who gives it back does so twice */
