@@ -9,8 +9,8 @@ unset LUA_INIT LUA_PATH "${!LUA_INIT_@}" "${!LUA_PATH_@}" "${!LUA_CPATH_@}"
 unset "${!SEERSTACK_@}" SSL_CERT_FILE http_proxy https_proxy HTTPS_PROXY \
   all_proxy ALL_PROXY no_proxy NO_PROXY
 
-ALL="capture instructions latency memory drain sending tls nginx length idle"
-ALL+=" clients require budget redis"
+ALL="capture growing instructions latency threads memory drain sending tls"
+ALL+=" nginx length idle clients require budget redis"
 rows=${ROWS:-$ALL}
 export BENCH_DIRECTORY=build/bench
 mkdir -p "$BENCH_DIRECTORY/results" "$BENCH_DIRECTORY/data"
@@ -35,9 +35,9 @@ export BENCH_URL BENCH_TLS_URL BENCH_CA_FILE
 run_row() {
   case $1 in
   instructions) run_lua lua5.4 5.4 bench/instructions.lua || true ;;
-  capture)
-    run_lua lua5.4 5.4 bench/rows/capture.lua &&
-      run_lua luajit luajit bench/rows/capture.lua
+  capture | growing)
+    run_lua lua5.4 5.4 "bench/rows/$1.lua" &&
+      run_lua luajit luajit "bench/rows/$1.lua"
     ;;
   tls) run_lua lua5.4 5.4 bench/rows/drain.lua tls ;;
   *) run_lua lua5.4 5.4 "bench/rows/$1.lua" ;;

@@ -4,9 +4,9 @@
 local cjson = require "cjson"
 local shell = require "dev.shell"
 
-local ROWS = { "capture", "instructions", "latency", "memory", "drain",
-  "sending", "tls", "nginx", "length", "idle", "clients", "require", "budget",
-  "redis" }
+local ROWS = { "capture", "growing", "instructions", "latency", "threads",
+  "memory", "drain", "sending", "tls", "nginx", "length", "idle", "clients",
+  "require", "budget", "redis" }
 
 local directory = os.getenv "BENCH_DIRECTORY" or "build/bench"
 

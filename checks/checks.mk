@@ -294,7 +294,8 @@ build/bench/multi: bench/multi.c
 
 bench-ready: $(BUILD)/seerstack.so sqlite $(BENCH_BUILD)/seer_bench_native.so \
 	$(BUILD)/seer_spec_native.so \
-	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi
+	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi \
+	$(BENCH_BUILD)/seer_bench_threads.so
 
 bench: deps # measure, and print a table; ROWS="capture drain", QUICK=1, KEEP=1
 	@dev/deps.sh bench

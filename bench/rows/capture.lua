@@ -65,8 +65,8 @@ local function report(size, what, target)
   end
 end
 
-report("small", "1 property", "<= 1.0")
-report("big", "20 properties", "<= 0.65")
+report("small", "1 property", bench.lua == "LuaJIT" and "<= 1.15" or "<= 1.0")
+report("big", "20 properties", "<= 0.5")
 
 local stats = client:stats()
 assert(stats.delivered == stats.accepted, "events were lost")

@@ -64,7 +64,7 @@ end
 data.max = data.capture.max
 
 for _, which in ipairs {
-  { "median", "median" }, { "p99", "p99" }, { "p999", "p99.9", "<= 20" },
+  { "median", "median" }, { "p99", "p99" }, { "p999", "p99.9", "<= 12" },
   { "max", "maximum" },
 } do
   local name, label, target = which[1], which[2], which[3]

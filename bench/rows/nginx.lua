@@ -108,7 +108,7 @@ for _, case in ipairs {
     absolute = case[3] ~= nil }
 end
 for _, case in ipairs {
-  { "queued", "one capture", "<= 1.1" }, { "sent", "one capture, sent" },
+  { "queued", "one capture", "<= 1.05" }, { "sent", "one capture, sent" },
   { "by_hand", "by hand" },
 } do
   result { what = "nginx, p99 of a handler, " .. case[2], unit = "us",

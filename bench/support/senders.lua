@@ -58,13 +58,12 @@ local function sender_thread()
 end
 
 -- A client whose sender has all in flight that it may, to a server that never
--- answers: events stay in the queue, and the sender sleeps.
+-- answers: events stay in the queue, and the sender sleeps. And its URL.
 function senders.silent_client()
   local listener = assert(socket.bind("127.0.0.1", 0, 64))
   local _, port = listener:getsockname()
-  local client = bench.client {
-    base_url = "http://127.0.0.1:" .. port, log_level = "off",
-  }
+  local address = "http://127.0.0.1:" .. port
+  local client = bench.client { base_url = address, log_level = "off" }
   for _ = 1, 100 do
     client.events.capture { name = "bench.started" }
   end
@@ -78,7 +77,7 @@ function senders.silent_client()
     silent[#silent + 1] = connection
   end
   silent[#silent + 1] = listener
-  return client
+  return client, address
 end
 
 -- Options: tls, event, in_flight. The caller is on the server's core when it

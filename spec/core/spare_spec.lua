@@ -1,9 +1,9 @@
 local h = require "spec.helper"
 
 -- What an event occupied is used again for those to come, of about its size.
--- Sizes on both sides of all borders: up to a KiB every length, and more.
+-- Sizes on both sides of all borders, which are 16 bytes apart up to two KiB.
 local LENGTHS = {}
-for length = 0, 1000 do
+for length = 0, 2000, 7 do
   LENGTHS[#LENGTHS + 1] = length
 end
 LENGTHS[#LENGTHS + 1] = 5000
@@ -97,8 +97,9 @@ local PROGRAM = [[
   print(held() - before)
 ]]
 
--- Beside it, requests and connections have memory of their own.
-local SLACK = 2 ^ 19
+-- Beside it, there is what was made ahead of the backlog; and requests and
+-- connections have memory of their own.
+local AHEAD, SLACK = 2 ^ 19, 2 ^ 19
 
 -- libcurl 8 keeps 64 KiB for each of 16 handles besides.
 local UPLOADS = h.libcurl() < 8 and 0 or 2 ^ 20
@@ -120,7 +121,8 @@ if not os.getenv "SANITIZER" then
 
     it("is kept for those to come, a MiB of it", function()
       local kept = measure(0)
-      assert.is_true(kept > 2 ^ 19 and kept < 2 ^ 20 + UPLOADS + SLACK, kept)
+      assert.is_true(kept > 2 ^ 19, kept)
+      assert.is_true(kept < 2 ^ 20 + AHEAD + UPLOADS + SLACK, kept)
     end)
 
     if h.patient then

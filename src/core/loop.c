@@ -203,6 +203,7 @@ static int work(int64_t time) {
     seer_state.idle_since = seer_clock_now();
   }
   remind_keepers();
+  seer_spare_make();
   return claims_made + settled;
 }
 

@@ -328,7 +328,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
         seer_keep_takes(queue->tenant->keep, now) && enter(queue, event)) &&
       first)
     seer_line_append(line_of(queue, event), event);
-  seer_event_foresee((size_t)size);
+  seer_event_foresee((size_t)size, queue->bytes);
   return SEER_ACCEPTED;
 }
 

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/os.h"
+#include "base/spare.h"
 #include "base/thread.h"
 #include "keeper.h"
 #include "loop.h"
@@ -62,7 +63,8 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 /* Gives up the lock after something was done to a queue. The sender is woken
    if it sleeps and may have something new to send, and the keeper likewise. */
 static inline void unlock_and_ring(const seer_queue *queue) {
-  bool ring = seer_queue_has_news(queue) && seer_state_kick();
+  bool ring = (seer_queue_has_news(queue) || seer_spare_is_wanted()) &&
+              seer_state_kick();
   int alarm = seer_state.alarm, keeper = -1;
   if (queue->tenant != NULL && queue->entering > 0)
     keeper = seer_keep_kick(queue->tenant->keep);

@@ -124,8 +124,8 @@ static size_t allocated(const seer_event *event) {
   return size_of(event->length, parts, seer_event_special(event));
 }
 
-void seer_event_foresee(size_t size) {
-  seer_spare_reach(size - ALLOCATOR_SHARE);
+void seer_event_foresee(size_t size, int64_t backlog) {
+  seer_spare_reach(size - ALLOCATOR_SHARE, (size_t)backlog);
 }
 
 void seer_event_free_all(seer_event *events) {

@@ -157,9 +157,9 @@ seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
                            const char *user, size_t user_length,
                            const seer_special *special, bool stored);
 
-/* With the lock held: one of this seer_event_size is likely to be made next.
- */
-void seer_event_foresee(size_t size);
+/* With the lock held: one of this seer_event_size is likely to be made next,
+   and many more where so many bytes are queued. */
+void seer_event_foresee(size_t size, int64_t backlog);
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {

@@ -49,6 +49,15 @@ void seer_os_wait(uint32_t *word, uint32_t seen, int64_t deadline);
 /* Wakes who waits, after `*word` has changed. */
 void seer_os_wake(uint32_t *word);
 
+/* Some clocks for whoever has to try again at once. */
+static inline void seer_os_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 /* Opens a file to read it, which no exec keeps; the path is in UTF-8 where the
    system does not leave that open. NULL with errno. */
 FILE *seer_os_open(const char *path);

@@ -3,12 +3,13 @@
 #include "assert.h"
 #include "thread.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
-#define STEP 16  /* bytes from one kind of blocks to the next */
-#define KINDS 64 /* blocks of up to a KiB: larger ones are rare */
-#define SHARE 8  /* what malloc adds to a block, which it rounds up then */
+#define STEP 16   /* bytes from one kind of blocks to the next */
+#define KINDS 128 /* blocks of up to two KiB: larger ones are rare */
+#define SHARE 8   /* what malloc adds to a block, which it rounds up then */
 
 #define LINE 64 /* bytes that a processor fetches at a time, mostly */
 
@@ -18,6 +19,12 @@
 #define SEER_SPARE_MOST 1048576
 #endif
 
+/* What is made ahead of who takes it: pieces of so many bytes, up to so many,
+   and no more than a part of the backlog. */
+#define PIECE 32768
+#define PIECES 16
+#define PART 8
+
 typedef struct spare spare;
 struct spare {
   spare *next;
@@ -25,7 +32,10 @@ struct spare {
 
 /* Written with the lock held, and looked at without it. */
 static spare *kept[KINDS];
+static uint32_t counts[KINDS];
 static size_t bytes;
+static size_t wanted; /* pieces that are to be made... */
+static size_t wanted_kind;
 
 /* One of each kind, for who comes first: taken without the lock. */
 static spare *reached[KINDS];
@@ -61,21 +71,74 @@ static spare *pop(size_t kind) {
   if (block == NULL)
     return NULL;
   set_first(kind, block->next);
+  counts[kind]--;
   bytes -= size_of(kind);
   return block;
 }
 
 /* Another core has written to a block last, so it is far away: the one that
    comes next is sent for now. */
-void seer_spare_reach(size_t size) {
-  size_t kind = kind_of(size);
-  spare *block;
-  if (!is_kept(kind) || first(kind) == NULL || is_reached(kind))
-    return;
-  block = pop(kind);
+static void reach(size_t kind, size_t size) {
+  spare *block = pop(kind);
   for (size_t at = 0; at < size; at += LINE)
     __builtin_prefetch((const char *)block + at, 1);
+  __builtin_prefetch(first(kind), 1); /* the one after that is read there */
   __atomic_store_n(&reached[kind], block, __ATOMIC_RELEASE);
+}
+
+/* They are made when less than half of them are there. */
+static void want(size_t kind, size_t pieces) {
+  if (pieces > PIECES)
+    pieces = PIECES;
+  if (counts[kind] * size_of(kind) >= pieces * PIECE / 2 ||
+      bytes > SEER_SPARE_MOST)
+    return;
+  __atomic_store_n(&wanted_kind, kind, __ATOMIC_RELAXED);
+  __atomic_store_n(&wanted, pieces, __ATOMIC_RELAXED);
+}
+
+void seer_spare_reach(size_t size, size_t backlog) {
+  size_t kind = kind_of(size);
+  if (!is_kept(kind))
+    return;
+  if (first(kind) != NULL && !is_reached(kind))
+    reach(kind, size);
+  want(kind, backlog / (PART * PIECE));
+}
+
+bool seer_spare_is_wanted(void) {
+  return __atomic_load_n(&wanted, __ATOMIC_RELAXED) > 0;
+}
+
+/* Blocks behind each other, and how many. To any thread but the first, glibc
+   gives memory page by page, a call of the system for each, unless there is
+   some that was free before. */
+static size_t make(size_t kind, spare ***end) {
+  size_t most = PIECE / (size_of(kind) + SHARE), count = 0;
+  void *volatile piece = malloc(PIECE);
+  free(piece);
+  while (count < most && (**end = malloc(size_of(kind))) != NULL) {
+    *end = &(**end)->next;
+    count++;
+  }
+  return count;
+}
+
+void seer_spare_make(void) {
+  size_t pieces = __atomic_load_n(&wanted, __ATOMIC_RELAXED), count = 0;
+  size_t kind = __atomic_load_n(&wanted_kind, __ATOMIC_RELAXED);
+  spare *blocks, **end = &blocks;
+  if (pieces == 0)
+    return;
+  while (pieces-- > 0)
+    count += make(kind, &end);
+  seer_lock();
+  *end = first(kind);
+  set_first(kind, blocks);
+  counts[kind] += (uint32_t)count;
+  bytes += count * size_of(kind);
+  __atomic_store_n(&wanted, 0, __ATOMIC_RELAXED);
+  seer_unlock();
 }
 
 static spare *take(size_t kind) {
@@ -85,9 +148,9 @@ static spare *take(size_t kind) {
     if (block != NULL)
       return block;
   }
-  if (first(kind) == NULL)
+  /* malloc is sooner there than the lock, where many want that. */
+  if (first(kind) == NULL || !seer_lock_at_once())
     return NULL;
-  seer_lock();
   block = pop(kind);
   seer_unlock();
   return block;
@@ -110,6 +173,7 @@ bool seer_spare_keep(void *memory, size_t size) {
     return false;
   block->next = first(kind);
   set_first(kind, block);
+  counts[kind]++;
   bytes += size_of(kind);
   return true;
 }
@@ -119,8 +183,8 @@ static spare *take_all(size_t kind) {
   seer_lock();
   blocks = first(kind);
   set_first(kind, NULL);
-  for (spare *block = blocks; block != NULL; block = block->next)
-    bytes -= size_of(kind);
+  bytes -= counts[kind] * size_of(kind);
+  counts[kind] = 0;
   seer_unlock();
   return blocks;
 }

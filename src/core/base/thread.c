@@ -11,6 +11,8 @@
 
 #define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
 #define PAUSE 10        /* ms */
+#define TRIES 20        /* to take the lock, before it is slept for... */
+#define APART 8         /* ...and moments between them */
 
 /* Both know who holds them. For such a lock musl has no initializer; to make
    one cannot fail. */
@@ -36,8 +38,26 @@ void seer_once(void (*task)(void)) {
   pthread_once(&once, task);
 }
 
+bool seer_lock_at_once(void) {
+  return pthread_mutex_trylock(&lock) == 0;
+}
+
+/* Whoever has the lock gives it up soon: to sleep and to be woken would take
+   longer. */
+static bool lock_by_trying(void) {
+  for (int i = 0; i < TRIES; i++) {
+    for (int j = 0; j < APART; j++)
+      seer_os_relax();
+    if (seer_lock_at_once())
+      return true;
+  }
+  return false;
+}
+
 void seer_lock(void) {
-  int error = pthread_mutex_lock(&lock);
+  int error = 0;
+  if (!seer_lock_at_once() && !lock_by_trying())
+    error = pthread_mutex_lock(&lock);
   (void)error;
   seer_assert(error == 0); /* EDEADLK: who gives it back does so twice */
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 void seer_lock(void);
+bool seer_lock_at_once(void); /* unless somebody has it */
 void seer_unlock(void);
 
 /* For assertions alone: whether the caller holds it. */
