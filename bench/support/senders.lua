@@ -19,7 +19,7 @@ local function url(tls)
   return (tls and bench.tls_url or bench.url) .. "/capture"
 end
 
--- The form of `multi` that does as ours does: from libcurl 8.1.1 on its handles
+-- The form of `multi` that does as ours does: from libcurl 8.1.1 on handles
 -- are used again.
 local major, minor, patch =
   shell.output "curl-config --version":match "(%d+)%.(%d+)%.(%d+)"

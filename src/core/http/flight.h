@@ -24,7 +24,7 @@ typedef struct seer_handles {
 typedef struct seer_flight {
   seer_transfer transfer; /* the first member: see seer_flight_of */
   CURL *easy;
-  uint64_t made_for; /* number of the site that the handle may send to again */
+  uint64_t made_for; /* number of sites to which it may send again; or 0 */
   seer_site *site;
   seer_outgoing outgoing;
   seer_incoming incoming;

@@ -330,7 +330,16 @@ CURLU *seer_site_parsed(seer_site *site, int kind) {
   return NULL;
 }
 
-static uint64_t sites; /* made so far */
+/* Most sites have nothing of their own that a handle keeps: neither a proxy
+   nor authorities nor a certificate. */
+static uint64_t number_of(const seer_site *site) {
+  static uint64_t others = 1000; /* more than libcurl's versions of HTTP */
+  const seer_site_options *own = &site->options;
+  if (*own->proxy == '\0' && *own->no_proxy == '\0' && *own->ca_file == '\0' &&
+      *own->ca_blob == '\0' && *own->identity == '\0')
+    return (uint64_t)site->http_version;
+  return __atomic_add_fetch(&others, 1, __ATOMIC_RELAXED);
+}
 
 bool seer_site_has_http2(void) {
   return seer_url_built_with(CURL_VERSION_HTTP2 | CURL_VERSION_SSL);
@@ -377,7 +386,6 @@ seer_site *seer_site_new(const seer_site_options *options) {
   if (site == NULL)
     return NULL;
   site->references = 1;
-  site->number = __atomic_add_fetch(&sites, 1, __ATOMIC_RELAXED);
   site->lasting = seer_url_libcurl()->version_num >= 0x080101;
   site->http_version = http_version(options->http_version);
   site->tls_version = tls_version();
@@ -385,6 +393,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
   ask_environment(&site->options);
   if (copy_texts(&site->options) && set_urls(site) && set_headers(site) &&
       set_targets(site) && add_secrets(site)) {
+    site->number = number_of(site);
     look_up(site, options->threadless);
     return site;
   }

@@ -45,11 +45,11 @@ struct seer_site {
   struct curl_slist *list;   /* ...and as libcurl reads them */
   char *targets;             /* to be looked up, see url.h */
   struct Curl_URL *parsed[SEER_ROWS]; /* of libcurl; the sending thread's */
-  uint64_t number;                    /* that no other site ever has */
-  bool lasting;                       /* libcurl's handles can be used again */
-  long http_version;                  /* as libcurl names it */
-  long tls_version;                   /* the same, where HTTP/2 is wanted */
-  seer_secrets secrets;               /* to be masked */
+  uint64_t number;       /* of those for which handles are made alike */
+  bool lasting;          /* libcurl's handles can be used again */
+  long http_version;     /* as libcurl names it */
+  long tls_version;      /* the same, where HTTP/2 is wanted */
+  seer_secrets secrets;  /* to be masked */
   int connected;         /* transfers whose connection is established */
   int64_t connected_at;  /* when one was last, or began to be */
   int64_t doubted_until; /* until then old connections may show their life */
