@@ -149,7 +149,7 @@ describe("a client with a store", function()
     end)
 
   for what, with in pairs {
-    events = "max_queue_events = 40", bytes = "max_queue_bytes = 20000",
+    events = "max_queue_events = 20", bytes = "max_queue_bytes = 20000",
   } do
     it("takes more than the queue has " .. what .. " for", function()
       api:config(OUTAGE)

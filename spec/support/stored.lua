@@ -1,6 +1,5 @@
 -- For `make test-store`: every client of every program has a store, the one of
--- spec/support/store.c, in memory; but for those that name one, or no thread,
--- or a small queue: what that has no room for a store would take.
+-- spec/support/store.c, in memory; but for those that name one, or no thread.
 -- LUA_INIT loads this, before a spec breaks what it uses.
 
 local debug, error, ipairs, next = debug, error, ipairs, next
@@ -28,13 +27,6 @@ local function with_store(options)
   end
   all.store = require "seer_spec_store".open {}
   return all
-end
-
-local function is_small(options)
-  local events = rawget(options, "max_queue_events")
-  local bytes = rawget(options, "max_queue_bytes")
-  return type(events) == "number" and events <= 100
-    or type(bytes) == "number" and bytes <= 20000
 end
 
 -- What was adopted counts as the client's own, and what is in the store alone
@@ -94,7 +86,7 @@ package.preload.seerstack = function()
   function module.new(options, ...)
     local given = options == nil and {} or options
     local stored = type(given) == "table" and rawget(given, "store") == nil
-      and rawget(given, "thread") ~= false and not is_small(given)
+      and rawget(given, "thread") ~= false
       and (next(given) ~= nil or options == nil)
     if stored then
       options = with_store(given)

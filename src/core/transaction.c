@@ -12,7 +12,6 @@
 #pragma GCC visibility push(hidden)
 
 #define MOST_HERE 512        /* events of a client that are here as well */
-#define NEXT 16              /* the same, however small its queue is */
 #define LOOK 10000           /* ms between looks for what others have left */
 #define POLL 100             /* the same, while there is more to adopt */
 #define AGAIN 1000           /* ms until a store that failed is tried again */
@@ -208,8 +207,7 @@ bool seer_transaction_copy(seer_transaction *t, int64_t now) {
    what enters; of its bytes, as if all events were as large. */
 static bool has_room(const seer_queue *queue, int64_t staying) {
   int64_t here = queue->events - queue->entering + staying;
-  return here < MOST_HERE &&
-         (here < NEXT || here < queue->settings.max_queue_events / 2) &&
+  return here < MOST_HERE && here < queue->settings.max_queue_events / 2 &&
          queue->bytes / queue->events * here <=
              queue->settings.max_queue_bytes / 2;
 }
