@@ -148,23 +148,6 @@ describe("a client with a store", function()
       assert.same({}, file:rows())
     end)
 
-  for what, with in pairs {
-    events = "max_queue_events = 20", bytes = "max_queue_bytes = 20000",
-  } do
-    it("takes more than the queue has " .. what .. " for", function()
-      api:config(OUTAGE)
-      h.ended_well(file:start(api, [[
-        for i = 1, 300, 10 do
-          capture(client, i, i + 9)
-          assert(client:persist(5))
-        end
-        local stats = client:stats()
-        assert(stats.pending + stats.stored == 300 and stats.refused == 0)
-      ]], { with = "exit_timeout = 0, log_level = 'off', " .. with }))
-      assert.equal(300, file:count(false))
-    end)
-  end
-
   it("never gives it what somebody waits for", function()
     h.ended_well(file:start(api, [[
       local got, message = client.events.capture({ name = "a" },

@@ -203,15 +203,6 @@ bool seer_transaction_copy(seer_transaction *t, int64_t now) {
   return true;
 }
 
-/* Whether an event may stay beside so many that do. Half of the queue is for
-   what enters; of its bytes, as if all events were as large. */
-static bool has_room(const seer_queue *queue, int64_t staying) {
-  int64_t here = queue->events - queue->entering + staying;
-  return here < MOST_HERE && here < queue->settings.max_queue_events / 2 &&
-         queue->bytes / queue->events * here <=
-             queue->settings.max_queue_bytes / 2;
-}
-
 /* An identify stays where an earlier one of its user is; and with the store,
    if that one was adopted, for the two are in different lines here. */
 void seer_transaction_decide(seer_transaction *t) {
@@ -221,7 +212,8 @@ void seer_transaction_decide(seer_transaction *t) {
     seer_event *event = t->keep->batch[i];
     const seer_queue *queue = seer_event_stored(event)->queue;
     seer_row *row = &t->rows[i];
-    row->mine = !t->keep->stopping && has_room(queue, staying);
+    row->mine = !t->keep->stopping &&
+                queue->events - queue->entering + staying < MOST_HERE;
     if (seer_turns_follows(event))
       row->mine = !t->keep->stopping;
     if (row->user != 0 &&
