@@ -450,4 +450,27 @@ describe("a fork", function()
       assert.equal("", result.stderr)
       assert.equal(0, result.status)
     end)
+
+  it_unsanitized("without handlers, while another thread has the lock, hangs "
+    .. "no child", function()
+      local result = start(server.url, [[
+        native.arm "other waits"
+        capture("parent", 1, 3)
+        while not native.held() do
+          socket.sleep(0.001)
+        end
+        local pid = native.raw_fork()
+        if pid == 0 then
+          client:stats()
+          client = nil
+          os.exit(0, true)
+        end
+        assert(native.wait(pid) == 0)
+        assert(client:flush(10))
+        assert(client:stats().delivered == 3)
+        native.exit(0)
+      ]], { LD_PRELOAD = h.preload "held_lock" }):wait()
+      assert.equal("", result.stderr)
+      assert.equal(0, result.status)
+    end)
 end)

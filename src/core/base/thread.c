@@ -10,6 +10,8 @@
 #pragma GCC visibility push(hidden)
 
 #define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
+#define COPY_TIMEOUT 1  /* s for the lock in a child without handlers of fork \
+                         */
 #define PAUSE 10        /* ms */
 #define TRIES 20        /* to take the lock, before it is slept for... */
 #define APART 8         /* ...and moments between them */
@@ -17,8 +19,10 @@
 /* Both know who holds them. For such a lock musl has no initializer; to make
    one cannot fail. */
 static pthread_mutex_t lock, fresh;
+static pid_t process; /* in which the lock was made */
 
 __attribute__((constructor)) static void make_locks(void) {
+  process = getpid();
   pthread_mutexattr_t kind;
   pthread_mutexattr_init(&kind);
   pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
@@ -54,10 +58,31 @@ static bool lock_by_trying(void) {
   return false;
 }
 
+/* Where a lock has no limit, as long as it takes. */
+static int lock_within(int seconds) {
+#if _POSIX_TIMEOUTS > 0
+  struct timespec time;
+  clock_gettime(CLOCK_REALTIME, &time); /* for no other is in POSIX here */
+  time.tv_sec += seconds;
+  return pthread_mutex_timedlock(&lock, &time);
+#else
+  (void)seconds;
+  return pthread_mutex_lock(&lock);
+#endif
+}
+
 void seer_lock(void) {
   int error = 0;
-  if (!seer_lock_at_once() && !lock_by_trying())
-    error = pthread_mutex_lock(&lock);
+  if (seer_lock_at_once() || lock_by_trying())
+    return;
+  /* A child that was made without handlers of fork has a copy of the lock. The
+     thread that had it then is not there. */
+  if (getpid() != process) {
+    if (lock_within(COPY_TIMEOUT) == 0)
+      return;
+    seer_lock_renew();
+  }
+  error = pthread_mutex_lock(&lock);
   (void)error;
   seer_assert(error == 0); /* EDEADLK: who gives it back does so twice */
 }
@@ -67,14 +92,7 @@ bool seer_lock_unless_held(void) {
 }
 
 bool seer_lock_soon(void) {
-#if _POSIX_TIMEOUTS > 0
-  struct timespec time;
-  clock_gettime(CLOCK_REALTIME, &time); /* for no other is in POSIX here */
-  time.tv_sec += LOCK_TIMEOUT;
-  return pthread_mutex_timedlock(&lock, &time) == 0;
-#else
-  return pthread_mutex_lock(&lock) == 0;
-#endif
+  return lock_within(LOCK_TIMEOUT) == 0;
 }
 
 void seer_unlock(void) {
@@ -130,6 +148,7 @@ bool seer_lock_renew(void) {
     pthread_mutex_unlock(&lock);
   else
     lock = fresh;
+  process = getpid();
   return was_free;
 }
 
