@@ -10,11 +10,12 @@
 #pragma GCC visibility push(hidden)
 
 #define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
-#define COPY_TIMEOUT 1  /* s for the lock in a child without handlers of fork \
-                         */
-#define PAUSE 10        /* ms */
-#define TRIES 20        /* to take the lock, before it is slept for... */
-#define APART 8         /* ...and moments between them */
+#define COPY_TIMEOUT                                                          \
+  1              /* s for the lock in a child without handlers of fork        \
+                  */
+#define PAUSE 10 /* ms */
+#define TRIES 20 /* to take the lock, before it is slept for... */
+#define APART 8  /* ...and moments between them */
 
 /* Both know who holds them. For such a lock musl has no initializer; to make
    one cannot fail. */
