@@ -427,10 +427,18 @@ local list = {
   {
     what = "exit does not wait for a lock that is held",
     file = "src/core/base/thread.c",
-    from = "  time.tv_sec += LOCK_TIMEOUT;\n",
-    to = "",
+    from = "return lock_within(LOCK_TIMEOUT) == 0;",
+    to = "return lock_within(0) == 0;",
     spec = "spec/core/exit_spec.lua",
     title = "is waited for as long as another thread holds it",
+  },
+  {
+    what = "a child without handlers of fork waits for who is not there",
+    file = "src/core/base/thread.c",
+    from = "    seer_lock_renew();\n",
+    to = "",
+    spec = "spec/core/fork_spec.lua",
+    title = "while another thread has the lock, hangs no child",
   },
   {
     what = "the memory of settled events is kept without a bound",
