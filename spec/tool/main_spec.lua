@@ -55,6 +55,19 @@ describe("seerstack", function()
       { "check", "--url", "ftp://x" })
   end)
 
+  it("takes no word that it would not use", function()
+    assert_usage("check: 'x' is one word too many; usage: seerstack check",
+      { "check", "x" })
+    assert_usage("check: '--x' is one word too many; usage: seerstack check",
+      { "check", "--", "--x" })
+    assert_usage("import: 'b' is one word too many; usage: seerstack import "
+      .. "FILE [--from LINES]", { "import", "a", "b" })
+    assert_usage("queue: --drain or --purge, not both",
+      { "queue", "/nowhere", "--purge", "--drain" })
+    assert_usage("'x' is neither name=text nor name:=JSON",
+      { "send", "a.b", "--", "x" })
+  end)
+
   it("has a status for a missing key", function()
     for _, key in ipairs { false, " " } do
       local result = h.tool.run({ "send", "a.b" },

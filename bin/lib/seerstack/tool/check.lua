@@ -11,6 +11,7 @@ local mask = require "seerstack.tool.mask"
 local check = {
   summary = "whether the key and the address work; records nothing",
   usage = "check",
+  words = 0,
   help = [[
 Sends an object without fields. The API checks the key before the body, so a
 good key is answered with 400 or 422 and a wrong one with 401: assumed of the

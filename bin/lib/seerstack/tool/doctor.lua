@@ -8,6 +8,7 @@ local mask = require "seerstack.tool.mask"
 local doctor = {
   summary = "what keeps the module from working in an nginx",
   usage = "doctor nginx [-c FILE]",
+  words = 1,
   help = [[
 Looks whether nginx loads its Lua module, seerstack and cjson, whether it has
 a key, and how its workers share the rate limit. It starts nothing of the

@@ -15,6 +15,7 @@ local json = require "seerstack.tool.json"
 local import = {
   summary = "record a file of events, one JSON object a line",
   usage = "import FILE [--from LINES]",
+  words = 1,
   help = [[
 Records the events of a file, one JSON object a line, as capture takes them;
 with --identify they are users. Empty lines are skipped. All lines are looked

@@ -8,6 +8,7 @@ local fail = require "seerstack.tool.fail"
 local listen = {
   summary = "play the API on this machine, and show what arrives on a page",
   usage = "listen [OPTION]... [-- COMMAND...]",
+  tail = true,
   help = [[
 Serves http://127.0.0.1:8700/, which shows what programs send to it, and can
 answer them with failures. Nothing leaves this machine. A COMMAND runs with

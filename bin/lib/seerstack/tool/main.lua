@@ -1,6 +1,8 @@
 -- From the words of the command line to the status of the process. A command
--- is a module with `usage`, `help`, `options` and `run(options, words)`, which
--- returns a status (nothing: 0) or raises through `fail`.
+-- is a module with `usage`, `help`, `options`, `words` (how many it takes, if
+-- that is fixed), `tail` (whether those after a `--` are apart from others)
+-- and `run(options, words)`, which returns a status (nothing: 0) or raises
+-- through `fail`.
 
 local fail = require "seerstack.tool.fail"
 local options = require "seerstack.tool.options"
@@ -52,6 +54,13 @@ local function run(words)
   if given.help then
     io.write(options.help(command), "\n", STATUSES)
     return 0
+  end
+  for _, word in ipairs(not command.tail and rest.tail or {}) do
+    rest[#rest + 1] = word
+  end
+  if command.words and rest[command.words + 1] then
+    fail.usage("%s: '%s' is one word too many; usage: seerstack %s", name,
+      rest[command.words + 1], command.usage)
   end
   return command.run(given, rest) or 0
 end

@@ -7,6 +7,7 @@ local fail = require "seerstack.tool.fail"
 local queue = {
   summary = "look into a store, and empty it",
   usage = "queue DIRECTORY|URL [--export | --drain | --purge]",
+  words = 1,
   help = [[
 Tells what is in a store's directory, or in the Redis of a URL such as
 redis://:password@host:6379/0: how many events, of which nobody's are those
@@ -102,8 +103,22 @@ local function show(store, place, given)
   end
 end
 
+-- What is asked for, of which there is one.
+local function task(given)
+  local asked
+  for _, what in ipairs { { "export", export }, { "drain", drain },
+    { "purge", purge } } do
+    if given[what[1]] and asked then
+      fail.usage("queue: --%s or --%s, not both", asked[1], what[1])
+    end
+    asked = given[what[1]] and what or asked
+  end
+  return asked and asked[2] or show
+end
+
 function queue.run(given, words)
   local place = words[1] or fail.usage "queue: which directory, or URL?"
+  local run = task(given)
   local name, options = "sqlite", { directory = place }
   if place:find "^%l+://" then
     name, options = "redis", { url = place, prefix = given.prefix,
@@ -119,13 +134,7 @@ function queue.run(given, words)
   if not valid then
     fail.usage("queue: %s", opened)
   end
-  for _, what in ipairs { { "export", export }, { "drain", drain },
-    { "purge", purge } } do
-    if given[what[1]] then
-      return what[2](store, place, given, opened)
-    end
-  end
-  show(store, place, given)
+  return run(store, place, given, opened)
 end
 
 return queue
