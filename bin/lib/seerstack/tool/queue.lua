@@ -58,6 +58,7 @@ local function drain(store, place, given, opened)
   local before, idle_since = -1, client.now()
   repeat
     made:flush(0.5)
+    client.sleep(0.05) -- there may be nothing to wait for yet
     local stats = made:stats().store
     local done = stats.delivered + stats.rejected + stats.dropped
     if done ~= before then
