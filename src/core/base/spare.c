@@ -103,7 +103,7 @@ void seer_spare_reach(size_t size, size_t backlog) {
     return;
   if (first(kind) != NULL && !is_reached(kind))
     reach(kind, size);
-  want(kind, backlog / (PART * PIECE));
+  want(kind, backlog / PART / PIECE);
 }
 
 bool seer_spare_is_wanted(void) {
