@@ -100,39 +100,27 @@ EXPORTED ssize_t recv(int fd, void *bytes, size_t length, int flags) {
                                    : next(fd, bytes, length, flags);
 }
 
-/* Every command of fcntl takes a word at most. */
-#define CONTROLS(name)                                                        \
-  EXPORTED int name(int fd, int command, ...) {                               \
+/* What comes after two arguments is a word at most. */
+#define MAY_TAKE_MORE(kind, code, name, type)                                 \
+  EXPORTED int name(type first, int second, ...) {                            \
     va_list arguments;                                                        \
-    long argument;                                                            \
+    long third;                                                               \
     NEXT(name);                                                               \
-    va_start(arguments, command);                                             \
-    argument = va_arg(arguments, long);                                       \
+    va_start(arguments, second);                                              \
+    third = va_arg(arguments, long);                                          \
     va_end(arguments);                                                        \
-    return FAILS(KIND_NETWORK, name) ? fail(EINVAL)                           \
-                                     : next(fd, command, argument);           \
+    return FAILS(kind, name) ? fail(code) : next(first, second, third);       \
   }
 
-CONTROLS(fcntl)
-CONTROLS(fcntl64)
+MAY_TAKE_MORE(KIND_NETWORK, EINVAL, fcntl, int)
+MAY_TAKE_MORE(KIND_NETWORK, EINVAL, fcntl64, int)
 
 /*
 ** Files and random numbers.
 */
 
-#define OPENS(name)                                                           \
-  EXPORTED int name(const char *path, int flags, ...) {                       \
-    va_list arguments;                                                        \
-    mode_t mode;                                                              \
-    NEXT(name);                                                               \
-    va_start(arguments, flags);                                               \
-    mode = va_arg(arguments, mode_t);                                         \
-    va_end(arguments);                                                        \
-    return FAILS(KIND_FILES, name) ? fail(EMFILE) : next(path, flags, mode);  \
-  }
-
-OPENS(open)
-OPENS(open64)
+MAY_TAKE_MORE(KIND_FILES, EMFILE, open, const char *)
+MAY_TAKE_MORE(KIND_FILES, EMFILE, open64, const char *)
 
 #define OPENS_STREAM(name)                                                    \
   EXPORTED FILE *name(const char *restrict path, const char *restrict mode) { \

@@ -3,7 +3,7 @@ local h = require "spec.helper"
 -- What an event occupied is used again for those to come, of about its size.
 -- Sizes on both sides of all borders, which are 16 bytes apart up to two KiB.
 local LENGTHS = {}
-for length = 0, 2000, 7 do
+for length = 0, 2000 do
   LENGTHS[#LENGTHS + 1] = length
 end
 LENGTHS[#LENGTHS + 1] = 5000

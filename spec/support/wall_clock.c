@@ -28,16 +28,19 @@ static int is_wrong(clockid_t clock) {
          getenv("SEER_CLOCK_MONOTONIC") != NULL;
 }
 
-SHOWN int clock_gettime(clockid_t clock, struct timespec *result) {
-  static int (*next)(clockid_t, struct timespec *);
-  int status;
-  if (next == NULL)
-    *(void **)&next = dlsym(RTLD_NEXT, "clock_gettime");
-  status = next(clock, result);
-  if (status == 0 && is_wrong(clock))
-    result->tv_sec += ahead();
-  return status;
-}
+#define TELLS(name, type, seconds)                                            \
+  SHOWN int name(clockid_t clock, type *result) {                             \
+    static int (*next)(clockid_t, type *);                                    \
+    int status;                                                               \
+    if (next == NULL)                                                         \
+      *(void **)&next = dlsym(RTLD_NEXT, #name);                              \
+    status = next(clock, result);                                             \
+    if (status == 0 && is_wrong(clock))                                       \
+      result->seconds += ahead();                                             \
+    return status;                                                            \
+  }
+
+TELLS(clock_gettime, struct timespec, tv_sec)
 
 #ifdef __i386__ /* where a program may ask for times of 64 bits */
 struct wide {
@@ -45,16 +48,7 @@ struct wide {
   long nanoseconds, unused;
 };
 
-SHOWN int __clock_gettime64(clockid_t clock, struct wide *result) {
-  static int (*next)(clockid_t, struct wide *);
-  int status;
-  if (next == NULL)
-    *(void **)&next = dlsym(RTLD_NEXT, "__clock_gettime64");
-  status = next(clock, result);
-  if (status == 0 && is_wrong(clock))
-    result->seconds += ahead();
-  return status;
-}
+TELLS(__clock_gettime64, struct wide, seconds)
 #endif
 
 SHOWN int gettimeofday(struct timeval *restrict result, void *restrict zone) {

@@ -22,8 +22,6 @@
 #define STORE_MOMENT 100    /* ms for the stores, which is part of that */
 #define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
 
-static pid_t process; /* whose thread and events there are */
-
 bool seer_process_is_nginx(void) {
   return seer_os_symbol("ngx_terminate") != NULL;
 }
@@ -103,7 +101,6 @@ static void after_fork_in_child(void) {
   seer_dead dead = SEER_NO_DEAD;
   bool whole = seer_lock_renew();
   seer_lock();
-  process = getpid();
   seer_id_forget();
   forget_thread();
   seer_lookup_forget(whole);
@@ -335,7 +332,7 @@ static void at_exit(void) {
   int64_t pending, began = seer_clock_now();
   bool wants_thread;
   /* A child that was made without handlers of fork has no thread. */
-  if (getpid() != process || !seer_lock_soon())
+  if (seer_lock_is_copy() || !seer_lock_soon())
     return;
   pending = count_pending(&wants_thread);
   if (!seer_os_is_torn_down()) {
@@ -359,8 +356,8 @@ static bool initialized;
 static void initialize(void) {
   /* lua_close unmaps C modules, and the thread, the fork and exit handlers are
      code of this one. */
-  seer_os_pin(&process);
-  process = getpid();
+  seer_os_pin(&initialized);
+  seer_lock_own();
   seer_gate_prepare();
   initialized = seer_http_init() &&
                 seer_os_at_fork(before_fork, after_fork_in_parent,

@@ -9,18 +9,16 @@
 #include <unistd.h>
 #pragma GCC visibility push(hidden)
 
-#define LOCK_TIMEOUT 10 /* s for the lock at the end of the process */
-#define COPY_TIMEOUT                                                          \
-  1              /* s for the lock in a child without handlers of fork        \
-                  */
-#define PAUSE 10 /* ms */
-#define TRIES 20 /* to take the lock, before it is slept for... */
-#define APART 8  /* ...and moments between them */
+#define LOCK_TIMEOUT 10 /* s for the lock at the end of the process... */
+#define COPY_TIMEOUT 1  /* ...and in a child without handlers of fork */
+#define PAUSE 10        /* ms */
+#define TRIES 20        /* to take the lock, before it is slept for... */
+#define APART 8         /* ...and moments between them */
 
 /* Both know who holds them. For such a lock musl has no initializer; to make
    one cannot fail. */
 static pthread_mutex_t lock, fresh;
-static pid_t process; /* in which the lock was made */
+static pid_t process; /* whose they are */
 
 __attribute__((constructor)) static void make_locks(void) {
   process = getpid();
@@ -72,13 +70,19 @@ static int lock_within(int seconds) {
 #endif
 }
 
+void seer_lock_own(void) {
+  process = getpid();
+}
+
+bool seer_lock_is_copy(void) {
+  return getpid() != process;
+}
+
 void seer_lock(void) {
   int error = 0;
   if (seer_lock_at_once() || lock_by_trying())
     return;
-  /* A child that was made without handlers of fork has a copy of the lock. The
-     thread that had it then is not there. */
-  if (getpid() != process) {
+  if (seer_lock_is_copy()) { /* whoever had it may not be there */
     if (lock_within(COPY_TIMEOUT) == 0)
       return;
     seer_lock_renew();
@@ -149,7 +153,7 @@ bool seer_lock_renew(void) {
     pthread_mutex_unlock(&lock);
   else
     lock = fresh;
-  process = getpid();
+  seer_lock_own();
   return was_free;
 }
 

@@ -55,6 +55,11 @@ bool seer_thread_start(void *(*run)(void *), void *argument);
 /* Runs `task` once, whichever thread asks first; others wait for it. */
 void seer_once(void (*task)(void));
 
+/* From now on the lock is this process's; and whether it is another's, whose
+   child this is, made without handlers of fork. */
+void seer_lock_own(void);
+bool seer_lock_is_copy(void);
+
 /* In the child of a fork, which has one thread: makes the lock new. False if
    somebody held it at that moment: then what it guards may be in the middle of
    a change. */
