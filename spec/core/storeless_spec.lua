@@ -12,12 +12,13 @@ describe("a process without a store", function()
   -- many descriptors there are of each kind, and the libraries of stores.
   local function look(prelude)
     local child = h.start { code = prelude .. [[
+      local sleep = socket.sleep -- a library is a descriptor while it loads
       options.log_level = "off"
       local client = seerstack.new(options)
       capture(client, 1, 20)
       assert(client:flush(10))
       tell "delivered"
-      socket.sleep(100)
+      sleep(100)
     ]], args = { disk.directory }, env = h.environment(api.url, api.key) }
     h.wait(function()
       return child:done() or child:stdout():find "delivered"
