@@ -207,7 +207,7 @@ describe("a store that is", function()
     local result = file:run(api, "capture(client, 1, 20)",
       { with = "exit_timeout = 0" })
     assert.matches("20 events were not delivered before exit", result.stderr)
-    h.assert_in_time(result, 2)
+    h.assert_in_time(result, 5)
   end)
 
   it("is tried again though no event comes", function()

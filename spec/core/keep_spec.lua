@@ -58,7 +58,7 @@ describe("a client with a store", function()
       local result = h.ended_well(file:start(api, [[
         capture(client, 1, 1000)
       ]], { with = "exit_timeout = 0, log_level = 'error'" }))
-      h.assert_in_time(result, 1)
+      h.assert_in_time(result, 5)
       assert.equal(1000, file:count(false))
       api:config { fail_status = false }
       h.ended_well(file:start(api, [[
