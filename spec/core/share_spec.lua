@@ -134,7 +134,8 @@ describe("the budget of strangers with share_rate_limit", function()
     run [[
       local client = open()
       capture(client, 1)
-      assert(client:stats().retry_at)
+      wait(function() return client:stats().retry_at end)
+      assert(client:stats().delivered == 0)
       assert(client:flush(20))
       assert(client:stats().rate < 95)
     ]]
