@@ -74,7 +74,6 @@ describe("a store that is", function()
       capture(client, 601, 700)
       assert(client:flush(10))
       tell "again"
-      assert(io.read() == nil)
       while client:stats().store.state ~= "open" do
         socket.sleep(0.01)
       end
@@ -82,7 +81,7 @@ describe("a store that is", function()
       assert(client:persist(5))
       assert(client:flush(10))
     ]], { with = "log_level = 'error'" })
-    h.wait(function() return child:stdout():find "again" end, 10)
+    h.says(child, "again", 10)
     file:be(nil)
     h.ended_well(child)
     h.assert_received(api, 701)
@@ -116,9 +115,7 @@ describe("a store that is", function()
       end
       assert(client:flush(10))
     ]], { with = "log_level = 'error'", env = { APART = apart.url } })
-    h.wait(function()
-      return child:done() or child:stdout():find "put"
-    end, 10)
+    h.says(child, "put", 10)
     api:config { fail_status = false }
     h.ended_well(child)
     h.assert_received(api, 600)
@@ -154,9 +151,7 @@ describe("a store that is", function()
         socket.sleep(0.01)
       end
     ]], { with = QUIET, env = { BEFORE = 512 } })
-    h.wait(function()
-      return child:done() or child:stdout():find "works"
-    end, 10)
+    h.says(child, "works", 10)
     api:config { fail_status = false }
     h.ended_well(child)
     h.assert_received(api, 563)
@@ -221,9 +216,7 @@ describe("a store that is", function()
         socket.sleep(0.01)
       end
     ]], { with = "log_level = 'off'" })
-    h.wait(function()
-      return child:done() or child:stdout():find "failing"
-    end, 10)
+    h.says(child, "failing", 10)
     file:be(nil)
     h.ended_well(child)
   end)

@@ -84,7 +84,7 @@ describe("a client with a store", function()
       native.wait(native.pid())
       socket.sleep(60)
     ]])
-    h.wait(function() return child:stdout():find "stored" end, 10)
+    h.says(child, "stored", 10)
     assert.equal(200, file:count(true))
     child:kill "KILL"
     child:wait()
@@ -134,14 +134,13 @@ describe("a client with a store", function()
         assert(stats.pending < 800, stats.pending)
         assert(stats.accepted == stats.pending + stats.stored)
         tell "stored"
-        assert(io.read() == nil)
         while client:stats().pending + client:stats().store.pending > 0
           or client:stats().store.delivered < stats.stored do
           socket.sleep(0.01)
         end
         assert(client:flush(10))
       ]], { with = "log_level = 'error'" })
-      h.wait(function() return child:stdout():find "stored" end, 10)
+      h.says(child, "stored", 10)
       api:config { fail_status = false }
       h.ended_well(child)
       h.assert_received(api, 2001)
@@ -172,7 +171,7 @@ describe("a client with a store", function()
       tell "stored"
       socket.sleep(60)
     ]])
-    h.wait(function() return child:stdout():find "stored" end, 10)
+    h.says(child, "stored", 10)
     child:kill "KILL"
     child:wait()
     api:config { fail_status = false }

@@ -43,9 +43,7 @@ describe("seerstack.redis", function()
           socket.sleep(0.01)
         end
       ]], { with = "log_level = 'off'" })
-      h.wait(function()
-        return child:done() or child:stdout():find "stored"
-      end, 20)
+      h.says(child, "stored", 20)
       local waiting = 0
       for _, row in ipairs(server:rows()) do
         waiting = waiting + (row.kind == 1 and not row.owned and 1 or 0)

@@ -75,7 +75,7 @@ describe("seerstack.sqlite", function()
       tell "stored"
       socket.sleep(100)
     ]])
-    h.wait(function() return first:stdout():find "stored" end, 10)
+    h.says(first, "stored", 10)
     first:kill "STOP"
     h.ended_well(disk:start(api, [[
       for i = 1, 600 do
