@@ -25,7 +25,12 @@ local function new()
 end
 
 local function events()
-  return assert(sqlite.totals(directory)).events
+  local totals = sqlite.totals(directory)
+  while not totals do -- somebody is inside
+    socket.sleep(0.02)
+    totals = sqlite.totals(directory)
+  end
+  return totals.events
 end
 
 local function size()

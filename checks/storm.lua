@@ -264,7 +264,7 @@ end
 
 function storms.lighttpd()
   local api = standin.start { rate_limit = 1000 }
-  local directory, port = host.directory "lighttpd", host.free_ports(1)[1]
+  local directory, port = host.directory "lighttpd", host.port()
   local script = host.copy("lighttpd/analytics.lua", directory, {
     ["-- package.cpath = \"/opt/lua/?.so;\""] =
       ("package.cpath = %q"):format(host.cpath(directory, "5.4") .. ";"),
@@ -284,7 +284,7 @@ end
 
 function storms.apache()
   local api = standin.start { rate_limit = 1000 }
-  local directory, port = host.directory "apache", host.free_ports(1)[1]
+  local directory, port = host.directory "apache", host.port()
   local lua = host.lua_of "/usr/lib/apache2/modules/mod_lua.so"
   local script = host.copy("apache/analytics.lua", directory)
   local configuration = host.copy("apache/apache2.conf", directory, {

@@ -154,7 +154,7 @@ describe("a process without a thread", function()
         { SEERSTACK_BASE_URL = "http://127.0.0.1:" .. port }):wait()
       bound:close()
       assert.equal(50, lost(result))
-      h.assert_in_time(result, 2)
+      h.assert_in_time(result, 5)
     end)
 
     it("when the key is wrong", function()
@@ -169,7 +169,7 @@ describe("a process without a thread", function()
       server:config { delay = 10 }
       local result = start("exit_timeout = 0", "capture(1, 5)"):wait()
       assert.equal(5, lost(result))
-      h.assert_in_time(result, 2)
+      h.assert_in_time(result, 5)
     end)
 
     it("when the server never answers", function()

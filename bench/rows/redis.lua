@@ -15,7 +15,7 @@ local store = require "seerstack.redis"
 
 local COUNT = bench.size(100000)
 
-local port = host.free_ports(1)[1]
+local port = host.port()
 local server = redises.new { "port " .. port, "bind 127.0.0.1" }
 
 local function new(prefix, options)

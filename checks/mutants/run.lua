@@ -39,7 +39,7 @@ mkdir %s/build && cp -a build/5.4 build/core %s/build/
 cp %s/mutant %s/%s
 cd %s && {
   make --quiet LUA=5.4 %s specs-ready >build.txt 2>&1 || {
-    echo build >result; exit; }
+    echo build >result.new; mv result.new result; exit; }
   FILTER=%s SANITIZER=%s LUAS=5.4 timeout -k 5 %d dev/test.sh %s \
     >output.txt 2>&1
   echo $? >result.new; mv result.new result

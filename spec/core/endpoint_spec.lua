@@ -365,17 +365,15 @@ describe("a waited-for request", function()
   end)
 
   it("goes before queued ones when there is but one place", function()
-    local child = x:child({ code = [[
-      local client = seerstack.new {
-        max_in_flight = 1, rate_limit = false,
-      }
-      for i = 1, 50 do
-        client.events.capture { name = "n" .. i }
-      end
-      assert(client.events.capture({ name = "waited" }, { wait = true }))
-      print(client:stats().delivered < 40)
-    ]] }, function() return "delay", 0.005, 200, nil, "{}" end)
-    assert.equal("true\n", child.stdout)
-    assert.equal(51, #x.requests)
+    x:use { max_in_flight = 1 }
+    x:capture("first")
+    x:serve_requests(1, hold)
+    x:capture_many(50)
+    local future = x:ask("waited")
+    answer_held(h.ok())
+    x:settle()
+    assert.is_true(future:done())
+    assert.equal("waited", x:names()[2])
+    assert.equal(52, #x.requests)
   end)
 end)

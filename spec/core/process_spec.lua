@@ -180,13 +180,13 @@ describe("at exit", function()
       bound:close()
     end)
 
-    -- The promise is a second; the start of the interpreter on a machine that
-    -- does other things is granted another.
+    -- The promise is a second; who waited would take ten. The start of the
+    -- interpreter on a machine that does other things is granted some.
     it("ends within a second and tells how many were not delivered",
       function()
         local result = capture(url, 900)
         assert.equal(0, result.status)
-        h.assert_in_time(result, 2)
+        h.assert_in_time(result, 5)
         assert.equal(900, told_lost(result))
       end)
 
@@ -209,7 +209,7 @@ describe("at exit", function()
           assert(client.events.capture { name = "a.b" })
         end
       ]]):wait()
-      h.assert_in_time(result, 2)
+      h.assert_in_time(result, 5)
       assert.equal(9, told_lost(result))
     end)
 
@@ -217,7 +217,7 @@ describe("at exit", function()
       local result = capture(url, 10, "initial_retry_delay = 60, "
         .. "max_retry_delay = 60",
         "while not client:stats().retry_at do end")
-      h.assert_in_time(result, 2)
+      h.assert_in_time(result, 5)
       assert.equal(10, told_lost(result))
     end)
   end)
@@ -225,7 +225,7 @@ describe("at exit", function()
   it("does not wait with exit_timeout = 0", function()
     server:config { delay = 10 }
     local result = capture(server.url, 5, "exit_timeout = 0")
-    h.assert_in_time(result, 2)
+    h.assert_in_time(result, 5)
     assert.equal(5, told_lost(result))
   end)
 
@@ -386,7 +386,7 @@ describe("at exit", function()
 
   it("waits for nothing when nothing is left", function()
     local result = capture(server.url, 5, "", "assert(client:flush(10))")
-    h.assert_in_time(result, 2)
+    h.assert_in_time(result, 5)
     assert.equal("", result.stderr)
   end)
 end)

@@ -197,7 +197,7 @@ describe("max_age", function()
   end
 
   it("drops what waits longer than that, unsent", function()
-    open_held(1, { max_age = 0.4, max_in_flight = 1 })
+    open_held(1, { max_age = 1, max_in_flight = 1 })
     x:capture_many(10)
     h.wait(function() return expired() == 10 end)
     assert.equal(1, x.client:stats().pending)
@@ -209,10 +209,10 @@ describe("max_age", function()
   it("does not drop what is in flight, and drops it when it fails",
     function()
       for _, answer in ipairs { { 200 }, { 500 } } do
-        x = h.open { max_age = 0.4, initial_retry_delay = 0.001 }
+        x = h.open { max_age = 1, initial_retry_delay = 0.001 }
         x:capture("old")
         x:settle(h.sequence {
-          { "delay", 0.6, answer[1], nil, "{}" }, answer,
+          { "delay", 1.2, answer[1], nil, "{}" }, answer,
         })
         local delivered = answer[1] == 200
         assert.equal(delivered and 1 or 0, x.client:stats().delivered)
@@ -223,7 +223,7 @@ describe("max_age", function()
 
   it("drops what is to be tried again, at the latest then", function()
     x = h.open {
-      max_age = 0.4, initial_retry_delay = 40, max_retry_delay = 40,
+      max_age = 1, initial_retry_delay = 40, max_retry_delay = 40,
     }
     for _, status in ipairs { 500, 401 } do
       local before = expired()
@@ -237,7 +237,7 @@ describe("max_age", function()
 
   it("drops what a pause holds", function()
     x = h.open {
-      max_age = 0.4, initial_retry_delay = 40, max_retry_delay = 40,
+      max_age = 1, initial_retry_delay = 40, max_retry_delay = 40,
       max_in_flight = 1,
     }
     x:capture_many(10)
@@ -255,7 +255,7 @@ describe("max_age", function()
       local child = x:child({ code = [[
         local socket = require "socket"
         local client = require "seerstack".new {
-          max_age = 0.5, max_in_flight = 1, exit_timeout = 0,
+          max_age = 1, max_in_flight = 1, exit_timeout = 0,
           initial_retry_delay = 40, max_retry_delay = 40,
         }
         for i = 1, 10 do
@@ -273,7 +273,7 @@ describe("max_age", function()
   end)
 
   it("makes room in a full queue", function()
-    open_held(1, { max_age = 0.4, max_in_flight = 1, max_queue_events = 3 })
+    open_held(1, { max_age = 1, max_in_flight = 1, max_queue_events = 3 })
     x:capture_many(2)
     assert_refused(x.client.events.capture { name = "more" })
     h.wait(function()

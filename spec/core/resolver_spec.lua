@@ -4,14 +4,16 @@ local socket = require "socket"
 -- A host whose address must be asked for: "localhost" would need not.
 local NAMED = "http://api.test"
 
--- 1,000 captures, timed as a whole.
+-- 1,000 captures, all of them before any has been sent.
 local CAPTURE = [[
   local client = seerstack.new { %s }
-  local begun = socket.gettime()
   capture(client, 1, 1000)
-  print(socket.gettime() - begun)
-  io.stdout:flush()
+  assert(client:stats().pending == 1000)
+  tell "captured"
 ]]
+
+-- What nobody waits for takes longer than a program may.
+local LONG, LONGEST = 60 * h.slow, 30
 
 describe("capture", function()
   local function start(url, code, delay)
@@ -24,14 +26,13 @@ describe("capture", function()
         all_proxy = false,
         ALL_PROXY = false,
       })),
-      timeout = 30,
+      timeout = LONGEST,
     }
   end
 
-  local function seconds_of(child)
-    return tonumber(h.wait(function()
-      return child:stdout():match("^(%S+)\n")
-    end, 10))
+  local function assert_captured(result)
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("^captured\n", result.stdout)
   end
 
   local function assert_told(result, count)
@@ -41,51 +42,55 @@ describe("capture", function()
       .. " events were not delivered before exit: ", result.stderr)
   end
 
-  -- Each answer takes 5 s, so that one wait of 1,000 would show.
-  it("returns at once while the server takes 5 s to answer", function()
+  it("returns before the server has answered anything", function()
     local server = h.server.new()
     local child = start(server.url, CAPTURE:format("exit_timeout = 0")
-      .. "assert(client:stats().pending == 1000)\n"
       .. "while client:stats().pending == 1000 do socket.sleep(0.01) end")
     assert(server:serve {
-      handler = function() return "delay", 5, 200, nil, "{}" end,
-      until_ = function() return child:done() end,
+      handler = h.hold,
+      until_ = function()
+        return #server.requests == 16 and child:stdout() ~= ""
+      end,
+      deadline = 20,
+    })
+    assert.is_false(child:done())
+    for _, peer in ipairs(server.connections) do
+      peer:respond(h.ok())
+      peer.busy = false
+    end
+    assert(server:serve {
+      handler = h.ok, until_ = function() return child:done() end,
       deadline = 20,
     })
     server:close()
-    local result = child:wait()
-    assert.is_true(seconds_of(child) < h.slow)
-    assert.is_true(result.seconds >= 5)
-    assert.is_true(#server.requests >= 16)
+    assert_captured(child:wait())
   end)
 
   it("returns at once while the resolver hangs", function()
-    local child = start(NAMED, CAPTURE:format("exit_timeout = 0"), 20)
+    local child = start(NAMED, CAPTURE:format("exit_timeout = 0"), LONG)
     local result = child:wait()
-    assert.is_true(seconds_of(child) < h.slow)
+    assert_captured(result)
     assert_told(result, 1000)
-    h.assert_in_time(result, 3)
   end)
 
   it("returns at once after the resolver has hung for a while", function()
+    -- If each waited as long as a connection may take, they would take longer
+    -- than the program may.
     local child = start(NAMED, [[
       local client = seerstack.new {
         exit_timeout = 0, connect_timeout = 0.5, initial_retry_delay = 0.01,
       }
-      local slowest, last = 0, socket.gettime() + 3
-      while socket.gettime() < last do
-        local begun = socket.gettime()
-        assert(client.events.capture { name = "a.b" })
-        slowest = math.max(slowest, socket.gettime() - begun)
+      repeat
+        capture(client, 1, 1)
+        socket.sleep(0.01)
+      until client:stats().last_error
+      for _ = 1, 100 do
+        capture(client, 1, 1)
         socket.sleep(0.01)
       end
-      assert(client:stats().last_error)
-      print(slowest)
-    ]], 20)
-    local result = child:wait()
-    assert.equal(0, result.status)
-    assert.is_true(seconds_of(child) < h.slow)
-    h.assert_in_time(result, 6)
+      tell "captured"
+    ]], LONG)
+    assert_captured(child:wait())
   end)
 
   it("and exit give a hanging resolver 2 s, then tell", function()
@@ -118,7 +123,6 @@ describe("capture", function()
 
   it("and fork return at once while the resolver hangs", function()
     local child = start(NAMED, CAPTURE:format("exit_timeout = 0.2") .. [[
-      begun = socket.gettime()
       for i = 1, 20 do
         local pid = native.fork()
         if pid == 0 then
@@ -127,14 +131,10 @@ describe("capture", function()
         end
         assert(native.wait(pid) == 0)
       end
-      print(socket.gettime() - begun)
-    ]], 20)
+    ]], LONG)
     local result = child:wait()
-    assert.equal(0, result.status)
-    local forked = tonumber(result.stdout:match("\n(%S+)\n"))
-    assert.is_true(forked < 10 * h.slow)
+    assert_captured(result)
     assert_told(result, 1000)
-    h.assert_in_time(result, 15)
   end)
 
   it("does not wait for a server that accepts no connection", function()
@@ -146,7 +146,7 @@ describe("capture", function()
     local result = child:wait()
     first:close()
     listener:close()
-    assert.is_true(seconds_of(child) < h.slow)
+    assert_captured(result)
     assert_told(result, 1000)
   end)
 end)

@@ -56,7 +56,7 @@ describe("a queued event", function()
   end
 
   it("is kept when there is no answer in time", function()
-    x.client = new { timeout = 0.1, initial_retry_delay = 0.02 }
+    x.client = new { timeout = 1, initial_retry_delay = 0.02 }
     local stats = deliver { { "hold" }, { "hold" } }
     assert.equal(1, stats.delivered)
     assert.equal(3, #x.requests)
@@ -66,7 +66,7 @@ describe("a queued event", function()
   it("is kept while nobody listens", function()
     local gone = h.server.refusing()
     local client = h.client(gone.url,
-      { max_age = 0.5 })
+      { max_age = 1 })
     assert.is_true(client.events.capture { name = "a.b" })
     h.wait(function() return client:stats().last_error end)
     assert.equal(0, client:stats().rejected)
@@ -195,7 +195,7 @@ describe("a 2xx", function()
   end)
 
   it("delivers though its body stalls", function()
-    x.client = new { timeout = 0.2 }
+    x.client = new { timeout = 1 }
     local stats = deliver {
       { "raw", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{" },
     }

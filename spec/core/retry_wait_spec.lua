@@ -128,7 +128,7 @@ describe("a waited-for request", function()
   end)
 
   it("is retried when there is no answer in time", function()
-    local silent = h.open { timeout = 0.1, max_retries = 2 }
+    local silent = h.open { timeout = 0.5, max_retries = 2 }
     local response, _, err = silent.client.events.capture({ name = "a.b" },
       { wait = true })
     assert.is_nil(response)

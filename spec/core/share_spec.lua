@@ -40,7 +40,8 @@ describe("the budget of strangers with share_rate_limit", function()
     options = options or {}
     options.code = PRELUDE .. code
     options.env = h.environment(server.url, server.key,
-      h.merge(h.NO_LEAKS, options.env or {}))
+      h.merge(h.NO_LEAKS, { SEER_GO = server.directory .. "/go" },
+        options.env))
     options.timeout = 60
     return h.start(options)
   end
@@ -57,10 +58,15 @@ describe("the budget of strangers with share_rate_limit", function()
     local children = {}
     for i = 1, 4 do
       children[i] = start [[
-        capture(open(), 50)
-        socket.sleep(3)
+        local client = open()
+        capture(client, 50)
+        wait(function() return io.open(os.getenv "SEER_GO") end)
       ]]
     end
+    h.wait(function()
+      return server:status().by_status["200"] == 95
+    end, 20)
+    h.shell.write(server.directory .. "/go", "")
     for _, child in ipairs(children) do
       h.ended_well(child:wait())
     end
@@ -68,12 +74,12 @@ describe("the budget of strangers with share_rate_limit", function()
   end)
 
   it("is one for those that follow each other", function()
-    for _ = 1, 3 do
-      run [[
+    for _, count in ipairs { 40, 40, 15 } do
+      run(([[
         local client = open()
         capture(client, 40)
-        client:flush(2)
-      ]]
+        wait(function() return client:stats().delivered == %d end)
+      ]]):format(count))
     end
     assert_no_429(95)
   end)
@@ -93,7 +99,7 @@ describe("the budget of strangers with share_rate_limit", function()
     run [[
       local client = open()
       capture(client, 50)
-      client:flush(2)
+      wait(function() return client:stats().delivered == 25 end)
     ]]
     assert_no_429(95)
   end)
@@ -118,7 +124,7 @@ describe("the budget of strangers with share_rate_limit", function()
 
   it("pauses for all when one is told to", function()
     server:config { fail_status = 429, fail_count = 1,
-      fail_headers = { ["Retry-After"] = "2" } }
+      fail_headers = { ["Retry-After"] = "6" } }
     run [[
       local client = open()
       capture(client, 1)
@@ -128,8 +134,9 @@ describe("the budget of strangers with share_rate_limit", function()
     run [[
       local client = open()
       capture(client, 1)
-      assert(client:stats().retry_at)
-      assert(client:flush(10))
+      wait(function() return client:stats().retry_at end)
+      assert(client:stats().delivered == 0)
+      assert(client:flush(20))
       assert(client:stats().rate < 95)
     ]]
     local by_status = server:status().by_status

@@ -113,7 +113,8 @@ describe("a process", function()
       scripted:close()
     end)
 
-    -- A program with 16 requests in flight, which stay there.
+    -- A program with 16 requests in flight, which stay there. What else it
+    -- needs is loaded before: a library is a descriptor while it loads.
     local function send(code)
       child = start(scripted.url, code)
       assert(scripted:serve {
@@ -124,12 +125,12 @@ describe("a process", function()
     end
 
     local CAPTURE = [==[
-      local seerstack = require "seerstack"
+      local seerstack, sleep = require "seerstack", require "socket".sleep
       local client = seerstack.new { rate_limit = false }
       for _ = 1, 20 do
         assert(client.events.capture { name = "a.b" })
       end
-      while true do require "socket".sleep(1) end
+      while true do sleep(1) end
     ]==]
 
     it("has no thread before the first event", function()

@@ -20,9 +20,7 @@ describe("a process without a store", function()
       tell "delivered"
       sleep(100)
     ]], args = { disk.directory }, env = h.environment(api.url, api.key) }
-    h.wait(function()
-      return child:done() or child:stdout():find "delivered"
-    end, 20)
+    h.says(child, "delivered", 20)
     local kinds, libraries = {}, {} -- there may be any number of connections
     for _, what in pairs(h.process.descriptors(child:pid())) do
       local kind = what:gsub(".*/events/", ""):gsub(":%[%d+%]$", "")

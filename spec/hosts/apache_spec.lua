@@ -12,7 +12,7 @@ describe("Apache, " .. mpm, function()
   -- request, which gives an event.
   local function run(options)
     options = options or {}
-    local directory, port = h.host.directory("apache"), h.host.free_ports(1)[1]
+    local directory, port = h.host.directory("apache"), h.host.port()
     local script = h.host.copy("apache/analytics.lua", directory, {
       ["exit_timeout = 7,"] = "exit_timeout = 7, rate_limit = false,"
     })

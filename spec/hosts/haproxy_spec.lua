@@ -12,7 +12,7 @@ describe("HAProxy", function()
   local function start(options)
     options = options or {}
     local directory = h.host.directory "haproxy"
-    local port = h.host.free_ports(1)[1]
+    local port = h.host.port()
     local script = h.host.copy("haproxy/analytics.lua", directory, options.lua)
     h.shell.write(script, h.host.replace(h.shell.read(script), {
       ["/etc/ssl/certs/ca-certificates.crt"] = options.ca_file or api.ca_file,
@@ -161,25 +161,37 @@ describe("HAProxy", function()
       "seerstack: error: 21 events were not delivered before exit", 1, true))
   end)
 
-  -- Half of the API's delay is far more than any answer takes, and less than
-  -- one that waited for the API could.
-  it("answers while the API is slow, and delivers at SIGUSR1", function()
+  -- One in the spec's own process, which answers nothing until it serves.
+  local function scripted()
+    local server = h.server.new()
+    server.events = function() return server.requests end
+    return server
+  end
+
+  it("answers while the API is silent, and delivers at SIGUSR1", function()
+    local silent = scripted()
     local started = run {
+      base_url = silent.url,
       lua = { ["max_in_flight = 2"] = "max_in_flight = 20" },
     }
-    api:config { delay = 2 }
-    local count, slowest = h.host.load(started.url, 40)
-    assert.equal(40, count)
-    assert.is_true(slowest < 1)
-    assert.equal(0, stop(started, "USR1").status)
-    assert.same({ ["/"] = 41 }, h.host.arrived(api))
+    assert.equal(40, (h.host.load(started.url, 40)))
+    started:kill "USR1"
+    assert(silent:serve {
+      handler = function() return "delay", 1, h.ok() end,
+      until_ = function() return started:done() end, deadline = 30,
+    })
+    silent:close()
+    assert.equal(0, started:wait().status)
+    assert.same({ ["/"] = 41 }, h.host.arrived(silent))
   end)
 
-  -- Each request is answered after its own event was, which HAProxy's two
-  -- threads could do for two at a time if they waited.
+  -- Each request is answered after its own event was, and no event before all
+  -- have come.
   it("lets a request wait for a future without holding up others",
     function()
-      local started = run {
+      local held = scripted()
+      local started = start {
+        base_url = held.url,
         lua = {
           ["max_in_flight = 2"] = "max_in_flight = 20",
           ['"capture", {'] = '"other", {',
@@ -196,11 +208,25 @@ describe("HAProxy", function()
           end)
         ]],
       }
-      api:config { delay = 1 }
-      local count, slowest = h.host.load(started.url, 16, 16)
-      assert.equal(16, count)
-      assert.is_true(slowest < 8)
-      assert.same({ ["/"] = 17 }, h.host.arrived(api))
+      local load = h.start { commands = h.shell.join { "curl", "-sfZ",
+        "--parallel-max", "16", "--parallel-immediate", "-o", "/dev/null",
+        "--retry", "50", "--retry-delay", "1", "--retry-connrefused",
+        started.url .. "?[1-16]" } }
+      local function serve(handler, until_)
+        assert(held:serve {
+          handler = handler, until_ = until_, deadline = 30,
+        })
+      end
+      serve(h.hold, function() return #held.requests == 16 end)
+      assert.is_false(load:done())
+      for _, peer in ipairs(held.connections) do
+        peer:respond(h.ok())
+        peer.busy = false
+      end
+      serve(h.ok, function() return load:done() end)
+      assert.equal(0, load:wait().status)
+      held:close()
+      assert.same({ ["/"] = 16 }, h.host.arrived(held))
       assert.equal(0, stop(started, "USR1").status)
     end)
 

@@ -9,7 +9,7 @@ describe("lighttpd", function()
   local function run(more, options)
     options = options or {}
     local directory = h.host.directory "lighttpd"
-    local port = h.host.free_ports(1)[1]
+    local port = h.host.port()
     local script = h.host.copy("lighttpd/analytics.lua", directory, {
       ["-- package.cpath = \"/opt/lua/?.so;\""] =
         ("package.cpath = %q"):format((options.cpath

@@ -60,7 +60,7 @@ describe("the server of Minetest", function()
     h.shell.write(directory .. "/minetest.conf", "name = admin\n"
       .. (options.trusted == false and ""
         or "secure.trusted_mods = seerstack\n"))
-    local port = h.host.free_ports(1)[1]
+    local port = h.host.port()
     local started = h.host.start {
       command = h.shell.join { SERVER,
         "--config", directory .. "/minetest.conf", "--gameid", "devtest",

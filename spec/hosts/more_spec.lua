@@ -100,7 +100,7 @@ describe("the manual's lines for", function()
   local function start(name, words)
     local host = HOSTS[name]
     local folder = h.host.directory(name:lower():gsub(" ", "-"))
-    local port = tostring(h.host.free_ports(1)[1])
+    local port = tostring(h.host.port())
     local function fill(text)
       return (text:gsub("FOLDER", folder):gsub("PORT", port))
     end

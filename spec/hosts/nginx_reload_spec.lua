@@ -10,26 +10,25 @@ describe("nginx under load", function()
   local load
 
   -- A queue that can be delivered in time on a slow machine, too.
-  local function start(queue, options)
+  local function start(queue, options, path)
     local server = count.start {
       api = api,
       workers = 4,
       client = (options or "exit_timeout = 30,") .. " max_queue_events = "
         .. queue .. ",",
     }
-    load = count.load(server, "/count")
+    load = count.load(server, path or "/count")
     return server
   end
 
   it("loses nothing in 20 reloads and QUIT", function()
-    local server = start(2000)
+    local server = start(2000, nil, "/count?most=1000") -- is never full
     for number = 1, 20 do
       server:reload()
       count.wait_for(server, load, number * 100)
     end
     server:stop()
-    -- What a full queue refuses, on a slow machine, was not captured.
-    assert.equal("", (server:problems():gsub("[^\n]*queue full[^\n]*\n?", "")))
+    assert.equal("", server:problems())
     local counts = count.final(server)
     assert.equal(count.sum(counts, "begun"), count.returned(counts))
     assert.equal(count.sum(counts, "true"), count.sum(counts, "accepted"))

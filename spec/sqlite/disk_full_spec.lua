@@ -73,8 +73,7 @@ describe("a store on a disk of its own", function()
     api:config { fail_status = 503, keep = false }
     local child = disk:start(api, FILL, { with = LARGE, timeout = 120,
       args = { disk.directory, size } })
-    h.wait(function() return child:done() or child:stdout():find "full" end,
-      60)
+    h.says(child, "full", 60)
     return child
   end
 

@@ -109,14 +109,10 @@ describe("a store in a directory", function()
         tell("again", last)
         assert(client:flush(25))
       ]], { args = { disk.parents .. "/go" } })
-      h.wait(function()
-        return child:done() or child:stdout():find "stored"
-      end, 10)
+      h.says(child, "stored", 10)
       shell("%s", (case[2]:gsub("%%s", h.shell.quote(disk.directory))))
       h.shell.write(disk.parents .. "/go", "")
-      h.wait(function()
-        return child:done() or child:stdout():find "again"
-      end, 20)
+      h.says(child, "again", 20)
       h.wait(function() return disk:totals().events > 0 end, 10)
       api:config(WORKS)
       local result = child:wait()
@@ -237,7 +233,7 @@ describe("a store in a directory", function()
       tell "held"
       socket.sleep(100)
     ]], args = { disk.directory .. "/lock" }, env = h.environment("", "") }
-    h.wait(function() return holder:stdout():find "held" end, 10)
+    h.says(holder, "held", 10)
     holder:kill "STOP"
     local result = disk:run(api, [[
       capture(client, 201, 300)
@@ -262,7 +258,7 @@ describe("a store in a directory", function()
       commands = ("(echo 'BEGIN; SELECT count(*) FROM event;'; exec sleep 100)"
         .. " | sqlite3 %s\n"):format(disk:path "queue.db"),
     }
-    h.wait(function() return reader:stdout():find "10" end, 10)
+    h.says(reader, "10", 10)
     local child = disk:start(api, [[
       local pad, sent = ("x"):rep(20000), 0
       repeat
@@ -278,8 +274,7 @@ describe("a store in a directory", function()
     ]], { open = "max_bytes = 8388608",
       with = "log_level = 'off', max_queue_events = 100000, "
         .. "max_queue_bytes = 2^28", timeout = 90 })
-    h.wait(function() return child:done() or child:stdout():find "full" end,
-      60)
+    h.says(child, "full", 60)
     local sent = tonumber(child:stdout():match "full (%d+)")
     assert.equal("", child:stderr())
     assert.is_true(disk:totals().log < 6 * 1048576, disk:totals().log)

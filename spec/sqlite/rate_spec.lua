@@ -16,9 +16,12 @@ describe("programs with one directory", function()
       children[i] = disk:start(api, ([[
         capture(client, %d, %d)
         assert(client:persist(25))
-        client:flush(3)
-      ]]):format(i * 25 - 24, i * 25), { with = WITH })
+        while not io.open(arg[1]) do socket.sleep(0.01) end
+      ]]):format(i * 25 - 24, i * 25),
+        { with = WITH, args = { disk.parents .. "/go" } })
     end
+    h.wait(function() return api:status().by_status["200"] == 95 end, 20)
+    h.shell.write(disk.parents .. "/go", "")
     for _, child in ipairs(children) do
       h.ended_well(child)
     end

@@ -10,6 +10,11 @@ describe("seerstack.sqlite", function()
   local api = h.standin { rate_limit = false }
   local disk = h.each(h.disks.new, function(d) d:remove() end)
 
+  h.keeping.specs(api, disk, { events = 1000, rest = 100, opens = {
+    ["for process "] = "durability = 'process'",
+    ["for power "] = "durability = 'power'",
+  } })
+
   it("says what is wrong with an option", function()
     local long = "/" .. ("x"):rep(479)
     for message, options in pairs {
@@ -62,71 +67,6 @@ describe("seerstack.sqlite", function()
         :format(h.shell.quote(disk.directory))):match "^(.-) *$")
   end)
 
-  it("has nothing left when all is delivered", function()
-    h.ended_well(disk:start(api, [[
-      capture(client, 1, 500)
-      assert(client:flush(25))
-      local stats = client:stats()
-      assert(stats.delivered + stats.store.delivered == 500)
-    ]]))
-    h.assert_received(api, 500)
-    assert.equal(0, disk:totals().events)
-    assert.equal("0", disk:sql "SELECT count(*) FROM owner")
-  end)
-
-  it("keeps what is not delivered at exit, and the next start sends it",
-    function()
-      api:config(OUTAGE)
-      local result = h.ended_well(disk:start(api, [[
-        local began = socket.gettime()
-        capture(client, 1, 900)
-        assert(client:persist(25)) -- an exit has a second for the rest
-        capture(client, 901, 1000)
-        tell(socket.gettime() - began)
-      ]], { with = "exit_timeout = 0, log_level = 'error'" }))
-      h.assert_in_time(
-        { seconds = result.seconds - tonumber(result.stdout) }, 1)
-      local totals = disk:totals()
-      assert.equal(1000, totals.events)
-      assert.equal(1000, totals.nobodys)
-      api:config(WORKS)
-      h.ended_well(disk:drain(api))
-      h.assert_received(api, 1000)
-    end)
-
-  for _, durability in ipairs { "process", "power" } do
-    it("loses nothing that was stored for " .. durability
-      .. " when it is killed", function()
-      api:config(OUTAGE)
-      local child = disk:hold(api, 700,
-        { open = ("durability = %q"):format(durability) })
-      child:kill "KILL"
-      child:wait()
-      assert.equal(700, disk:totals().nobodys)
-      api:config(WORKS)
-      h.ended_well(disk:drain(api))
-      h.assert_received(api, 700)
-    end)
-  end
-
-  it("sends what one has left that was killed, while it runs", function()
-    api:config(OUTAGE)
-    local first = disk:hold(api, 20)
-    local second = disk:start(api, [[
-      assert(client:persist(25))
-      tell "ready"
-      while client:stats().store.delivered < 20 do
-        socket.sleep(0.01)
-      end
-    ]], { with = "log_level = 'off'" }) -- it may adopt before the API works
-    h.wait(function() return second:stdout():find "ready" end, 10)
-    first:kill "KILL"
-    first:wait()
-    api:config(WORKS)
-    h.ended_well(second)
-    h.assert_received(api, 20)
-  end)
-
   it("adopts past what a stopped process has", function()
     api:config(OUTAGE)
     local first = disk:start(api, [[
@@ -135,7 +75,7 @@ describe("seerstack.sqlite", function()
       tell "stored"
       socket.sleep(100)
     ]])
-    h.wait(function() return first:stdout():find "stored" end, 10)
+    h.says(first, "stored", 10)
     first:kill "STOP"
     h.ended_well(disk:start(api, [[
       for i = 1, 600 do
@@ -172,24 +112,6 @@ describe("seerstack.sqlite", function()
     assert.equal("n600", last)
   end)
 
-  it("loses nothing in ten restarts during an outage", function()
-    api:config(OUTAGE)
-    for n = 1, 10 do
-      h.ended_well(disk:start(api, ([[
-        capture(client, %d, %d)
-        assert(client:persist(25))
-        while client:stats().store.adopted < %d do
-          socket.sleep(0.01)
-        end
-      ]]):format(10 * n - 9, 10 * n, 10 * n - 10),
-        { with = "exit_timeout = 0, log_level = 'off'" }))
-    end
-    assert.equal("0", disk:sql "SELECT max(tries) FROM event")
-    api:config(WORKS)
-    h.ended_well(disk:drain(api))
-    h.assert_received(api, 100)
-  end)
-
   it("sends an event by itself that ten processes have died with", function()
     api:config(OUTAGE)
     disk:leave(api, 1, 20)
@@ -210,32 +132,9 @@ describe("seerstack.sqlite", function()
       h.assert_received(api, 1000)
     end)
 
-  it("counts the deaths of a row's owners", function()
-    api:config(OUTAGE)
-    for _ = 1, 2 do
-      local child = disk:hold(api, 1)
-      h.wait(function()
-        return disk:totals().nobodys == 0
-      end, 20)
-      child:kill "KILL"
-      child:wait()
-    end
-    assert.equal(2, disk:totals().nobodys)
-    assert.equal("3", disk:sql "SELECT sum(tries) FROM event")
-  end)
-
-  it("keeps what is under another key or URL, and counts the age", function()
+  it("counts the age of what is there", function()
     api:config(OUTAGE)
     disk:leave(api, 1, 3)
-    h.ended_well(disk:start(api, [[
-      assert(client:persist(25))
-      assert(client:stats().store.adopted == 0)
-    ]], { with = "api_key = 'sk_other', exit_timeout = 0" }))
-    h.ended_well(disk:start(api, [[
-      assert(client:persist(25))
-      assert(client:stats().store.adopted == 0)
-    ]], { with = "base_url = 'http://127.0.0.1:9', exit_timeout = 0" }))
-    assert.equal(3, disk:totals().nobodys)
     disk:sql("UPDATE event SET mono = mono - 86400000", true)
     assert.equal(86400, math.floor(disk:totals().oldest / 100) * 100)
     disk:sql("UPDATE event SET boot = 1, wall = wall - 172800000", true)
@@ -262,38 +161,4 @@ describe("seerstack.sqlite", function()
     assert.equal(60, api:count())
   end)
 
-  it("works in children of a fork, which leave the parent's alone", function()
-    api:config(OUTAGE)
-    local child = disk:start(api, [[
-      capture(client, 1, 100)
-      assert(client:persist(25))
-      local pids = {}
-      for n = 1, 4 do
-        local pid = native.fork()
-        if pid == 0 then
-          capture(client, 100 * n + 1, 100 * n + 100)
-          assert(client:persist(25))
-          os.execute "kill -9 $PPID"
-          native.exit(0)
-        end
-        pids[n] = pid
-        native.wait(pid)
-        capture(client, 1000 + n, 1000 + n)
-        assert(client:persist(25))
-      end
-      tell "stored"
-      socket.sleep(100)
-    ]], { env = h.NO_LEAKS })
-    h.wait(function() return child:done() or child:stdout():find "stored" end,
-      20)
-    child:finish()
-    local children = tonumber(disk:sql
-      "SELECT count(*) FROM event WHERE json_extract(body, '$.data.i') > 100")
-    assert.equal(404, children)
-    assert.equal(504, disk:totals().nobodys)
-    assert.equal("ok", disk:sql "PRAGMA integrity_check")
-    api:config(WORKS)
-    h.ended_well(disk:drain(api))
-    assert.equal(504, api:count())
-  end)
 end)

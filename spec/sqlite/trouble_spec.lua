@@ -13,8 +13,7 @@ describe("a store in a directory", function()
   local function started(code, options)
     api:config(OUTAGE)
     local child = disk:start(api, code, options)
-    h.wait(function() return child:done() or child:stdout():find "stored" end,
-      20)
+    h.says(child, "stored", 20)
     return child
   end
 

@@ -2,6 +2,7 @@
 -- Never blocks inside luasocket; who waits, waits in select.
 
 local socket = require "socket"
+local util = require "spec.support.util"
 
 local connection = {}
 connection.__index = connection
@@ -146,7 +147,7 @@ end
 -- Waits for the next request, at most `seconds` (5). Returns nil, "timeout"
 -- or nil, "closed" when none comes.
 function connection:request(seconds)
-  local deadline = socket.gettime() + (seconds or 5)
+  local deadline = socket.gettime() + (seconds or 5) * util.slow
   while true do
     local request = self:next_request()
     if request then
@@ -165,7 +166,7 @@ end
 
 -- Writes bytes as they are. Returns true, or nil, "closed" or "timeout".
 function connection:send(raw, seconds)
-  local deadline = socket.gettime() + (seconds or 5)
+  local deadline = socket.gettime() + (seconds or 5) * util.slow
   if not self.open then
     return nil, "closed"
   end

@@ -46,6 +46,24 @@ function disk:sql(text, write)
     shell.quote(text)))
 end
 
+-- See keeping. Who is killed is dead at once.
+
+function disk.end_leases() end
+
+function disk:tries()
+  return self:sql("SELECT group_concat(tries) FROM (SELECT tries FROM event "
+    .. "ORDER BY tries)")
+end
+
+-- "" when there is nothing, and nothing is broken.
+function disk:leftovers()
+  local all = self:sql("SELECT (SELECT count(*) FROM event) || ' events, ' "
+    .. "|| (SELECT count(*) FROM owner) || ' owners'")
+  local check = self:sql "PRAGMA integrity_check"
+  return (all == "0 events, 0 owners" and "" or all)
+    .. (check == "ok" and "" or check)
+end
+
 -- See keepers. Of the options, `open` are the store's.
 function disk:start(api, code, options)
   return keepers.start(api, ([[

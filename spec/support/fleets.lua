@@ -9,7 +9,7 @@ local fleets = {}
 
 -- A Redis that unprivileged users reach, too.
 function fleets.redis()
-  local port = host.free_ports(1)[1]
+  local port = host.port()
   local server = redises.new { "port " .. port, "bind 127.0.0.1",
     "appendonly yes" }
   server.address = ("redis://127.0.0.1:%d"):format(port)

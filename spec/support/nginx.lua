@@ -53,7 +53,8 @@ local COMMAND = "$(PATH=\"$PATH:/usr/sbin\"; command -v nginx) "
 
 -- Its files, fitted to the machine and to new ports.
 local function write_files(self, options)
-  local ports, folder = host.free_ports(2), options.example or "nginx"
+  local ports = { host.port(), host.port() }
+  local folder = options.example or "nginx"
   self.url = "http://127.0.0.1:" .. ports[1]
   self.tls_url = "https://localhost:" .. ports[2]
   host.copy(folder .. "/nginx.conf", self.directory,
@@ -98,15 +99,10 @@ function nginx.start(options)
   assert(shell.run(shell.join {
     "install", "-d", "-o", "www-data", self.written }) == 0)
   running[#running + 1] = self
-  -- A port may be somebody else's by the time that nginx asks for it.
-  for _ = 1, 3 do
-    write_files(self, options)
-    launch(self, options)
-    if self:wait_for_workers() then
-      return self
-    end
-  end
-  error(self:problems())
+  write_files(self, options)
+  launch(self, options)
+  self:wait_for_workers()
+  return self
 end
 
 function nginx:error_log()
@@ -150,36 +146,26 @@ function nginx:workers()
   return workers
 end
 
--- Whether nginx has ended because a port was taken.
-local function lost_its_port(self)
-  if self.daemon or not self.handle:done() then
-    return false
-  elseif not self:problems():find("still could not bind", 1, true) then
-    error(self:problems(), 0)
-  end
-  os.remove(self.directory .. "/error.log")
-  return true
-end
-
 -- Waits for `count` workers, by default as many as there should be, that are
--- not among `old`, and returns them; false when there is no port.
+-- not among `old`, and returns them.
 function nginx:wait_for_workers(old, count)
   local is_old = {}
   for _, pid in ipairs(old or {}) do
     is_old[pid] = true
   end
   count = count or self.count
-  local fresh, refused
+  local fresh
   wait.until_(function()
-    fresh, refused = {}, lost_its_port(self)
+    assert(self.daemon or not self.handle:done(), self:problems())
+    fresh = {}
     for _, pid in ipairs(self:workers()) do
       if not is_old[pid] then
         fresh[#fresh + 1] = pid
       end
     end
-    return refused or #fresh == count
+    return #fresh == count
   end, 20, 0.005, count .. " workers")
-  return not refused and fresh
+  return fresh
 end
 
 function nginx:signal(name)

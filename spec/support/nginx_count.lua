@@ -43,6 +43,10 @@ location = /count {
   content_by_lua_block {
     local counts, pid = ngx.shared.counts, ngx.worker.pid()
     local client = require("analytics").client
+    local most = tonumber(ngx.var.arg_most)
+    while most and client:stats().pending >= most do
+      ngx.sleep(0.01)
+    end
     counts:incr("begun:" .. pid, 1, 0)
     local ok, message, err = client.events.capture {
       name = "counted", data = { pid = pid },
@@ -54,6 +58,8 @@ location = /count {
 }
 location = /counts { content_by_lua_block { ngx.print(publish()) } }
 ]]
+
+-- Who visits /count?most=n waits until fewer events than that are pending.
 
 -- Starts it, with nginx.start's options and
 --   client  options of the example's client, as text

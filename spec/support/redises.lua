@@ -112,6 +112,25 @@ function server:end_leases()
   end
 end
 
+-- See keeping.
+
+function server:tries()
+  local all = {}
+  for i, row in ipairs(self:rows()) do
+    all[i] = row.tries
+  end
+  table.sort(all)
+  return table.concat(all, ",")
+end
+
+-- "" when there is nothing, and nobody.
+function server:leftovers()
+  local events, owners = self:totals().events,
+    self:ask("ZCARD", self:key "owners")
+  return (events == 0 and owners == "0" and "" or events .. " events, "
+    .. owners .. " owners ") .. self:ask("KEYS", "*:o:*")
+end
+
 -- See keepers. Of the options, `open` are the store's, and `url`.
 function server:start(api, code, options)
   local of = options or {}

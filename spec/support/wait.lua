@@ -42,11 +42,14 @@ function wait.until_(predicate, seconds, step, what)
   end
 end
 
--- Until a program, which goes on meanwhile, has written something like `word`.
+-- Until a program has written something like `word`; raises when it ends
+-- without.
 function wait.says(child, word, seconds)
   wait.until_(function()
-    assert(not child:done(), child:stderr())
-    return child:stdout():find(word)
+    local done = child:done() -- and what it has written by then is all
+    local found = child:stdout():find(word)
+    assert(found or not done, child:stderr())
+    return found
   end, seconds, nil, word)
 end
 

@@ -88,7 +88,9 @@ describe("seerstack doctor nginx", function()
       commands = "PATH=$PATH:/usr/sbin; exec nginx -e stderr -c " .. directory
         .. "/nginx.conf\n", env = { SEERSTACK_API_KEY = "sk_live_x" },
     }
-    h.wait(function() return h.shell.read(directory .. "/nginx.pid") end, 20)
+    h.wait(function()
+      return (h.shell.read(directory .. "/nginx.pid") or ""):find "\n"
+    end, 20)
     local result = examine(text)
     child:finish()
     assert.matches("\nwarn  process %d+ does not show whether it has ",

@@ -78,7 +78,7 @@ describe("seerstack listen", function()
     start()
     assert.equal(200, (ask(event '{"name":"a.b","user_id":"u\\u001b[2J"}')))
     assert.equal(400, (ask(event '{"name":""}')))
-    h.wait(function() return running:stdout():find "400" end)
+    h.wait(function() return running:stdout():find " 400 .*\n" end)
     assert.matches("^page  http://127.0.0.1:%d+/\nexport SEERSTACK_BASE_URL="
       .. "http://127.0.0.1:%d+ SEERSTACK_API_KEY=sk_test_listen\n"
       .. "%d%d:%d%d:%d%d 200 /capture a.b u%?%[2J\n"

@@ -53,7 +53,7 @@ describe("a connection", function()
   end)
 
   it("is not used again when it is older than max_connection_age", function()
-    x = h.open { max_connection_age = 0.5, rate_limit = false }
+    x = h.open { max_connection_age = 1, rate_limit = false }
     local count, deadline = 0, socket.gettime() + 20 * h.slow
     repeat
       count = count + 1
@@ -66,7 +66,7 @@ describe("a connection", function()
   end)
 
   it("is as good as dead when another as old has timed out", function()
-    x = h.open { timeout = 0.3, max_in_flight = 16 }
+    x = h.open { timeout = 2, max_in_flight = 16 }
     local first = {}
     x:capture_many(16)
     x:serve_requests(16, function(_, peer)
@@ -110,11 +110,9 @@ describe("a connection", function()
 
   it("is not taken for another that has the same port on our end", function()
     x = h.open()
-    local other, free = h.start_standin(), assert(socket.bind("127.0.0.1", 0))
-    local _, port = free:getsockname()
-    free:close()
+    local other = h.start_standin()
     local result = x:child({ env = {
-      LD_PRELOAD = h.preload "one_port", SEER_PORT = port,
+      LD_PRELOAD = h.preload "one_port", SEER_PORT = h.ports.take(),
       OTHER_URL = other.url, OTHER_KEY = other.key,
     }, code = [[
       local options = { wait = true, max_retries = 0 }

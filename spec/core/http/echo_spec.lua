@@ -84,6 +84,9 @@ describe("a key that the server sends back", function()
         exit_timeout = 0.3, initial_retry_delay = 0.05,
       }
       client.events.capture { name = "a.b" }
+      while not client:stats().last_error do
+        socket.sleep(0.002)
+      end
     ]] }, function()
       return 401, { ["X-Sent"] = KEY }, '{"error":"bad key ' .. KEY .. '"}'
     end)
