@@ -190,6 +190,20 @@ describe("a client with a store", function()
     end)
   end
 
+  it("tells why events are not delivered that the store alone has had",
+    function()
+      api:config(OUTAGE)
+      h.ended_well(file:start(api, [[
+        capture(client, 1, 1)
+        while not client:stats().last_error do
+          socket.sleep(0.01)
+        end
+        local stats = client:stats()
+        assert(stats.pending == 0 and stats.stored == 1)
+        assert(stats.last_error:find "503", stats.last_error)
+      ]], { with = "log_level = 'off', max_queue_events = 1" }))
+    end)
+
   it("never gives it what somebody waits for", function()
     h.ended_well(file:start(api, [[
       local got, message = client.events.capture({ name = "a" },
