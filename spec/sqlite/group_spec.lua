@@ -43,7 +43,7 @@ describe("a directory of a group", function()
   end
 
   local function assert_files(pattern)
-    local list = h.shell.output(("cd %s && stat -c '%%n %%a %%g' . lock queue*")
+    local list = h.shell.output(("cd %s && stat -c '%%n %%a %%g' . *")
       :format(h.shell.quote(disk.directory)))
     local count = 0
     for line in list:gmatch "[^\n]+" do
