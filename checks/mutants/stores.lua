@@ -105,4 +105,12 @@ return {
     spec = "spec/unit_spec.lua",
     title = "a queue keeps half of its room for what enters the store",
   },
+  {
+    what = "a database that was cut before a commit has no room for it",
+    file = "src/sqlite/database.c",
+    from = "  reserve(database, pages); /*",
+    to = "  /*",
+    spec = "spec/sqlite/trouble_spec.lua",
+    title = "that another shortens in the middle of a commit",
+  },
 }
