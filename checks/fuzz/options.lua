@@ -11,12 +11,9 @@ local function check_secrets(text)
   end
 end
 
--- Whether an error names an option that there is, or the one that it lacks.
+-- Whether a table has a name, or a field of such a table does.
 local function is_about(options, reason)
   local name = reason:match("^option '([%w_]+)'")
-  if reason:find("missing, and there is none in 'client_cert'", 1, true) then
-    name = "client_cert"
-  end
   if name then return rawget(options, name) ~= nil end
   return reason:find("^unknown option") ~= nil
 end
@@ -95,9 +92,7 @@ local function configure(options, made)
   reset_default()
   local ok, message = pcall(seerstack.configure, options)
   if not ok and message:find("more than 100 levels of tables)", 1, true) then
-    local option = message:match "%(([%w_]+)"
-    check(message:find("([", 1, true) or rawget(options, option) ~= nil,
-      "no option:", message)
+    check(message:find("(default_", 1, true), "no option:", message)
   elseif not ok then
     check_misuse("configure", message, options)
     check(not made, "new takes them:", message)

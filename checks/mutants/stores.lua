@@ -89,4 +89,28 @@ return {
     spec = "spec/sqlite/faults_spec.lua",
     title = "finds one that is no database when it opens it",
   },
+  {
+    what = "events that stay in memory leave no room for what enters",
+    file = "src/core/transaction.c",
+    from = "events <= queue->settings.max_queue_events / 2 &&",
+    to = "events <= queue->settings.max_queue_events &&",
+    spec = "spec/core/keep_spec.lua",
+    title = "takes 20 events of 0 bytes with max_queue_events = 1",
+  },
+  {
+    what = "what stays of one client's counts as another's, too",
+    file = "src/core/transaction.c",
+    from = "    queue->staying = queue->staying_bytes = 0;\n",
+    to = "",
+    spec = "spec/unit_spec.lua",
+    title = "a queue keeps half of its room for what enters the store",
+  },
+  {
+    what = "a database that was cut before a commit has no room for it",
+    file = "src/sqlite/database.c",
+    from = "  reserve(database, pages); /*",
+    to = "  /*",
+    spec = "spec/sqlite/trouble_spec.lua",
+    title = "that another shortens in the middle of a commit",
+  },
 }

@@ -147,6 +147,62 @@ describe("a client with a store", function()
       assert.same({}, file:rows())
     end)
 
+  -- Half of a queue is for what enters: so much comes at a time, until it is
+  -- in the store.
+  for _, case in ipairs {
+    { "max_queue_events = 1", count = 20, burst = 1 },
+    { "max_queue_events = 2", count = 20, burst = 1 },
+    { "max_queue_events = 10", count = 100, burst = 5 },
+    { "max_queue_events = 100", count = 1000, burst = 50 },
+    { "max_queue_events = 1000", count = 3000, burst = 500 },
+    { "max_queue_bytes = 1e6", count = 60, burst = 4, size = 1e5 },
+    { "max_queue_bytes = 1e6", count = 10, burst = 1, size = 6e5 },
+  } do
+    it(("takes %d events of %d bytes with %s"):format(case.count,
+      case.size or 0, case[1]), function()
+      api:config(OUTAGE)
+      local child = file:start(api, ([[
+        local count, burst, text = %d, %d, ("x"):rep(%d)
+        for i = 1, count do
+          assert(client.events.capture {
+            name = "a.b", data = { i = i, text = text },
+          })
+          assert(i %% burst > 0 or client:persist(10))
+        end
+        local stats = client:stats()
+        assert(stats.pending + stats.stored == count and stats.refused == 0)
+        tell "stored"
+        assert(io.read() == nil)
+        while stats.delivered + stats.store.delivered < count do
+          socket.sleep(0.01)
+          stats = client:stats()
+        end
+        assert(client:flush(10))
+      ]]):format(case.count, case.burst, case.size or 0),
+        { with = "log_level = 'error', " .. case[1] })
+      h.wait(function() return child:stdout():find "stored" end, 20)
+      assert.equal(case.count, file:count())
+      api:config { fail_status = false }
+      h.ended_well(child)
+      h.assert_received(api, case.count)
+      assert.same({}, file:rows())
+    end)
+  end
+
+  it("tells why events are not delivered that the store alone has had",
+    function()
+      api:config(OUTAGE)
+      h.ended_well(file:start(api, [[
+        capture(client, 1, 1)
+        while not client:stats().last_error do
+          socket.sleep(0.01)
+        end
+        local stats = client:stats()
+        assert(stats.pending == 0 and stats.stored == 1)
+        assert(stats.last_error:find "503", stats.last_error)
+      ]], { with = "log_level = 'off', max_queue_events = 1" }))
+    end)
+
   it("never gives it what somebody waits for", function()
     h.ended_well(file:start(api, [[
       local got, message = client.events.capture({ name = "a" },

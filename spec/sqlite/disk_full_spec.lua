@@ -139,6 +139,61 @@ describe("a store on a disk of its own", function()
       assert.equal(0, disk:totals().events)
     end)
 
+  -- The last event that may stay in memory is stored, and the keeper waits for
+  -- company: that are 173 as a rule, whose pages and then their owners do not
+  -- fit into the log together. On the disk is room for the former.
+  it("that others fill while a commit takes so long that events go on without "
+    .. "it leaves none of these to others", function()
+      assert(mount "24m")
+      api:config { fail_status = 503, keep = false }
+      local beside = h.shell.temporary_directory "trouble"
+      local trouble, ended = beside .. "/trouble", beside .. "/end"
+      local child = disk:start(api, [[
+        local pad = ("x"):rep(20000)
+        local function await(condition)
+          while not condition(client:stats()) do end
+        end
+        for _ = 1, 199 do
+          assert(client.events.capture({ name = "a.b" }, { timeout = 9 }))
+        end
+        capture(client, 1, 1)
+        await(function(stats) return stats.store.unsaved == 199 end)
+        io.open(arg[1], "w"):close()
+        for i = 1, 173 do
+          assert(client.events.capture { name = "a.b",
+            data = { i = i, pad = pad } })
+        end
+        await(function(stats) return stats.store.state == "failing" end)
+        tell "failing"
+        socket.sleep(100)
+      ]], { with = "log_level = 'off', max_queue_events = 400", timeout = 60,
+        args = { trouble }, env = {
+          LD_PRELOAD = h.preload "troubled", SEER_TROUBLE = trouble,
+          SEER_TROUBLE_CALL = "pwrite64", SEER_TROUBLE_END = ended,
+          SEER_TROUBLE_POLITE = 1,
+        } })
+      h.says(child, "failing", 30)
+      local holder = h.start { code = [[
+        tell "ready"
+        native.hold_byte(arg[1])
+        tell "held"
+        socket.sleep(100)
+      ]], args = { disk.directory .. "/lock" }, env = h.environment("", "") }
+      h.says(holder, "ready", 20)
+      h.shell.run(("head -c 3650000 /dev/zero >%s/rest")
+        :format(h.shell.quote(place)))
+      occupy()
+      h.shell.run(("rm %s/rest"):format(h.shell.quote(place)))
+      h.shell.write(ended, "")
+      h.says(holder, "held", 30)
+      assert.is_true(tonumber(disk:sql "SELECT count(*) FROM event") > 1)
+      assert.equal("0",
+        disk:sql "SELECT count(*) FROM event WHERE owner >= 1 << 62")
+      holder:finish()
+      child:finish()
+      h.shell.remove(beside)
+    end)
+
   it("read-only keeps no event from being delivered", function()
     assert(mount "24m")
     api:config { fail_status = 503 }

@@ -168,6 +168,38 @@ describe("a store in a directory", function()
     child:finish()
   end)
 
+  it("that another shortens in the middle of a commit has the room for it "
+    .. "again", function()
+      local function size()
+        return tonumber(h.shell.output("stat -c %s " .. disk:path "queue.db"))
+      end
+      local child = started(PRELUDE .. [[
+        capture(client, 1, 1)
+        assert(client:persist(25))
+        wait_for_go()
+        assert(client.events.capture { name = "a.b",
+          data = { pad = ("x"):rep(300000) } })
+        socket.sleep(100)
+      ]], lasting())
+      local before = size()
+      h.shell.write(disk.parents .. "/trouble", "")
+      go()
+      h.wait(function()
+        return not h.shell.read(disk.parents .. "/trouble")
+      end, 20)
+      assert.is_true(size() > before + 300000)
+      h.shell.run(("truncate -s %d %s"):format(before, disk:path "queue.db"))
+      end_trouble()
+      h.wait(function()
+        return disk:sql "SELECT seq FROM sqlite_sequence" == "2"
+      end, 20)
+      h.wait(function()
+        return size() >= tonumber(disk:sql "PRAGMA page_count")
+          * tonumber(disk:sql "PRAGMA page_size")
+      end, 5) -- the next commit does it, too, after ten seconds
+      child:finish()
+    end)
+
   -- What a program does until the keeper is in the middle of something.
   local BUSY = {
     ["in the middle of a commit"] = [[

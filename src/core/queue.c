@@ -195,6 +195,7 @@ static void settle(seer_queue *queue, seer_event *event,
 /* The keeper has an event no more. */
 static void end_entering(seer_queue *queue, seer_event *event) {
   queue->entering--;
+  queue->entering_bytes -= (int64_t)seer_event_size(event);
   if (event->parts & SEER_EVENT_STORING)
     hold(queue, event, -1);
   event->parts &= 0xff & ~(SEER_EVENT_ENTERING | SEER_EVENT_STORING);
@@ -266,6 +267,7 @@ static bool enter(seer_queue *queue, seer_event *event) {
       event->request != NULL)
     return false;
   queue->entering++;
+  queue->entering_bytes += (int64_t)seer_event_size(event);
   event->parts |= SEER_EVENT_ENTERING;
   seer_event_stored(event)->queue = queue;
   seer_keep_enter(queue->tenant->keep, event);

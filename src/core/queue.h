@@ -49,9 +49,11 @@ struct seer_queue {
   int64_t accepted, delivered, rejected, pending;
   int64_t stored;          /* left to the store, undelivered */
   int64_t entering, saved; /* pending, with the keeper, and in the store */
-  int64_t refused;         /* not accepted: no room, or closed */
-  int64_t invalid;         /* not even tried */
-  int64_t doubtful;        /* delivered, as far as the status says */
+  int64_t entering_bytes;
+  int64_t staying, staying_bytes; /* of those that the keeper is putting */
+  int64_t refused;                /* not accepted: no room, or closed */
+  int64_t invalid;                /* not even tried */
+  int64_t doubtful;               /* delivered, as far as the status says */
   int64_t dropped_by[SEER_DROPS];
   uint32_t forks;       /* times that it came into a child */
   uint32_t generation;  /* number of flushes so far */

@@ -32,11 +32,14 @@ seer_transaction *seer_transaction_new(void) {
 static void take_events(seer_transaction *t) {
   seer_keep *keep = t->keep;
   seer_event *event;
+  seer_queue *queue;
   size_t count = 0;
   while (count < SEER_KEEP_BATCH && (event = seer_keep_pop(keep)) != NULL) {
     if (!seer_id_is_drawn(event->id))
       event->id = seer_id_next();
-    seer_queue_storing(seer_event_stored(event)->queue, event);
+    queue = seer_event_stored(event)->queue;
+    queue->staying = queue->staying_bytes = 0;
+    seer_queue_storing(queue, event);
     keep->batch[count++] = event;
   }
   keep->batch_count = t->batch.put_count = count;
@@ -203,23 +206,37 @@ bool seer_transaction_copy(seer_transaction *t, int64_t now) {
   return true;
 }
 
+/* Whether there is room in memory for one more that is in the store as well:
+   half of the queue is for what enters. */
+static bool has_room(const seer_queue *queue, int64_t size) {
+  int64_t events = queue->events - queue->entering + queue->staying + 1;
+  int64_t bytes = queue->bytes - queue->entering_bytes + queue->staying_bytes;
+  return events <= MOST_HERE &&
+         events <= queue->settings.max_queue_events / 2 &&
+         bytes + size <= queue->settings.max_queue_bytes / 2;
+}
+
 /* An identify stays where an earlier one of its user is; and with the store,
    if that one was adopted, for the two are in different lines here. */
+static bool is_to_stay(const seer_transaction *t, size_t i, seer_queue *queue,
+                       int64_t size) {
+  if (t->keep->stopping ||
+      (t->rows[i].user != 0 &&
+       seer_turns_has(&queue->tenant->adopted->turns, t->turns[i])))
+    return false;
+  return seer_turns_follows(t->keep->batch[i]) || has_room(queue, size);
+}
+
 void seer_transaction_decide(seer_transaction *t) {
-  int64_t staying = 0;
   seer_assert(seer_lock_is_held());
   for (size_t i = 0; i < t->batch.put_count; i++) {
     seer_event *event = t->keep->batch[i];
-    const seer_queue *queue = seer_event_stored(event)->queue;
-    seer_row *row = &t->rows[i];
-    row->mine = !t->keep->stopping &&
-                queue->events - queue->entering + staying < MOST_HERE;
-    if (seer_turns_follows(event))
-      row->mine = !t->keep->stopping;
-    if (row->user != 0 &&
-        seer_turns_has(&queue->tenant->adopted->turns, t->turns[i]))
-      row->mine = false;
-    staying += row->mine;
+    seer_queue *queue = seer_event_stored(event)->queue;
+    int64_t size = (int64_t)seer_event_size(event);
+    bool mine = is_to_stay(t, i, queue, size);
+    t->rows[i].mine = mine;
+    queue->staying += mine;
+    queue->staying_bytes += mine ? size : 0;
     t->batch.displace |= queue->settings.drop_oldest != 0;
   }
 }

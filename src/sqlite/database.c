@@ -301,12 +301,8 @@ int seer_database_used(seer_database *database, int64_t *bytes) {
 
 /* Makes the file as long as it will be when the present transaction has been
    written back, so that there is room for that. */
-static int reserve(seer_database *database) {
-  int64_t bytes = 0;
-  if (seer_database_run(database, SEER_DATABASE_PAGES, NULL, 0, &bytes) !=
-      SQLITE_ROW)
-    return SQLITE_CORRUPT;
-  bytes *= database->page_size;
+static int reserve(seer_database *database, int64_t pages) {
+  int64_t bytes = pages * database->page_size;
   return sqlite3_file_control(database->connection, NULL,
                               SQLITE_FCNTL_SIZE_HINT, &bytes) == SQLITE_OK
              ? SQLITE_OK
@@ -314,11 +310,18 @@ static int reserve(seer_database *database) {
 }
 
 int seer_database_commit(seer_database *database) {
-  int code = reserve(database);
+  int64_t pages = 0;
+  int code = SQLITE_CORRUPT;
+  if (seer_database_run(database, SEER_DATABASE_PAGES, NULL, 0, &pages) ==
+      SQLITE_ROW)
+    code = reserve(database, pages);
   if (code != SQLITE_OK)
     return code;
   code = seer_database_run(database, SEER_DATABASE_COMMIT, NULL, 0, NULL);
-  return code == SQLITE_DONE ? SQLITE_OK : code;
+  if (code != SQLITE_DONE)
+    return code;
+  reserve(database, pages); /* who wrote the log back may have cut it */
+  return SQLITE_OK;
 }
 
 static int remember_log(void *database_, sqlite3 *connection, const char *name,

@@ -351,14 +351,10 @@ static seer_store_result fail(store *self, int code, bool unsure,
 /* So late the core may have taken back what it had for the store alone, and
    nobody else is to have that; but for identifies, which wait for others. */
 static void keep_puts(store *self, seer_batch *batch) {
+  self->rows.late = batch;
   if (seer_age_now() < self->deadline - SEER_STORE_PATIENCE / 2 ||
-      begin(self) != SQLITE_OK)
+      change(self, seer_rows_keep) != SQLITE_OK)
     return;
-  if (seer_rows_keep(&self->rows, batch) != SQLITE_OK ||
-      seer_database_commit(&self->database) != SQLITE_OK) {
-    roll_back(self);
-    return;
-  }
   for (size_t i = 0; i < batch->put_count; i++)
     batch->puts[i].mine |= batch->puts[i].user == 0;
 }

@@ -175,7 +175,8 @@ int seer_rows_put(seer_rows *rows, seer_batch *batch) {
   return code;
 }
 
-int seer_rows_keep(seer_rows *rows, const seer_batch *batch) {
+int seer_rows_keep(seer_rows *rows) {
+  const seer_batch *batch = rows->late;
   int code = SQLITE_OK;
   for (size_t i = 0; i < batch->put_count && code == SQLITE_OK; i++) {
     int64_t parameters[] = {rows->owner, (int64_t)batch->puts[i].id.a};

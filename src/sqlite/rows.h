@@ -25,6 +25,7 @@ typedef struct seer_rows {
   bool unfreed;        /* not all that the dead have left has been looked at */
   size_t adopted;      /* in this transaction */
   int64_t bytes;       /* of these */
+  const seer_batch *late;
   struct {
     int64_t id;
     size_t target;
@@ -44,8 +45,8 @@ int seer_rows_look(seer_rows *rows, bool first);
 
 int seer_rows_put(seer_rows *rows, seer_batch *batch);
 
-/* Takes back what was put for nobody, but for identifies. */
-int seer_rows_keep(seer_rows *rows, const seer_batch *batch);
+/* Takes back what the `late` batch has put for nobody, but for identifies. */
+int seer_rows_keep(seer_rows *rows);
 
 /* Takes some of nobody's rows, which `deliver` reads. */
 int seer_rows_adopt(seer_rows *rows, seer_batch *batch);

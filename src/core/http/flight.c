@@ -407,7 +407,7 @@ seer_flight *seer_flight_new(seer_handles *handles) {
     handles->spare = f->next;
     handles->spares--;
   } else if ((f = calloc(1, sizeof *f)) != NULL) {
-    seer_incoming_init(&f->incoming);
+    seer_incoming_init(&f->incoming, false);
     f->handles = handles;
   }
   return f;
@@ -427,7 +427,7 @@ static void recycle(seer_flight *f) {
   seer_incoming incoming;
   curl_slist_free_all(f->resolve);
   seer_outgoing_clear(&f->outgoing);
-  seer_incoming_again(&f->incoming);
+  seer_incoming_again(&f->incoming, false);
   incoming = f->incoming;
   memset(f, 0, sizeof *f);
   f->handles = handles;

@@ -122,7 +122,7 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->redirected = false;
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_again(&f->incoming);
+  seer_incoming_again(&f->incoming, f->incoming.whole_body);
   return true;
 }
 
