@@ -251,15 +251,21 @@ static bool write_object(walk *w, int at, int type) {
   return w->mended == mended || are_distinct(w, at);
 }
 
+/* True if the key at `index` is this number, which is less than 2^53. */
+static bool is_number(lua_State *L, int index, int64_t number) {
+  return lua_type(L, index) == LUA_TNUMBER &&
+         lua_tonumber(L, index) == (lua_Number)number;
+}
+
 /* Begins an array as long as the keys come as 1, 2, 3. A key out of order
    makes it look at the rest of them; so does a table within, which may be
    long, and would be written twice if this was an object after all. */
 static bool write_sequence(walk *w, int at) {
   lua_State *L = w->L;
   size_t start = w->out->length;
-  int64_t index, last, count = 0;
+  int64_t last, count = 0;
   int type;
-  while (is_index(L, at + 1, &index) && index == count + 1 &&
+  while (is_number(L, at + 1, count + 1) &&
          (type = lua_type(L, at + 2)) != LUA_TTABLE) {
     seer_buffer_byte(w->out, count++ == 0 ? '[' : ',');
     if (!write_value(w, at + 2, type) || w->out->error)
