@@ -21,7 +21,7 @@ HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 WIDE = -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 ALL_CFLAGS = -std=c99 -D_GNU_SOURCE $(WIDE) -fPIC -fvisibility=hidden -pthread \
 	$(WARNINGS) $(HARDENING) -Isrc $(CURL_CFLAGS) $(CFLAGS)
-# What calls Lua's functions, and many, does so without a table between.
+# A capture calls many of Lua's functions: without the linker's table between.
 CALLS = -fno-plt
 ALL_LDFLAGS = -shared -pthread -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now \
 	$(LDFLAGS)
