@@ -113,8 +113,15 @@ static bool read_id_number(builder *b, const seer_field *f, const value *v) {
   return true;
 }
 
+/* A copy of a size that the compiler knows is cheaper, where there is room;
+   after an error nobody will look at it. */
 static inline void write_key(builder *b, const seer_field *f) {
-  seer_buffer_append_of(b->out, f->key, f->key_length, SEER_KEY_ROOM);
+  seer_buffer *out = b->out;
+  if (out->capacity - out->length >= SEER_KEY_ROOM) {
+    memcpy(out->data + out->length, f->key, SEER_KEY_ROOM);
+    out->length += f->key_length;
+  } else
+    seer_buffer_append(out, f->key, f->key_length);
 }
 
 static void write_string(builder *b, int index) {

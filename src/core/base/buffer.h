@@ -71,19 +71,6 @@ static inline void seer_buffer_append(seer_buffer *buffer, const char *bytes,
   buffer->length += length;
 }
 
-/* The same, of bytes of which `most` can be read: a copy of a size that the
-   compiler knows is cheaper, where there is room for it; after an error nobody
-   will look at it. */
-static inline void seer_buffer_append_of(seer_buffer *buffer,
-                                         const char *bytes, size_t length,
-                                         size_t most) {
-  if (buffer->capacity - buffer->length >= most) {
-    memcpy(buffer->data + buffer->length, bytes, most);
-    buffer->length += length;
-  } else
-    seer_buffer_append(buffer, bytes, length);
-}
-
 static inline void seer_buffer_text(seer_buffer *buffer, const char *text) {
   seer_buffer_append(buffer, text, strlen(text));
 }

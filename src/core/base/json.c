@@ -34,15 +34,25 @@ static char *digits(char *end, uint64_t value) {
   return end;
 }
 
-#define INTEGER_MOST 20 /* bytes */
+#define DIGITS_MOST 20
+
+static size_t count_digits(uint64_t value) {
+  uint64_t limit = 10;
+  size_t count = 1;
+  for (; value >= limit && count < DIGITS_MOST; limit *= 10)
+    count++;
+  return count;
+}
 
 void seer_json_integer(seer_buffer *out, int64_t value) {
-  char text[2 * INTEGER_MOST];
-  char *end = text + INTEGER_MOST;
-  char *start = digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
-  if (value < 0)
-    *--start = '-';
-  seer_buffer_append_of(out, start, (size_t)(end - start), INTEGER_MOST);
+  uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  size_t length = count_digits(magnitude) + (value < 0);
+  char *room = seer_buffer_reserve(out, length);
+  if (room == NULL)
+    return;
+  room[0] = '-';
+  digits(room + length, magnitude);
+  out->length += length;
 }
 
 /* All powers of ten that are exact as doubles. */
@@ -52,24 +62,20 @@ static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 
 #define PLACES (sizeof(powers) / sizeof(powers[0]))
 
-#define WHOLE_MOST 16  /* digits before the point... */
-#define PLACES_MOST 24 /* ...and behind it */
-
-/* Writes `scaled` with a point before its last `places` digits. */
-static void fixed(seer_buffer *out, uint64_t scaled, size_t places) {
-  char text[2 * PLACES_MOST + WHOLE_MOST];
-  char shown[WHOLE_MOST + 1 + PLACES_MOST];
-  char *end = text + PLACES_MOST + WHOLE_MOST;
-  char *start = digits(end, scaled);
-  char *point = end - places;
-  size_t whole;
-  while (start >= point)
-    *--start = '0'; /* at least one digit before the point */
-  whole = (size_t)(point - start);
-  memcpy(shown, start, WHOLE_MOST);
-  shown[whole] = '.';
-  memcpy(shown + whole + 1, point, PLACES_MOST);
-  seer_buffer_append_of(out, shown, whole + 1 + places, sizeof shown);
+/* Writes the digits of `whole`, a point, and `places` digits of `fraction`. */
+static void fixed(seer_buffer *out, uint64_t whole, uint64_t fraction,
+                  size_t places) {
+  size_t before = count_digits(whole);
+  char *room = seer_buffer_reserve(out, before + 1 + places);
+  char *start;
+  if (room == NULL)
+    return;
+  digits(room + before, whole);
+  room[before] = '.';
+  start = digits(room + before + 1 + places, fraction);
+  while (start > room + before + 1)
+    *--start = '0';
+  out->length += before + 1 + places;
 }
 
 /* The exact path: the fewest decimal places that make an integer n below
@@ -87,7 +93,9 @@ static bool few_places(seer_buffer *out, double value) {
       return false;
     scaled = (uint64_t)(product + 0.5);
     if ((double)scaled / powers[places] == value) {
-      fixed(out, scaled, places);
+      int64_t whole = (int64_t)value;
+      double above = (double)whole * powers[places];
+      fixed(out, (uint64_t)whole, scaled - (uint64_t)above, places);
       return true;
     }
   }
