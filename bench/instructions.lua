@@ -115,8 +115,9 @@ local function find(figures, chain, lua, size)
   return other, false
 end
 
--- How hash tables lie differs from run to run by some tenths of a per cent,
--- so what is too much is counted again, and the least counts.
+-- How hash tables lie differs from run to run, and so does what memory the
+-- sender has made ahead: by two per cent. So what is too much is counted
+-- again, and the least counts.
 local function least(lua, what, size, limit)
   local capture = count(lua, what, size)
   for _ = 2, ATTEMPTS do
@@ -126,6 +127,16 @@ local function least(lua, what, size, limit)
     capture = math.min(capture, count(lua, what, size))
   end
   return capture
+end
+
+-- For a figure: a least of all might be one that few runs come near.
+local function low(lua, size)
+  local counts = {}
+  for i = 1, ATTEMPTS do
+    counts[i] = count(lua, "capture", size)
+  end
+  table.sort(counts)
+  return counts[2]
 end
 
 -- Whether it is within the limit, which is told.
@@ -149,9 +160,10 @@ local function check(figures, chain, lua, size, cjson)
   return passed, capture, same and figure.capture
 end
 
--- Whether a store costs the caller no more than it may, which is told.
-local function check_stored(lua, plain)
-  local limit = plain * STORED
+-- Whether a store costs the caller no more than it may, which is told. A count
+-- without one that is lower than its figure was lucky.
+local function check_stored(lua, plain, figure)
+  local limit = math.max(plain, figure or 0) * STORED
   local stored = least(lua, "stored", "small", limit)
   print(("%s %-6s small with a store %6d, without one %6d; limit + %.0f %%")
     :format(stored <= limit and "ok    " or "FAILED", lua.name, stored, plain,
@@ -202,7 +214,7 @@ for _, lua in ipairs(LUAS) do
       toolchain = chain, lua = lua.name, size = size, cjson = cjson,
     }
     if update then
-      fresh_figure.capture = least(lua, "capture", size, 0)
+      fresh_figure.capture = low(lua, size)
       fresh[#fresh + 1] = fresh_figure
       print(lua.name, size, fresh_figure.capture, cjson)
     else
@@ -212,7 +224,7 @@ for _, lua in ipairs(LUAS) do
         record(lua, size, capture, cjson, figure)
       end
       if size == "small" then
-        local fits, stored = check_stored(lua, capture)
+        local fits, stored = check_stored(lua, capture, figure)
         tally(fits)
         if recording then
           record_stored(lua, stored, capture)

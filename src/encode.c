@@ -28,7 +28,7 @@ typedef struct walk {
   char problem[PROBLEM_LENGTH];
 } walk;
 
-static bool write_value(walk *w, int at, int type);
+static bool write_other(walk *w, int at, int type);
 static bool write_unmarked(walk *w, int at, bool may_be_array);
 
 /* The format may name the argument once or twice, or not at all. */
@@ -66,6 +66,21 @@ static bool look_ahead(walk *w) {
 static bool is_index(lua_State *L, int index, int64_t *value) {
   return lua_type(L, index) == LUA_TNUMBER && seer_toint64(L, index, value) &&
          *value > 0;
+}
+
+/* Writes the value at the top, whose index is `at`, and which is of this
+   type. */
+static inline bool write_value(walk *w, int at, int type) {
+  size_t length;
+  const char *text;
+  if (type == LUA_TSTRING) {
+    text = lua_tolstring(w->L, at, &length);
+    seer_json_string(w->out, text, length);
+  } else if (type == LUA_TNUMBER)
+    seer_number_write(w->L, at, w->out);
+  else
+    return write_other(w, at, type);
+  return true;
 }
 
 /* Writes the elements from `next` on, and the end of the array. */
@@ -146,21 +161,40 @@ static bool write_number_key(walk *w, int at, char before) {
   return true;
 }
 
-/* Writes the field in turn, whose key is of this type, after a byte that
-   comes before it, and takes its value from the stack. */
-static bool write_field(walk *w, int at, int type, char before) {
-  lua_State *L = w->L;
-  bool written;
+static bool write_key(walk *w, int at, int type, char before) {
   if (type == LUA_TSTRING)
-    written = write_string_key(w, at, before);
-  else if (type == LUA_TNUMBER)
-    written = write_number_key(w, at, before);
-  else
-    written = fail_key(w, at, "a %s cannot be a key", lua_typename(L, type));
-  if (!written || !write_value(w, at + 2, lua_type(L, at + 2)))
+    return write_string_key(w, at, before);
+  if (type == LUA_TNUMBER)
+    return write_number_key(w, at, before);
+  return fail_key(w, at, "a %s cannot be a key", lua_typename(w->L, type));
+}
+
+static bool is_one_of(const seer_field *fields, lua_State *L, int index) {
+  size_t length;
+  const char *key;
+  if (lua_type(L, index) != LUA_TSTRING)
     return false;
-  lua_pop(L, 1);
-  return !w->out->error;
+  key = lua_tolstring(L, index, &length);
+  return seer_kind_find(fields, key, length) >= 0;
+}
+
+/* Writes the field in turn, whose key is of this type, and those after it, but
+   none of `skip` (which may be NULL); a byte comes before the first. */
+static bool write_fields(walk *w, int at, int type, char before,
+                         const seer_field *skip) {
+  lua_State *L = w->L;
+  for (;;) {
+    if (skip == NULL || !is_one_of(skip, L, at + 1)) {
+      if (!write_key(w, at, type, before) ||
+          !write_value(w, at + 2, lua_type(L, at + 2)) || w->out->error)
+        return false;
+      before = ',';
+    }
+    lua_pop(L, 1);
+    if (!lua_next(L, at))
+      return true;
+    type = lua_type(L, at + 1);
+  }
 }
 
 /* Adds the key behind the table at `sent`, in the form in which it is sent,
@@ -210,15 +244,17 @@ static bool are_distinct(walk *w, int at) {
 /* Writes an object from the field in turn on, which is its first and has a
    key of this type. */
 static bool write_object(walk *w, int at, int type) {
-  lua_State *L = w->L;
   size_t mended = w->mended;
-  if (!write_field(w, at, type, '{'))
+  if (!write_fields(w, at, type, '{', NULL))
     return false;
-  while (lua_next(L, at))
-    if (!write_field(w, at, lua_type(L, at + 1), ','))
-      return false;
   seer_buffer_byte(w->out, '}');
   return w->mended == mended || are_distinct(w, at);
+}
+
+/* True if the key at `index` is this number, which is less than 2^53. */
+static bool is_number(lua_State *L, int index, int64_t number) {
+  return lua_type(L, index) == LUA_TNUMBER &&
+         lua_tonumber(L, index) == (lua_Number)number;
 }
 
 /* Begins an array as long as the keys come as 1, 2, 3. A key out of order
@@ -227,9 +263,9 @@ static bool write_object(walk *w, int at, int type) {
 static bool write_sequence(walk *w, int at) {
   lua_State *L = w->L;
   size_t start = w->out->length;
-  int64_t index, last, count = 0;
+  int64_t last, count = 0;
   int type;
-  while (is_index(L, at + 1, &index) && index == count + 1 &&
+  while (is_number(L, at + 1, count + 1) &&
          (type = lua_type(L, at + 2)) != LUA_TTABLE) {
     seer_buffer_byte(w->out, count++ == 0 ? '[' : ',');
     if (!write_value(w, at + 2, type) || w->out->error)
@@ -311,23 +347,13 @@ static bool write_raw(walk *w, int at) {
   return true;
 }
 
-static void write_string(walk *w, int at) {
-  size_t length;
-  const char *text = lua_tolstring(w->L, at, &length);
-  seer_json_string(w->out, text, length);
-}
-
 /* Writes the value at the top, whose index is `at`, and which is of this
-   type. */
-static bool write_value(walk *w, int at, int type) {
+   type: none of the two that most are of. */
+static bool write_other(walk *w, int at, int type) {
   lua_State *L = w->L;
   switch (type) {
-  case LUA_TSTRING:
-    write_string(w, at);
-    return true;
-  case LUA_TNUMBER:
-    seer_number_write(L, at, w->out);
-    return true;
+  case LUA_TTABLE:
+    return write_table(w, at);
   case LUA_TBOOLEAN:
     if (lua_toboolean(L, at))
       seer_json_literal(w->out, "true");
@@ -337,8 +363,6 @@ static bool write_value(walk *w, int at, int type) {
   case LUA_TNIL:
     seer_json_literal(w->out, "null");
     return true;
-  case LUA_TTABLE:
-    return write_table(w, at);
   case LUA_TLIGHTUSERDATA:
     return write_pointer(w, at);
   case LUA_TUSERDATA:
@@ -387,27 +411,12 @@ static bool finish(walk *w, int at, const char *field) {
   return false;
 }
 
-static bool is_one_of(const seer_field *fields, lua_State *L, int index) {
-  size_t length;
-  const char *key;
-  if (lua_type(L, index) != LUA_TSTRING)
-    return false;
-  key = lua_tolstring(L, index, &length);
-  return seer_kind_find(fields, key, length) >= 0;
-}
-
 /* Writes the fields of the table at `at` that are none of `skip`. */
 static bool write_others(walk *w, int at, const seer_field *skip) {
   lua_State *L = w->L;
   lua_pushnil(L);
-  while (lua_next(L, at)) {
-    if (is_one_of(skip, L, at + 1)) {
-      lua_pop(L, 1);
-      continue;
-    }
-    if (!write_field(w, at, lua_type(L, at + 1), ','))
-      return false;
-  }
+  if (lua_next(L, at) && !write_fields(w, at, lua_type(L, at + 1), ',', skip))
+    return false;
   return w->mended == 0 || are_distinct(w, at);
 }
 

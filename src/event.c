@@ -25,7 +25,8 @@ typedef struct builder {
   lua_State *L;
   seer_building *with;
   seer_buffer *out;
-  const seer_field *fields;  /* of its kind */
+  const seer_field *fields;  /* of its kind... */
+  const void *const *names;  /* ...and those known to Lua */
   int event;                 /* index of the caller's table */
   value values[SEER_FIELDS]; /* of the known fields */
   bool ordered;              /* among those with the same id */
@@ -54,13 +55,17 @@ static inline bool is_null(const builder *b, const value *v) {
 }
 
 /* The known field whose name is the key at `index`, or -1. */
-static int find(lua_State *L, int index, const seer_field *fields) {
+static int find(const builder *b, int index) {
+  const void *pointer = lua_topointer(b->L, index);
   const char *key;
   size_t length;
-  if (lua_type(L, index) != LUA_TSTRING)
+  for (int i = 0; i < SEER_FIELDS; i++)
+    if (b->names[i] == pointer && pointer != NULL)
+      return i;
+  if (lua_type(b->L, index) != LUA_TSTRING)
     return -1;
-  key = lua_tolstring(L, index, &length);
-  return seer_kind_find(fields, key, length);
+  key = lua_tolstring(b->L, index, &length);
+  return seer_kind_find(b->fields, key, length);
 }
 
 /* Leaves the known fields above `top`; true if there are others. One pass
@@ -71,7 +76,7 @@ static bool spread(builder *b, int top) {
   int key = top + 1;
   lua_pushnil(L);
   while (lua_next(L, b->event)) {
-    int field = find(L, key, b->fields);
+    int field = find(b, key);
     if (field >= 0) {
       b->values[field].at = key + 1;
       b->values[field].type = lua_type(L, key + 1);
@@ -280,6 +285,7 @@ static bool write_body(builder *b, int top, seer_kind kind) {
   if (kind == SEER_POST)
     return write_post(b);
   b->fields = seer_kinds[kind].fields;
+  b->names = b->with->marks->names[kind];
   others = spread(b, top);
   for (f = b->fields; f->form != SEER_FORM_NONE; f++, v++)
     if (!write_field(b, f, v))

@@ -23,6 +23,17 @@ static const void *keep_cjson(lua_State *L, const char *name) {
   return found;
 }
 
+/* keep[name] = name for each name of a field, with keep on the top. Lua has
+   one string of a short text. */
+static void keep_names(lua_State *L, seer_marks *marks) {
+  for (int kind = 0; kind < SEER_ROWS; kind++)
+    for (int i = 0; seer_kinds[kind].fields[i].form != SEER_FORM_NONE; i++) {
+      lua_pushstring(L, seer_kinds[kind].fields[i].name);
+      marks->names[kind][i] = lua_topointer(L, -1);
+      lua_setfield(L, -2, seer_kinds[kind].fields[i].name);
+    }
+}
+
 /* The marks that clients already point to, or new ones. */
 static seer_marks *push_marks(lua_State *L) {
   seer_marks *marks;
@@ -51,6 +62,7 @@ void seer_marks_open(lua_State *L) {
   marks->cjson_if_empty = keep_cjson(L, "empty_array_mt");
   marks->cjson_empty = keep_cjson(L, "empty_array");
   lua_pop(L, 1);
+  keep_names(L, marks);
   lua_setuservalue(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &marks_key); /* registry[key] = marks */
 }

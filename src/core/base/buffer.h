@@ -49,12 +49,16 @@ void seer_buffer_reset(seer_buffer *buffer, size_t keep);
    is none. */
 bool seer_buffer_grow(seer_buffer *buffer, size_t extra);
 
+/* Whether there is room for them already, and no error. */
+static inline bool seer_buffer_has(const seer_buffer *buffer, size_t extra) {
+  return buffer->capacity - buffer->length >= extra && !buffer->error;
+}
+
 /* Room for `extra` bytes at the end, or NULL after an error. The caller
    writes there and adds what it wrote to `length`. */
 static inline char *seer_buffer_reserve(seer_buffer *buffer, size_t extra) {
-  if (buffer->capacity - buffer->length < extra || buffer->error)
-    if (!seer_buffer_grow(buffer, extra))
-      return NULL;
+  if (!seer_buffer_has(buffer, extra) && !seer_buffer_grow(buffer, extra))
+    return NULL;
   return buffer->data + buffer->length;
 }
 

@@ -34,13 +34,25 @@ static char *digits(char *end, uint64_t value) {
   return end;
 }
 
+#define DIGITS_MOST 20
+
+static size_t count_digits(uint64_t value) {
+  uint64_t limit = 10;
+  size_t count = 1;
+  for (; value >= limit && count < DIGITS_MOST; limit *= 10)
+    count++;
+  return count;
+}
+
 void seer_json_integer(seer_buffer *out, int64_t value) {
-  char text[20];
-  char *end = text + sizeof(text);
-  char *start = digits(end, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
-  if (value < 0)
-    *--start = '-';
-  seer_buffer_append(out, start, (size_t)(end - start));
+  uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+  size_t length = count_digits(magnitude) + (value < 0);
+  char *room = seer_buffer_reserve(out, length);
+  if (room == NULL)
+    return;
+  room[0] = '-';
+  digits(room + length, magnitude);
+  out->length += length;
 }
 
 /* All powers of ten that are exact as doubles. */
@@ -50,17 +62,20 @@ static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 
 #define PLACES (sizeof(powers) / sizeof(powers[0]))
 
-/* Writes `scaled` with a point before its last `places` digits. */
-static void fixed(seer_buffer *out, uint64_t scaled, size_t places) {
-  char text[48];
-  char *end = text + sizeof(text);
-  char *start = digits(end, scaled);
-  char *point = end - places;
-  while (start >= point)
-    *--start = '0'; /* at least one digit before the point */
-  memmove(start - 1, start, (size_t)(point - start));
-  point[-1] = '.';
-  seer_buffer_append(out, start - 1, (size_t)(end - start) + 1);
+/* Writes the digits of `whole`, a point, and `places` digits of `fraction`. */
+static void fixed(seer_buffer *out, uint64_t whole, uint64_t fraction,
+                  size_t places) {
+  size_t before = count_digits(whole);
+  char *room = seer_buffer_reserve(out, before + 1 + places);
+  char *start;
+  if (room == NULL)
+    return;
+  digits(room + before, whole);
+  room[before] = '.';
+  start = digits(room + before + 1 + places, fraction);
+  while (start > room + before + 1)
+    *--start = '0';
+  out->length += before + 1 + places;
 }
 
 /* The exact path: the fewest decimal places that make an integer n below
@@ -78,7 +93,9 @@ static bool few_places(seer_buffer *out, double value) {
       return false;
     scaled = (uint64_t)(product + 0.5);
     if ((double)scaled / powers[places] == value) {
-      fixed(out, scaled, places);
+      int64_t whole = (int64_t)value;
+      double above = (double)whole * powers[places];
+      fixed(out, (uint64_t)whole, scaled - (uint64_t)above, places);
       return true;
     }
   }
@@ -189,12 +206,13 @@ static void escaped(seer_buffer *out, unsigned char byte) {
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* True if eight bytes are printable ASCII that needs no backslash. Of bytes
-   without a high bit, a subtraction gives one to those that are smaller. */
-static bool is_plain(uint64_t word) {
-  return ((word | (word - EACH(0x20)) | ((word ^ EACH('"')) - EACH(0x01)) |
-           ((word ^ EACH('\\')) - EACH(0x01))) &
-          EACH(0x80)) == 0;
+/* Not 0 if one of eight bytes is not printable ASCII, or needs a backslash. Of
+   bytes without a high bit, a subtraction gives one to those that are smaller;
+   with a bit changed, the quote is one of those below the space. */
+static uint64_t not_plain(uint64_t word) {
+  return (word | ((word ^ EACH('"' ^ ' ')) - EACH(' ' + 1)) |
+          ((word ^ EACH('\\')) - EACH(1))) &
+         EACH(0x80);
 }
 
 static uint64_t eight_at(bytes_at at) {
@@ -203,15 +221,15 @@ static uint64_t eight_at(bytes_at at) {
   return word;
 }
 
-/* Copies up to seven bytes; false if one of them is not plain. */
-static bool copy_few(char *room, bytes_at at, size_t length) {
+/* Copies up to seven bytes, some of them twice; false if one is not plain. */
+static inline bool copy_few(char *room, bytes_at at, size_t length) {
   if (length >= 4) {
     uint32_t first, last;
     memcpy(&first, at, 4);
     memcpy(&last, at + length - 4, 4);
     memcpy(room, &first, 4);
     memcpy(room + length - 4, &last, 4);
-    return is_plain(first | (uint64_t)last << 32);
+    return !not_plain(first | (uint64_t)last << 32);
   }
   if (length >= 2) {
     uint16_t first, last;
@@ -219,35 +237,43 @@ static bool copy_few(char *room, bytes_at at, size_t length) {
     memcpy(&last, at + length - 2, 2);
     memcpy(room, &first, 2);
     memcpy(room + length - 2, &last, 2);
-    return is_plain(first | (uint32_t)last << 16 | EACH('a') << 32);
+    return !not_plain(first | (uint32_t)last << 16 | EACH('a') << 32);
   }
   if (length > 0)
     room[0] = (char)at[0];
-  return length == 0 || is_plain(at[0] | EACH('a') << 8);
+  return length == 0 || !not_plain(at[0] | EACH('a') << 8);
 }
 
-/* Copies bytes, some of them twice, for it takes a word at a time. False as
-   soon as one is not plain: then the copy is of no use. */
-static bool copy_plain(char *room, bytes_at at, size_t length) {
-  bytes_at last;
-  uint64_t word;
+#define SHORT 16 /* bytes; most strings and keys are not longer */
+
+static inline bool copy_short(char *room, bytes_at at, size_t length) {
+  uint64_t first, last;
   if (length < 8)
     return copy_few(room, at, length);
-  last = at + length - 8;
-  word = eight_at(last);
-  memcpy(room + length - 8, &word, sizeof(word));
-  for (; at < last && is_plain(word); at += 8, room += 8) {
+  first = eight_at(at);
+  last = eight_at(at + length - 8);
+  memcpy(room, &first, 8);
+  memcpy(room + length - 8, &last, 8);
+  return !(not_plain(first) | not_plain(last));
+}
+
+/* As soon as one is not plain, the copy is of no use. */
+static bool copy_long(char *room, bytes_at at, size_t length) {
+  bytes_at last = at + length - 8;
+  uint64_t word = eight_at(last);
+  memcpy(room + length - 8, &word, 8);
+  for (; at < last && !not_plain(word); at += 8, room += 8) {
     word = eight_at(at);
-    memcpy(room, &word, sizeof(word));
+    memcpy(room, &word, 8);
   }
-  return is_plain(word);
+  return !not_plain(word);
 }
 
 /* Where the bytes that are copied as they are end. */
 static bytes_at skip_copied(bytes_at at, bytes_at end) {
   while (at < end) {
     int length = 1;
-    if (end - at >= 8 && is_plain(eight_at(at)))
+    if (end - at >= 8 && !not_plain(eight_at(at)))
       length = 8;
     else if (escapes[*at] == X)
       length = character(at, end);
@@ -286,12 +312,15 @@ static bool quoted(seer_buffer *out, bytes_at at, bytes_at end) {
   return valid;
 }
 
-void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
-  bytes_at at = (bytes_at)bytes;
+/* What is short and plain needs no frame of the stack, for these two begin
+   with that, and end with the call of a function for the rest. */
+
+__attribute__((noinline)) static void any_string(seer_buffer *out, bytes_at at,
+                                                 size_t length) {
   char *room = seer_buffer_reserve(out, length + 2); /* the least it takes */
   if (room == NULL)
     return;
-  if (!copy_plain(room + 1, at, length)) {
+  if (length <= SHORT || !copy_long(room + 1, at, length)) {
     quoted(out, at, at + length);
     return;
   }
@@ -299,19 +328,40 @@ void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
   out->length += length + 2;
 }
 
+void seer_json_string(seer_buffer *out, const char *bytes, size_t length) {
+  bytes_at at = (bytes_at)bytes;
+  char *room;
+  if (length > SHORT || !seer_buffer_has(out, length + 2)) {
+    any_string(out, at, length);
+    return;
+  }
+  room = out->data + out->length;
+  if (!copy_short(room + 1, at, length)) {
+    quoted(out, at, at + length);
+    return;
+  }
+  room[0] = room[length + 1] = '"';
+  out->length += length + 2;
+}
+
+__attribute__((noinline)) static bool any_key(seer_buffer *out, char before,
+                                              bytes_at at, size_t length) {
+  bool valid;
+  seer_buffer_byte(out, before);
+  valid = quoted(out, at, at + length);
+  seer_buffer_byte(out, ':');
+  return valid;
+}
+
 bool seer_json_key(seer_buffer *out, char before, const char *bytes,
                    size_t length) {
   bytes_at at = (bytes_at)bytes;
-  char *room = seer_buffer_reserve(out, length + 4);
-  bool valid;
-  if (room == NULL)
-    return true;
-  if (!copy_plain(room + 2, at, length)) {
-    seer_buffer_byte(out, before);
-    valid = quoted(out, at, at + length);
-    seer_buffer_byte(out, ':');
-    return valid;
-  }
+  char *room;
+  if (length > SHORT || !seer_buffer_has(out, length + 4))
+    return any_key(out, before, at, length);
+  room = out->data + out->length;
+  if (!copy_short(room + 2, at, length))
+    return any_key(out, before, at, length);
   room[0] = before;
   room[1] = room[length + 2] = '"';
   room[length + 3] = ':';
