@@ -16,6 +16,7 @@
 
 #define BATCH 64           /* events claimed at a time... */
 #define LOOKS 256          /* ...and endpoints looked at for that */
+#define PIECES 32          /* pieces of memory made in the end of a turn */
 #define START_AGAIN 1000   /* ms after the system refused a thread */
 #define IDLE_TIMEOUT 30000 /* ms until unused connections are closed */
 
@@ -128,6 +129,7 @@ static int start_transfers(const seer_claim *claims, int count) {
       started++;
     else
       seer_settle_unsent(&claims[i]);
+    seer_spare_make();
   }
   return started;
 }
@@ -161,6 +163,7 @@ static int settle_finished(int64_t time) {
       continue;
     seer_settle(transfer, &dead);
     seer_http_discard(transfer);
+    seer_spare_make();
     count++;
   }
   seer_endpoints_bury(&dead);
@@ -203,7 +206,8 @@ static int work(int64_t time) {
     seer_state.idle_since = seer_clock_now();
   }
   remind_keepers();
-  seer_spare_make();
+  for (int i = 0; i < PIECES; i++)
+    seer_spare_make();
   return claims_made + settled;
 }
 

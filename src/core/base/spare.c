@@ -13,16 +13,15 @@
 
 #define LINE 64 /* bytes that a processor fetches at a time, mostly */
 
-/* Bytes that are kept: some five thousand small events. None are where
-   something looks for memory that is used after its end. */
+/* Bytes that are kept or made ahead: some five thousand small events. None are
+   where something looks for memory that is used after its end. */
 #ifndef SEER_SPARE_MOST
 #define SEER_SPARE_MOST 1048576
 #endif
 
-/* What is made ahead of who takes it: pieces of so many bytes, up to so many,
-   and no more than a part of the backlog. */
+/* What is made ahead of who takes it: so much at a time, and no more than a
+   part of the backlog. */
 #define PIECE 32768
-#define PIECES 16
 #define PART 8
 
 typedef struct spare spare;
@@ -34,7 +33,7 @@ struct spare {
 static spare *kept[KINDS];
 static uint32_t counts[KINDS];
 static size_t bytes;
-static size_t wanted; /* pieces that are to be made... */
+static size_t wanted; /* bytes that are to be there; 0: enough are... */
 static size_t wanted_kind;
 
 /* One of each kind, for who comes first: taken without the lock. */
@@ -86,15 +85,19 @@ static void reach(size_t kind, size_t size) {
   __atomic_store_n(&reached[kind], block, __ATOMIC_RELEASE);
 }
 
-/* They are made when less than half of them are there. */
-static void want(size_t kind, size_t pieces) {
-  if (pieces > PIECES)
-    pieces = PIECES;
-  if (counts[kind] * size_of(kind) >= pieces * PIECE / 2 ||
-      bytes > SEER_SPARE_MOST)
+static bool is_enough(size_t kind, size_t size) {
+  return counts[kind] * size_of(kind) >= size ||
+         bytes + PIECE > SEER_SPARE_MOST;
+}
+
+/* They are made when less than half of them is there. */
+static void want(size_t kind, size_t size) {
+  if (size > SEER_SPARE_MOST)
+    size = SEER_SPARE_MOST;
+  if (size < PIECE || is_enough(kind, size / 2))
     return;
   __atomic_store_n(&wanted_kind, kind, __ATOMIC_RELAXED);
-  __atomic_store_n(&wanted, pieces, __ATOMIC_RELAXED);
+  __atomic_store_n(&wanted, size, __ATOMIC_RELAXED);
 }
 
 void seer_spare_reach(size_t size, size_t backlog) {
@@ -103,7 +106,7 @@ void seer_spare_reach(size_t size, size_t backlog) {
     return;
   if (first(kind) != NULL && !is_reached(kind))
     reach(kind, size);
-  want(kind, backlog / PART / PIECE);
+  want(kind, backlog / PART);
 }
 
 bool seer_spare_is_wanted(void) {
@@ -125,19 +128,19 @@ static size_t make(size_t kind, spare ***end) {
 }
 
 void seer_spare_make(void) {
-  size_t pieces = __atomic_load_n(&wanted, __ATOMIC_RELAXED), count = 0;
-  size_t kind = __atomic_load_n(&wanted_kind, __ATOMIC_RELAXED);
   spare *blocks, **end = &blocks;
-  if (pieces == 0)
+  size_t kind, count;
+  if (!seer_spare_is_wanted())
     return;
-  while (pieces-- > 0)
-    count += make(kind, &end);
+  kind = __atomic_load_n(&wanted_kind, __ATOMIC_RELAXED);
+  count = make(kind, &end);
   seer_lock();
   *end = first(kind);
   set_first(kind, blocks);
   counts[kind] += (uint32_t)count;
   bytes += count * size_of(kind);
-  __atomic_store_n(&wanted, 0, __ATOMIC_RELAXED);
+  if (count == 0 || is_enough(kind, wanted))
+    __atomic_store_n(&wanted, 0, __ATOMIC_RELAXED);
   seer_unlock();
 }
 
