@@ -15,8 +15,6 @@ seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
   client->closed = true;
   luaL_getmetatable(L, SEER_CLIENT);
   lua_setmetatable(L, -2);
-  lua_createtable(L, 0, 12);
-  lua_setuservalue(L, -2);
   return client;
 }
 
@@ -37,14 +35,33 @@ void seer_client_end(seer_client *client) {
 
 static const char kept_keys[SEER_KEPT];
 
+/* While a table is made, a finalizer may have given the client another. */
+void seer_client_members(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has_members) {
+    lua_createtable(L, 0, 2);
+    if (!client->has_members)
+      lua_setuservalue(L, self);
+    else
+      lua_pop(L, 1);
+    client->has_members = true;
+  }
+  lua_getuservalue(L, self);
+}
+
 void seer_client_get(lua_State *L, int self, seer_kept what) {
+  const seer_client *client = lua_touserdata(L, self);
+  if (!client->has_members) {
+    lua_pushnil(L);
+    return;
+  }
   lua_getuservalue(L, self);
   lua_rawgetp(L, -1, &kept_keys[what]);
   lua_remove(L, -2);
 }
 
 void seer_client_keep(lua_State *L, int self, seer_kept what) {
-  lua_getuservalue(L, self);
+  seer_client_members(L, self);
   lua_insert(L, -2);
   lua_rawsetp(L, -2, &kept_keys[what]);
   lua_pop(L, 1);

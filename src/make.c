@@ -42,7 +42,10 @@ static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
       lua_replace(L, -3);
       lua_pop(L, 1);
     }
-    seer_client_keep(L, self, (seer_kept)what);
+    if (client->has[what])
+      seer_client_keep(L, self, (seer_kept)what);
+    else
+      lua_pop(L, 1);
   }
   if (client->settings.test_mode)
     add_list(L, self, SEER_KEPT_CAPTURED);
