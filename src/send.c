@@ -83,7 +83,7 @@ static void add_hint(const call *c) {
 /* Gives the error on the top its path. That of a post may be anything, and so
    is shown as in a line of the log. A finalizer may have ended the client. */
 static void set_path(const call *c) {
-  const seer_site *site = c->client->site;
+  seer_site *site = c->client->site;
   char text[SEER_SUBJECT_LENGTH];
   if (site == NULL)
     return;

@@ -33,21 +33,22 @@ static void free_endpoint(seer_endpoint *endpoint) {
 
 static seer_endpoint *new_endpoint(const seer_site_options *options) {
   seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  seer_site_options own = *options;
   if (endpoint == NULL)
     return NULL;
   endpoint->references = 1;
   endpoint->lines.place.endpoint = endpoint;
-  endpoint->base_url = strdup(options->base_url);
-  endpoint->api_key = strdup(options->api_key);
-  endpoint->sites = seer_site_new(options);
+  own.base_url = endpoint->base_url = strdup(options->base_url);
+  own.api_key = endpoint->api_key = strdup(options->api_key);
+  if (own.base_url != NULL && own.api_key != NULL)
+    endpoint->sites = seer_site_new(&own);
   endpoint->hash = seer_id_hash(options->base_url, strlen(options->base_url)) ^
                    seer_id_hash(options->api_key, strlen(options->api_key))
                        << 1;
   endpoint->gate = seer_gate_new(endpoint->hash);
   if (endpoint->gate != NULL)
     endpoint->pauses = &endpoint->gate->pauses;
-  if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
-      endpoint->sites != NULL && endpoint->gate != NULL)
+  if (endpoint->sites != NULL && endpoint->gate != NULL)
     return endpoint;
   free_endpoint(endpoint);
   return NULL;
@@ -161,6 +162,8 @@ static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
   }
   site = other->sites;
   other->sites = NULL;
+  site->options.base_url = endpoint->base_url;
+  site->options.api_key = endpoint->api_key;
   site->next = endpoint->sites;
   __atomic_store_n(&endpoint->sites, site, __ATOMIC_RELEASE);
   return site;

@@ -22,8 +22,10 @@
 #define STORE_MOMENT 100    /* ms for the stores, which is part of that */
 #define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
 
+static bool is_nginx; /* asked for once: clients want to know */
+
 bool seer_process_is_nginx(void) {
-  return seer_os_symbol("ngx_terminate") != NULL;
+  return is_nginx;
 }
 
 static bool nginx_terminates(void) {
@@ -359,6 +361,7 @@ static void initialize(void) {
   seer_os_pin(&initialized);
   seer_lock_own();
   seer_gate_prepare();
+  is_nginx = seer_os_symbol("ngx_terminate") != NULL;
   initialized = seer_http_init() &&
                 seer_os_at_fork(before_fork, after_fork_in_parent,
                                 after_fork_in_child) &&

@@ -43,7 +43,7 @@ static seer_trouble_kind kind_of(const seer_transfer *transfer,
 
 /* Appends some bytes, as many as are shown of them, and masks what is secret;
    returns the end. */
-static char *show(const seer_site *site, char *to, const char *text,
+static char *show(seer_site *site, char *to, const char *text,
                   size_t length) {
   size_t shown = seer_cut(text, length, SUBJECT_MOST);
   memcpy(to, text, shown);
@@ -51,7 +51,7 @@ static char *show(const seer_site *site, char *to, const char *text,
   return to + seer_site_mask(site, to, shown, shown < length);
 }
 
-void seer_report_write_subject(const seer_site *site, const char *name,
+void seer_report_write_subject(seer_site *site, const char *name,
                                size_t length, const char *path,
                                char text[SEER_SUBJECT_LENGTH]) {
   static const char before[] = " '", between[] = "' to ";
