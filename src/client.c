@@ -2,16 +2,20 @@
 
 #include "compat.h"
 #include "core/endpoints.h"
+
+#include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
-seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
+static const seer_settings no_settings;
+
+seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
   memset(client, 0, sizeof(*client));
-  client->settings = *settings;
+  client->settings = &no_settings;
   client->with.marks = seer_marks_get(L);
   client->with.stamp = &client->stamp;
   client->with.scratch = &client->scratch;
-  seer_buffer_init(&client->scratch, (size_t)settings->max_event_bytes);
+  seer_buffer_init(&client->scratch, (size_t)max_event_bytes);
   client->closed = true;
   luaL_getmetatable(L, SEER_CLIENT);
   lua_setmetatable(L, -2);
@@ -23,8 +27,11 @@ void seer_client_end(seer_client *client) {
   client->queue = NULL;
   client->endpoint = NULL;
   client->site = NULL;
+  client->settings = &no_settings;
   client->closed = true;
   seer_buffer_clear(&client->scratch);
+  free(client->invalid);
+  client->invalid = NULL;
   if (queue != NULL)
     seer_sender_release(queue);
 }

@@ -47,7 +47,7 @@ typedef struct seer_client {
   seer_queue *queue;       /* NULL until it is made and when it is given up */
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;
-  seer_settings settings;
+  const seer_settings *settings; /* the queue's; without it, zeros */
   seer_building with;  /* what events are built with: marks, and these */
   seer_buffer scratch; /* for the JSON of one event */
   seer_stamp stamp;    /* for its timestamp */
@@ -55,7 +55,7 @@ typedef struct seer_client {
   int64_t unsendable;  /* events that cannot be sent, for on_error... */
   int64_t unheard;     /* ...and of these, the number of the next */
   int64_t missed;      /* ...and how many it never gets */
-  seer_trouble invalid[SEER_CLIENT_FAULTS]; /* such events */
+  seer_trouble *invalid;  /* such events; NULL until there is one */
   bool hinted[SEER_ROWS]; /* that unknown fields may be mistakes is told */
   bool hollow_told;       /* that metamethods are not called, too */
   bool has_members;
@@ -68,7 +68,7 @@ typedef struct seer_client {
 #define SEER_CLIENT "seerstack.client" /* the metatable's name */
 
 /* Pushes a client that is closed and owns nothing. [-0, +1] */
-seer_client *seer_client_push(lua_State *L, const seer_settings *settings);
+seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes);
 
 /* Gives up what the client owns, when it is collected. What is queued is
    still sent. */

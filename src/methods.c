@@ -37,7 +37,7 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
 static int client_flush(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
-      seer_options_timeout(L, 1, "flush", client->settings.exit_timeout);
+      seer_options_timeout(L, 1, "flush", client->settings->exit_timeout);
   bool flushed;
   if (client->queue == NULL)
     return seer_result_closed(L);
@@ -49,7 +49,7 @@ static int client_flush(lua_State *L) {
 static int client_close(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
-      seer_options_timeout(L, 1, "close", client->settings.exit_timeout);
+      seer_options_timeout(L, 1, "close", client->settings->exit_timeout);
   bool flushed;
   if (client->closed) {
     lua_pushboolean(L, 1);
@@ -101,8 +101,8 @@ static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
   seer_setint64(L, "doubtful", queue->doubtful);
   seer_setint64(L, "missed", queue->notices.missed + missed);
   seer_setstring(L, "sender", stats->sender);
-  if (queue->last_error[0] != '\0')
-    seer_setstring(L, "last_error", queue->last_error);
+  if (stats->last_error[0] != '\0')
+    seer_setstring(L, "last_error", stats->last_error);
   if (stats->rate > 0)
     seer_setint64(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
@@ -157,7 +157,7 @@ static int client_persist(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   seer_store_stats stats;
   int64_t timeout =
-      seer_options_timeout(L, 1, "persist", client->settings.exit_timeout);
+      seer_options_timeout(L, 1, "persist", client->settings->exit_timeout);
   bool safe;
   if (client->queue == NULL)
     return seer_result_closed(L);

@@ -3,7 +3,6 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
-#include "core/sender.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -66,14 +65,9 @@ static int tests;
 
 /* A client of this key. */
 static seer_queue *open_client(int number, const seer_settings *settings) {
-  seer_endpoint *endpoint;
-  seer_site_options options;
-  seer_site *site;
   char key[40];
   snprintf(key, sizeof key, "scheduled%d-%d", tests, number);
-  options = client_options(key);
-  endpoint = seer_endpoints_get(&options, &site);
-  return seer_sender_open(settings, endpoint, site, NULL);
+  return client_open(key, settings);
 }
 
 static void begin_test(void) {

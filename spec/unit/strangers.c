@@ -3,7 +3,6 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
-#include "core/sender.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,12 +20,10 @@ static int64_t about(double mean) {
 }
 
 static void open_stranger(stranger *s, const char *key, int64_t rate_limit) {
-  seer_site_options options = client_options(key);
   seer_settings settings = client_settings(rate_limit, STRANGER_FLIGHTS);
-  seer_site *site;
   memset(s, 0, sizeof *s);
-  s->endpoint = seer_endpoints_get(&options, &site);
-  s->queue = seer_sender_open(&settings, s->endpoint, site, NULL);
+  s->queue = client_open(key, &settings);
+  s->endpoint = s->queue->endpoint;
   s->own_gate = s->endpoint->gate;
 }
 

@@ -3,7 +3,6 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
-#include "core/sender.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -28,11 +27,9 @@ void begin_test(void) {
 }
 
 seer_queue *add_client(seer_settings settings) {
-  seer_site_options options = client_options(key);
-  seer_site *site;
-  endpoint = seer_endpoints_get(&options, &site);
-  return clients[client_count++] =
-             seer_sender_open(&settings, endpoint, site, NULL);
+  seer_queue *queue = client_open(key, &settings);
+  endpoint = queue->endpoint;
+  return clients[client_count++] = queue;
 }
 
 void put(seer_queue *queue, int count) {

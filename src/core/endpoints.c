@@ -297,6 +297,7 @@ void seer_endpoints_bury(seer_dead *dead) {
     unlink_queue(queue);
     seer_unlock();
     seer_endpoints_release(queue->endpoint, queue->site);
+    free(queue->history);
     free(queue);
   }
 }

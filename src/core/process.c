@@ -230,8 +230,8 @@ static void explain(const seer_queue *queue, char *reason, size_t size) {
   const char *why = "the time to deliver was up";
   if ((seer_pauses_level(queue->endpoint->pauses) > 0 ||
        waits_to_retry(queue)) &&
-      queue->last_error[0] != '\0')
-    why = queue->last_error;
+      queue->history->last_error[0] != '\0')
+    why = queue->history->last_error;
   else if (is_hopeless(queue->endpoint))
     why = "the rate limit allows no more in time; client:flush(seconds) "
           "before the end waits for it";

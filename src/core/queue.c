@@ -484,6 +484,9 @@ void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
   queue->previous = before.previous;
   queue->next_dead = before.next_dead;
   queue->tenant = before.tenant;
+  queue->history = before.history;
+  if (queue->history != NULL)
+    memset(queue->history, 0, sizeof *queue->history);
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
   queue->closed = before.closed;

@@ -43,8 +43,7 @@ static seer_trouble_kind kind_of(const seer_transfer *transfer,
 
 /* Appends some bytes, as many as are shown of them, and masks what is secret;
    returns the end. */
-static char *show(seer_site *site, char *to, const char *text,
-                  size_t length) {
+static char *show(seer_site *site, char *to, const char *text, size_t length) {
   size_t shown = seer_cut(text, length, SUBJECT_MOST);
   memcpy(to, text, shown);
   to[shown] = '\0';
@@ -122,7 +121,7 @@ static bool is_worth_telling(const seer_attempt *attempt, seer_level level,
 
 /* Where it is noted what was told, to the client's logger or to everybody. */
 static seer_trouble *troubles_of(seer_queue *queue) {
-  return queue->settings.has_logger ? queue->troubles
+  return queue->settings.has_logger ? queue->history->troubles
                                     : queue->endpoint->troubles;
 }
 
@@ -132,11 +131,13 @@ static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
                           int64_t *times) {
   int64_t untold = 0;
   seer_assert(seer_lock_is_held());
-  *times = queue->dropped_by[drop] - queue->drops_told[drop];
-  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
-      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
+  if (queue->dropped_by[drop] == 0)
     return false;
-  queue->drops_told[drop] += *times;
+  *times = queue->dropped_by[drop] - queue->history->drops_told[drop];
+  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
+      !seer_trouble_happened(&queue->history->drops[drop], 0, now, &untold))
+    return false;
+  queue->history->drops_told[drop] += *times;
   return true;
 }
 

@@ -306,6 +306,10 @@ void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   int64_t now = seer_clock_now(), paused_until;
   seer_lock();
   stats->queue = *queue;
+  stats->last_error[0] = '\0';
+  if (queue->history != NULL)
+    memcpy(stats->last_error, queue->history->last_error,
+           sizeof stats->last_error);
   stats->rate = seer_endpoint_rate(queue->endpoint, now);
   paused_until = seer_pauses_until(queue->endpoint->pauses);
   stats->retry_in = paused_until > now ? paused_until - now : -1;

@@ -97,6 +97,8 @@ size_t seer_site_mask(seer_site *site, char *text, size_t length, bool cut);
 /* Adds what is secret in a block of headers; false without memory. */
 bool seer_site_add_secrets(seer_secrets *secrets, const char *block);
 
+void seer_site_free_secrets(seer_secrets *secrets);
+
 /* Connections of the site that were used before are given until `time`
    (monotonic ms) to answer. Takes the lock. */
 void seer_site_doubt(seer_site *site, int64_t time);
