@@ -15,7 +15,7 @@ static bool find_secrets(seer_outgoing *out) {
   const seer_secrets *sites;
   if (special == NULL || special->headers == NULL)
     return true;
-  if (!seer_site_add_secrets(&out->secrets, special->headers))
+  if (!seer_site_secrets_add(&out->secrets, special->headers))
     return false;
   if (out->secrets.count == 0)
     return true;

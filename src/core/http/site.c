@@ -30,6 +30,30 @@ static const char *copy_block(const char *block) {
   return copied != NULL ? memcpy(copied, block, size) : NULL;
 }
 
+/* Who comes second takes what the first has made. */
+const seer_secrets *seer_site_get_secrets(seer_site *site) {
+  seer_secrets *made = __atomic_load_n(&site->secrets, __ATOMIC_ACQUIRE);
+  seer_secrets *fresh;
+  if (made != NULL || (fresh = seer_site_secrets_new(&site->options)) == NULL)
+    return made;
+  if (__atomic_compare_exchange_n(&site->secrets, &made, fresh, false,
+                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return fresh;
+  seer_site_secrets_free(fresh);
+  return made;
+}
+
+size_t seer_site_mask(seer_site *site, char *text, size_t length, bool cut) {
+  const seer_secrets *secrets = seer_site_get_secrets(site);
+  size_t stars = length < 3 ? length : 3;
+  if (secrets != NULL)
+    return seer_secrets_mask(secrets, text, length, cut);
+  memset(text, '*', stars);
+  if (stars < length)
+    text[stars] = '\0';
+  return stars;
+}
+
 /* The first of some environment variables that is set and not empty. */
 static const char *first_set(const char *const *names) {
   for (; *names != NULL; names++) {
@@ -290,7 +314,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
 void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
-  seer_site_free_secrets(site->secrets);
+  seer_site_secrets_free(site->secrets);
   free_parts(site->parts);
   for (int i = 0; i < SEER_ROWS; i++)
     curl_url_cleanup(site->parsed[i]);

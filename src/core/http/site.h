@@ -95,9 +95,11 @@ bool seer_site_equals(const seer_site *one, const seer_site *other);
 size_t seer_site_mask(seer_site *site, char *text, size_t length, bool cut);
 
 /* Adds what is secret in a block of headers; false without memory. */
-bool seer_site_add_secrets(seer_secrets *secrets, const char *block);
+bool seer_site_secrets_add(seer_secrets *secrets, const char *block);
 
-void seer_site_free_secrets(seer_secrets *secrets);
+/* What is secret of a site with these options; NULL without memory. */
+seer_secrets *seer_site_secrets_new(const seer_site_options *options);
+void seer_site_secrets_free(seer_secrets *secrets);
 
 /* Connections of the site that were used before are given until `time`
    (monotonic ms) to answer. Takes the lock. */

@@ -133,7 +133,7 @@ static bool add_proxy_secrets(seer_secrets *secrets, const char *text) {
   return added;
 }
 
-bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
+bool seer_site_secrets_add(seer_secrets *secrets, const char *block) {
   for (; *block != '\0'; block = seer_block_next(block)) {
     const char *secret = seer_block_secret(block);
     size_t length = secret != NULL ? strlen(secret) : 0;
@@ -149,45 +149,21 @@ bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
   return true;
 }
 
-void seer_site_free_secrets(seer_secrets *secrets) {
+void seer_site_secrets_free(seer_secrets *secrets) {
   if (secrets != NULL)
     seer_secrets_clear(secrets);
   free(secrets);
 }
 
-static seer_secrets *make(const seer_site_options *options) {
+seer_secrets *seer_site_secrets_new(const seer_site_options *options) {
   seer_secrets *secrets = calloc(1, sizeof *secrets);
   if (secrets != NULL && add_secret(secrets, options->api_key) &&
       add_secret(secrets, options->key_password) &&
       add_coded(secrets, options->api_key) &&
       (*options->proxy == '\0' ||
        add_proxy_secrets(secrets, options->proxy)) &&
-      seer_site_add_secrets(secrets, options->headers))
+      seer_site_secrets_add(secrets, options->headers))
     return secrets;
-  seer_site_free_secrets(secrets);
+  seer_site_secrets_free(secrets);
   return NULL;
-}
-
-/* Who comes second takes what the first has made. */
-const seer_secrets *seer_site_get_secrets(seer_site *site) {
-  seer_secrets *made = __atomic_load_n(&site->secrets, __ATOMIC_ACQUIRE);
-  seer_secrets *fresh;
-  if (made != NULL || (fresh = make(&site->options)) == NULL)
-    return made;
-  if (__atomic_compare_exchange_n(&site->secrets, &made, fresh, false,
-                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    return fresh;
-  seer_site_free_secrets(fresh);
-  return made;
-}
-
-size_t seer_site_mask(seer_site *site, char *text, size_t length, bool cut) {
-  const seer_secrets *secrets = seer_site_get_secrets(site);
-  size_t stars = length < 3 ? length : 3;
-  if (secrets != NULL)
-    return seer_secrets_mask(secrets, text, length, cut);
-  memset(text, '*', stars);
-  if (stars < length)
-    text[stars] = '\0';
-  return stars;
 }
