@@ -83,6 +83,7 @@ build = {
         "src/core/schedule.c",
         "src/core/sender.c",
         "src/core/settle.c",
+        "src/core/settings.c",
         "src/core/share.c",
         "src/core/state.c",
         "src/core/tenants.c",

@@ -142,7 +142,7 @@ static bool open_queue(seer_client *client, const seer_settings *settings,
     client->site = NULL;
     return false;
   }
-  client->settings = &client->queue->settings;
+  client->settings = client->queue->settings;
   client->endpoint = endpoint;
   client->with.stored = store != NULL;
   client->closed = false;

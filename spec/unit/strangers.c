@@ -48,7 +48,11 @@ void strangers_share_gate(void) {
 }
 
 void strangers_limit(int which, int64_t rate_limit) {
-  strangers[which].queue->settings.rate_limit = rate_limit;
+  seer_queue *queue = strangers[which].queue;
+  seer_settings settings = *queue->settings;
+  settings.rate_limit = rate_limit;
+  seer_settings_release(queue->settings);
+  queue->settings = seer_settings_share(&settings);
   strangers[which].endpoint->rate_limit = rate_limit;
 }
 
@@ -113,8 +117,8 @@ static void land(stranger *s, const stranger_flight *f) {
   int64_t due;
   seer_lock();
   seer_endpoint_landed(&f->claim, 1, true, unit_now);
-  due = seer_endpoint_learn(s->endpoint, &s->queue->settings, &attempt,
-                            unit_now);
+  due =
+      seer_endpoint_learn(s->endpoint, s->queue->settings, &attempt, unit_now);
   s->refused += f->status == 429;
   if (f->status == 200) {
     deliver(s, f, &dead);

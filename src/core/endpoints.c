@@ -219,7 +219,7 @@ static int64_t faster(int64_t one, int64_t other) {
 }
 
 void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
-  const seer_settings *settings = &queue->settings;
+  const seer_settings *settings = queue->settings;
   seer_lock();
   if (endpoint->queues == NULL) {
     endpoint->rate_limit = settings->rate_limit;
@@ -245,12 +245,12 @@ static void measure(seer_endpoint *endpoint, const seer_settings *gone) {
   if (queue == NULL || (gone->rate_limit != endpoint->rate_limit &&
                         gone->max_in_flight != endpoint->max_in_flight))
     return;
-  rate_limit = queue->settings.rate_limit;
+  rate_limit = queue->settings->rate_limit;
   while (queue != NULL && (rate_limit != endpoint->rate_limit ||
                            max_in_flight != endpoint->max_in_flight)) {
-    rate_limit = faster(rate_limit, queue->settings.rate_limit);
+    rate_limit = faster(rate_limit, queue->settings->rate_limit);
     max_in_flight =
-        seer_clock_later(max_in_flight, queue->settings.max_in_flight);
+        seer_clock_later(max_in_flight, queue->settings->max_in_flight);
     queue = queue->next;
   }
   endpoint->rate_limit = rate_limit;
@@ -267,7 +267,7 @@ static void unlink_queue(seer_queue *queue) {
   for (int i = 0; i < SEER_URGENCIES; i++)
     seer_timer_set(&queue->endpoint->lines.timers, &queue->line[i].timer,
                    SEER_NEVER);
-  measure(queue->endpoint, &queue->settings);
+  measure(queue->endpoint, queue->settings);
 }
 
 /* Events are lost that had been accepted: their owner should know. */
@@ -297,6 +297,7 @@ void seer_endpoints_bury(seer_dead *dead) {
     unlink_queue(queue);
     seer_unlock();
     seer_endpoints_release(queue->endpoint, queue->site);
+    seer_settings_release(queue->settings);
     free(queue->history);
     free(queue);
   }

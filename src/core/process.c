@@ -117,7 +117,7 @@ static void after_fork_in_child(void) {
 /* Exit. */
 
 static int64_t exit_budget(const seer_queue *queue) {
-  int64_t budget = queue->settings.exit_timeout;
+  int64_t budget = queue->settings->exit_timeout;
   if (nginx_terminates() && budget > NGINX_TERMINATE)
     budget = NGINX_TERMINATE;
   if (queue->tenant != NULL && budget > STORE_MOMENT)
@@ -160,7 +160,7 @@ static int64_t worth_until(const seer_queue *queue) {
     return began;
   connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
-                                  queue->settings.exit_connecting);
+                                  queue->settings->exit_connecting);
   if (!seer_site_connected(queue->site, began) &&
       queue->exit_deadline > connected_by)
     return connected_by;
@@ -256,7 +256,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
     while (is_still() && queue->flying != NULL)
       seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
     lost = queue->dropped_by[SEER_DROP_EXIT] - before;
-    if (lost == 0 || queue->settings.log_level < SEER_ERROR)
+    if (lost == 0 || queue->settings->log_level < SEER_ERROR)
       continue;
     told += lost;
     snprintf(reason, size, "%s", why);
@@ -272,7 +272,7 @@ static int64_t count_pending(bool *wants_thread) {
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
     pending += queue->pending;
-    *wants_thread |= queue->pending > 0 && queue->settings.thread;
+    *wants_thread |= queue->pending > 0 && queue->settings->thread;
   }
   return pending;
 }

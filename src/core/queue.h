@@ -33,7 +33,7 @@ typedef enum seer_submitted {
 } seer_submitted;
 
 struct seer_queue {
-  seer_settings settings;
+  const seer_settings *settings; /* one reference */
   seer_endpoint *endpoint;
   struct seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
@@ -62,6 +62,7 @@ struct seer_queue {
   seer_history *history; /* of its events; NULL before the first */
 };
 
+/* Takes over a reference to the settings. */
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines);

@@ -121,8 +121,8 @@ static bool is_worth_telling(const seer_attempt *attempt, seer_level level,
 
 /* Where it is noted what was told, to the client's logger or to everybody. */
 static seer_trouble *troubles_of(seer_queue *queue) {
-  return queue->settings.has_logger ? queue->history->troubles
-                                    : queue->endpoint->troubles;
+  return queue->settings->has_logger ? queue->history->troubles
+                                     : queue->endpoint->troubles;
 }
 
 /* With the lock held: whether the logger is to hear of drops since the last
@@ -134,7 +134,7 @@ static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
   if (queue->dropped_by[drop] == 0)
     return false;
   *times = queue->dropped_by[drop] - queue->history->drops_told[drop];
-  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
+  if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
       !seer_trouble_happened(&queue->history->drops[drop], 0, now, &untold))
     return false;
   queue->history->drops_told[drop] += *times;
@@ -207,9 +207,9 @@ static void tell_logger(seer_queue *queue, seer_message *message) {
 static void say(seer_queue *queue, seer_level level, const char *text,
                 int status, int attempt, int64_t untold) {
   seer_message *message;
-  if (queue->settings.log_level < (int64_t)level)
+  if (queue->settings->log_level < (int64_t)level)
     return;
-  if (!queue->settings.has_logger) {
+  if (!queue->settings->has_logger) {
     seer_tell_again(level, untold, text);
     return;
   }
@@ -234,7 +234,7 @@ void seer_report_attempt(const seer_transfer *transfer,
   seer_trouble_kind kind = kind_of(transfer, attempt->verdict);
   char text[TEXT_LENGTH];
   int64_t untold;
-  if (queue->settings.log_level < (int64_t)level ||
+  if (queue->settings->log_level < (int64_t)level ||
       is_heard(transfer->claim.event->request) ||
       !is_worth_telling(attempt, level, recovered) ||
       !seer_trouble_happened(&troubles_of(queue)[kind], 1, now, &untold))
@@ -268,7 +268,7 @@ static void trace(seer_transfer *transfer,
                   void (*describe)(seer_transfer *, char *, size_t),
                   int status) {
   char text[SEER_TELL_LENGTH - 30];
-  if (transfer->claim.queue->settings.log_level < SEER_DEBUG)
+  if (transfer->claim.queue->settings->log_level < SEER_DEBUG)
     return;
   describe(transfer, text, sizeof text);
   say(transfer->claim.queue, SEER_DEBUG, text, status,

@@ -23,12 +23,14 @@ seer_queue *seer_sender_open(const seer_settings *settings,
   seer_keep *keep = store != NULL ? seer_keep_get(store) : NULL;
   seer_tenant *tenant =
       keep != NULL ? seer_tenants_get(keep, endpoint, site, settings) : NULL;
+  const seer_settings *shared = seer_settings_share(settings);
   seer_queue *queue = malloc(sizeof *queue);
-  if (queue == NULL || (store != NULL && tenant == NULL)) {
+  if (queue == NULL || shared == NULL || (store != NULL && tenant == NULL)) {
+    seer_settings_release(shared);
     free(queue);
     return NULL;
   }
-  seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
+  seer_queue_init(queue, shared, endpoint, site, &endpoint->lines);
   queue->tenant = tenant;
   seer_endpoints_add(endpoint, queue);
   return queue;
@@ -53,7 +55,7 @@ static void begin_waiting(seer_request *request, int64_t now) {
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
   seer_assert(seer_lock_is_held());
-  if (!queue->settings.thread || seer_state.threaded)
+  if (!queue->settings->thread || seer_state.threaded)
     return false;
   if (seer_state.work >= SEER_WORK_OUTSIDE)
     seer_state.thread_wanted = true; /* when the step is over */

@@ -150,7 +150,7 @@ static void fill(seer_transaction *t, size_t i, size_t *at, int64_t now) {
   row->kind = event->kind;
   row->body = t->bodies.data + *at;
   row->length = event->length;
-  row->age = now - (event->expires - queue->settings.max_age);
+  row->age = now - (event->expires - queue->settings->max_age);
   if (row->age < 0)
     row->age = 0;
   *at += event->length;
@@ -220,7 +220,7 @@ void seer_transaction_decide(seer_transaction *t) {
         seer_turns_has(&queue->tenant->adopted->turns, t->turns[i]))
       row->mine = false;
     staying += row->mine;
-    t->batch.displace |= queue->settings.drop_oldest != 0;
+    t->batch.displace |= queue->settings->drop_oldest != 0;
   }
 }
 
@@ -273,7 +273,7 @@ static void ask(seer_transaction *t) {
   seer_lock();
   t->asked_at = seer_clock_now();
   if (seer_fleet_ask(endpoint->gate, seer_gate_share(endpoint->rate_limit),
-                     t->keep->stopping ? 0 : queue->settings.timeout,
+                     t->keep->stopping ? 0 : queue->settings->timeout,
                      t->batch.put_count > 0 && !t->keep->stopping, t->asked_at,
                      budget))
     t->gate = endpoint->gate;
@@ -355,7 +355,7 @@ static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
       continue;
     }
     keep->fused += (event->parts & SEER_EVENT_FUSED) != 0;
-    event->expires = now - event->expires + stored->queue->settings.max_age;
+    event->expires = now - event->expires + stored->queue->settings->max_age;
     seer_keep_save(keep, event, row, true);
     seer_queue_adopt(stored->queue, event);
     any = true;
