@@ -1,7 +1,9 @@
+local collecting = require "spec.support.collecting"
 local h = require "spec.helper"
 
 local new, assert_failure = h.clients.new, h.assert_error
 local load = h.load
+local newproxy = rawget(_G, "newproxy")
 local CLOSE_VARIABLE = load("local x <close> = nil") ~= nil
 
 local api = h.clients.standin()
@@ -38,6 +40,49 @@ describe("a client", function()
     assert.not_equal(client.events, other.events)
     client:close()
     other:close()
+  end)
+
+  it("makes them once also when a finalizer is faster", function()
+    local client, asked, inner = new(), nil, nil
+    local metatable = {
+      __gc = function() inner = asked and asked.events or inner end,
+    }
+    -- In a coroutine, whose stack keeps nothing of it.
+    local function leave_garbage()
+      if newproxy then
+        getmetatable(newproxy(true)).__gc = metatable.__gc
+      else
+        setmetatable({}, metatable)
+      end
+    end
+    h.collect()
+    collecting.always()
+    for _ = 1, 10 do
+      coroutine.wrap(leave_garbage)()
+    end
+    asked = client
+    local events = client.events
+    asked = nil
+    collecting.at_times()
+    assert.is_table(inner)
+    assert.equal(inner, events)
+    assert.equal(events, client.events)
+    assert.is_true(events:capture { name = "a.b" })
+    client:close()
+  end)
+
+  it("takes little of Lua's memory while it is idle", function()
+    local clients = { new() }
+    h.collect()
+    local before = collectgarbage "count"
+    for i = 2, 1001 do
+      clients[i] = new()
+    end
+    h.collect()
+    assert.is_true(collectgarbage "count" - before < 450)
+    for _, client in ipairs(clients) do
+      client:close()
+    end
   end)
 
   it("makes no garbage when it accepts an event", function()

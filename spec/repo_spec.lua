@@ -236,15 +236,13 @@ describe("the manual", function()
 
   it("annotates every name of a client", function()
     local client = seerstack.new { api_key = "sk_x" }
-    local get_members = rawget(debug, "getuservalue")
-      or rawget(debug, "getfenv")
-    local members = get_members(client)
+    local _, members = debug.getupvalue(getmetatable(client).__index, 1)
     for _, name in ipairs(names_of(members)) do
+      local member = client[name]
       local found = library:find("\nfunction Client:" .. name .. "%(")
         or annotation("seerstack%.Client", name)
       assert(found, "client." .. name .. " is not annotated")
-      for inner in pairs(type(members[name]) == "table" and members[name]
-        or {}) do
+      for inner in pairs(type(member) == "table" and member or {}) do
         assert(library:find("\nfunction %w+%." .. inner .. "%("),
           "client." .. name .. "." .. inner .. " is not annotated")
       end

@@ -89,7 +89,7 @@ static void call(lua_State *L, seer_kept what, int arguments) {
   if (lua_pcall(L, arguments, 0, 0) == LUA_OK)
     return;
   push_failure(L, client, names[what]);
-  if (client->settings.log_level >= SEER_WARN &&
+  if (client->settings->log_level >= SEER_WARN &&
       seer_trouble_now(&troubles[what], &untold))
     seer_tell_again(SEER_WARN, untold, lua_tostring(L, -1));
   lua_pop(L, 1);

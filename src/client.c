@@ -2,21 +2,23 @@
 
 #include "compat.h"
 #include "core/endpoints.h"
+
+#include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
-seer_client *seer_client_push(lua_State *L, const seer_settings *settings) {
+static const seer_settings no_settings;
+
+seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes) {
   seer_client *client = lua_newuserdata(L, sizeof(*client));
   memset(client, 0, sizeof(*client));
-  client->settings = *settings;
+  client->settings = &no_settings;
   client->with.marks = seer_marks_get(L);
   client->with.stamp = &client->stamp;
   client->with.scratch = &client->scratch;
-  seer_buffer_init(&client->scratch, (size_t)settings->max_event_bytes);
+  seer_buffer_init(&client->scratch, (size_t)max_event_bytes);
   client->closed = true;
   luaL_getmetatable(L, SEER_CLIENT);
   lua_setmetatable(L, -2);
-  lua_createtable(L, 0, 12);
-  lua_setuservalue(L, -2);
   return client;
 }
 
@@ -25,8 +27,11 @@ void seer_client_end(seer_client *client) {
   client->queue = NULL;
   client->endpoint = NULL;
   client->site = NULL;
+  client->settings = &no_settings;
   client->closed = true;
   seer_buffer_clear(&client->scratch);
+  free(client->invalid);
+  client->invalid = NULL;
   if (queue != NULL)
     seer_sender_release(queue);
 }
@@ -37,14 +42,33 @@ void seer_client_end(seer_client *client) {
 
 static const char kept_keys[SEER_KEPT];
 
+/* While a table is made, a finalizer may have given the client another. */
+void seer_client_members(lua_State *L, int self) {
+  seer_client *client = lua_touserdata(L, self);
+  if (!client->has_members) {
+    lua_createtable(L, 0, 2);
+    if (!client->has_members)
+      lua_setuservalue(L, self);
+    else
+      lua_pop(L, 1);
+    client->has_members = true;
+  }
+  lua_getuservalue(L, self);
+}
+
 void seer_client_get(lua_State *L, int self, seer_kept what) {
+  const seer_client *client = lua_touserdata(L, self);
+  if (!client->has_members) {
+    lua_pushnil(L);
+    return;
+  }
   lua_getuservalue(L, self);
   lua_rawgetp(L, -1, &kept_keys[what]);
   lua_remove(L, -2);
 }
 
 void seer_client_keep(lua_State *L, int self, seer_kept what) {
-  lua_getuservalue(L, self);
+  seer_client_members(L, self);
   lua_insert(L, -2);
   lua_rawsetp(L, -2, &kept_keys[what]);
   lua_pop(L, 1);

@@ -3,11 +3,13 @@
 /*
  * A client: settings, and a queue that the sender empties.
  *
- * In Lua it is a userdata. Its user value is a table of its members: methods,
- * `events` and `users` by their names, and what Lua has to keep for it, such
- * as its callbacks, by addresses, so that nobody else can reach that. The
- * functions of `events` and `users` hold the client, so that either keeps the
- * other alive. When it is collected, what is queued is still sent.
+ * In Lua it is a userdata. The clients of a state have their methods in
+ * common. Its user value, once there is one, is a table of its own members:
+ * `events` and `users` by their names, which are made when they are asked for,
+ * and what Lua has to keep for it, such as its callbacks, by addresses, so
+ * that nobody else can reach that. The functions of `events` and `users` hold
+ * the client, so that either keeps the other alive. When it is collected, what
+ * is queued is still sent.
  *
  * Functions on a client take the index `self` where it stands: on the stack,
  * or as an upvalue.
@@ -45,7 +47,7 @@ typedef struct seer_client {
   seer_queue *queue;       /* NULL until it is made and when it is given up */
   seer_endpoint *endpoint; /* these two belong to the queue */
   seer_site *site;
-  seer_settings settings;
+  const seer_settings *settings; /* the queue's; without it, zeros */
   seer_building with;  /* what events are built with: marks, and these */
   seer_buffer scratch; /* for the JSON of one event */
   seer_stamp stamp;    /* for its timestamp */
@@ -53,9 +55,10 @@ typedef struct seer_client {
   int64_t unsendable;  /* events that cannot be sent, for on_error... */
   int64_t unheard;     /* ...and of these, the number of the next */
   int64_t missed;      /* ...and how many it never gets */
-  seer_trouble invalid[SEER_CLIENT_FAULTS]; /* such events */
+  seer_trouble *invalid;  /* such events; NULL until there is one */
   bool hinted[SEER_ROWS]; /* that unknown fields may be mistakes is told */
   bool hollow_told;       /* that metamethods are not called, too */
+  bool has_members;
   bool closed;
   bool filtering;      /* before_send is running */
   bool calling;        /* the other callbacks are running */
@@ -64,9 +67,8 @@ typedef struct seer_client {
 
 #define SEER_CLIENT "seerstack.client" /* the metatable's name */
 
-/* Pushes a client that is closed and owns nothing; with an empty table of
-   members. [-0, +1] */
-seer_client *seer_client_push(lua_State *L, const seer_settings *settings);
+/* Pushes a client that is closed and owns nothing. [-0, +1] */
+seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes);
 
 /* Gives up what the client owns, when it is collected. What is queued is
    still sent. */
@@ -75,6 +77,9 @@ void seer_client_end(seer_client *client);
 /* Has the holder keep what the client sends to, its URL and the like, for a
    finalizer may end the client whenever Lua allocates; false if one has. */
 bool seer_client_hold(const seer_client *client, seer_holder *holder);
+
+/* Pushes the table of members of the client at `self`. [-0, +1] */
+void seer_client_members(lua_State *L, int self);
 
 /* Pushes a value that Lua keeps for the client at `self`; nil if there is
    none. [-0, +1] */

@@ -3,6 +3,7 @@
 #include "client.h"
 #include "compat.h"
 #include "core/base/tell.h"
+#include "make.h"
 #include "merge.h"
 #include "methods.h"
 #include "result.h"
@@ -31,7 +32,7 @@ static bool get(lua_State *L) {
   if (luaL_testudata(L, SEER_SEND_SELF, SEER_CLIENT) != NULL)
     return true;
   seer_options_client(L, SEER_SEND_SELF, "configure", &options);
-  if (!seer_methods_push(L, &options)) {
+  if (!seer_make(L, &options)) {
     fail(L, &options.settings);
     return false;
   }

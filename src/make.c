@@ -30,8 +30,10 @@ static void add_list(lua_State *L, int self, seer_kept what) {
   seer_client_keep(L, self, what);
 }
 
-/* Gives the client at `self` its callbacks, and copies of its defaults. */
-static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
+/* Gives the client at `self` its callbacks, and copies of its defaults; what
+   of that the core is to know goes to its settings. */
+static void set_kept(lua_State *L, int self, const int64_t *given, int from,
+                     seer_settings *settings) {
   seer_client *client = lua_touserdata(L, self);
   for (int what = 0; what < SEER_KEPT; what++) {
     push_kept(L, given[what], from, what);
@@ -42,15 +44,18 @@ static void set_kept(lua_State *L, int self, const int64_t *given, int from) {
       lua_replace(L, -3);
       lua_pop(L, 1);
     }
-    seer_client_keep(L, self, (seer_kept)what);
+    if (client->has[what])
+      seer_client_keep(L, self, (seer_kept)what);
+    else
+      lua_pop(L, 1);
   }
-  if (client->settings.test_mode)
+  if (settings->test_mode)
     add_list(L, self, SEER_KEPT_CAPTURED);
   if (client->has[SEER_KEPT_ON_ERROR])
     add_list(L, self, SEER_KEPT_INVALID);
-  client->settings.has_logger = client->has[SEER_KEPT_LOGGER];
-  client->settings.has_on_error = client->has[SEER_KEPT_ON_ERROR];
-  client->settings.has_on_delivered = client->has[SEER_KEPT_ON_DELIVERED];
+  settings->has_logger = client->has[SEER_KEPT_LOGGER];
+  settings->has_on_error = client->has[SEER_KEPT_ON_ERROR];
+  settings->has_on_delivered = client->has[SEER_KEPT_ON_DELIVERED];
 }
 
 /* The string that stays at an index, or what is so otherwise. */
@@ -110,11 +115,12 @@ static bool needs_key(const seer_settings *settings) {
   return settings->enabled && !settings->test_mode;
 }
 
-/* The store that the client at `self` has, or NULL. */
-static const seer_store_object *store_of(lua_State *L, int self) {
+/* The store that the client at `self` sends by way of, or NULL. */
+static const seer_store_object *store_of(lua_State *L, int self,
+                                         const seer_settings *settings) {
   const seer_client *client = lua_touserdata(L, self);
   const seer_store_object *store = NULL;
-  if (!client->has[SEER_KEPT_STORE] || !needs_key(&client->settings))
+  if (!client->has[SEER_KEPT_STORE] || !needs_key(settings))
     return NULL;
   seer_client_get(L, self, SEER_KEPT_STORE);
   store = lua_touserdata(L, -1); /* which the client keeps */
@@ -124,18 +130,19 @@ static const seer_store_object *store_of(lua_State *L, int self) {
   return store;
 }
 
-static bool open_queue(seer_client *client, const seer_site_options *options,
+static bool open_queue(seer_client *client, const seer_settings *settings,
+                       const seer_site_options *options,
                        const seer_store_object *store) {
   seer_endpoint *endpoint = seer_endpoints_get(options, &client->site);
   if (endpoint == NULL)
     return false;
-  client->queue =
-      seer_sender_open(&client->settings, endpoint, client->site, store);
+  client->queue = seer_sender_open(settings, endpoint, client->site, store);
   if (client->queue == NULL) {
     seer_endpoints_release(endpoint, client->site);
     client->site = NULL;
     return false;
   }
+  client->settings = client->queue->settings;
   client->endpoint = endpoint;
   client->with.stored = store != NULL;
   client->closed = false;
@@ -147,8 +154,8 @@ static bool open_queue(seer_client *client, const seer_site_options *options,
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
   const char *url = client->endpoint->base_url;
-  if (url[4] == ':' && needs_key(&client->settings) &&
-      client->settings.log_level >= SEER_WARN && !seer_url_is_loopback(url) &&
+  if (url[4] == ':' && needs_key(client->settings) &&
+      client->settings->log_level >= SEER_WARN && !seer_url_is_loopback(url) &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_report_say(client->queue, SEER_WARN,
                     "base_url is plain http: everybody on the way can read "
@@ -156,7 +163,7 @@ static void warn_of_plain_http(const seer_client *client) {
 }
 
 static void tell_made(lua_State *L, const seer_client *client) {
-  if (client->settings.log_level < SEER_INFO)
+  if (client->settings->log_level < SEER_INFO)
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
                   client->endpoint->base_url);
@@ -168,15 +175,17 @@ static void tell_made(lua_State *L, const seer_client *client) {
    none) has. */
 static void push_client(lua_State *L, const seer_client_options *options,
                         int from, seer_site_options *site) {
+  seer_settings settings = options->settings;
   int top = lua_gettop(L);
   seer_client *client;
   luaL_checkstack(L, 20, "too many options");
   set_site(L, options, site);
-  client = seer_client_push(L, &options->settings);
-  set_kept(L, lua_gettop(L), options->kept, from);
-  if (!open_queue(client, site, store_of(L, lua_gettop(L))))
+  client = seer_client_push(L, settings.max_event_bytes);
+  set_kept(L, lua_gettop(L), options->kept, from, &settings);
+  if (!open_queue(client, &settings, site,
+                  store_of(L, lua_gettop(L), &settings)))
     luaL_error(L, "not enough memory");
-  if (!client->settings.has_store && needs_key(&client->settings))
+  if (!settings.has_store && needs_key(&settings))
     seer_share(client->queue); /* with a store, its keeper does */
   warn_of_plain_http(client);
   tell_made(L, client);
@@ -204,7 +213,7 @@ bool seer_make_with(lua_State *L, int self) {
   if (client->site == NULL)
     return false;
   seer_options_table(L, 1, "with_options");
-  seer_options_overrides(L, 1, "with_options", &client->settings, &options);
+  seer_options_overrides(L, 1, "with_options", client->settings, &options);
   holder = seer_holder_push(L, 1);
   if (!seer_client_hold(client, holder))
     return false;

@@ -8,9 +8,8 @@
 
 #include "options.h"
 
-/* Pushes a client, without methods yet, with options that have been read. If
-   the environment is at fault, pushes a message instead and returns false.
-   [-0, +1] */
+/* Pushes a client with options that have been read. If the environment is at
+   fault, pushes a message instead and returns false. [-0, +1] */
 bool seer_make(lua_State *L, const seer_client_options *options);
 
 /* Pushes one with the options in the table at index 1, and for the rest

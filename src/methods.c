@@ -37,7 +37,7 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
 static int client_flush(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
-      seer_options_timeout(L, 1, "flush", client->settings.exit_timeout);
+      seer_options_timeout(L, 1, "flush", client->settings->exit_timeout);
   bool flushed;
   if (client->queue == NULL)
     return seer_result_closed(L);
@@ -49,7 +49,7 @@ static int client_flush(lua_State *L) {
 static int client_close(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
-      seer_options_timeout(L, 1, "close", client->settings.exit_timeout);
+      seer_options_timeout(L, 1, "close", client->settings->exit_timeout);
   bool flushed;
   if (client->closed) {
     lua_pushboolean(L, 1);
@@ -101,8 +101,8 @@ static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
   seer_setint64(L, "doubtful", queue->doubtful);
   seer_setint64(L, "missed", queue->notices.missed + missed);
   seer_setstring(L, "sender", stats->sender);
-  if (queue->last_error[0] != '\0')
-    seer_setstring(L, "last_error", queue->last_error);
+  if (stats->last_error[0] != '\0')
+    seer_setstring(L, "last_error", stats->last_error);
   if (stats->rate > 0)
     seer_setint64(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
@@ -157,7 +157,7 @@ static int client_persist(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   seer_store_stats stats;
   int64_t timeout =
-      seer_options_timeout(L, 1, "persist", client->settings.exit_timeout);
+      seer_options_timeout(L, 1, "persist", client->settings->exit_timeout);
   bool safe;
   if (client->queue == NULL)
     return seer_result_closed(L);
@@ -247,12 +247,53 @@ SEER_KINDS(KIND)
 static const lua_CFunction senders[] = {SEER_KINDS(KIND)};
 #undef KIND
 
+/* For the client at 1, pushes members[key] of the key at 2. */
+static bool push_member(lua_State *L) {
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return !lua_isnil(L, -1);
+}
+
+/* Makes the namespace that is named at 2 for the client at 1, whose members
+   have it from then on; a finalizer may be faster. */
+static void make_space(lua_State *L) {
+  seer_client *client = lua_touserdata(L, 1);
+  bool of_it[SEER_ROWS];
+  lua_createtable(L, 0, 1);
+  for (int kind = 0; kind < SEER_ROWS; kind++) {
+    of_it[kind] = strcmp(seer_kinds[kind].space, lua_tostring(L, 2)) == 0;
+    if (!of_it[kind])
+      continue;
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, senders[kind], 1);
+    lua_setfield(L, -2, seer_kinds[kind].method);
+  }
+  seer_client_members(L, 1);
+  if (push_member(L))
+    return;
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -4); /* space, members, nil, name */
+  lua_rawset(L, -4);
+  for (int kind = 0; kind < SEER_ROWS; kind++)
+    if (of_it[kind])
+      client->spaces[kind] = lua_topointer(L, -3);
+  lua_settop(L, -3);
+}
+
+/* The upvalue has the methods by their names, and true by a namespace's. */
 static int client_index(lua_State *L) {
-  luaL_checkudata(L, 1, SEER_CLIENT);
+  const seer_client *client = luaL_checkudata(L, 1, SEER_CLIENT);
   lua_settop(L, 2);
-  lua_getuservalue(L, 1);
-  lua_insert(L, 2); /* client, members, key */
-  lua_rawget(L, 2);
+  if (client->has_members) {
+    lua_getuservalue(L, 1);
+    if (push_member(L))
+      return 1;
+    lua_settop(L, 2);
+  }
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(1));
+  if (lua_isboolean(L, -1))
+    make_space(L);
   return 1;
 }
 
@@ -271,74 +312,47 @@ static int client_gc(lua_State *L) {
   return 0;
 }
 
-/* members[space][method] = sender; the client is on the top, the table of its
-   members below. A namespace lives as long as the client. */
-static void add_kind(lua_State *L, seer_client *client, int kind) {
-  const seer_kind_row *row = &seer_kinds[kind];
-  lua_getfield(L, -2, row->space);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-  }
-  client->spaces[kind] = lua_topointer(L, -1);
-  lua_pushvalue(L, -2); /* members, client, space, client */
-  lua_pushcclosure(L, senders[kind], 1);
-  lua_setfield(L, -2, row->method);
-  lua_setfield(L, -3, row->space);
-}
-
-static void add_members(lua_State *L);
-
 /* client:with_options(options) */
 static int with_options(lua_State *L) {
-  if (!seer_make_with(L, SELF))
-    return seer_result_closed(L);
-  add_members(L);
-  return 1;
-}
-
-/* Gives the client on the top what can be reached by its name. */
-static void add_members(lua_State *L) {
-  static const luaL_Reg others[] = {
-      {"persist",      client_persist },
-      {"captured",     client_captured},
-      {"with_options", with_options   },
-      {NULL,           NULL           }
-  };
-  seer_client *client = lua_touserdata(L, -1);
-  lua_getuservalue(L, -1);
-  seer_methods_add(L, seer_methods_shared, call_method);
-  seer_methods_add(L, others, call_method);
-  lua_insert(L, -2); /* members, client */
-  for (int kind = 0; kind < SEER_ROWS; kind++)
-    add_kind(L, client, kind);
-  lua_remove(L, -2);
-}
-
-bool seer_methods_push(lua_State *L, const seer_client_options *options) {
-  if (!seer_make(L, options))
-    return false;
-  add_members(L);
-  return true;
+  return seer_make_with(L, SELF) ? 1 : seer_result_closed(L);
 }
 
 int seer_methods_new(lua_State *L) {
   seer_client_options options;
   lua_settop(L, 1);
   seer_options_client(L, 1, "new", &options);
-  if (!seer_methods_push(L, &options))
+  if (!seer_make(L, &options))
     seer_options_misuse(L, 1, "new");
   return 1;
 }
 
+/* Pushes what all clients of the state have by its name. */
+static void push_methods(lua_State *L) {
+  static const luaL_Reg others[] = {
+      {"persist",      client_persist },
+      {"captured",     client_captured},
+      {"with_options", with_options   },
+      {NULL,           NULL           }
+  };
+  lua_newtable(L);
+  seer_methods_add(L, seer_methods_shared, call_method);
+  seer_methods_add(L, others, call_method);
+  for (int kind = 0; kind < SEER_ROWS; kind++) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, seer_kinds[kind].space);
+  }
+}
+
 void seer_methods_open(lua_State *L) {
   static const luaL_Reg metamethods[] = {
-      {"__index",    client_index   },
       {"__tostring", client_tostring},
       {"__gc",       client_gc      },
       {"__close",    client_leave   },
       {NULL,         NULL           }
   };
   seer_newmetatable(L, SEER_CLIENT, metamethods);
+  push_methods(L);
+  lua_pushcclosure(L, client_index, 1);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

@@ -14,10 +14,6 @@ void seer_methods_open(lua_State *L);
 /* seerstack.new(options) */
 int seer_methods_new(lua_State *L);
 
-/* Pushes a client with options that have been read. If the environment is at
-   fault, pushes a message instead and returns false. [-0, +1] */
-bool seer_methods_push(lua_State *L, const seer_client_options *options);
-
 /* Methods of which the module has functions for the default client, too. They
    find the client at the index SEER_SEND_SELF, and their arguments from 1 on.
  */

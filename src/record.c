@@ -53,7 +53,7 @@ static void push_request(lua_State *L, const seer_event *event,
    take the list away. */
 void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
-  int64_t most = client->settings.max_queue_events;
+  int64_t most = client->settings->max_queue_events;
   seer_outgoing_preview(client->site, holder->event, &holder->scratch);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
@@ -66,10 +66,10 @@ void seer_record_add(lua_State *L, int self, seer_holder *holder) {
 
 void seer_record_take(lua_State *L, int self) {
   seer_client *client = lua_touserdata(L, self);
-  int64_t most = client->settings.max_queue_events, first;
+  int64_t most = client->settings->max_queue_events, first;
   int list;
   lua_newtable(L);
-  if (!client->settings.test_mode)
+  if (!client->settings->test_mode)
     return;
   lua_newtable(L); /* the result, the next list */
   seer_client_get(L, self, SEER_KEPT_CAPTURED);

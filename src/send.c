@@ -18,6 +18,7 @@
 #include "sample.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
 #define TELL_LENGTH 600
@@ -61,12 +62,19 @@ static void tell(const call *c, const char *problem, const char *what) {
   seer_report_say(client->queue, SEER_WARN, text);
 }
 
-static seer_trouble *trouble_of(const call *c, const char *problem) {
+/* Whether the problem is to be told of now; without memory it always is. */
+static bool is_time_to_tell(const call *c, const char *problem) {
+  seer_client *client = c->client;
   unsigned hash = (unsigned)c->kind;
   size_t length = strcspn(problem, ":.[");
+  int64_t untold;
   for (size_t i = 0; i < length; i++)
     hash = hash * 31 + (unsigned char)problem[i];
-  return &c->client->invalid[hash % SEER_CLIENT_FAULTS];
+  if (client->invalid == NULL)
+    client->invalid = calloc(SEER_CLIENT_FAULTS, sizeof *client->invalid);
+  return client->invalid == NULL ||
+         seer_trouble_now(&client->invalid[hash % SEER_CLIENT_FAULTS],
+                          &untold);
 }
 
 /* Adds to the message on the top which field may be meant otherwise. */
@@ -83,7 +91,7 @@ static void add_hint(const call *c) {
 /* Gives the error on the top its path. That of a post may be anything, and so
    is shown as in a line of the log. A finalizer may have ended the client. */
 static void set_path(const call *c) {
-  const seer_site *site = c->client->site;
+  seer_site *site = c->client->site;
   char text[SEER_SUBJECT_LENGTH];
   if (site == NULL)
     return;
@@ -96,15 +104,13 @@ static void set_path(const call *c) {
 static void tell_problem(const call *c) {
   const seer_client *client = c->client;
   const char *problem = lua_tostring(c->L, -1);
-  int64_t untold;
   if (client->queue != NULL && !is_answered(c) &&
-      client->settings.log_level >= SEER_WARN &&
-      seer_trouble_now(trouble_of(c, problem), &untold))
+      client->settings->log_level >= SEER_WARN && is_time_to_tell(c, problem))
     tell(c, problem, "not sent");
 }
 
 static int fail_full(const call *c) {
-  const seer_settings *settings = &c->client->settings;
+  const seer_settings *settings = c->client->settings;
   char message[120];
   snprintf(message, sizeof(message),
            "queue full: max_queue_events is %lld, max_queue_bytes %lld",
@@ -165,7 +171,7 @@ static void tell_hint(const call *c) {
   bool *told;
   client->with.others = false;
   client->with.hollow = NULL;
-  if (client->queue == NULL || client->settings.log_level < SEER_WARN ||
+  if (client->queue == NULL || client->settings->log_level < SEER_WARN ||
       (told = write_hint(c, hollow, hint)) == NULL)
     return;
   *told = true;
@@ -173,7 +179,7 @@ static void tell_hint(const call *c) {
 }
 
 static void read_options(call *c) {
-  c->chosen.wait = c->client->settings.wait;
+  c->chosen.wait = c->client->settings->wait;
   c->chosen.future = c->chosen.timeout = 0;
   c->chosen.max_retries = -1;
   c->has_options =
@@ -277,7 +283,7 @@ static bool lay_over(call *c) {
 */
 
 static seer_request *new_request(const call *c) {
-  const seer_settings *settings = &c->client->settings;
+  const seer_settings *settings = c->client->settings;
   const seer_request_options *chosen = &c->chosen;
   return seer_request_new(
       chosen->timeout > 0 ? chosen->timeout : settings->timeout,
@@ -319,7 +325,7 @@ static int discard(const call *c, seer_settlement why) {
 */
 
 static seer_event *build_within(const call *c, const seer_special *special) {
-  size_t ceiling = (size_t)c->client->settings.max_event_bytes;
+  size_t ceiling = (size_t)c->client->settings->max_event_bytes;
   seer_holder *holder = seer_holder_push(c->L, ceiling);
   seer_building with = c->client->with;
   seer_event *event;
@@ -453,7 +459,7 @@ static int filter_and_send(const call *c) {
     if (filtered != SEER_FILTERED_SEND)
       return drop(c, filtered);
   }
-  if (c->client->settings.test_mode)
+  if (c->client->settings->test_mode)
     return keep_record(c);
   return is_answered(c) ? send_answered(c) : send_queued(c);
 }
@@ -479,8 +485,11 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
            "\"#\", \"\\\" or segment \"..\"");
     return fail_invalid(&c);
   }
-  if (!client->settings.enabled)
+  if (!client->settings->enabled)
     return discard(&c, SEER_SETTLED_DISABLED);
+  if (client->queue->history == NULL &&
+      !seer_history_begin(&client->queue->history))
+    return luaL_error(L, "not enough memory");
   if (c.has_options || kind == SEER_POST)
     read_special(&c);
   if ((c.is_raw && !seer_raw_event(L, c.event, kind)) || !lay_over(&c))

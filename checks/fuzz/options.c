@@ -14,9 +14,9 @@
 /* No name is looked up. */
 int __wrap_getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **found);
-void __real_seer_outgoing_preview(const seer_site *site,
+void __real_seer_outgoing_preview(seer_site *site,
                                   const seer_event *event, seer_buffer *out);
-void __wrap_seer_outgoing_preview(const seer_site *site,
+void __wrap_seer_outgoing_preview(seer_site *site,
                                   const seer_event *event, seer_buffer *out);
 
 int __wrap_getaddrinfo(const char *host, const char *service,
@@ -73,7 +73,7 @@ static void check_headers(const struct curl_slist *list) {
   }
 }
 
-void __wrap_seer_outgoing_preview(const seer_site *site,
+void __wrap_seer_outgoing_preview(seer_site *site,
                                   const seer_event *event, seer_buffer *out) {
   seer_outgoing request;
   size_t before = out->length;

@@ -250,8 +250,8 @@ local list = {
   {
     what = "a queue takes one event too many",
     file = "src/core/queue.c",
-    from = "return events < queue->settings.max_queue_events &&",
-    to = "return events <= queue->settings.max_queue_events &&",
+    from = "return events < queue->settings->max_queue_events &&",
+    to = "return events <= queue->settings->max_queue_events &&",
     spec = "spec/core/queue_spec.lua",
     title = "takes max_queue_events, those in flight included",
   },

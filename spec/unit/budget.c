@@ -63,13 +63,13 @@ static void paces_for_long(void) {
     claim();
     CHECK(flying <= most);
     for (int i = 0; i < 3; i++)
-      CHECK(flying_of(clients[i]) <= clients[i]->settings.max_in_flight);
+      CHECK(flying_of(clients[i]) <= clients[i]->settings->max_in_flight);
     if (!rest(next_put))
       unit_now = next_put;
   }
   check_minutes(limit, NULL);
   for (int i = 0; i < 3; i++)
-    check_minutes(clients[i]->settings.rate_limit, clients[i]);
+    check_minutes(clients[i]->settings->rate_limit, clients[i]);
   CHECK(sent_count > 0);
   end_test();
 }

@@ -1,5 +1,4 @@
 #include "client.h"
-
 #include <string.h>
 
 seer_site_options client_options(const char *api_key) {
@@ -25,4 +24,13 @@ seer_settings client_settings(int64_t rate_limit, int64_t max_in_flight) {
       .max_age = CLIENT_MAX_AGE,
   };
   return settings;
+}
+
+seer_queue *client_open(const char *api_key, const seer_settings *settings) {
+  seer_site_options options = client_options(api_key);
+  seer_site *site;
+  seer_endpoint *endpoint = seer_endpoints_get(&options, &site);
+  seer_queue *queue = seer_sender_open(settings, endpoint, site, NULL);
+  seer_history_begin(&queue->history);
+  return queue;
 }

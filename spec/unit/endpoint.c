@@ -173,6 +173,25 @@ static void are_shared(void) {
   seer_endpoints_release(other, other_site);
 }
 
+/* However many there are, and also when others with the same hash come. */
+static void settings_are_shared(void) {
+  static const seer_settings *all[1000];
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < 1000; i++) {
+      seer_settings settings = client_settings(i, 16);
+      const seer_settings *again;
+      all[i] = seer_settings_share(&settings);
+      again = seer_settings_share(&settings);
+      CHECK(again == all[i] && again != &settings);
+      seer_settings_release(again);
+    }
+    for (int i = 0; i < 1000; i++) {
+      CHECK(all[i]->rate_limit == i && all[i]->max_in_flight == 16);
+      seer_settings_release(all[i]);
+    }
+  }
+}
+
 /* Hundreds, of which some go and others come. */
 static void are_found(void) {
   static seer_endpoint *all[400];
@@ -230,18 +249,19 @@ static void outlives_its_clients(void) {
 
 const unit_test unit_endpoint[] = {
     {"an endpoint pauses, twice as long each time, and sends one probe",
-     pauses_and_probes                                                                    },
+     pauses_and_probes                                                                      },
     {"a probe goes when the pause is over, whatever is still in flight",
-     passes_stragglers                                                                    },
-    {"an endpoint endures four failures in a row",                       endures_failures },
-    {"an endpoint pauses as long as the server asks for",                does_as_asked    },
-    {"a 429 that asks for too short a pause is asked for seldom",        asks_seldom      },
-    {"a waited-for request passes a pause",                              lets_waiters_pass},
-    {"a pause does not keep events beyond max_age",                      drops_what_is_old},
-    {"an endpoint is known by its URL and key",                          are_shared       },
+     passes_stragglers                                                                      },
+    {"clients with like settings share them",                            settings_are_shared},
+    {"an endpoint endures four failures in a row",                       endures_failures   },
+    {"an endpoint pauses as long as the server asks for",                does_as_asked      },
+    {"a 429 that asks for too short a pause is asked for seldom",        asks_seldom        },
+    {"a waited-for request passes a pause",                              lets_waiters_pass  },
+    {"a pause does not keep events beyond max_age",                      drops_what_is_old  },
+    {"an endpoint is known by its URL and key",                          are_shared         },
     {"an endpoint is found among hundreds, while others come and go",
-     are_found                                                                            },
+     are_found                                                                              },
     {"an endpoint outlives its clients until its log is empty",
-     outlives_its_clients                                                                 },
-    {NULL,                                                               NULL             }
+     outlives_its_clients                                                                   },
+    {NULL,                                                               NULL               }
 };

@@ -141,8 +141,8 @@ static void add_up(bool held, int64_t *events, int64_t *bytes) {
 static bool fits(bool held, int64_t size) {
   int64_t events, bytes;
   add_up(held, &events, &bytes);
-  return events < queue.settings.max_queue_events &&
-         bytes + size <= queue.settings.max_queue_bytes;
+  return events < queue.settings->max_queue_events &&
+         bytes + size <= queue.settings->max_queue_bytes;
 }
 
 static bool model_room(int64_t size) {
@@ -153,7 +153,7 @@ static bool model_room(int64_t size) {
   model_expire(SEER_QUEUED);
   while ((it = oldest_in(FOLLOWING, -1, true)) != NULL && is_expired(it))
     settle(it, SEER_SETTLED_EXPIRED);
-  while (!fits(false, size) && queue.settings.drop_oldest &&
+  while (!fits(false, size) && queue.settings->drop_oldest &&
          fits(true, size)) {
     it = head(SEER_QUEUED);
     if (it == NULL)
@@ -170,7 +170,7 @@ static void model_put(item *it) {
   for (place where = DELAYED; it->user >= 0 && where <= FLYING; where++)
     if (before == NULL)
       before = oldest_in(where, it->user, false);
-  it->expires = unit_now + SEER_CLOCK_COARSENESS + queue.settings.max_age;
+  it->expires = unit_now + SEER_CLOCK_COARSENESS + queue.settings->max_age;
   it->order = orders++;
   accepted++;
   if (before != NULL)

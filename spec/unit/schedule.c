@@ -3,7 +3,6 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
-#include "core/sender.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -66,14 +65,9 @@ static int tests;
 
 /* A client of this key. */
 static seer_queue *open_client(int number, const seer_settings *settings) {
-  seer_endpoint *endpoint;
-  seer_site_options options;
-  seer_site *site;
   char key[40];
   snprintf(key, sizeof key, "scheduled%d-%d", tests, number);
-  options = client_options(key);
-  endpoint = seer_endpoints_get(&options, &site);
-  return seer_sender_open(settings, endpoint, site, NULL);
+  return client_open(key, settings);
 }
 
 static void begin_test(void) {
@@ -147,7 +141,7 @@ static void land(int place, int status, seer_dead *dead) {
   flights[place] = flights[--flying];
   ends[place] = ends[flying];
   seer_endpoint_landed(&end, 1, status != 0, unit_now);
-  due = seer_endpoint_learn(end.endpoint, &end.queue->settings, &attempt,
+  due = seer_endpoint_learn(end.endpoint, end.queue->settings, &attempt,
                             unit_now);
   if (attempt.verdict == SEER_DELIVERED)
     seer_queue_done(end.queue, end.event, SEER_SETTLED_DELIVERED, dead);

@@ -28,9 +28,10 @@ typedef struct client {
 
 static void open_client(client *c) {
   seer_site_options options = client_options(key);
+  seer_settings settings = client_settings(100, 16);
   memset(c, 0, sizeof *c);
-  c->queue.settings = client_settings(100, 16);
-  c->queue.settings.share_rate = 1;
+  settings.share_rate = 1;
+  c->queue.settings = seer_settings_share(&settings);
   c->queue.endpoint = seer_endpoints_get(&options, &c->site);
   CHECK(c->queue.endpoint != NULL);
 }

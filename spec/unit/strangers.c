@@ -3,7 +3,6 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
-#include "core/sender.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,12 +20,10 @@ static int64_t about(double mean) {
 }
 
 static void open_stranger(stranger *s, const char *key, int64_t rate_limit) {
-  seer_site_options options = client_options(key);
   seer_settings settings = client_settings(rate_limit, STRANGER_FLIGHTS);
-  seer_site *site;
   memset(s, 0, sizeof *s);
-  s->endpoint = seer_endpoints_get(&options, &site);
-  s->queue = seer_sender_open(&settings, s->endpoint, site, NULL);
+  s->queue = client_open(key, &settings);
+  s->endpoint = s->queue->endpoint;
   s->own_gate = s->endpoint->gate;
 }
 
@@ -51,7 +48,11 @@ void strangers_share_gate(void) {
 }
 
 void strangers_limit(int which, int64_t rate_limit) {
-  strangers[which].queue->settings.rate_limit = rate_limit;
+  seer_queue *queue = strangers[which].queue;
+  seer_settings settings = *queue->settings;
+  settings.rate_limit = rate_limit;
+  seer_settings_release(queue->settings);
+  queue->settings = seer_settings_share(&settings);
   strangers[which].endpoint->rate_limit = rate_limit;
 }
 
@@ -116,8 +117,8 @@ static void land(stranger *s, const stranger_flight *f) {
   int64_t due;
   seer_lock();
   seer_endpoint_landed(&f->claim, 1, true, unit_now);
-  due = seer_endpoint_learn(s->endpoint, &s->queue->settings, &attempt,
-                            unit_now);
+  due =
+      seer_endpoint_learn(s->endpoint, s->queue->settings, &attempt, unit_now);
   s->refused += f->status == 429;
   if (f->status == 200) {
     deliver(s, f, &dead);

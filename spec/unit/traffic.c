@@ -3,7 +3,6 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
-#include "core/sender.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -28,11 +27,9 @@ void begin_test(void) {
 }
 
 seer_queue *add_client(seer_settings settings) {
-  seer_site_options options = client_options(key);
-  seer_site *site;
-  endpoint = seer_endpoints_get(&options, &site);
-  return clients[client_count++] =
-             seer_sender_open(&settings, endpoint, site, NULL);
+  seer_queue *queue = client_open(key, &settings);
+  endpoint = queue->endpoint;
+  return clients[client_count++] = queue;
 }
 
 void put(seer_queue *queue, int count) {
@@ -97,7 +94,7 @@ void land_with(int place, int status, int64_t retry_after) {
   flights[place] = flights[--flying];
   seer_lock();
   seer_endpoint_landed(&end.claim, 1, status != 0, unit_now);
-  due = seer_endpoint_learn(endpoint, &end.claim.queue->settings, &attempt,
+  due = seer_endpoint_learn(endpoint, end.claim.queue->settings, &attempt,
                             unit_now);
   if (attempt.verdict == SEER_DELIVERED || attempt.verdict == SEER_REJECTED)
     seer_queue_done(end.claim.queue, end.claim.event,

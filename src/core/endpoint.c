@@ -28,16 +28,16 @@ static int64_t share_of(const seer_endpoint *endpoint, int64_t now) {
    request; 0 now. One that may send as much as all together needs none of its
    own. */
 static int64_t pace_delay(seer_queue *queue, int64_t now) {
-  int64_t own = seer_gate_share(queue->settings.rate_limit);
+  int64_t own = seer_gate_share(queue->settings->rate_limit);
   if (own == 0 || own == share_of(queue->endpoint, now))
     return 0;
-  return seer_pace_delay(&queue->pace, own, now);
+  return seer_pace_delay(&queue->history->pace, own, now);
 }
 
 /* The same by its limits of any kind; SEER_NEVER when the end of some request
    decides. */
 static int64_t own_delay(seer_queue *queue, int64_t now) {
-  if (queue->in_flight >= queue->settings.max_in_flight)
+  if (queue->in_flight >= queue->settings->max_in_flight)
     return SEER_NEVER;
   return pace_delay(queue, now);
 }
@@ -192,13 +192,13 @@ static seer_event *claim_event(seer_endpoint *endpoint, int64_t now,
 static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
                           int64_t now) {
   int64_t timeout =
-      seer_event_timeout(claim->event, claim->queue->settings.timeout);
+      seer_event_timeout(claim->event, claim->queue->settings->timeout);
   seer_request *request = claim->event->request;
   claim->endpoint = endpoint;
   claim->epoch = seer_pauses_epoch(endpoint->pauses);
   endpoint->in_flight++;
   claim->queue->in_flight++;
-  seer_pace_begin(&claim->queue->pace);
+  seer_pace_begin(&claim->queue->history->pace);
   seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
                   timeout, now);
   seer_gate_use(endpoint->gate, seer_gate_share(endpoint->rate_limit), now);
@@ -287,7 +287,7 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
   if (claim->event->request == NULL &&
       claim->epoch == seer_pauses_epoch(endpoint->pauses))
     seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
-  seer_pace_end(&queue->pace, sent, now);
+  seer_pace_end(&queue->history->pace, sent, now);
   seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint, now), sent,
                 answered, now);
 }
@@ -302,13 +302,13 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   another = seer_gate_take(endpoint->gate, share, now);
   if (another.index < 0 && share != 0)
     return false;
-  seer_pace_end(&claim->queue->pace, sent, now);
-  seer_pace_begin(&claim->queue->pace);
+  seer_pace_end(&claim->queue->history->pace, sent, now);
+  seer_pace_begin(&claim->queue->history->pace);
   seer_gate_end(endpoint->gate, claim->slot, share, sent, true, now);
   claim->slot = another;
   seer_gate_lease(
       endpoint->gate, &claim->slot, share,
-      seer_event_timeout(claim->event, claim->queue->settings.timeout), now);
+      seer_event_timeout(claim->event, claim->queue->settings->timeout), now);
   seer_pauses_send(endpoint->pauses, share, claim->event->request != NULL,
                    now);
   return true;
@@ -449,7 +449,7 @@ bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
     return false;
   shortage->waiting = queue->pending;
   shortage->come = (queue->accepted - line->held_from) * HELD_LONG / held;
-  shortage->may_go = seer_gate_share(queue->settings.rate_limit);
+  shortage->may_go = seer_gate_share(queue->settings->rate_limit);
   if (seer_endpoint_rate(queue->endpoint, now) < shortage->may_go)
     shortage->may_go = seer_endpoint_rate(queue->endpoint, now);
   line->held_from = TOLD;

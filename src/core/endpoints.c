@@ -33,21 +33,22 @@ static void free_endpoint(seer_endpoint *endpoint) {
 
 static seer_endpoint *new_endpoint(const seer_site_options *options) {
   seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  seer_site_options own = *options;
   if (endpoint == NULL)
     return NULL;
   endpoint->references = 1;
   endpoint->lines.place.endpoint = endpoint;
-  endpoint->base_url = strdup(options->base_url);
-  endpoint->api_key = strdup(options->api_key);
-  endpoint->sites = seer_site_new(options);
+  own.base_url = endpoint->base_url = strdup(options->base_url);
+  own.api_key = endpoint->api_key = strdup(options->api_key);
+  if (own.base_url != NULL && own.api_key != NULL)
+    endpoint->sites = seer_site_new(&own);
   endpoint->hash = seer_id_hash(options->base_url, strlen(options->base_url)) ^
                    seer_id_hash(options->api_key, strlen(options->api_key))
                        << 1;
   endpoint->gate = seer_gate_new(endpoint->hash);
   if (endpoint->gate != NULL)
     endpoint->pauses = &endpoint->gate->pauses;
-  if (endpoint->base_url != NULL && endpoint->api_key != NULL &&
-      endpoint->sites != NULL && endpoint->gate != NULL)
+  if (endpoint->sites != NULL && endpoint->gate != NULL)
     return endpoint;
   free_endpoint(endpoint);
   return NULL;
@@ -161,6 +162,8 @@ static seer_site *adopt_site(seer_endpoint *endpoint, seer_endpoint *other) {
   }
   site = other->sites;
   other->sites = NULL;
+  site->options.base_url = endpoint->base_url;
+  site->options.api_key = endpoint->api_key;
   site->next = endpoint->sites;
   __atomic_store_n(&endpoint->sites, site, __ATOMIC_RELEASE);
   return site;
@@ -216,7 +219,7 @@ static int64_t faster(int64_t one, int64_t other) {
 }
 
 void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
-  const seer_settings *settings = &queue->settings;
+  const seer_settings *settings = queue->settings;
   seer_lock();
   if (endpoint->queues == NULL) {
     endpoint->rate_limit = settings->rate_limit;
@@ -242,12 +245,12 @@ static void measure(seer_endpoint *endpoint, const seer_settings *gone) {
   if (queue == NULL || (gone->rate_limit != endpoint->rate_limit &&
                         gone->max_in_flight != endpoint->max_in_flight))
     return;
-  rate_limit = queue->settings.rate_limit;
+  rate_limit = queue->settings->rate_limit;
   while (queue != NULL && (rate_limit != endpoint->rate_limit ||
                            max_in_flight != endpoint->max_in_flight)) {
-    rate_limit = faster(rate_limit, queue->settings.rate_limit);
+    rate_limit = faster(rate_limit, queue->settings->rate_limit);
     max_in_flight =
-        seer_clock_later(max_in_flight, queue->settings.max_in_flight);
+        seer_clock_later(max_in_flight, queue->settings->max_in_flight);
     queue = queue->next;
   }
   endpoint->rate_limit = rate_limit;
@@ -264,7 +267,7 @@ static void unlink_queue(seer_queue *queue) {
   for (int i = 0; i < SEER_URGENCIES; i++)
     seer_timer_set(&queue->endpoint->lines.timers, &queue->line[i].timer,
                    SEER_NEVER);
-  measure(queue->endpoint, &queue->settings);
+  measure(queue->endpoint, queue->settings);
 }
 
 /* Events are lost that had been accepted: their owner should know. */
@@ -294,6 +297,8 @@ void seer_endpoints_bury(seer_dead *dead) {
     unlink_queue(queue);
     seer_unlock();
     seer_endpoints_release(queue->endpoint, queue->site);
+    seer_settings_release(queue->settings);
+    free(queue->history);
     free(queue);
   }
 }

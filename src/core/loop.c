@@ -94,7 +94,7 @@ static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
 
 /* The event is in flight, so its queue stays, and with it the settings. */
 static seer_sending make_sending(const seer_claim *claim) {
-  const seer_settings *settings = &claim->queue->settings;
+  const seer_settings *settings = claim->queue->settings;
   seer_event *event = claim->event;
   seer_sending sending;
   sending.site = claim->queue->site;

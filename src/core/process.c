@@ -22,8 +22,10 @@
 #define STORE_MOMENT 100    /* ms for the stores, which is part of that */
 #define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
 
+static bool is_nginx; /* asked for once: clients want to know */
+
 bool seer_process_is_nginx(void) {
-  return seer_os_symbol("ngx_terminate") != NULL;
+  return is_nginx;
 }
 
 static bool nginx_terminates(void) {
@@ -115,7 +117,7 @@ static void after_fork_in_child(void) {
 /* Exit. */
 
 static int64_t exit_budget(const seer_queue *queue) {
-  int64_t budget = queue->settings.exit_timeout;
+  int64_t budget = queue->settings->exit_timeout;
   if (nginx_terminates() && budget > NGINX_TERMINATE)
     budget = NGINX_TERMINATE;
   if (queue->tenant != NULL && budget > STORE_MOMENT)
@@ -158,7 +160,7 @@ static int64_t worth_until(const seer_queue *queue) {
     return began;
   connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
-                                  queue->settings.exit_connecting);
+                                  queue->settings->exit_connecting);
   if (!seer_site_connected(queue->site, began) &&
       queue->exit_deadline > connected_by)
     return connected_by;
@@ -228,8 +230,8 @@ static void explain(const seer_queue *queue, char *reason, size_t size) {
   const char *why = "the time to deliver was up";
   if ((seer_pauses_level(queue->endpoint->pauses) > 0 ||
        waits_to_retry(queue)) &&
-      queue->last_error[0] != '\0')
-    why = queue->last_error;
+      queue->history->last_error[0] != '\0')
+    why = queue->history->last_error;
   else if (is_hopeless(queue->endpoint))
     why = "the rate limit allows no more in time; client:flush(seconds) "
           "before the end waits for it";
@@ -254,7 +256,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
     while (is_still() && queue->flying != NULL)
       seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
     lost = queue->dropped_by[SEER_DROP_EXIT] - before;
-    if (lost == 0 || queue->settings.log_level < SEER_ERROR)
+    if (lost == 0 || queue->settings->log_level < SEER_ERROR)
       continue;
     told += lost;
     snprintf(reason, size, "%s", why);
@@ -270,7 +272,7 @@ static int64_t count_pending(bool *wants_thread) {
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
     pending += queue->pending;
-    *wants_thread |= queue->pending > 0 && queue->settings.thread;
+    *wants_thread |= queue->pending > 0 && queue->settings->thread;
   }
   return pending;
 }
@@ -359,6 +361,7 @@ static void initialize(void) {
   seer_os_pin(&initialized);
   seer_lock_own();
   seer_gate_prepare();
+  is_nginx = seer_os_symbol("ngx_terminate") != NULL;
   initialized = seer_http_init() &&
                 seer_os_at_fork(before_fork, after_fork_in_parent,
                                 after_fork_in_child) &&

@@ -39,7 +39,7 @@ void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines) {
   memset(queue, 0, sizeof *queue);
-  queue->settings = *settings;
+  queue->settings = settings;
   queue->endpoint = endpoint;
   queue->site = site;
   for (int i = 0; i < SEER_URGENCIES; i++) {
@@ -108,8 +108,8 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
 static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
                         bool waited) {
   if (settlement == SEER_SETTLED_DELIVERED)
-    return queue->settings.has_on_delivered && !waited && !queue->orphan;
-  return queue->settings.has_on_error && !queue->orphan &&
+    return queue->settings->has_on_delivered && !waited && !queue->orphan;
+  return queue->settings->has_on_error && !queue->orphan &&
          (settlement == SEER_SETTLED_REJECTED ||
           settlement == SEER_SETTLED_EXPIRED ||
           settlement == SEER_SETTLED_DISPLACED);
@@ -120,13 +120,13 @@ static void give_up(seer_queue *queue, seer_event *event,
                     seer_settlement settlement, seer_dead *dead) {
   event->lost = (uint8_t)settlement;
   seer_dead_give(dead, &queue->notices, event,
-                 (size_t)queue->settings.max_event_bytes);
+                 (size_t)queue->settings->max_event_bytes);
 }
 
 /* Whether a line on the standard error is to tell of a drop. */
 static bool is_told(const seer_queue *queue) {
-  return queue->settings.log_level >= SEER_ERROR &&
-         !queue->settings.has_logger;
+  return queue->settings->log_level >= SEER_ERROR &&
+         !queue->settings->has_logger;
 }
 
 /* The row of an event that is settled is to be forgotten; unless the process
@@ -224,8 +224,8 @@ static bool is_expired(const seer_event *event, int64_t now) {
 
 static bool fits(const seer_queue *queue, int64_t events, int64_t bytes,
                  int64_t size) {
-  return events < queue->settings.max_queue_events &&
-         bytes + size <= queue->settings.max_queue_bytes;
+  return events < queue->settings->max_queue_events &&
+         bytes + size <= queue->settings->max_queue_bytes;
 }
 
 /* Settles what has expired. An event that was tried before and now stands
@@ -244,7 +244,7 @@ static bool make_room(seer_queue *queue, int64_t size, int64_t now,
   if (fits(queue, queue->events, queue->bytes, size))
     return true;
   expire_all(queue, now, dead);
-  if (queue->settings.drop_oldest &&
+  if (queue->settings->drop_oldest &&
       fits(queue, queue->held_events, queue->held_bytes, size))
     while (!fits(queue, queue->events, queue->bytes, size))
       displace(queue, dead);
@@ -316,7 +316,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     return SEER_QUEUE_FULL;
   }
   event->expires =
-      seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings.max_age);
+      seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings->max_age);
   add(queue, event, size);
   if (event->request != NULL) {
     event->request->generation = event->generation;
@@ -480,12 +480,15 @@ void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
     dead->queues = queue;
   }
   before = *queue;
-  seer_queue_init(queue, &before.settings, before.endpoint, before.site,
+  seer_queue_init(queue, before.settings, before.endpoint, before.site,
                   before.line[SEER_QUEUED].lines);
   queue->next = before.next;
   queue->previous = before.previous;
   queue->next_dead = before.next_dead;
   queue->tenant = before.tenant;
+  queue->history = before.history;
+  if (queue->history != NULL)
+    memset(queue->history, 0, sizeof *queue->history);
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
   queue->closed = before.closed;

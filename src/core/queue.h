@@ -18,9 +18,9 @@
  */
 
 #include "dead.h"
+#include "history.h"
 #include "line.h"
 #include "notice.h"
-#include "pace.h"
 #include "settings.h"
 #include "turns.h"
 
@@ -33,7 +33,7 @@ typedef enum seer_submitted {
 } seer_submitted;
 
 struct seer_queue {
-  seer_settings settings;
+  const seer_settings *settings; /* one reference */
   seer_endpoint *endpoint;
   struct seer_site *site;
   seer_queue *next, *previous; /* all queues of the endpoint */
@@ -41,7 +41,6 @@ struct seer_queue {
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
   struct seer_tenant *tenant; /* its place in a store, or NULL */
-  seer_pace pace;             /* of its own requests, for its own limit */
   int in_flight;              /* requests */
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
@@ -59,15 +58,13 @@ struct seer_queue {
   uint32_t generation;  /* number of flushes so far */
   int64_t before_flush; /* pending events of earlier generations */
   int64_t exit_deadline;
-  bool closed; /* takes no more events */
-  bool orphan; /* its client is gone */
-  char last_error[200];
-  seer_notices notices;                 /* for the callbacks */
-  seer_trouble troubles[SEER_TROUBLES]; /* told to the logger, if any... */
-  seer_trouble drops[SEER_DROPS];       /* ...and these too */
-  int64_t drops_told[SEER_DROPS];
+  bool closed;           /* takes no more events */
+  bool orphan;           /* its client is gone */
+  seer_notices notices;  /* for the callbacks */
+  seer_history *history; /* of its events; NULL before the first */
 };
 
+/* Takes over a reference to the settings. */
 void seer_queue_init(seer_queue *queue, const seer_settings *settings,
                      seer_endpoint *endpoint, struct seer_site *site,
                      seer_lines *lines);

@@ -43,15 +43,14 @@ static seer_trouble_kind kind_of(const seer_transfer *transfer,
 
 /* Appends some bytes, as many as are shown of them, and masks what is secret;
    returns the end. */
-static char *show(const seer_site *site, char *to, const char *text,
-                  size_t length) {
+static char *show(seer_site *site, char *to, const char *text, size_t length) {
   size_t shown = seer_cut(text, length, SUBJECT_MOST);
   memcpy(to, text, shown);
   to[shown] = '\0';
   return to + seer_site_mask(site, to, shown, shown < length);
 }
 
-void seer_report_write_subject(const seer_site *site, const char *name,
+void seer_report_write_subject(seer_site *site, const char *name,
                                size_t length, const char *path,
                                char text[SEER_SUBJECT_LENGTH]) {
   static const char before[] = " '", between[] = "' to ";
@@ -122,8 +121,8 @@ static bool is_worth_telling(const seer_attempt *attempt, seer_level level,
 
 /* Where it is noted what was told, to the client's logger or to everybody. */
 static seer_trouble *troubles_of(seer_queue *queue) {
-  return queue->settings.has_logger ? queue->troubles
-                                    : queue->endpoint->troubles;
+  return queue->settings->has_logger ? queue->history->troubles
+                                     : queue->endpoint->troubles;
 }
 
 /* With the lock held: whether the logger is to hear of drops since the last
@@ -132,11 +131,13 @@ static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
                           int64_t *times) {
   int64_t untold = 0;
   seer_assert(seer_lock_is_held());
-  *times = queue->dropped_by[drop] - queue->drops_told[drop];
-  if (*times == 0 || queue->settings.log_level < SEER_ERROR ||
-      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
+  if (queue->dropped_by[drop] == 0)
     return false;
-  queue->drops_told[drop] += *times;
+  *times = queue->dropped_by[drop] - queue->history->drops_told[drop];
+  if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
+      !seer_trouble_happened(&queue->history->drops[drop], 0, now, &untold))
+    return false;
+  queue->history->drops_told[drop] += *times;
   return true;
 }
 
@@ -206,9 +207,9 @@ static void tell_logger(seer_queue *queue, seer_message *message) {
 static void say(seer_queue *queue, seer_level level, const char *text,
                 int status, int attempt, int64_t untold) {
   seer_message *message;
-  if (queue->settings.log_level < (int64_t)level)
+  if (queue->settings->log_level < (int64_t)level)
     return;
-  if (!queue->settings.has_logger) {
+  if (!queue->settings->has_logger) {
     seer_tell_again(level, untold, text);
     return;
   }
@@ -233,7 +234,7 @@ void seer_report_attempt(const seer_transfer *transfer,
   seer_trouble_kind kind = kind_of(transfer, attempt->verdict);
   char text[TEXT_LENGTH];
   int64_t untold;
-  if (queue->settings.log_level < (int64_t)level ||
+  if (queue->settings->log_level < (int64_t)level ||
       is_heard(transfer->claim.event->request) ||
       !is_worth_telling(attempt, level, recovered) ||
       !seer_trouble_happened(&troubles_of(queue)[kind], 1, now, &untold))
@@ -267,7 +268,7 @@ static void trace(seer_transfer *transfer,
                   void (*describe)(seer_transfer *, char *, size_t),
                   int status) {
   char text[SEER_TELL_LENGTH - 30];
-  if (transfer->claim.queue->settings.log_level < SEER_DEBUG)
+  if (transfer->claim.queue->settings->log_level < SEER_DEBUG)
     return;
   describe(transfer, text, sizeof text);
   say(transfer->claim.queue, SEER_DEBUG, text, status,

@@ -40,7 +40,7 @@ void seer_report_free_event(seer_event *event);
 
 /* Writes " 'user.signup' to /capture", which event a line is about: its name,
    or NULL, and its path, both cut, and without what the site keeps secret. */
-void seer_report_write_subject(const seer_site *site, const char *name,
+void seer_report_write_subject(seer_site *site, const char *name,
                                size_t length, const char *path,
                                char text[SEER_SUBJECT_LENGTH]);
 

@@ -23,12 +23,14 @@ seer_queue *seer_sender_open(const seer_settings *settings,
   seer_keep *keep = store != NULL ? seer_keep_get(store) : NULL;
   seer_tenant *tenant =
       keep != NULL ? seer_tenants_get(keep, endpoint, site, settings) : NULL;
+  const seer_settings *shared = seer_settings_share(settings);
   seer_queue *queue = malloc(sizeof *queue);
-  if (queue == NULL || (store != NULL && tenant == NULL)) {
+  if (queue == NULL || shared == NULL || (store != NULL && tenant == NULL)) {
+    seer_settings_release(shared);
     free(queue);
     return NULL;
   }
-  seer_queue_init(queue, settings, endpoint, site, &endpoint->lines);
+  seer_queue_init(queue, shared, endpoint, site, &endpoint->lines);
   queue->tenant = tenant;
   seer_endpoints_add(endpoint, queue);
   return queue;
@@ -53,7 +55,7 @@ static void begin_waiting(seer_request *request, int64_t now) {
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
   seer_assert(seer_lock_is_held());
-  if (!queue->settings.thread || seer_state.threaded)
+  if (!queue->settings->thread || seer_state.threaded)
     return false;
   if (seer_state.work >= SEER_WORK_OUTSIDE)
     seer_state.thread_wanted = true; /* when the step is over */
@@ -302,13 +304,22 @@ bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
   return true;
 }
 
+/* Of the client's events, else of those that it has adopted. */
+static void copy_last_error(char *text, const seer_queue *queue) {
+  const seer_history *history = queue->history;
+  if (queue->tenant != NULL &&
+      (history == NULL || history->last_error[0] == '\0'))
+    history = queue->tenant->adopted->history;
+  text[0] = '\0';
+  if (history != NULL)
+    memcpy(text, history->last_error, sizeof history->last_error);
+}
+
 void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
   int64_t now = seer_clock_now(), paused_until;
   seer_lock();
   stats->queue = *queue;
-  if (queue->tenant != NULL && queue->last_error[0] == '\0')
-    memcpy(stats->queue.last_error, queue->tenant->adopted->last_error,
-           sizeof queue->last_error);
+  copy_last_error(stats->last_error, queue);
   stats->rate = seer_endpoint_rate(queue->endpoint, now);
   paused_until = seer_pauses_until(queue->endpoint->pauses);
   stats->retry_in = paused_until > now ? paused_until - now : -1;

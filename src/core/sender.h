@@ -18,9 +18,10 @@
 /* A queue at some moment, copied for its counts. */
 typedef struct seer_stats {
   seer_queue queue;
-  int64_t rate;       /* requests a minute at present; 0: no limit */
-  int64_t retry_in;   /* ms until the next try; -1: not held */
-  const char *sender; /* "none", "running", "stopped" */
+  char last_error[200]; /* "": none */
+  int64_t rate;         /* requests a minute at present; 0: no limit */
+  int64_t retry_in;     /* ms until the next try; -1: not held */
+  const char *sender;   /* "none", "running", "stopped" */
 } seer_stats;
 
 /* What has become of the store, and of what was adopted there. */

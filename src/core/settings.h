@@ -37,3 +37,8 @@ typedef struct seer_settings {
   int64_t has_on_error;     /* 1: a function gets what is given up */
   int64_t has_on_delivered; /* 1: a function gets what is delivered */
 } seer_settings;
+
+/* These settings, which all queues share that have like ones, with one more
+   reference; NULL without memory. Both take the lock. */
+const seer_settings *seer_settings_share(const seer_settings *settings);
+void seer_settings_release(const seer_settings *settings); /* or NULL */

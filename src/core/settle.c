@@ -60,7 +60,7 @@ static seer_attempt make_attempt(const seer_transfer *transfer) {
   asked.attempts = event->attempts;
   asked.waited = event->request != NULL;
   asked.own_path = event->kind == SEER_POST;
-  asked.max_retries = transfer->claim.queue->settings.max_retries;
+  asked.max_retries = transfer->claim.queue->settings->max_retries;
   if (asked.waited)
     asked.max_retries = event->request->max_retries;
   else if (special != NULL && special->max_retries >= 0)
@@ -85,7 +85,7 @@ static conclusion conclude(const seer_transfer *transfer) {
   memset(&end, 0, sizeof end);
   end.attempt = make_attempt(transfer);
   if (!end.attempt.waited && end.attempt.verdict == SEER_REJECTED &&
-      transfer->claim.queue->settings.has_on_error)
+      transfer->claim.queue->settings->has_on_error)
     end.carrier = seer_request_new(0, 0);
   if (end.carrier != NULL || (end.attempt.waited && is_over(&end.attempt)))
     end.outcome = make_outcome(transfer);
@@ -142,10 +142,11 @@ static int64_t learn(const seer_transfer *transfer,
   int64_t due;
   seer_endpoint_landed(&transfer->claim, transfer->sent,
                        attempt->answer->status != 0, now);
-  due = seer_endpoint_learn(endpoint, &queue->settings, attempt, now);
+  due = seer_endpoint_learn(endpoint, queue->settings, attempt, now);
   queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
-    memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
+    memcpy(queue->history->last_error, transfer->message,
+           sizeof queue->history->last_error);
   seer_report_attempt(transfer, attempt,
                       level > 0 && seer_pauses_level(endpoint->pauses) == 0,
                       now);

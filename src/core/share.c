@@ -132,10 +132,10 @@ static bool find(seer_endpoint *endpoint) {
 
 void seer_share(seer_queue *queue) {
   static seer_trouble trouble;
-  int64_t share = queue->settings.share_rate, untold;
+  int64_t share = queue->settings->share_rate, untold;
   char text[200];
   if (share < 0)
-    share = queue->settings.has_store;
+    share = queue->settings->has_store;
   if (share == 0 || find(queue->endpoint))
     return;
   snprintf(text, sizeof text,

@@ -41,6 +41,10 @@ static void set_target(seer_tenant *tenant, const seer_endpoint *endpoint,
 }
 
 static void discard(seer_tenant *tenant) {
+  if (tenant != NULL && tenant->adopted != NULL) {
+    seer_settings_release(tenant->adopted->settings);
+    free(tenant->adopted->history);
+  }
   if (tenant != NULL)
     free(tenant->adopted);
   free(tenant);
@@ -56,10 +60,15 @@ static seer_tenant *make(seer_keep *keep, seer_endpoint *endpoint,
     return NULL;
   }
   tenant->keep = keep;
-  seer_queue_init(tenant->adopted, settings, endpoint, site, &endpoint->lines);
+  seer_queue_init(tenant->adopted, seer_settings_share(settings), endpoint,
+                  site, &endpoint->lines);
   tenant->adopted->tenant = tenant;
   set_target(tenant, endpoint, site);
-  return tenant;
+  if (tenant->adopted->settings != NULL &&
+      seer_history_begin(&tenant->adopted->history))
+    return tenant;
+  discard(tenant);
+  return NULL;
 }
 
 static seer_tenant *find(const seer_keep *keep, const seer_endpoint *endpoint,

@@ -153,7 +153,7 @@ static void fill(seer_transaction *t, size_t i, size_t *at, int64_t now) {
   row->kind = event->kind;
   row->body = t->bodies.data + *at;
   row->length = event->length;
-  row->age = now - (event->expires - queue->settings.max_age);
+  row->age = now - (event->expires - queue->settings->max_age);
   if (row->age < 0)
     row->age = 0;
   *at += event->length;
@@ -212,8 +212,8 @@ static bool has_room(const seer_queue *queue, int64_t size) {
   int64_t events = queue->events - queue->entering + queue->staying + 1;
   int64_t bytes = queue->bytes - queue->entering_bytes + queue->staying_bytes;
   return events <= MOST_HERE &&
-         events <= queue->settings.max_queue_events / 2 &&
-         bytes + size <= queue->settings.max_queue_bytes / 2;
+         events <= queue->settings->max_queue_events / 2 &&
+         bytes + size <= queue->settings->max_queue_bytes / 2;
 }
 
 /* An identify stays where an earlier one of its user is; and with the store,
@@ -237,7 +237,7 @@ void seer_transaction_decide(seer_transaction *t) {
     t->rows[i].mine = mine;
     queue->staying += mine;
     queue->staying_bytes += mine ? size : 0;
-    t->batch.displace |= queue->settings.drop_oldest != 0;
+    t->batch.displace |= queue->settings->drop_oldest != 0;
   }
 }
 
@@ -290,7 +290,7 @@ static void ask(seer_transaction *t) {
   seer_lock();
   t->asked_at = seer_clock_now();
   if (seer_fleet_ask(endpoint->gate, seer_gate_share(endpoint->rate_limit),
-                     t->keep->stopping ? 0 : queue->settings.timeout,
+                     t->keep->stopping ? 0 : queue->settings->timeout,
                      t->batch.put_count > 0 && !t->keep->stopping, t->asked_at,
                      budget))
     t->gate = endpoint->gate;
@@ -372,7 +372,7 @@ static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
       continue;
     }
     keep->fused += (event->parts & SEER_EVENT_FUSED) != 0;
-    event->expires = now - event->expires + stored->queue->settings.max_age;
+    event->expires = now - event->expires + stored->queue->settings->max_age;
     seer_keep_save(keep, event, row, true);
     seer_queue_adopt(stored->queue, event);
     any = true;

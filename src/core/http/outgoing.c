@@ -12,11 +12,15 @@
 /* The request's own secrets, with those of its site. */
 static bool find_secrets(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
+  const seer_secrets *sites;
   if (special == NULL || special->headers == NULL)
     return true;
-  return seer_site_add_secrets(&out->secrets, special->headers) &&
-         (out->secrets.count == 0 ||
-          seer_secrets_copy(&out->secrets, &out->site->secrets));
+  if (!seer_site_secrets_add(&out->secrets, special->headers))
+    return false;
+  if (out->secrets.count == 0)
+    return true;
+  sites = seer_site_get_secrets(out->site);
+  return sites != NULL && seer_secrets_copy(&out->secrets, sites);
 }
 
 static bool set_url(seer_outgoing *out) {
@@ -34,12 +38,13 @@ static bool set_url(seer_outgoing *out) {
   return out->own_url != NULL;
 }
 
-bool seer_outgoing_init(seer_outgoing *out, const seer_site *site,
+bool seer_outgoing_init(seer_outgoing *out, seer_site *site,
                         const seer_event *event) {
   memset(out, 0, sizeof *out);
   out->site = site;
   out->event = event;
-  return set_url(out) && find_secrets(out);
+  out->parts = seer_site_get_parts(site);
+  return out->parts != NULL && set_url(out) && find_secrets(out);
 }
 
 static void free_headers(seer_outgoing *out) {
@@ -63,7 +68,7 @@ const char *seer_outgoing_url(const seer_outgoing *out) {
   if (out->url != NULL)
     return out->url;
   return out->own_url != NULL ? out->own_url
-                              : out->site->urls[out->event->kind];
+                              : out->parts->urls[out->event->kind];
 }
 
 const char *seer_outgoing_targets(seer_outgoing *out) {
@@ -104,7 +109,7 @@ static struct curl_slist *own_lines(seer_outgoing *out, const char *over) {
   seer_buffer lines;
   seer_buffer_init(&lines, SIZE_MAX / 2);
   seer_block_merge(&lines, SEER_BLOCK_HEADERS,
-                   out->foreign ? seer_site_own_headers : out->site->headers,
+                   out->foreign ? seer_site_own_headers : out->parts->headers,
                    out->foreign ? NULL : over);
   out->own_headers = seer_buffer_take(&lines);
   if (out->own_headers != NULL)
@@ -115,7 +120,7 @@ static struct curl_slist *own_lines(seer_outgoing *out, const char *over) {
 struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
   const seer_special *special = seer_event_special(out->event);
   const char *over = special != NULL ? special->headers : NULL;
-  struct curl_slist *others = out->site->list;
+  struct curl_slist *others = out->parts->list;
   free_headers(out);
   if (over != NULL || out->foreign || out->get)
     others = own_lines(out, over);
@@ -124,9 +129,9 @@ struct curl_slist *seer_outgoing_headers(seer_outgoing *out) {
 
 size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
                           bool cut) {
-  return seer_secrets_mask(out->secrets.count > 0 ? &out->secrets
-                                                  : &out->site->secrets,
-                           text, length, cut);
+  return out->secrets.count > 0
+             ? seer_secrets_mask(&out->secrets, text, length, cut)
+             : seer_site_mask(out->site, text, length, cut);
 }
 
 static void append_line(seer_buffer *out, const char *line) {
@@ -144,7 +149,7 @@ static void show_header(seer_buffer *out, const char *line) {
   }
 }
 
-void seer_outgoing_preview(const seer_site *site, const seer_event *event,
+void seer_outgoing_preview(seer_site *site, const seer_event *event,
                            seer_buffer *out) {
   seer_outgoing request;
   const struct curl_slist *header = NULL;

@@ -16,7 +16,8 @@
 #define SEER_OUTGOING_REDIRECTS 10
 
 typedef struct seer_outgoing {
-  const seer_site *site;
+  seer_site *site;
+  const seer_site_parts *parts; /* of the site */
   const seer_event *event;
   bool foreign; /* has been sent to another origin */
   bool get;     /* has become a GET, without a body */
@@ -33,7 +34,7 @@ typedef struct seer_outgoing {
 
 /* False without memory, also to know its secrets: then it must not be used,
    only cleared. */
-bool seer_outgoing_init(seer_outgoing *out, const seer_site *site,
+bool seer_outgoing_init(seer_outgoing *out, seer_site *site,
                         const seer_event *event);
 void seer_outgoing_clear(seer_outgoing *out);
 
@@ -64,5 +65,5 @@ size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
 
 /* Appends how the event would go out: the URL and a zero, then its headers
    as a block, with *** for the secrets. */
-void seer_outgoing_preview(const seer_site *site, const seer_event *event,
+void seer_outgoing_preview(seer_site *site, const seer_event *event,
                            seer_buffer *out);

@@ -2,7 +2,6 @@
 
 #include "core/base/block.h"
 #include "core/base/clock.h"
-#include "core/base/mask.h"
 #include "core/base/thread.h"
 #include "core/base/version.h"
 #include "core/http/lookup.h"
@@ -22,166 +21,37 @@ const char seer_site_own_headers[] =
     "Content-Type: application/json\0"
     "User-Agent: Seerstack/Lua " SEER_VERSION "\0Expect:\0Accept-Encoding:\0";
 
-static char *copy_block(const char *block) {
+static const char *copy_block(const char *block) {
   size_t size = seer_block_size(block);
-  char *copied = calloc(1, size + 1);
-  if (copied != NULL && size > 0)
-    memcpy(copied, block, size);
-  return copied;
+  char *copied;
+  if (block == NULL || *block == '\0')
+    return "";
+  copied = malloc(size);
+  return copied != NULL ? memcpy(copied, block, size) : NULL;
 }
 
-static bool add_secret(seer_site *site, const char *secret) {
-  return seer_secrets_add(&site->secrets, secret, strlen(secret));
+/* Who comes second takes what the first has made. */
+const seer_secrets *seer_site_get_secrets(seer_site *site) {
+  seer_secrets *made = __atomic_load_n(&site->secrets, __ATOMIC_ACQUIRE);
+  seer_secrets *fresh;
+  if (made != NULL || (fresh = seer_site_secrets_new(&site->options)) == NULL)
+    return made;
+  if (__atomic_compare_exchange_n(&site->secrets, &made, fresh, false,
+                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return fresh;
+  seer_site_secrets_free(fresh);
+  return made;
 }
 
-static char *base64(const char *bytes, size_t length) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm"
-                               "nopqrstuvwxyz0123456789+/";
-  char *coded = calloc(1, length / 3 * 4 + 5), *at = coded;
-  if (coded == NULL)
-    return NULL;
-  for (size_t i = 0; i < length; i += 3) {
-    unsigned char three[3] = {0, 0, 0};
-    size_t left = length - i < 3 ? length - i : 3;
-    memcpy(three, bytes + i, left);
-    *at++ = digits[three[0] >> 2];
-    *at++ = digits[(three[0] & 3) << 4 | three[1] >> 4];
-    *at++ = left > 1 ? digits[(three[1] & 15) << 2 | three[2] >> 6] : '=';
-    *at++ = left > 2 ? digits[three[2] & 63] : '=';
-  }
-  return coded;
-}
-
-/* Adds what is left of a text in base64 when it begins there and is so long,
-   as it is and as it would be in a URL. */
-static bool add_digits(seer_site *site, char *text, size_t length) {
-  seer_secrets *secrets = &site->secrets;
-  bool added = seer_secrets_add(secrets, text, length), differs = false;
-  for (char *at = text; at < text + length; at++) {
-    differs = differs || *at == '+' || *at == '/';
-    *at = *at == '+' ? '-' : *at == '/' ? '_' : *at;
-  }
-  return added && (!differs || seer_secrets_add(secrets, text, length));
-}
-
-/* As it goes over the wire of a login, or is shown by some servers: in base64,
-   also behind and before something else, of which the digits at both ends
-   depend. `bytes` has two more before the secret. */
-static bool add_base64(seer_site *site, const char *bytes, size_t length) {
-  bool added = true;
-  for (size_t before = 0; added && before < 3; before++) {
-    size_t first = before > 0 ? before + 1 : 0;
-    size_t digits = (length + before) * 8 / 6;
-    char *coded = base64(bytes + 2 - before, length + before);
-    added = coded != NULL && (before > 0 || add_secret(site, coded)) &&
-            (digits < first + (size_t)2 * SEER_SECRET_LEAST ||
-             add_digits(site, coded + first, digits - first));
-    free(coded);
-  }
-  return added;
-}
-
-/* Also its bytes in hexadecimal, in either case. */
-static bool add_coded(seer_site *site, const char *secret) {
-  static const char *const digits_of[] = {"0123456789abcdef",
-                                          "0123456789ABCDEF"};
-  size_t length = strlen(secret);
-  char *bytes = calloc(1, length + 3), *digits = calloc(2, length + 1);
-  bool added = bytes != NULL && digits != NULL;
-  for (int upper = 0; added && upper < 2; upper++) {
-    for (size_t i = 0; i < length; i++) {
-      digits[2 * i] = digits_of[upper][(unsigned char)secret[i] >> 4];
-      digits[2 * i + 1] = digits_of[upper][secret[i] & 15];
-    }
-    added = add_secret(site, digits);
-  }
-  if (added) {
-    strcpy(bytes + 2, secret);
-    added = add_base64(site, bytes, length);
-  }
-  free(bytes);
-  free(digits);
-  return added;
-}
-
-/* "bob:secret", what goes over the wire of it, and the password. A short name
-   alone is none of it: it stands in too many places. */
-static bool add_login(seer_site *site, const char *user,
-                      const char *password) {
-  const char *secret = password != NULL ? password : "";
-  char *login = malloc(strlen(user) + strlen(secret) + 2);
-  bool added;
-  if (login == NULL)
-    return false;
-  sprintf(login, "%s:%s", user, secret);
-  added = add_coded(site, login) && add_secret(site, secret);
-  if (password == NULL)
-    login[strlen(user)] = '\0';
-  if (password != NULL || strlen(user) >= (size_t)2 * SEER_SECRET_LEAST)
-    added = added && add_secret(site, login);
-  free(login);
-  return added;
-}
-
-/* The login as it stands in the URL, or what that means. */
-static bool add_parts(seer_site *site, CURLU *proxy, unsigned flags) {
-  char *user = NULL, *password = NULL;
-  bool added = curl_url_get(proxy, CURLUPART_USER, &user, flags) !=
-                   CURLUE_OUT_OF_MEMORY &&
-               curl_url_get(proxy, CURLUPART_PASSWORD, &password, flags) !=
-                   CURLUE_OUT_OF_MEMORY;
-  if (added && (user != NULL || password != NULL))
-    added = add_login(site, user != NULL ? user : "", password);
-  curl_free(user);
-  curl_free(password);
-  return added;
-}
-
-/* What is no URL is quoted by libcurl as a whole. */
-static bool add_proxy_secrets(seer_site *site) {
-  CURLU *proxy = curl_url();
-  CURLUcode code = CURLUE_OUT_OF_MEMORY;
-  bool added;
-  if (proxy != NULL)
-    code = curl_url_set(proxy, CURLUPART_URL, site->options.proxy,
-                        SEER_URL_OF_PROXY);
-  if (code == CURLUE_OK)
-    added =
-        add_parts(site, proxy, 0) && add_parts(site, proxy, CURLU_URLDECODE);
-  else
-    added =
-        code != CURLUE_OUT_OF_MEMORY && add_secret(site, site->options.proxy);
-  curl_url_cleanup(proxy);
-  return added;
-}
-
-bool seer_site_add_secrets(seer_secrets *secrets, const char *block) {
-  for (; *block != '\0'; block = seer_block_next(block)) {
-    const char *secret = seer_block_secret(block);
-    size_t length = secret != NULL ? strlen(secret) : 0;
-    if (secret != NULL && !seer_secrets_add(secrets, secret, length))
-      return false;
-    while (secret != NULL &&
-           (secret = seer_block_part(secret, &length)) != NULL) {
-      if (!seer_secrets_add(secrets, secret, length))
-        return false;
-      secret += length;
-    }
-  }
-  return true;
-}
-
-static bool add_secrets(seer_site *site) {
-  return add_secret(site, site->options.api_key) &&
-         add_secret(site, site->options.key_password) &&
-         add_coded(site, site->options.api_key) &&
-         (*site->options.proxy == '\0' || add_proxy_secrets(site)) &&
-         seer_site_add_secrets(&site->secrets, site->options.headers);
-}
-
-size_t seer_site_mask(const seer_site *site, char *text, size_t length,
-                      bool cut) {
-  return seer_secrets_mask(&site->secrets, text, length, cut);
+size_t seer_site_mask(seer_site *site, char *text, size_t length, bool cut) {
+  const seer_secrets *secrets = seer_site_get_secrets(site);
+  size_t stars = length < 3 ? length : 3;
+  if (secrets != NULL)
+    return seer_secrets_mask(secrets, text, length, cut);
+  memset(text, '*', stars);
+  if (stars < length)
+    text[stars] = '\0';
+  return stars;
 }
 
 /* The first of some environment variables that is set and not empty. */
@@ -212,14 +82,19 @@ static void ask_environment(seer_site_options *options) {
     options->ca_file = first_set(authorities);
 }
 
-#define TEXTS 8
+#define TEXTS 6
 
 static const char **text_of(seer_site_options *options, int which) {
-  const char **all[TEXTS] = {&options->base_url, &options->api_key,
-                             &options->proxy,    &options->no_proxy,
+  const char **all[TEXTS] = {&options->proxy,    &options->no_proxy,
                              &options->ca_file,  &options->ca_blob,
                              &options->identity, &options->key_password};
   return all[which];
+}
+
+/* Most texts are empty, and those take no memory. */
+static void free_text(const char *text) {
+  if (text != NULL && *text != '\0')
+    free((char *)text);
 }
 
 /* Whatever fails, all that is there afterwards is the site's. */
@@ -227,7 +102,7 @@ static bool copy_texts(seer_site_options *options) {
   bool copied = true;
   for (int i = 0; i < TEXTS; i++) {
     const char **text = text_of(options, i);
-    *text = strdup(*text != NULL ? *text : "");
+    *text = *text == NULL || **text == '\0' ? "" : strdup(*text);
     copied = copied && *text != NULL;
   }
   options->headers = copy_block(options->headers);
@@ -237,9 +112,9 @@ static bool copy_texts(seer_site_options *options) {
 
 static void free_texts(seer_site_options *options) {
   for (int i = 0; i < TEXTS; i++)
-    free((char *)*text_of(options, i));
-  free((char *)options->headers);
-  free((char *)options->query);
+    free_text(*text_of(options, i));
+  free_text(options->headers);
+  free_text(options->query);
 }
 
 static bool same_block(const char *one, const char *other) {
@@ -282,7 +157,7 @@ struct curl_slist *seer_site_list(const char *block, bool bodiless) {
   return list;
 }
 
-static bool set_headers(seer_site *site) {
+static bool set_headers(const seer_site *site, seer_site_parts *parts) {
   seer_buffer own, all;
   seer_buffer_init(&own, SIZE_MAX / 2);
   seer_buffer_init(&all, SIZE_MAX / 2);
@@ -290,10 +165,10 @@ static bool set_headers(seer_site *site) {
     seer_block_merge(&all, SEER_BLOCK_HEADERS, own.data,
                      site->options.headers);
   seer_buffer_clear(&own);
-  site->headers = seer_buffer_take(&all);
-  if (site->headers != NULL)
-    site->list = seer_site_list(site->headers, false);
-  return site->list != NULL;
+  parts->headers = seer_buffer_take(&all);
+  if (parts->headers != NULL)
+    parts->list = seer_site_list(parts->headers, false);
+  return parts->list != NULL;
 }
 
 char *seer_site_make_url(const seer_site *site, const char *path,
@@ -312,19 +187,50 @@ char *seer_site_make_url(const seer_site *site, const char *path,
   return seer_buffer_take(&out);
 }
 
-static bool set_urls(seer_site *site) {
+static bool set_urls(const seer_site *site, seer_site_parts *parts) {
   for (int i = 0; i < SEER_ROWS; i++)
-    if ((site->urls[i] = seer_site_make_url(site, seer_kinds[i].path,
-                                            site->options.query)) == NULL)
+    if ((parts->urls[i] = seer_site_make_url(site, seer_kinds[i].path,
+                                             site->options.query)) == NULL)
       return false;
   return true;
 }
 
+static void free_parts(seer_site_parts *parts) {
+  if (parts == NULL)
+    return;
+  for (int i = 0; i < SEER_ROWS; i++)
+    free(parts->urls[i]);
+  free(parts->list);
+  free(parts->headers);
+  free(parts);
+}
+
+static seer_site_parts *make_parts(const seer_site *site) {
+  seer_site_parts *parts = calloc(1, sizeof *parts);
+  if (parts != NULL && set_urls(site, parts) && set_headers(site, parts))
+    return parts;
+  free_parts(parts);
+  return NULL;
+}
+
+const seer_site_parts *seer_site_get_parts(seer_site *site) {
+  seer_site_parts *made = __atomic_load_n(&site->parts, __ATOMIC_ACQUIRE);
+  seer_site_parts *fresh;
+  if (made != NULL || (fresh = make_parts(site)) == NULL)
+    return made;
+  if (__atomic_compare_exchange_n(&site->parts, &made, fresh, false,
+                                  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return fresh;
+  free_parts(fresh);
+  return made;
+}
+
 CURLU *seer_site_parsed(seer_site *site, int kind) {
+  const seer_site_parts *parts = seer_site_get_parts(site);
   CURLU *parsed = site->parsed[kind];
-  if (parsed != NULL || (parsed = curl_url()) == NULL)
+  if (parsed != NULL || parts == NULL || (parsed = curl_url()) == NULL)
     return parsed;
-  if (curl_url_set(parsed, CURLUPART_URL, site->urls[kind], 0) == CURLUE_OK)
+  if (curl_url_set(parsed, CURLUPART_URL, parts->urls[kind], 0) == CURLUE_OK)
     return site->parsed[kind] = parsed;
   curl_url_cleanup(parsed);
   return NULL;
@@ -367,9 +273,14 @@ static long tls_version(void) {
 
 static bool set_targets(seer_site *site) {
   const seer_site_options *options = &site->options;
-  site->targets =
+  char *targets =
       seer_url_targets(options->base_url, options->proxy, options->no_proxy);
-  return site->targets != NULL;
+  site->targets = targets;
+  if (targets != NULL && *targets == '\0') {
+    site->targets = "";
+    free(targets);
+  }
+  return targets != NULL;
 }
 
 /* Where no thread can do it later. What is known may be old. */
@@ -391,8 +302,7 @@ seer_site *seer_site_new(const seer_site_options *options) {
   site->tls_version = tls_version();
   site->options = *options;
   ask_environment(&site->options);
-  if (copy_texts(&site->options) && set_urls(site) && set_headers(site) &&
-      set_targets(site) && add_secrets(site)) {
+  if (copy_texts(&site->options) && set_targets(site)) {
     site->number = number_of(site);
     look_up(site, options->threadless);
     return site;
@@ -404,14 +314,11 @@ seer_site *seer_site_new(const seer_site_options *options) {
 void seer_site_free(seer_site *site) {
   if (site == NULL)
     return;
-  seer_secrets_clear(&site->secrets);
-  for (int i = 0; i < SEER_ROWS; i++) {
-    free(site->urls[i]);
+  seer_site_secrets_free(site->secrets);
+  free_parts(site->parts);
+  for (int i = 0; i < SEER_ROWS; i++)
     curl_url_cleanup(site->parsed[i]);
-  }
-  free(site->list);
-  free(site->headers);
-  free(site->targets);
+  free_text(site->targets);
   free_texts(&site->options);
   free(site);
 }

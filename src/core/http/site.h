@@ -4,7 +4,8 @@
  * A site is an endpoint made ready for libcurl: what the requests of like
  * clients share, such as URLs, headers and proxy. Built on a thread of the
  * host's, constant afterwards except for references and the count of
- * connected transfers, which the lock guards.
+ * connected transfers, which the lock guards. Much of it most clients of many
+ * never need: that is made when it is first asked for, by any thread.
  */
 
 #include "core/base/buffer.h"
@@ -20,8 +21,8 @@ struct Curl_URL;
 
 typedef struct seer_site seer_site;
 
-/* What tells sites apart. In a site, the texts are its own, and "" for NULL.
- */
+/* What tells sites apart. In a site, the texts are its own but for the first
+   two, which are its endpoint's, and "" for NULL. */
 typedef struct seer_site_options {
   const char *base_url, *api_key;
   const char *proxy;    /* "": none; NULL: what the environment says */
@@ -36,20 +37,25 @@ typedef struct seer_site_options {
   const char *query;
 } seer_site_options;
 
+/* What requests are made of. */
+typedef struct seer_site_parts {
+  char *urls[SEER_ROWS];   /* of each kind, with the query */
+  char *headers;           /* a block: the client's over the SDK's... */
+  struct curl_slist *list; /* ...and as libcurl reads them */
+} seer_site_parts;
+
 struct seer_site {
   seer_site *next;           /* of the same endpoint */
   int references;            /* of queues */
   seer_site_options options; /* what it was made with */
-  char *urls[SEER_ROWS];     /* of each kind, with the query */
-  char *headers;             /* a block: the client's over the SDK's... */
-  struct curl_slist *list;   /* ...and as libcurl reads them */
-  char *targets;             /* to be looked up, see url.h */
+  seer_site_parts *parts;    /* NULL until they are made; and those... */
+  seer_secrets *secrets;     /* ...to be masked */
+  const char *targets;       /* to be looked up, see url.h */
   struct Curl_URL *parsed[SEER_ROWS]; /* of libcurl; the sending thread's */
   uint64_t number;       /* of those for which handles are made alike */
   bool lasting;          /* libcurl's handles can be used again */
   long http_version;     /* as libcurl names it */
   long tls_version;      /* the same, where HTTP/2 is wanted */
-  seer_secrets secrets;  /* to be masked */
   int connected;         /* transfers whose connection is established */
   int64_t connected_at;  /* when one was last, or began to be */
   int64_t doubted_until; /* until then old connections may show their life */
@@ -69,23 +75,31 @@ bool seer_site_has_http2(void);
 seer_site *seer_site_new(const seer_site_options *options);
 void seer_site_free(seer_site *site);
 
+/* These are made with the first call; NULL without memory. */
+const seer_site_parts *seer_site_get_parts(seer_site *site);
+const seer_secrets *seer_site_get_secrets(seer_site *site);
+
 /* The sites of an endpoint are a list. With the lock held: takes a reference
    back; true, and the site is out of the list, if that was the last. */
 bool seer_site_unrefer(seer_site **list, seer_site *site);
 
-/* Whether requests to both go out in the same way. */
+/* Whether requests to both, which are of the same endpoint, go out in the same
+   way. */
 bool seer_site_equals(const seer_site *one, const seer_site *other);
 
 /* Puts *** in the place of the key, of what logs in at the proxy and of the
    client's own secret headers, wherever they stand in `text`, as they are or
    escaped as in JSON, and, when the text was cut off, of the part of one that
-   may stand at the end. Returns the length; what has become shorter ends
-   with a zero. */
-size_t seer_site_mask(const seer_site *site, char *text, size_t length,
-                      bool cut);
+   may stand at the end. Without memory, in the place of all. Returns the
+   length; what has become shorter ends with a zero. */
+size_t seer_site_mask(seer_site *site, char *text, size_t length, bool cut);
 
 /* Adds what is secret in a block of headers; false without memory. */
-bool seer_site_add_secrets(seer_secrets *secrets, const char *block);
+bool seer_site_secrets_add(seer_secrets *secrets, const char *block);
+
+/* What is secret of a site with these options; NULL without memory. */
+seer_secrets *seer_site_secrets_new(const seer_site_options *options);
+void seer_site_secrets_free(seer_secrets *secrets);
 
 /* Connections of the site that were used before are given until `time`
    (monotonic ms) to answer. Takes the lock. */
