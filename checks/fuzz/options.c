@@ -14,10 +14,10 @@
 /* No name is looked up. */
 int __wrap_getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **found);
-void __real_seer_outgoing_preview(seer_site *site,
-                                  const seer_event *event, seer_buffer *out);
-void __wrap_seer_outgoing_preview(seer_site *site,
-                                  const seer_event *event, seer_buffer *out);
+void __real_seer_outgoing_preview(seer_site *site, const seer_event *event,
+                                  seer_buffer *out);
+void __wrap_seer_outgoing_preview(seer_site *site, const seer_event *event,
+                                  seer_buffer *out);
 
 int __wrap_getaddrinfo(const char *host, const char *service,
                        const struct addrinfo *hints, struct addrinfo **found) {
@@ -73,8 +73,8 @@ static void check_headers(const struct curl_slist *list) {
   }
 }
 
-void __wrap_seer_outgoing_preview(seer_site *site,
-                                  const seer_event *event, seer_buffer *out) {
+void __wrap_seer_outgoing_preview(seer_site *site, const seer_event *event,
+                                  seer_buffer *out) {
   seer_outgoing request;
   size_t before = out->length;
   seer_outgoing_init(&request, site, event);
