@@ -185,7 +185,7 @@ static void push_client(lua_State *L, const seer_client_options *options,
   if (!open_queue(client, &settings, site,
                   store_of(L, lua_gettop(L), &settings)))
     luaL_error(L, "not enough memory");
-  if (!settings.has_store && needs_key(&settings))
+  if (!settings.has_store && settings.share_rate > 0 && needs_key(&settings))
     seer_share(client->queue); /* with a store, its keeper does */
   warn_of_plain_http(client);
   tell_made(L, client);

@@ -92,8 +92,8 @@ return {
   {
     what = "events that stay in memory leave no room for what enters",
     file = "src/core/transaction.c",
-    from = "events <= queue->settings.max_queue_events / 2 &&",
-    to = "events <= queue->settings.max_queue_events &&",
+    from = "events <= queue->settings->max_queue_events / 2 &&",
+    to = "events <= queue->settings->max_queue_events &&",
     spec = "spec/core/keep_spec.lua",
     title = "takes 20 events of 0 bytes with max_queue_events = 1",
   },

@@ -26,7 +26,7 @@ static int64_t queue_of(seer_event *event) {
 }
 
 static void begin_test(void) {
-  seer_settings settings = {.max_event_bytes = 1000, .max_age = 1000000000};
+  static seer_settings settings[QUEUES];
   seer_store_id *owed = keep.owed;
   size_t owed_room = keep.owed_room;
   memset(&lines, 0, sizeof lines);
@@ -41,11 +41,15 @@ static void begin_test(void) {
   keep.work = SEER_KEEP_OUTSIDE;
   tenant.keep = &keep;
   tenant.adopted = &adopted;
-  seer_queue_init(&adopted, &settings, NULL, NULL, &lines);
+  seer_queue_init(&adopted, &settings[0], NULL, NULL, &lines);
   for (int i = 0; i < QUEUES; i++) {
-    settings.max_queue_events = 1 + unit_random(i < 2 ? 20 : 3000);
-    settings.max_queue_bytes = 500 + unit_random(i < 2 ? 20000 : 1000000);
-    seer_queue_init(&queues[i], &settings, NULL, NULL, &lines);
+    settings[i] = (seer_settings){
+        .max_event_bytes = 1000,
+        .max_age = 1000000000,
+        .max_queue_events = 1 + unit_random(i < 2 ? 20 : 3000),
+        .max_queue_bytes = 500 + unit_random(i < 2 ? 20000 : 1000000),
+    };
+    seer_queue_init(&queues[i], &settings[i], NULL, NULL, &lines);
     queues[i].tenant = &tenant;
   }
 }
@@ -89,7 +93,7 @@ static bool judge(size_t count) {
   for (size_t i = 0; i < count; i++) {
     const seer_event *event = keep.batch[i];
     int64_t which = queue_of(keep.batch[i]);
-    const seer_settings *settings = &queues[which].settings;
+    const seer_settings *settings = queues[which].settings;
     bool stays;
     take_in(which, event, 1);
     stays = here[which] <= 512 &&

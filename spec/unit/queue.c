@@ -431,7 +431,8 @@ static void operate(seer_dead *dead) {
 }
 
 static void begin_test(bool drop_oldest) {
-  seer_settings settings = {
+  static seer_settings settings;
+  settings = (seer_settings){
       .max_queue_events = 1 + unit_random(60),
       .max_queue_bytes = 2000 + unit_random(20000),
       .max_event_bytes = 1000,

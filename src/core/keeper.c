@@ -73,7 +73,8 @@ static void share_rates(const seer_keep *keep) {
   const seer_tenant *tenant =
       __atomic_load_n(&keep->tenants, __ATOMIC_ACQUIRE);
   for (; tenant != NULL; tenant = tenant->next)
-    seer_share(tenant->adopted);
+    if (__atomic_load_n(&tenant->shares, __ATOMIC_RELAXED))
+      seer_share(tenant->adopted);
 }
 
 /* Without the lock; with it held afterwards, and inside until then. */

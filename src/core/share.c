@@ -132,11 +132,9 @@ static bool find(seer_endpoint *endpoint) {
 
 void seer_share(seer_queue *queue) {
   static seer_trouble trouble;
-  int64_t share = queue->settings->share_rate, untold;
+  int64_t untold;
   char text[200];
-  if (share < 0)
-    share = queue->settings->has_store;
-  if (share == 0 || find(queue->endpoint))
+  if (find(queue->endpoint))
     return;
   snprintf(text, sizeof text,
            "the rate limit is this process's alone, not shared: %s",

@@ -16,6 +16,6 @@
 
 #include "endpoint.h"
 
-/* Has the endpoint of a client that wants it use that gate. What it uses
-   already is mended; what is not to be had is told. Without the lock. */
+/* Has the queue's endpoint use that gate. What it uses already is mended; what
+   is not to be had is told. Without the lock. */
 void seer_share(seer_queue *queue);
