@@ -102,6 +102,7 @@ static void forget_thread(void) {
 static void after_fork_in_child(void) {
   seer_dead dead = SEER_NO_DEAD;
   bool whole = seer_lock_renew();
+  seer_lock_own();
   seer_lock();
   seer_id_forget();
   forget_thread();

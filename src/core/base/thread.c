@@ -153,7 +153,6 @@ bool seer_lock_renew(void) {
     pthread_mutex_unlock(&lock);
   else
     lock = fresh;
-  seer_lock_own();
   return was_free;
 }
 
