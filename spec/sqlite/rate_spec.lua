@@ -53,6 +53,38 @@ describe("programs with one directory", function()
     assert.equal(2, disk:totals().nobodys)
   end)
 
+  -- The store has been looked at for others, so it would not be for a while.
+  local JOIN = [[
+    local other = seerstack.new { store = store, log_level = "off",
+      base_url = "http://127.0.0.1:1" }
+    capture(other, 1, 1)
+    assert(other:persist(25))
+    client = %s
+    capture(client, 96, 115)
+    assert(not client:flush(1))
+  ]]
+  for what, made in pairs {
+    ["a client"] = "seerstack.new(options)",
+    ["a client's child"] = "alone:with_options { share_rate_limit = true }",
+  } do
+    it("share it from the first event of " .. what .. " in an open store",
+      function()
+        h.ended_well(disk:start(api, [[
+          capture(client, 1, 95)
+          assert(client:flush(25))
+        ]], { with = WITH }))
+        h.ended_well(disk:start(api, ([[
+          local options = { rate_limit = 100, store = store,
+            log_level = "off", exit_timeout = 0 }
+          options.share_rate_limit = false
+          local alone = %s
+          options.share_rate_limit = nil
+        ]]):format(what == "a client" and "nil" or "seerstack.new(options)")
+          .. JOIN:format(made), { with = "enabled = false" }))
+        assert.same({ ["200"] = 95 }, api:status().by_status)
+      end)
+  end
+
   it("count for themselves with share_rate_limit = false", function()
     h.ended_well(disk:start(api, [[
       capture(client, 1, 95)
