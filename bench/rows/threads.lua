@@ -1,7 +1,9 @@
 -- Threads that capture at once, each with a Lua state and a client of its own:
--- how many events a second all of them together, and the same of cjson.encode,
--- which shares nothing. The sender has all in flight that it may, and gets no
--- answer. Each figure is of a process of its own.
+-- how many events a second all of them together, and the CPU time of one call;
+-- and the same of cjson.encode, which shares nothing. The sender has all in
+-- flight that it may, and gets no answer; but it makes memory for the backlog,
+-- for which it has a core of its own only beside one thread. That is in the
+-- rates and not in the CPU time. Each figure is of a process of its own.
 --   lua5.4 bench/rows/threads.lua [capture|encode count]
 
 local bench = require "bench.support.bench"
@@ -31,8 +33,8 @@ local CODE = [[
 local function measure(what, count)
   local threads = require "seer_bench_threads"
   local _, url = senders.silent_client()
-  local ns = threads.run(count, CODE:format(url, what, TOTAL))
-  return TOTAL / ns * 1e9
+  local ns, cpu = threads.run(count, CODE:format(url, what, TOTAL))
+  return TOTAL / ns * 1e9, cpu / TOTAL
 end
 
 if arg[1] then
@@ -47,23 +49,28 @@ for _, what in ipairs { "capture", "encode" } do
     contestants[#contestants + 1] = {
       name = what .. count,
       run = function()
-        return { rate = tonumber((shell.output(shell.join {
-          "lua5.4", "bench/rows/threads.lua", what, count }))) }
+        local rate, cpu = shell.output(shell.join { "lua5.4",
+          "bench/rows/threads.lua", what, count }):match "(%S+)%s+(%S+)"
+        return { rate = tonumber(rate), cpu = tonumber(cpu) }
       end,
     }
   end
 end
 local found = bench.interleave(contestants)
 
-for _, what in ipairs { "capture", "encode" } do
-  for _, count in ipairs(COUNTS) do
-    bench.result("threads", {
-      what = ("%s on %d thread%s at once"):format(
-        what == "capture" and what or "cjson.encode", count,
-        count > 1 and "s" or ""),
-      unit = "calls/s", ours = found[what .. count].rate,
-      peer = count > 1 and found[what .. 1].rate or nil,
-      peer_name = count > 1 and "on one" or nil,
-    })
+for _, figure in ipairs { { "rate", "%s", "calls/s" },
+  { "cpu", "CPU time of %s", "ns" } } do
+  local key, label, unit = figure[1], figure[2], figure[3]
+  for _, what in ipairs { "capture", "encode" } do
+    for _, count in ipairs(COUNTS) do
+      bench.result("threads", {
+        what = (label .. " on %d thread%s at once"):format(
+          what == "capture" and what or "cjson.encode", count,
+          count > 1 and "s" or ""),
+        unit = unit, ours = found[what .. count][key],
+        peer = count > 1 and found[what .. 1][key] or nil,
+        peer_name = count > 1 and "on one" or nil,
+      })
+    end
   end
 end
