@@ -7,6 +7,7 @@ local LEFT = "what is left at exit is in the store, so no line tells of it"
 local THREAD = "it counts threads, and a store has one"
 local ORDER = "events go through the store, and what it does not take does not"
 local CHANCE = "what is in the store alone when all else is sent is left there"
+local KEPT = "a client that keeps a store has a table for it"
 local SPILLED = "of more than 512 events the rest is in the store for a while"
 
 local REASONS = {
@@ -65,6 +66,9 @@ local REASONS = {
   },
   [CHANCE] = {
     "at exit delivers thousands of events without a rate limit",
+  },
+  [KEPT] = {
+    "a client takes little of Lua's memory while it is idle",
   },
   [SPILLED] = {
     "a timestamp keeps every millisecond of a number",
