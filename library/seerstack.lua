@@ -163,7 +163,8 @@ seerstack.null = nil
 ---The process's background thread; "none" before the first event, with
 ---`thread = false`, and where the system grants no thread.
 ---@field sender "none"|"running"|"stopped"
----The last answer that was not a 2xx, or why there was none.
+---The last answer that was not a 2xx, or why there was none; of events that
+---were adopted from a store, if the client's own had no such.
 ---@field last_error? string
 ---When queued events are tried again, if they are held back: seconds since
 ---1970 UTC, like `os.time`.

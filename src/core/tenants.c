@@ -80,14 +80,6 @@ static seer_tenant *find(const seer_keep *keep, const seer_endpoint *endpoint,
   return tenant;
 }
 
-/* With the lock held: the keeper shares it before it next stores anything. */
-static void share(seer_tenant *tenant, const seer_settings *settings) {
-  if (settings->share_rate == 0 || tenant->shares)
-    return;
-  __atomic_store_n(&tenant->shares, true, __ATOMIC_RELAXED);
-  tenant->keep->look_at = seer_clock_sooner(tenant->keep->look_at, 1);
-}
-
 seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
                               seer_site *site, const seer_settings *settings) {
   seer_tenant *fresh = make(keep, endpoint, site, settings), *tenant;
@@ -99,7 +91,9 @@ seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
     fresh->next = keep->tenants;
     __atomic_store_n(&keep->tenants, fresh, __ATOMIC_RELEASE);
   }
-  share(tenant != NULL ? tenant : fresh, settings);
+  if (settings->share_rate != 0)
+    __atomic_store_n(&(tenant != NULL ? tenant : fresh)->shares, true,
+                     __ATOMIC_RELAXED);
   seer_unlock();
   if (tenant != NULL) {
     discard(fresh);

@@ -7,7 +7,8 @@ return function(t)
     elsewhere = true,
     run = function()
       t.arm()
-      local client = t.new { test_mode = true, headers = { ["X-A"] = "b" } }
+      local client = t.new { test_mode = true, api_key = "sk_kept",
+        headers = { ["X-A"] = "sk_kept" } }
       local off = t.new { enabled = false }
       t.go(function()
         t.try(client.events.capture { name = "n", data = { 1, x = 2 } })
@@ -23,6 +24,7 @@ return function(t)
       t.go(function()
         for _, request in ipairs(client:captured()) do
           assert(request.json, "no text")
+          assert(request.headers["x-a"] == "***", "a secret")
         end
       end)
       t.go(function()

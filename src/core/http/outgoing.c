@@ -153,7 +153,8 @@ void seer_outgoing_preview(seer_site *site, const seer_event *event,
                            seer_buffer *out) {
   seer_outgoing request;
   const struct curl_slist *header = NULL;
-  if (seer_outgoing_init(&request, site, event))
+  if (seer_outgoing_init(&request, site, event) &&
+      seer_site_get_secrets(site) != NULL)
     header = seer_outgoing_headers(&request);
   if (header == NULL)
     out->error = SEER_BUFFER_NOMEM;
