@@ -40,16 +40,15 @@ static seer_endpoint *new_endpoint(const seer_site_options *options) {
   endpoint->lines.place.endpoint = endpoint;
   own.base_url = endpoint->base_url = strdup(options->base_url);
   own.api_key = endpoint->api_key = strdup(options->api_key);
-  if (own.base_url != NULL && own.api_key != NULL)
-    endpoint->sites = seer_site_new(&own);
   endpoint->hash = seer_id_hash(options->base_url, strlen(options->base_url)) ^
                    seer_id_hash(options->api_key, strlen(options->api_key))
                        << 1;
   endpoint->gate = seer_gate_new(endpoint->hash);
-  if (endpoint->gate != NULL)
+  if (own.base_url != NULL && own.api_key != NULL && endpoint->gate != NULL &&
+      (endpoint->sites = seer_site_new(&own)) != NULL) {
     endpoint->pauses = &endpoint->gate->pauses;
-  if (endpoint->sites != NULL && endpoint->gate != NULL)
     return endpoint;
+  }
   free_endpoint(endpoint);
   return NULL;
 }
