@@ -178,31 +178,36 @@ describe("the budget of strangers with share_rate_limit", function()
       assert_no_429(3)
     end)
 
-  it("is one from the first event of a client that is made while its store "
-    .. "is busy", function()
-      local file = h.stores.new()
-      finally(function() file:remove() end)
-      run [[
-        local client = open()
-        capture(client, 95)
-        assert(client:flush(25))
-      ]]
-      file:be "hang"
-      run(([[
-        local path = %q
-        local control = path .. ".control"
-        local store = require "seer_spec_store".open {
-          path = path, control = control }
-        capture(open { store = store, base_url = "http://127.0.0.1:1" }, 1)
-        wait(function() return io.open(control .. ".hangs") end)
-        local client = open { store = store }
-        os.remove(control)
-        capture(client, 20)
-        assert(client:persist(10))
-        assert(not client:flush(1))
-      ]]):format(file.path))
-      assert_no_429(95)
-    end)
+  for trouble, what in pairs { hang = "is busy", later = "is in trouble" } do
+    it("is one from the first event of a client that is made while its store "
+      .. what, function()
+        local file = h.stores.new()
+        finally(function() file:remove() end)
+        run [[
+          local client = open()
+          capture(client, 95)
+          assert(client:flush(25))
+        ]]
+        file:be(trouble)
+        run(([[
+          local path = %q
+          local control = path .. ".control"
+          local store = require "seer_spec_store".open {
+            path = path, control = control }
+          local other = open { store = store,
+            base_url = "http://127.0.0.1:1" }
+          capture(other, 1)
+          wait(function()
+            return io.open(control .. ".hangs") or other:stats().store.error
+          end)
+          local client = open { store = store }
+          os.remove(control)
+          capture(client, 20)
+          assert(not client:flush(1))
+        ]]):format(file.path))
+        assert_no_429(95)
+      end)
+  end
 
   it("is asked of the system once in a process", function()
     run [[

@@ -28,8 +28,7 @@ typedef struct seer_tenant {
   struct seer_tenant *next; /* of the same store */
   struct seer_keep *keep;
   struct seer_queue *adopted;
-  bool shares;        /* its rate limit with other processes... */
-  bool shared;        /* ...and has begun to; the keeper's */
+  bool shares;        /* its rate limit with other processes */
   int64_t adopt_at;   /* when to look whether there is more to adopt */
   uint8_t target[16]; /* a digest of URL, key and secret headers... */
   uint8_t budget[16]; /* ...and of the first two alone */

@@ -67,16 +67,14 @@ static int warn_sender(int64_t now) {
   return late && seer_state_kick() ? seer_state.alarm : -1;
 }
 
-/* Without the lock. Not where clients are made: this is the process, and the
-   user, that sends. Who shares already is looked after from time to time. */
-static void share_rates(const seer_keep *keep, bool again) {
-  seer_tenant *tenant = __atomic_load_n(&keep->tenants, __ATOMIC_ACQUIRE);
+/* Without the lock. Not where clients are made, before a keeper works: this is
+   the process, and the user, that sends. */
+static void share_rates(const seer_keep *keep) {
+  const seer_tenant *tenant =
+      __atomic_load_n(&keep->tenants, __ATOMIC_ACQUIRE);
   for (; tenant != NULL; tenant = tenant->next)
-    if ((again || !tenant->shared) &&
-        __atomic_load_n(&tenant->shares, __ATOMIC_RELAXED)) {
+    if (__atomic_load_n(&tenant->shares, __ATOMIC_RELAXED))
       seer_share(tenant->adopted);
-      tenant->shared = true;
-    }
 }
 
 /* Without the lock; with it held afterwards, and inside until then. */
@@ -92,7 +90,8 @@ static void perform(seer_transaction *t, int64_t now) {
   alarm = t->batch.put_count > 0 ? warn_sender(now) : -1;
   seer_unlock();
   seer_alarm_ring(alarm);
-  share_rates(keep, t->batch.look);
+  if (t->batch.look)
+    share_rates(keep);
   seer_transaction_commit(t);
   seer_lock();
 }

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "fleet.h"
 #include "report.h"
+#include "share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,9 +81,20 @@ static seer_tenant *find(const seer_keep *keep, const seer_endpoint *endpoint,
   return tenant;
 }
 
+/* With the lock held. True if it is to share its rate limit now: the keeper
+   sees to that when it begins to work, but may not come to it soon when it is
+   busy, or its store in trouble. */
+static bool begin_sharing(seer_tenant *tenant, const seer_settings *settings) {
+  if (settings->share_rate == 0 || tenant->shares)
+    return false;
+  __atomic_store_n(&tenant->shares, true, __ATOMIC_RELAXED);
+  return tenant->keep->work > SEER_KEEP_STARTING;
+}
+
 seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
                               seer_site *site, const seer_settings *settings) {
   seer_tenant *fresh = make(keep, endpoint, site, settings), *tenant;
+  bool share;
   if (fresh == NULL)
     return NULL;
   seer_lock();
@@ -91,17 +103,18 @@ seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
     fresh->next = keep->tenants;
     __atomic_store_n(&keep->tenants, fresh, __ATOMIC_RELEASE);
   }
-  if (settings->share_rate != 0)
-    __atomic_store_n(&(tenant != NULL ? tenant : fresh)->shares, true,
-                     __ATOMIC_RELAXED);
+  share = begin_sharing(tenant != NULL ? tenant : fresh, settings);
   seer_unlock();
   if (tenant != NULL) {
     discard(fresh);
-    return tenant;
+  } else {
+    tenant = fresh;
+    seer_endpoints_refer(endpoint, site);
+    seer_endpoints_add(endpoint, tenant->adopted);
   }
-  seer_endpoints_refer(endpoint, site);
-  seer_endpoints_add(endpoint, fresh->adopted);
-  return fresh;
+  if (share)
+    seer_share(tenant->adopted);
+  return tenant;
 }
 
 static void release(seer_event *event) {
