@@ -80,7 +80,7 @@ describe("programs with one directory", function()
           local alone = %s
           options.share_rate_limit = nil
         ]]):format(what == "a client" and "nil" or "seerstack.new(options)")
-          .. JOIN:format(made), { with = "enabled = false, rate_limit = 100" }))
+          .. JOIN:format(made), { with = WITH .. ", enabled = false" }))
         assert.same({ ["200"] = 95 }, api:status().by_status)
       end)
   end
