@@ -21,7 +21,7 @@ local server = redises.new { "port " .. port, "bind 127.0.0.1" }
 local function new(prefix, options)
   local all = {
     api_key = "sk_bench", base_url = "http://127.0.0.1:1/", log_level = "off",
-    max_queue_events = 2 * COUNT, exit_timeout = 0,
+    max_queue_events = 2 * COUNT, max_queue_bytes = 2 ^ 30, exit_timeout = 0,
     store = store.open { url = server.url, prefix = prefix },
   }
   for name, value in pairs(options or {}) do
