@@ -237,6 +237,9 @@ describe("the manual", function()
   it("annotates every name of a client", function()
     local client = seerstack.new { api_key = "sk_x" }
     local _, members = debug.getupvalue(getmetatable(client).__index, 1)
+    if _VERSION == "Lua 5.1" and not members then
+      return pending "Lua 5.1 shows no upvalues of C functions"
+    end
     for _, name in ipairs(names_of(members)) do
       local member = client[name]
       local found = library:find("\nfunction Client:" .. name .. "%(")
