@@ -1,9 +1,12 @@
 #include "core/share.h"
 
 #include "client.h"
+#include "core/base/os.h"
 #include "core/base/thread.h"
 #include "unit.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/shm.h>
@@ -285,6 +288,38 @@ static void leaves_room(void) {
   end_client(&c);
 }
 
+static int left;
+
+/* Attaches the segment, writes to it, gives it up, and leaves where it was. */
+static void *use_segment(void *argument) {
+  volatile char **place = argument;
+  volatile char *memory = seer_os_segment_attach(left, true);
+  memory[0] = 1;
+  __atomic_store_n(place, memory, __ATOMIC_RELAXED);
+  seer_os_memory_free((void *)memory, sizeof(seer_gate));
+  __atomic_store_n(&left, -1, __ATOMIC_RELAXED);
+  return NULL;
+}
+
+/* ThreadSanitizer tells where a thread races with who was there before. */
+static void leaves_its_place_to_others(void) {
+  pthread_t thread;
+  volatile char *place = NULL, *memory;
+  int id = left = shmget(IPC_PRIVATE, sizeof(seer_gate), 0600);
+  CHECK(id >= 0 && pthread_create(&thread, NULL, use_segment, &place) == 0);
+  while (__atomic_load_n(&left, __ATOMIC_RELAXED) >= 0)
+    sched_yield();
+  memory = seer_os_segment_attach(id, true);
+#ifdef __SANITIZE_THREAD__
+  CHECK(memory == __atomic_load_n(&place, __ATOMIC_RELAXED));
+#endif
+  CHECK(memory[0] == 1);
+  memory[0] = 2;
+  seer_os_memory_free((void *)memory, sizeof(seer_gate));
+  pthread_join(thread, NULL);
+  shmctl(id, IPC_RMID, NULL);
+}
+
 const unit_test unit_share[] = {
     {"a shared gate is one for processes that are strangers",
      is_one_for_strangers                                                             },
@@ -297,5 +332,7 @@ const unit_test unit_share[] = {
      is_removed_when_it_is_idle                                                       },
     {"a shared gate stays while it counts",                      stays_while_it_counts},
     {"a shared gate leaves the system room for other programs'", leaves_room          },
+    {"a segment's place in memory may become another thread's",
+     leaves_its_place_to_others                                                       },
     {NULL,                                                       NULL                 },
 };

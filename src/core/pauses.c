@@ -213,8 +213,9 @@ int64_t seer_pauses_rate(seer_pauses *pauses, int64_t share, int64_t now) {
   return gap > 0 ? MINUTE_US / gap : share;
 }
 
-static bool is_within(int64_t word, int64_t most) {
-  return word >= 0 && word <= most;
+static bool is_within(const int64_t *word, int64_t most) {
+  int64_t seen = LOAD(*word);
+  return seen >= 0 && seen <= most;
 }
 
 /* Times that are over may be a little later than `now`, which others read
@@ -222,13 +223,13 @@ static bool is_within(int64_t word, int64_t most) {
 void seer_pauses_mend(seer_pauses *pauses, int64_t now) {
   static const seer_pauses none;
   int64_t past = now + MINUTE, most = now + LONGEST;
-  if (!is_within(pauses->until, most) || !is_within(pauses->probe, most) ||
-      !is_within(pauses->hit, past) || !is_within(pauses->got, LONGEST) ||
-      !is_within(pauses->oldest, past) ||
-      !is_within(pauses->gap, SLOWEST * MINUTE_US) ||
-      !is_within(pauses->from, past) ||
-      !is_within(pauses->tat, (past + SLOWEST * MINUTE) * 1000) ||
-      !is_within(pauses->queued, past) || !is_within(pauses->held, past))
+  if (!is_within(&pauses->until, most) || !is_within(&pauses->probe, most) ||
+      !is_within(&pauses->hit, past) || !is_within(&pauses->got, LONGEST) ||
+      !is_within(&pauses->oldest, past) ||
+      !is_within(&pauses->gap, SLOWEST * MINUTE_US) ||
+      !is_within(&pauses->from, past) ||
+      !is_within(&pauses->tat, (past + SLOWEST * MINUTE) * 1000) ||
+      !is_within(&pauses->queued, past) || !is_within(&pauses->held, past))
     *pauses = none;
 }
 

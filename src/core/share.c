@@ -56,8 +56,9 @@ static void sweep(uint64_t kind) {
     seer_gate *gate = seer_os_segment_attach(id, false);
     if (gate == NULL)
       continue;
-    if (gate->name[0] == kind && seer_gate_is_idle(gate, now) &&
-        is_mine(id, &attached) && attached == 1)
+    if (__atomic_load_n(&gate->name[0], __ATOMIC_RELAXED) == kind &&
+        seer_gate_is_idle(gate, now) && is_mine(id, &attached) &&
+        attached == 1)
       seer_os_segment_remove(id);
     seer_gate_free(gate);
   }

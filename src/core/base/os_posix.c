@@ -275,6 +275,10 @@ void seer_pipe_restore(const seer_signals *signals) {
 ** Memory that processes share.
 */
 
+/* Where one piece was, another may be, for another thread: the system orders
+   the two, which ThreadSanitizer does not see of segments. */
+static unsigned given_up;
+
 void *seer_os_memory_new(size_t size) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -282,6 +286,7 @@ void *seer_os_memory_new(size_t size) {
 }
 
 void seer_os_memory_free(void *memory, size_t size) {
+  __atomic_fetch_add(&given_up, 1, __ATOMIC_RELEASE);
   if (shmdt(memory) != 0)
     munmap(memory, size);
 }
@@ -292,6 +297,7 @@ int seer_os_segment_open(int key, size_t size, bool make) {
 
 void *seer_os_segment_attach(int id, bool to_write) {
   void *memory = shmat(id, NULL, to_write ? 0 : SHM_RDONLY);
+  __atomic_load_n(&given_up, __ATOMIC_ACQUIRE);
   return memory != (void *)-1 ? memory : NULL; /* NOLINT: so POSIX has it */
 }
 
