@@ -22,6 +22,7 @@
 /* What is made ahead of who takes it: so much at a time, and no more than a
    part of the backlog. */
 #define PIECE 32768
+#define AHEAD_MOST 524288
 #define PART 8
 
 typedef struct spare spare;
@@ -90,11 +91,12 @@ static bool is_enough(size_t kind, size_t size) {
          bytes + PIECE > SEER_SPARE_MOST;
 }
 
-/* They are made when less than half of them is there. */
+/* They are made when a quarter of them is gone: who makes more at once keeps
+   others longer from the processor. */
 static void want(size_t kind, size_t size) {
-  if (size > SEER_SPARE_MOST)
-    size = SEER_SPARE_MOST;
-  if (size < PIECE || is_enough(kind, size / 2))
+  if (size > AHEAD_MOST)
+    size = AHEAD_MOST;
+  if (size < PIECE || is_enough(kind, size - size / 4))
     return;
   __atomic_store_n(&wanted_kind, kind, __ATOMIC_RELAXED);
   __atomic_store_n(&wanted, size, __ATOMIC_RELAXED);
