@@ -146,12 +146,14 @@ seer_keep *seer_tenants_rescue(int64_t now) {
 
 void seer_tenants_say(const seer_keep *keep, seer_level level,
                       const char *what, const char *message) {
+  const seer_tenant *tenant =
+      __atomic_load_n(&keep->tenants, __ATOMIC_ACQUIRE);
   char text[300];
-  if (keep->tenants == NULL)
+  if (tenant == NULL)
     return;
   snprintf(text, sizeof text, "store: %s%s%s", what,
            *what != '\0' && *message != '\0' ? ": " : "", message);
-  seer_report_say(keep->tenants->adopted, level, text);
+  seer_report_say(tenant->adopted, level, text);
 }
 
 void seer_tenants_tell_hung(seer_keep *keep) {
