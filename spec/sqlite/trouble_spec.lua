@@ -111,6 +111,7 @@ describe("a store in a directory", function()
         capture(client, 51, 60)
         wait_for_state "failing"
         wait_for_state "open"
+        assert(client:persist(25))
         tell "again"
         assert(client:flush(25))
         wait_for(function() return client:stats().store.pending == 0 end)
@@ -121,7 +122,7 @@ describe("a store in a directory", function()
       h.shell.write(disk.parents .. "/trouble", "")
       go()
       says(child, "again")
-      assert.equal(owner .. " 50", disk:sql
+      assert.equal(owner .. " 60", disk:sql
         "SELECT DISTINCT owner || ' ' || count(*) FROM event")
       api:config(WORKS)
       assert.equal(0, child:wait().status, child:stderr())
