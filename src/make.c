@@ -163,7 +163,8 @@ static void tell_made(lua_State *L, const seer_client *client) {
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
                   client->endpoint->base_url);
-  seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
+  if (client->queue != NULL) /* a finalizer that debugs may have ended it */
+    seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
   lua_pop(L, 1);
 }
 
