@@ -111,16 +111,12 @@ static void set_site(lua_State *L, const seer_client_options *options,
 ** the others.
 */
 
-static bool needs_key(const seer_settings *settings) {
-  return settings->enabled && !settings->test_mode;
-}
-
 /* The store that the client at `self` sends by way of, or NULL. */
 static const seer_store_object *store_of(lua_State *L, int self,
                                          const seer_settings *settings) {
   const seer_client *client = lua_touserdata(L, self);
   const seer_store_object *store = NULL;
-  if (!client->has[SEER_KEPT_STORE] || !needs_key(settings))
+  if (!client->has[SEER_KEPT_STORE] || !seer_settings_send(settings))
     return NULL;
   seer_client_get(L, self, SEER_KEPT_STORE);
   store = lua_touserdata(L, -1); /* which the client keeps */
@@ -154,7 +150,7 @@ static bool open_queue(seer_client *client, const seer_settings *settings,
 static void warn_of_plain_http(const seer_client *client) {
   static bool told;
   const char *url = client->endpoint->base_url;
-  if (url[4] == ':' && needs_key(client->settings) &&
+  if (url[4] == ':' && seer_settings_send(client->settings) &&
       client->settings->log_level >= SEER_WARN && !seer_url_is_loopback(url) &&
       !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_report_say(client->queue, SEER_WARN,
@@ -167,7 +163,8 @@ static void tell_made(lua_State *L, const seer_client *client) {
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
                   client->endpoint->base_url);
-  seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
+  if (client->queue != NULL) /* a finalizer that debugs may have ended it */
+    seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
   lua_pop(L, 1);
 }
 
@@ -185,7 +182,8 @@ static void push_client(lua_State *L, const seer_client_options *options,
   if (!open_queue(client, &settings, site,
                   store_of(L, lua_gettop(L), &settings)))
     luaL_error(L, "not enough memory");
-  if (!settings.has_store && settings.share_rate > 0 && needs_key(&settings))
+  if (!settings.has_store && settings.share_rate > 0 &&
+      seer_settings_send(&settings))
     seer_share(client->queue); /* with a store, its keeper does */
   warn_of_plain_http(client);
   tell_made(L, client);
@@ -195,7 +193,8 @@ static void push_client(lua_State *L, const seer_client_options *options,
 
 bool seer_make(lua_State *L, const seer_client_options *options) {
   seer_site_options site = {.base_url = NULL};
-  if (!seer_options_endpoint(L, options, needs_key(&options->settings)))
+  if (!seer_options_endpoint(L, options,
+                             seer_settings_send(&options->settings)))
     return false;
   site.base_url = lua_tostring(L, -2);
   site.api_key = lua_tostring(L, -1);
@@ -218,7 +217,7 @@ bool seer_make_with(lua_State *L, int self) {
   if (!seer_client_hold(client, holder))
     return false;
   site = holder->site->options;
-  if (needs_key(&options.settings) && *site.api_key == '\0')
+  if (seer_settings_send(&options.settings) && *site.api_key == '\0')
     luaL_error(L, "bad argument #1 to 'with_options' (the client has no "
                   "key)");
   push_client(L, &options, self, &site);

@@ -38,16 +38,17 @@ static const char *id_text(lua_State *L, char *digits, size_t size,
   return lua_tolstring(L, -1, length);
 }
 
-/* A number from 0 inclusive to 1 exclusive. */
-static double draw(lua_State *L, const char *key, int event) {
+/* A number from 0 inclusive to 1 exclusive. A finalizer may end the client
+   until the id is there; what is not sent anyway has any. */
+static double draw(lua_State *L, const seer_client *client, int event) {
   char digits[SEER_NUMBER_LENGTH];
   const char *id;
   size_t length = 0;
   seer_rawgetfield(L, event, "user_id");
   id = id_text(L, digits, sizeof digits, &length);
-  if (id == NULL || length == 0)
+  if (id == NULL || length == 0 || client->endpoint == NULL)
     return seer_id_fraction();
-  return seer_id_part(key, id, length);
+  return seer_id_part(client->endpoint->api_key, id, length);
 }
 
 bool seer_sample_keeps(lua_State *L, int self, int event) {
@@ -59,7 +60,7 @@ bool seer_sample_keeps(lua_State *L, int self, int event) {
   push_part(L, self, event);
   if (lua_type(L, -1) == LUA_TNUMBER) {
     double part = lua_tonumber(L, -1);
-    keeps = draw(L, client->endpoint->api_key, event) < part;
+    keeps = draw(L, client, event) < part;
   }
   lua_settop(L, top);
   return keeps;

@@ -50,9 +50,8 @@ static bool is_answered(const call *c) {
 static void tell(const call *c, const char *problem, const char *what) {
   const seer_client *client = c->client;
   char text[TELL_LENGTH], subject[SEER_SUBJECT_LENGTH];
-  const char *name = NULL;
-  if (c->kind != SEER_POST)
-    name = seer_hint_string(c->L, c->event, "name");
+  const char *name =
+      c->kind != SEER_POST ? seer_hint_string(c->L, c->event, "name") : NULL;
   seer_report_write_subject(client->site, name,
                             name != NULL ? strlen(name) : 0, c->path, subject);
   snprintf(text, sizeof(text), "%s: %s; the event%s is %s", c->function,
@@ -314,9 +313,13 @@ static int push_answer(const call *c, int status, const char *body) {
   return 1;
 }
 
+/* Counts an event, unless a finalizer has ended the client meanwhile. */
+static bool account(const call *c, seer_settlement why) {
+  return !c->client->closed && seer_sender_account(c->client->queue, why);
+}
+
 static int discard(const call *c, seer_settlement why) {
-  return seer_sender_account(c->client->queue, why) ? push_answer(c, 204, "")
-                                                    : fail_closed(c);
+  return account(c, why) ? push_answer(c, 204, "") : fail_closed(c);
 }
 
 /*
@@ -425,8 +428,7 @@ static int keep_record(const call *c) {
   if (holder->event == NULL)
     return fail_invalid(c);
   holder->event->id = seer_id_new();
-  if (c->client->closed ||
-      !seer_sender_account(c->client->queue, SEER_SETTLED_DELIVERED))
+  if (!account(c, SEER_SETTLED_DELIVERED))
     return fail_closed(c);
   seer_record_add(c->L, c->self, holder);
   seer_holder_release(holder);
@@ -436,8 +438,7 @@ static int keep_record(const call *c) {
 /* before_send has dropped the event, and left a message. */
 static int drop(const call *c, seer_filtered filtered) {
   lua_State *L = c->L;
-  if (c->client->closed ||
-      !seer_sender_account(c->client->queue, SEER_SETTLED_BEFORE_SEND))
+  if (!account(c, SEER_SETTLED_BEFORE_SEND))
     return fail_closed(c);
   if (filtered == SEER_FILTERED_FAILURE)
     tell_problem(c);

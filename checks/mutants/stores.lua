@@ -82,6 +82,23 @@ return {
     title = "hung is told of while it hangs",
   },
   {
+    what = "an identify that enters the store late comes behind a later one",
+    file = "src/core/tenants.c",
+    from = "  if (ahead != NULL && ahead->parts & SEER_EVENT_ENTERING)\n"
+      .. "    return true;\n",
+    to = "",
+    spec = "spec/core/keep_faults_spec.lua",
+    title = "hung has a user's identifies in order at the end",
+  },
+  {
+    what = "what was in flight when a store worked again does not enter it",
+    file = "src/core/keep.c",
+    from = "  if (!seer_keep_has(keep, event))\n    keep->look_at =",
+    to = "  if (event == NULL)\n    keep->look_at =",
+    spec = "spec/core/keep_faults_spec.lua",
+    title = "hung has what was in flight when it works again",
+  },
+  {
     what = "what a store says when it opens is not told",
     file = "src/core/transaction.c",
     from = "  if (t->message[0] == '\\0')\n    memcpy(",

@@ -121,6 +121,91 @@ describe("a store that is", function()
     h.assert_received(api, 600)
   end)
 
+  local IDENTIFY = [[
+    local function identify(i)
+      assert(client.users.identify { user_id = "u", attributes = { i = i } })
+    end
+  ]]
+
+  -- Of the rows of a user's identifies.
+  local function order()
+    local found = {}
+    for _, row in ipairs(file:rows()) do
+      found[#found + 1] = row.body:match '"attributes":{"i":(%d+)'
+    end
+    return table.concat(found, " ")
+  end
+
+  for _, fault in ipairs { "hang", "later" } do
+    it("told to " .. fault .. " has again what went on without it", function()
+      api:config { fail_status = 503 }
+      file:be(fault)
+      local child = file:start(api, IDENTIFY .. [[
+        identify(1)
+        capture(client, 1, 700)
+        identify(2)
+        while client:stats().store.state ~= "failing" do
+          socket.sleep(0.01)
+        end
+        identify(3)
+        tell "failing"
+        assert(client:persist(25))
+        assert(client:stats().store.unsaved == 0)
+        tell "stored"
+        socket.sleep(60)
+      ]], { with = "log_level = 'off'" })
+      h.says(child, "failing", 20)
+      file:be(nil)
+      h.says(child, "stored", 30)
+      child:kill "KILL"
+      child:wait()
+      assert.equal(703, #file:rows())
+      assert.equal("1 2 3", order())
+      api:config { fail_status = false }
+      h.ended_well(file:start(api, [[
+        capture(client, 701, 701)
+        while #require "seer_spec_store".rows(disk_path) > 0 do
+          socket.sleep(0.01)
+        end
+      ]]))
+    end)
+  end
+
+  it("hung has what was in flight when it works again", function()
+    api:config { delay = 30 }
+    file:be "hang"
+    local child = file:start(api, [[
+      capture(client, 1, 1)
+      while client:stats().store.state ~= "open" do
+        socket.sleep(0.01)
+      end
+      assert(client:persist(9)) -- it looks every ten by itself
+    ]], { with = "timeout = 2, exit_timeout = 0, log_level = 'off'" })
+    h.wait(function() return api:count() == 1 end, 20)
+    file:be(nil)
+    h.ended_well(child)
+  end)
+
+  it("hung has a user's identifies in order at the end of the process",
+    function()
+      api:config { delay = 30 }
+      file:be "hang"
+      local child = file:start(api, IDENTIFY .. [[
+        identify(1)
+        while client:stats().store.state ~= "open" do
+          socket.sleep(0.01)
+        end
+        identify(2)
+        while client:stats().store.unsaved > 1 do
+          socket.sleep(0.01)
+        end
+      ]], { with = "exit_timeout = 0, log_level = 'off'" })
+      h.wait(function() return api:count() == 1 end, 20)
+      file:be(nil)
+      h.ended_well(child)
+      assert.equal("1 2", order())
+    end)
+
   local DOUBTFUL = [[
     capture(client, 1, tonumber(os.getenv "BEFORE"))
     assert(client:persist(5))

@@ -171,6 +171,67 @@ describe("the collector", function()
     assert.is_true(tonumber(result.stdout) > 1)
   end)
 
+  it("may run a finalizer that ends the client that is being made", function()
+    local result = run [=[
+      local seerstack = require "seerstack"
+      local collecting = require "spec.support.collecting"
+      local newproxy = rawget(_G, "newproxy")
+      -- Ends the clients among what the functions that run have in hand.
+      local function search(level)
+        local found, i = 0, 1
+        local name, value = debug.getlocal(level, i)
+        while name do
+          local metatable = type(value) == "userdata" and getmetatable(value)
+          if metatable and metatable.__name == "seerstack.client" then
+            metatable.__gc(value)
+            found = found + 1
+          end
+          i = i + 1
+          name, value = debug.getlocal(level, i)
+        end
+        return found
+      end
+      local function attack(n)
+        local steps, found, live, arm = 0, 0, true, nil
+        local function finalize()
+          if not live then return end
+          steps = steps + 1
+          if steps == n then
+            local level = 2
+            while debug.getinfo(level, "S") do
+              found = found + search(level)
+              level = level + 1
+            end
+          end
+          arm()
+        end
+        function arm()
+          if newproxy then
+            getmetatable(newproxy(true)).__gc = finalize
+          else
+            setmetatable({}, { __gc = finalize })
+          end
+        end
+        collecting.always()
+        arm()
+        local client = seerstack.new { log_level = "info" }
+        live = false
+        collecting.at_times()
+        tostring(client)
+        return steps >= n, found
+      end
+      local n, total, more, found = 0, 0, true, nil
+      while more and n < 200 do
+        n = n + 1
+        more, found = attack(n)
+        total = total + found
+      end
+      print(total)
+    ]=]
+    -- The collector of Lua 5.2 cannot be made to take a step each time.
+    assert.is_true(_VERSION == "Lua 5.2" or tonumber(result.stdout) > 0)
+  end)
+
   local DEEDS = { "finalizes", "closes", "captures", "abandons", "polls" }
   for _, deed in ipairs(DEEDS) do
     it("may run a finalizer that " .. deed .. " at any step of a call",

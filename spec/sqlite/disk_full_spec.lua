@@ -170,7 +170,7 @@ describe("a store on a disk of its own", function()
         args = { trouble }, env = {
           LD_PRELOAD = h.preload "troubled", SEER_TROUBLE = trouble,
           SEER_TROUBLE_CALL = "pwrite64", SEER_TROUBLE_END = ended,
-          SEER_TROUBLE_POLITE = 1,
+          SEER_TROUBLE_TEXT = ("x"):rep(1000), SEER_TROUBLE_POLITE = 1,
         } })
       h.says(child, "failing", 30)
       local holder = h.start { code = [[

@@ -31,9 +31,11 @@ describe("a store in a directory", function()
       }, env) }
   end
 
-  local function lasting(env)
+  -- In the middle of a commit that puts what has this text; without one, of
+  -- the first.
+  local function lasting(text, env)
     return troubled("pwrite64", h.merge({
-      SEER_TROUBLE_END = disk.parents .. "/end",
+      SEER_TROUBLE_END = disk.parents .. "/end", SEER_TROUBLE_TEXT = text,
     }, env))
   end
 
@@ -111,6 +113,7 @@ describe("a store in a directory", function()
         capture(client, 51, 60)
         wait_for_state "failing"
         wait_for_state "open"
+        assert(client:persist(25))
         tell "again"
         assert(client:flush(25))
         wait_for(function() return client:stats().store.pending == 0 end)
@@ -121,7 +124,7 @@ describe("a store in a directory", function()
       h.shell.write(disk.parents .. "/trouble", "")
       go()
       says(child, "again")
-      assert.equal(owner .. " 50", disk:sql
+      assert.equal(owner .. " 60", disk:sql
         "SELECT DISTINCT owner || ' ' || count(*) FROM event")
       api:config(WORKS)
       assert.equal(0, child:wait().status, child:stderr())
@@ -143,7 +146,7 @@ describe("a store in a directory", function()
       wait_for_state "failing"
       tell "failing"
       socket.sleep(100)
-    ]], lasting { SEER_TROUBLE_POLITE = 1 })
+    ]], lasting('"i":513', { SEER_TROUBLE_POLITE = 1 }))
     h.shell.write(disk.parents .. "/trouble", "")
     -- Is inside when the commit is over, before anything else is done.
     local holder = h.start { code = [[
@@ -180,7 +183,7 @@ describe("a store in a directory", function()
         assert(client.events.capture { name = "a.b",
           data = { pad = ("x"):rep(300000) } })
         socket.sleep(100)
-      ]], lasting())
+      ]], lasting(("x"):rep(1000)))
       local before = size()
       h.shell.write(disk.parents .. "/trouble", "")
       go()
@@ -200,24 +203,25 @@ describe("a store in a directory", function()
       child:finish()
     end)
 
-  -- What a program does until the keeper is in the middle of something.
+  -- What a program does until the keeper is in the middle of something, and
+  -- what it writes then.
   local BUSY = {
-    ["in the middle of a commit"] = [[
+    ["in the middle of a commit"] = { [[
       capture(client, 1, 50)
       assert(client:persist(25))
       assert(client:flush(25))
       wait_for_go()
       capture(client, 51, 60)
-    ]],
-    ["while it is opened"] = [[
+    ]], '"i":51' },
+    ["while it is opened"] = { [[
       wait_for_go()
       capture(client, 1, 60)
-    ]],
+    ]] },
   }
 
-  for when, code in pairs(BUSY) do
+  for when, busy in pairs(BUSY) do
     it("has no child of a fork " .. when .. " take part", function()
-      local child = disk:start(api, PRELUDE .. code .. [[
+      local child = disk:start(api, PRELUDE .. busy[1] .. [[
         wait_for(function() return not io.open(arg[2]) end)
         local pid = native.fork()
         if pid == 0 then
@@ -233,7 +237,7 @@ describe("a store in a directory", function()
         capture(client, 71, 80)
         assert(client:persist(25))
         assert(client:flush(25))
-      ]], lasting(h.NO_LEAKS))
+      ]], lasting(busy[2], h.NO_LEAKS))
       says(child, "stored")
       h.shell.write(disk.parents .. "/trouble", "")
       go()

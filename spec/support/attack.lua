@@ -121,6 +121,8 @@ local OPTIONS = {
   },
   { test_mode = true, default_data = { a = 1 } },
   { enabled = false },
+  { sample = 0 },
+  { sample = { x = 0.5 } },
   { thread = false },
 }
 

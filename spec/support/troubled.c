@@ -2,7 +2,8 @@
    asked for. To be preloaded; of a process with these variables:
 
      SEER_TROUBLE        a file: it asks, and is removed when it has been done
-     SEER_TROUBLE_CALL   pread64 or pwrite64
+     SEER_TROUBLE_CALL   pread64 or pwrite64...
+     SEER_TROUBLE_TEXT   ...and of the latter, if this is set, one of this text
      SEER_TROUBLE_ERRNO  the call fails so...
      SEER_TROUBLE_END    ...or takes until this file is there...
      SEER_TROUBLE_POLITE ...if this is set, whoever waits for the lock that is
@@ -29,14 +30,21 @@ static int is_log(int fd) {
   return length > 4 && memcmp(path + length - 4, "-wal", 4) == 0;
 }
 
-/* Whether the call is to fail; errno is set then. */
-static int is_troubled(const char *call, int fd) {
-  const char *asked = getenv("SEER_TROUBLE");
+static int is_meant(const char *call, const void *bytes, size_t size) {
   const char *wanted = getenv("SEER_TROUBLE_CALL");
+  const char *text = getenv("SEER_TROUBLE_TEXT");
+  return wanted != NULL && strcmp(call, wanted) == 0 &&
+         (text == NULL || memmem(bytes, size, text, strlen(text)) != NULL);
+}
+
+/* Whether the call is to fail; errno is set then. */
+static int is_troubled(const char *call, int fd, const void *bytes,
+                       size_t size) {
+  const char *asked = getenv("SEER_TROUBLE");
   const char *number = getenv("SEER_TROUBLE_ERRNO");
   const char *end = getenv("SEER_TROUBLE_END");
-  if (asked == NULL || wanted == NULL || strcmp(call, wanted) != 0 ||
-      !is_log(fd) || unlink(asked) != 0)
+  if (asked == NULL || !is_meant(call, bytes, size) || !is_log(fd) ||
+      unlink(asked) != 0)
     return 0;
   while (end != NULL && access(end, F_OK) != 0)
     usleep(1000);
@@ -51,7 +59,7 @@ static int is_troubled(const char *call, int fd) {
     static ssize_t (*next)(int, bytes, size_t, off64_t);                      \
     if (next == NULL)                                                         \
       *(void **)&next = dlsym(RTLD_NEXT, #name);                              \
-    return is_troubled(#name, fd) ? -1 : next(fd, at, size, from);            \
+    return is_troubled(#name, fd, at, size) ? -1 : next(fd, at, size, from);  \
   }
 
 TROUBLED(pread64, void *)

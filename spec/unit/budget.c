@@ -196,6 +196,41 @@ static void narrows(void) {
   end_test();
 }
 
+static seer_queue *add_silent(bool tested) {
+  seer_settings settings = client_settings(0, 100);
+  settings.enabled = tested;
+  settings.test_mode = tested;
+  return add_client(settings);
+}
+
+static bool has_limits(int64_t rate_limit, int64_t max_in_flight) {
+  return endpoint->rate_limit == rate_limit &&
+         endpoint->max_in_flight == max_in_flight;
+}
+
+static void release_last(void) {
+  seer_sender_release(clients[--client_count]);
+}
+
+static void counts_who_sends(void) {
+  begin_test();
+  add_silent(false);
+  add_client(client_settings(20, 2));
+  CHECK(has_limits(20, 2));
+  add_silent(true);
+  CHECK(has_limits(20, 2));
+  add_client(client_settings(40, 3));
+  CHECK(has_limits(40, 3));
+  release_last();
+  CHECK(has_limits(20, 2));
+  release_last();
+  CHECK(has_limits(20, 2));
+  release_last();
+  add_client(client_settings(10, 1));
+  CHECK(has_limits(10, 1));
+  end_test();
+}
+
 static void takes_turns(void) {
   begin_test();
   for (int i = 0; i < 3; i++)
@@ -261,6 +296,8 @@ const unit_test unit_budget[] = {
      says_when_it_is_short                                                                   },
     {"a client hears what its own limit lets go",                            says_what_may_go},
     {"an endpoint has the largest limits of its clients",                    narrows         },
+    {"a client that sends nothing does not count for its endpoint's limits",
+     counts_who_sends                                                                        },
     {"clients of an endpoint take turns",                                    takes_turns     },
     {"a waiter whom the pacer would hold too long is refused at once",
      refuses_waiters                                                                         },

@@ -22,6 +22,7 @@ seer_settings client_settings(int64_t rate_limit, int64_t max_in_flight) {
       .max_queue_bytes = INT64_MAX / 2,
       .max_event_bytes = 1000,
       .max_age = CLIENT_MAX_AGE,
+      .enabled = 1,
   };
   return settings;
 }

@@ -217,16 +217,21 @@ static int64_t faster(int64_t one, int64_t other) {
   return one == 0 || other == 0 ? 0 : seer_clock_later(one, other);
 }
 
+/* Limits that were large enough for some clients are for one more, too, if it
+   sends anything. Where `max_in_flight` is 0 none of them does. */
+static void widen(int64_t *rate_limit, int64_t *max_in_flight,
+                  const seer_settings *settings) {
+  if (*max_in_flight == 0)
+    *rate_limit = settings->rate_limit;
+  if (!seer_settings_send(settings))
+    return;
+  *rate_limit = faster(*rate_limit, settings->rate_limit);
+  *max_in_flight = seer_clock_later(*max_in_flight, settings->max_in_flight);
+}
+
 void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
-  const seer_settings *settings = queue->settings;
   seer_lock();
-  if (endpoint->queues == NULL) {
-    endpoint->rate_limit = settings->rate_limit;
-    endpoint->max_in_flight = settings->max_in_flight;
-  }
-  endpoint->rate_limit = faster(endpoint->rate_limit, settings->rate_limit);
-  endpoint->max_in_flight =
-      seer_clock_later(endpoint->max_in_flight, settings->max_in_flight);
+  widen(&endpoint->rate_limit, &endpoint->max_in_flight, queue->settings);
   queue->next = endpoint->queues;
   if (queue->next != NULL)
     queue->next->previous = queue;
@@ -240,18 +245,15 @@ void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
    that are left. Most have the same, so the first few of them will tell. */
 static void measure(seer_endpoint *endpoint, const seer_settings *gone) {
   const seer_queue *queue = endpoint->queues;
-  int64_t rate_limit, max_in_flight = 0;
-  if (queue == NULL || (gone->rate_limit != endpoint->rate_limit &&
-                        gone->max_in_flight != endpoint->max_in_flight))
+  int64_t rate_limit = endpoint->rate_limit, max_in_flight = 0;
+  if (!seer_settings_send(gone) ||
+      (gone->rate_limit != endpoint->rate_limit &&
+       gone->max_in_flight != endpoint->max_in_flight))
     return;
-  rate_limit = queue->settings->rate_limit;
-  while (queue != NULL && (rate_limit != endpoint->rate_limit ||
-                           max_in_flight != endpoint->max_in_flight)) {
-    rate_limit = faster(rate_limit, queue->settings->rate_limit);
-    max_in_flight =
-        seer_clock_later(max_in_flight, queue->settings->max_in_flight);
-    queue = queue->next;
-  }
+  for (; queue != NULL && (rate_limit != endpoint->rate_limit ||
+                           max_in_flight != endpoint->max_in_flight);
+       queue = queue->next)
+    widen(&rate_limit, &max_in_flight, queue->settings);
   endpoint->rate_limit = rate_limit;
   endpoint->max_in_flight = max_in_flight;
 }

@@ -1,6 +1,7 @@
 #include "keep.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <stdio.h>
@@ -148,6 +149,13 @@ void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,
 
 bool seer_keep_has(const seer_keep *keep, seer_event *event) {
   return seer_event_stored(event)->era == keep->era;
+}
+
+void seer_keep_miss(seer_keep *keep, seer_event *event, int64_t now) {
+  seer_assert(seer_lock_is_held());
+  if (!seer_keep_has(keep, event))
+    keep->look_at =
+        seer_clock_sooner(keep->look_at, now - SEER_CLOCK_COARSENESS);
 }
 
 /* Where the last of some is settled the process has survived them: twice as

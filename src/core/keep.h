@@ -73,8 +73,8 @@ typedef struct seer_keep {
   int64_t began;      /* when the keeper went inside */
   int64_t healthy_at; /* the store works, or is to be tried again */
   int64_t delay;      /* between tries; 0: it works */
-  int64_t look_at;
-  int64_t displaced; /* rows of nobody's, for want of room */
+  int64_t look_at;    /* for what others, and this process's lines, have */
+  int64_t displaced;  /* rows of nobody's, for want of room */
   seer_store_totals totals;
   seer_store_message error;                 /* the last; "": none */
   seer_trouble failure, fullness, unshared; /* what was told of them */
@@ -118,6 +118,10 @@ void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,
 
 /* Whether the event, which has SEER_PART_STORED, is safe in the store. */
 bool seer_keep_has(const seer_keep *keep, seer_event *event);
+
+/* The event was in flight and is back: if it is here alone the keeper is to
+   look. */
+void seer_keep_miss(seer_keep *keep, seer_event *event, int64_t now);
 
 /* The event is here no more. Its row, if it has one, is `owed`, or stays. */
 void seer_keep_settle(seer_keep *keep, seer_event *event, bool owed);

@@ -110,6 +110,9 @@ static void conclude(seer_transaction *t, bool stop) {
       seer_loop_start();
     alarm = seer_state_kick() ? seer_state.alarm : -1;
   }
+  if (t->result == SEER_STORE_DONE && (failed || t->batch.look) &&
+      !keep->full && !keep->stopping && seer_state.stage == SEER_LIVING)
+    seer_tenants_offer(keep);
   words = stop ? NULL : choose_words(t, failed, now, &level);
   keep->work = SEER_KEEP_OUTSIDE;
   seer_wake();
@@ -338,9 +341,9 @@ void seer_keeper_stop(int64_t deadline) {
   seer_assert(seer_lock_is_held());
   if (seer_keeps == NULL)
     return;
-  seer_tenants_offer();
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     keep->stopping = true;
+    seer_tenants_offer(keep);
     for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
       seer_fleet_leave(it->adopted->endpoint->gate);
     seer_alarm_ring(keep->alarm);

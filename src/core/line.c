@@ -150,6 +150,7 @@ void seer_line_delay(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
   seer_heap_push(&line->heap, event);
   seer_line_remind(line);
+  seer_schedule_now(&line->lines->place);
 }
 
 seer_event *seer_line_undelay(seer_line *line) {

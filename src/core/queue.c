@@ -260,23 +260,15 @@ static void add(seer_queue *queue, seer_event *event, int64_t size) {
   queue->pending++;
 }
 
-/* One that nobody waits for, and that has nothing of its own. */
-static bool enter(seer_queue *queue, seer_event *event) {
-  if ((event->parts & (SEER_PART_STORED | SEER_PART_SPECIAL)) !=
-          SEER_PART_STORED ||
-      event->request != NULL)
-    return false;
+void seer_queue_enter(seer_queue *queue, seer_event *event) {
+  seer_stored *stored = seer_event_stored(event);
+  queue->saved -= seer_keep_has(queue->tenant->keep, event);
+  stored->era = 0;
+  stored->queue = queue;
   queue->entering++;
   queue->entering_bytes += (int64_t)seer_event_size(event);
   event->parts |= SEER_EVENT_ENTERING;
-  seer_event_stored(event)->queue = queue;
   seer_keep_enter(queue->tenant->keep, event);
-  return true;
-}
-
-bool seer_queue_enter(seer_queue *queue, seer_event *event) {
-  return (event->parts & SEER_PART_STORED) &&
-         !seer_keep_has(queue->tenant->keep, event) && enter(queue, event);
 }
 
 void seer_queue_storing(seer_queue *queue, seer_event *event) {
@@ -287,8 +279,12 @@ void seer_queue_storing(seer_queue *queue, seer_event *event) {
 void seer_queue_entered(seer_queue *queue, seer_event *event) {
   end_entering(queue, event);
   queue->saved += seer_keep_has(queue->tenant->keep, event);
-  if (!seer_turns_follows(event))
+  if (seer_turns_follows(event))
+    return;
+  if (event->due == 0)
     seer_line_append(line_of(queue, event), event);
+  else
+    seer_line_delay(line_of(queue, event), event);
 }
 
 void seer_queue_leave(seer_queue *queue, seer_event *event, seer_dead *dead) {
@@ -326,9 +322,10 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   }
   first = !(event->parts & SEER_PART_TURN) ||
           seer_turns_enter(&queue->turns, event);
-  if (!(event->parts & SEER_PART_STORED &&
-        seer_keep_takes(queue->tenant->keep, now) && enter(queue, event)) &&
-      first)
+  if (seer_event_is_storable(event) &&
+      seer_keep_takes(queue->tenant->keep, now))
+    seer_queue_enter(queue, event);
+  else if (first)
     seer_line_append(line_of(queue, event), event);
   seer_event_foresee((size_t)size, queue->bytes);
   return SEER_ACCEPTED;
@@ -373,6 +370,8 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
       due = event->expires;
   }
   event->due = due;
+  if (seer_event_is_storable(event))
+    seer_keep_miss(queue->tenant->keep, event, now);
   if (due <= now)
     come_back(line, event, now);
   else

@@ -95,9 +95,9 @@ void seer_queue_leave(seer_queue *queue, seer_event *event, seer_dead *dead);
 /* Takes over an event that the store has had. */
 void seer_queue_adopt(seer_queue *queue, seer_event *event);
 
-/* Hands an event that is in no line to the keeper; false if the store is not
-   to have it, or has it. */
-bool seer_queue_enter(seer_queue *queue, seer_event *event);
+/* Hands an event that is in no line to the keeper. One that the store has is
+   put there once more. */
+void seer_queue_enter(seer_queue *queue, seer_event *event);
 
 /* Puts an event in flight back, behind the others, not to be claimed
    before `due`. */

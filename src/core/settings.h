@@ -6,6 +6,7 @@
  * in options.c can fill each by its offset.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct seer_settings {
@@ -37,6 +38,11 @@ typedef struct seer_settings {
   int64_t has_on_error;     /* 1: a function gets what is given up */
   int64_t has_on_delivered; /* 1: a function gets what is delivered */
 } seer_settings;
+
+/* Whether a client with them sends anything. */
+static inline bool seer_settings_send(const seer_settings *settings) {
+  return settings->enabled && !settings->test_mode;
+}
 
 /* These settings, which all queues share that have like ones, with one more
    reference; NULL without memory. Both take the lock. */

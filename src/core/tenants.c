@@ -178,30 +178,66 @@ int64_t seer_tenants_rescue_at(int64_t now) {
   return at;
 }
 
-static void offer(seer_queue *queue) {
-  seer_line *line = &queue->line[SEER_QUEUED];
+/* Whether the event is here alone, and is to enter. The identifies of a user
+   are stored in their order: where one enters so do those behind it, and where
+   one stays here alone they wait, but at the end. */
+static bool is_to_enter(const seer_keep *keep, seer_event *event) {
+  seer_event *ahead =
+      event->parts & SEER_PART_TURN ? seer_event_turn(event)->ahead : NULL;
+  if (!seer_event_is_storable(event))
+    return false;
+  if (ahead != NULL && ahead->parts & SEER_EVENT_ENTERING)
+    return true;
+  return !seer_keep_has(keep, event) &&
+         (keep->stopping || ahead == NULL || !seer_event_is_storable(ahead) ||
+          seer_keep_has(keep, ahead));
+}
+
+static void offer_ready(const seer_keep *keep, seer_line *line) {
+  for (seer_event *event = line->head, *next; event != NULL; event = next) {
+    next = event->next;
+    if (is_to_enter(keep, event)) {
+      seer_line_take_out(line, event);
+      seer_queue_enter(line->queue, event);
+    }
+  }
+}
+
+static void offer_delayed(const seer_keep *keep, seer_line *line) {
   seer_event *event, *rest = NULL;
-  seer_queue_hurry(line);
-  while ((event = seer_line_pop(line)) != NULL) {
-    if (!seer_queue_enter(queue, event)) {
+  while ((event = seer_line_undelay(line)) != NULL) {
+    if (is_to_enter(keep, event)) {
+      seer_queue_enter(line->queue, event);
+    } else {
       event->next = rest;
       rest = event;
     }
   }
   while ((event = rest) != NULL) {
     rest = event->next;
-    seer_line_prepend(line, event);
+    seer_line_delay(line, event);
   }
-  for (event = seer_turns_oldest(&queue->turns, false); event != NULL;
-       event = seer_turns_newer(event))
-    seer_queue_enter(queue, event);
 }
 
-void seer_tenants_offer(void) {
+static void offer(const seer_keep *keep, seer_queue *queue) {
+  seer_event *event;
+  offer_ready(keep, &queue->line[SEER_QUEUED]);
+  offer_delayed(keep, &queue->line[SEER_QUEUED]);
+  for (event = seer_turns_oldest(&queue->turns, false); event != NULL;
+       event = seer_turns_newer(event))
+    if (is_to_enter(keep, event))
+      seer_queue_enter(queue, event);
+}
+
+void seer_tenants_offer(seer_keep *keep) {
+  seer_assert(seer_lock_is_held());
+  if (!keep->stopping)
+    seer_tenants_release(keep); /* they enter behind those that are older */
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue))
-    if (queue->tenant != NULL && !queue->tenant->keep->barred)
-      offer(queue);
+    if (queue->tenant != NULL && queue->tenant->keep == keep &&
+        !keep->barred && queue->pending > queue->saved + queue->entering)
+      offer(keep, queue);
 }
 
 bool seer_tenants_are_entering(void) {
@@ -238,7 +274,8 @@ int seer_tenants_remind(void) {
   for (seer_keep *keep = seer_keeps; keep != NULL && alarm < 0;
        keep = keep->next)
     if (now >= keep->healthy_at &&
-        (keep->owed_count > 0 || wants_more(keep, now)))
+        (keep->owed_count > 0 || now >= keep->look_at ||
+         wants_more(keep, now)))
       alarm = seer_keep_kick(keep);
   return alarm;
 }

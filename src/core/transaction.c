@@ -217,14 +217,17 @@ static bool has_room(const seer_queue *queue, int64_t size) {
 }
 
 /* An identify stays where an earlier one of its user is; and with the store,
-   if that one was adopted, for the two are in different lines here. */
+   if that one was adopted, for the two are in different lines here. What was
+   tried stays, for the store knows nothing of when it is due. */
 static bool is_to_stay(const seer_transaction *t, size_t i, seer_queue *queue,
                        int64_t size) {
+  seer_event *event = t->keep->batch[i];
   if (t->keep->stopping ||
       (t->rows[i].user != 0 &&
        seer_turns_has(&queue->tenant->adopted->turns, t->turns[i])))
     return false;
-  return seer_turns_follows(t->keep->batch[i]) || has_room(queue, size);
+  return seer_turns_follows(event) || event->attempts > 0 ||
+         has_room(queue, size);
 }
 
 void seer_transaction_decide(seer_transaction *t) {

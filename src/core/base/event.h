@@ -179,6 +179,14 @@ static inline seer_stored *seer_event_stored(seer_event *event) {
   return (seer_stored *)(void *)((char *)event + offset);
 }
 
+/* Whether it can be in a store: nobody waits for it, and it has nothing of its
+   own. */
+static inline bool seer_event_is_storable(const seer_event *event) {
+  return (event->parts & (SEER_PART_STORED | SEER_PART_SPECIAL)) ==
+             SEER_PART_STORED &&
+         event->request == NULL;
+}
+
 /* What the request has of its own, or NULL. */
 const seer_special *seer_event_special(const seer_event *event);
 
