@@ -87,8 +87,7 @@ static int open_file(const seer_files *files, const char *name, bool *made) {
   if (geteuid() == 0 && stat(files->config->directory, &directory) == 0 &&
       fchown(fd, directory.st_uid, directory.st_gid) != 0)
     errno = 0; /* root's is of use, too */
-  if (files->config->group)
-    fchmod(fd, 0660);
+  fchmod(fd, files->config->group ? 0660 : 0600); /* whatever the umask */
   return fd;
 }
 
@@ -121,8 +120,8 @@ bool seer_files_open(seer_files *files, const seer_files_config *config,
   bool made;
   memset(files, 0, sizeof *files);
   files->config = config;
-  if (mkdir(config->directory, 0700) == 0 && config->group)
-    chmod(config->directory, 02770);
+  if (mkdir(config->directory, 0700) == 0)
+    chmod(config->directory, config->group ? 02770 : 0700);
   if (access(config->directory, F_OK) != 0)
     return fail(message, config->directory);
   if (!check_system(config->directory, message))
