@@ -309,6 +309,22 @@ describe("a store in a directory", function()
         disk:sql "SELECT count(*) FROM event")
     end)
 
+  it("throws nothing away for new ones that do not fit anyway", function()
+    fill(300)
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, [[
+      assert(client:persist(25))
+      assert(client.events.capture { name = "a.b",
+        data = { i = 301, pad = ("x"):rep(9000000) } })
+      repeat until client:persist(1) == nil
+        and client:stats().store.state == "full"
+      assert(client:stats().store.displaced == 0)
+    ]], { open = "max_bytes = 8388608", with = "exit_timeout = 0, "
+      .. "log_level = 'off', overflow = 'drop_oldest', "
+      .. "max_event_bytes = 2^24, max_queue_bytes = 2^25" }))
+    assert.equal(300, disk:totals().events)
+  end)
+
   it("drains a large backlog, and the file shrinks", function()
     fill(1)
     disk:sql([[
