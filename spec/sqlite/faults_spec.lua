@@ -325,6 +325,24 @@ describe("a store in a directory", function()
     assert.equal(300, disk:totals().events)
   end)
 
+  it("goes on with a copy that SQLite's shell has made", function()
+    fill(10)
+    shell("cd %s && sqlite3 queue.db \"VACUUM INTO 'copy'\" && rm queue.db* "
+      .. "&& mv copy queue.db", h.shell.quote(disk.directory))
+    api:config(OUTAGE)
+    for first = 11, 31, 20 do
+      h.ended_well(disk:start(api, [[
+        capture(client, tonumber(arg[1]), arg[1] + 19)
+        assert(client:persist(25))
+        assert(not client:stats().store.error)
+      ]], { args = { first }, with = "exit_timeout = 0, log_level = 'off'" }))
+    end
+    api:config(WORKS)
+    h.ended_well(disk:drain(api))
+    assert.equal(50, api:count())
+    assert.equal("", disk:leftovers())
+  end)
+
   it("drains a large backlog, and the file shrinks", function()
     fill(1)
     disk:sql([[
