@@ -189,6 +189,8 @@ bool seer_files_make(const seer_files *files, seer_store_message message) {
     errno = EINVAL; /* nor does it wait at a pipe */
     return S_ISREG(found.st_mode) || fail(message, path);
   } /* to open and close it here would end locks of this process */
+  if (errno != ENOENT) /* else its log, with what is in it, has to stay */
+    return fail(message, path);
   for (int i = SEER_FILES_LOG; i <= SEER_FILES_INDEX; i++) {
     seer_files_path_of(files, names[i], path);
     unlink(path);
