@@ -154,9 +154,8 @@ static int prepare_tables(sqlite3 *connection, seer_store_message message) {
   if (code != SQLITE_OK)
     return code;
   if (version == 0 && tables == 0) {
-    code = sqlite3_exec(connection,
-                        "PRAGMA auto_vacuum=INCREMENTAL;" LOGGED, NULL, NULL,
-                        NULL);
+    code = sqlite3_exec(connection, "PRAGMA auto_vacuum=INCREMENTAL;" LOGGED,
+                        NULL, NULL, NULL);
     return code != SQLITE_OK
                ? code
                : sqlite3_exec(connection, schema, NULL, NULL, NULL);

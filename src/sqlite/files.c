@@ -86,7 +86,7 @@ static int open_file(const seer_files *files, const char *name, bool *made) {
   *made = true;
   if (geteuid() == 0 && stat(files->config->directory, &directory) == 0 &&
       fchown(fd, directory.st_uid, directory.st_gid) != 0)
-    errno = 0; /* root's is of use, too */
+    errno = 0;                                    /* root's is of use, too */
   fchmod(fd, files->config->group ? 0660 : 0600); /* whatever the umask */
   return fd;
 }
@@ -286,13 +286,14 @@ int64_t seer_files_size(const seer_files *files, const char *name) {
 bool seer_files_reserve(const seer_files *files, const char *name,
                         int64_t bytes) {
   int64_t size = seer_files_size(files, name);
-  bool made, done;
-  int fd;
+  int error, fd;
+  bool made;
   if (size >= bytes)
     return true;
   fd = open_file(files, name, &made);
-  done = fd >= 0 && posix_fallocate(fd, size, bytes - size) == 0;
+  error = fd < 0 ? errno : posix_fallocate(fd, size, bytes - size);
   if (fd >= 0)
     close(fd);
-  return done;
+  errno = error == ENOSPC || error == EDQUOT || error == EFBIG ? ENOSPC : EIO;
+  return error == 0;
 }
