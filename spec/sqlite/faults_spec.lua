@@ -325,6 +325,21 @@ describe("a store in a directory", function()
     assert.equal(300, disk:totals().events)
   end)
 
+  it("stores of large events those for which it has room", function()
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, [[
+      local pad = ("x"):rep(500000)
+      for i = 1, 20 do
+        assert(client.events.capture { name = "a.b",
+          data = { i = i, pad = pad } })
+      end
+      repeat client:persist(0.02)
+      until client:stats().store.state == "full"
+    ]], { open = "max_bytes = 8388608", with = "exit_timeout = 0, "
+      .. "log_level = 'off', max_queue_bytes = 2^26" }))
+    assert.is_true(disk:totals().events >= 12, disk:totals().events)
+  end)
+
   it("goes on with a copy that SQLite's shell has made", function()
     fill(10)
     shell("cd %s && sqlite3 queue.db \"VACUUM INTO 'copy'\" && rm queue.db* "
