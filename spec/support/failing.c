@@ -41,8 +41,7 @@ static int fails(const char *path) {
   if (!concerns(path))
     return 0;
   call = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
-  if (at == 0 || call < at ||
-      (call > at && call > number_of("SEER_FAULT_ON")))
+  if (at == 0 || call < at || (call > at && call > number_of("SEER_FAULT_ON")))
     return 0;
   errno = (int)number_of("SEER_FAULT_ERRNO");
   if (errno == 0)
@@ -74,7 +73,7 @@ __attribute__((destructor)) static void write_count(void) {
 #define NEXT(type, name)                                                      \
   static __typeof__(type) next;                                               \
   if (next == NULL)                                                           \
-    *(void **)&next = dlsym(RTLD_NEXT, name)
+  *(void **)&next = dlsym(RTLD_NEXT, name)
 
 #define OPEN(name)                                                            \
   SEEN int name(const char *path, int flags, ...) {                           \
