@@ -161,9 +161,10 @@ static int client_persist(lua_State *L) {
   bool safe;
   if (client->queue == NULL)
     return seer_result_closed(L);
-  if (!client->with.stored)
+  if (!client->settings->has_store)
     return luaL_error(L, "persist: the client has no store");
-  safe = seer_sender_persist(client->queue, timeout);
+  safe = !client->with.stored || /* nothing is sent */
+         seer_sender_persist(client->queue, timeout);
   seer_callbacks_run(L, SELF);
   if (!safe && client->queue != NULL &&
       seer_sender_store_stats(client->queue, &stats) && stats.unsaved > 0)

@@ -36,7 +36,10 @@ describe("the option store", function()
     local tested = new { store = store.open {}, test_mode = true }
     assert(tested.events.capture { name = "a" })
     assert.is_nil(tested:stats().store)
-    assert.is_nil(new { store = store.open {}, enabled = false }:stats().store)
+    assert.is_true(tested:persist(0))
+    local disabled = new { store = store.open {}, enabled = false }
+    assert.is_nil(disabled:stats().store)
+    assert.is_true(disabled:persist(0))
   end)
 
   it("gives delivery a second, unless exit_timeout is given", function()

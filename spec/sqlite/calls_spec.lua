@@ -108,7 +108,7 @@ describe("a store of which a call of the system fails", function()
     local list, number = {}, 0
     for at = 1, count_calls(ALL) do
       for _, errno in ipairs(ERRORS) do
-        for _, on in ipairs { false, "1" } do
+        for _, on in ipairs { false, "1000000" } do
           number = number + 1
           if ALL_OF_THEM or number % 37 == 0 then
             list[#list + 1] = { at = at, errno = errno, on = on }

@@ -309,6 +309,55 @@ describe("a store in a directory", function()
         disk:sql "SELECT count(*) FROM event")
     end)
 
+  it("throws nothing away for new ones that do not fit anyway", function()
+    fill(300)
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, [[
+      assert(client:persist(25))
+      assert(client.events.capture { name = "a.b",
+        data = { i = 301, pad = ("x"):rep(9000000) } })
+      repeat until client:persist(1) == nil
+        and client:stats().store.state == "full"
+      assert(client:stats().store.displaced == 0)
+    ]], { open = "max_bytes = 8388608", with = "exit_timeout = 0, "
+      .. "log_level = 'off', overflow = 'drop_oldest', "
+      .. "max_event_bytes = 2^24, max_queue_bytes = 2^25" }))
+    assert.equal(300, disk:totals().events)
+  end)
+
+  it("stores of large events those for which it has room", function()
+    api:config(OUTAGE)
+    h.ended_well(disk:start(api, [[
+      local pad = ("x"):rep(500000)
+      for i = 1, 20 do
+        assert(client.events.capture { name = "a.b",
+          data = { i = i, pad = pad } })
+      end
+      repeat client:persist(0.02)
+      until client:stats().store.state == "full"
+    ]], { open = "max_bytes = 8388608", with = "exit_timeout = 0, "
+      .. "log_level = 'off', max_queue_bytes = 2^26" }))
+    assert.is_true(disk:totals().events >= 12, disk:totals().events)
+  end)
+
+  it("goes on with a copy that SQLite's shell has made", function()
+    fill(10)
+    shell("cd %s && sqlite3 queue.db \"VACUUM INTO 'copy'\" && rm queue.db* "
+      .. "&& mv copy queue.db", h.shell.quote(disk.directory))
+    api:config(OUTAGE)
+    for first = 11, 31, 20 do
+      h.ended_well(disk:start(api, [[
+        capture(client, tonumber(arg[1]), arg[1] + 19)
+        assert(client:persist(25))
+        assert(not client:stats().store.error)
+      ]], { args = { first }, with = "exit_timeout = 0, log_level = 'off'" }))
+    end
+    api:config(WORKS)
+    h.ended_well(disk:drain(api))
+    assert.equal(50, api:count())
+    assert.equal("", disk:leftovers())
+  end)
+
   it("drains a large backlog, and the file shrinks", function()
     fill(1)
     disk:sql([[

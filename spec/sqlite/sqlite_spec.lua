@@ -46,25 +46,28 @@ describe("seerstack.sqlite", function()
         .. " | awk '/NEEDED/ && !/libc\\.so/ && !/san\\.so/ { print $2 }'"))
   end)
 
-  it("makes files for its user alone, at the first event", function()
+  local function modes(options)
     h.ended_well(disk:start(api, [[
       assert(not io.open(arg[1] .. "/queue.db"))
       capture(client, 1, 1)
       assert(client:flush(25))
-    ]], { args = { disk.directory } }))
-    assert.equal("700 600 600 600 600", h.shell.output(
-      ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
-        :format(h.shell.quote(disk.directory))):match "^(.-) *$")
+    ]], h.merge(options, { args = { disk.directory } })))
+    return h.shell.output(
+      ("cd %s && stat -c %%a . lock queue.db* | tr '\n' ' '")
+        :format(h.shell.quote(disk.directory))):match "^(.-) *$"
+  end
+
+  it("makes files for its user alone, at the first event", function()
+    assert.equal("700 600 600 600 600", modes {})
+  end)
+
+  it("makes files that it can use, whatever the umask", function()
+    assert.equal("700 600 600 600 600",
+      modes { prefix = [[bash -c 'umask 0777; exec "$@"' -]] })
   end)
 
   it("lets a group take part, if it is asked to", function()
-    h.ended_well(disk:start(api, [[
-      capture(client, 1, 1)
-      assert(client:flush(25))
-    ]], { open = "group = true" }))
-    assert.equal("2770 660 660 660 660", h.shell.output(
-      ("cd %s && stat -c %%a . lock queue.db* | tr '\\n' ' '")
-        :format(h.shell.quote(disk.directory))):match "^(.-) *$")
+    assert.equal("2770 660 660 660 660", modes { open = "group = true" })
   end)
 
   it("adopts past what a stopped process has", function()

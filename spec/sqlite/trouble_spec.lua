@@ -102,6 +102,23 @@ describe("a store in a directory", function()
     assert.equal(50, disk:totals().nobodys)
   end)
 
+  it("that cannot be looked at for a moment keeps its rows", function()
+    api:config(OUTAGE)
+    disk:leave(api, 1, 50)
+    for at = 1, 4 do
+      h.ended_well(disk:start(api, [[
+        capture(client, 51, 51)
+        client:persist(0.2)
+      ]], { with = "exit_timeout = 0, log_level = 'off'", env = {
+        LD_PRELOAD = h.preload "failing", SEER_FAULT_ERRNO = 5,
+        SEER_FAULT_DIRECTORY = disk.directory .. "/queue.db",
+        SEER_FAULT_AT = at, SEER_FAULT_ON = at + 1,
+      } }))
+      assert.equal("50", disk:sql("SELECT count(*) FROM event "
+        .. "WHERE json_extract(body, '$.data.i') <= 50"))
+    end
+  end)
+
   -- EIO, of which SQLite says that the database is corrupt, and ESTALE.
   for _, errno in ipairs { 5, 116 } do
     it("that cannot be read for a moment, error " .. errno

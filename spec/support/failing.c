@@ -5,7 +5,7 @@
      SEER_FAULT_DIRECTORY  the directory; the calls are counted from 1 on
      SEER_FAULT_AT         the number of the one that fails; 0: none
      SEER_FAULT_ERRNO      how; 0: the process is killed before it is made
-     SEER_FAULT_ON         set: all that follow fail, too
+     SEER_FAULT_ON         the number of the last that fails, if more do
      SEER_FAULT_COUNT      a file for the number of calls, at the end */
 
 #include <dlfcn.h>
@@ -41,7 +41,7 @@ static int fails(const char *path) {
   if (!concerns(path))
     return 0;
   call = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
-  if (at == 0 || call < at || (call > at && getenv("SEER_FAULT_ON") == NULL))
+  if (at == 0 || call < at || (call > at && call > number_of("SEER_FAULT_ON")))
     return 0;
   errno = (int)number_of("SEER_FAULT_ERRNO");
   if (errno == 0)
@@ -73,7 +73,7 @@ __attribute__((destructor)) static void write_count(void) {
 #define NEXT(type, name)                                                      \
   static __typeof__(type) next;                                               \
   if (next == NULL)                                                           \
-    *(void **)&next = dlsym(RTLD_NEXT, name)
+  *(void **)&next = dlsym(RTLD_NEXT, name)
 
 #define OPEN(name)                                                            \
   SEEN int name(const char *path, int flags, ...) {                           \
@@ -102,6 +102,7 @@ OPEN(open)
 OPEN(open64)
 ON_PATH(mkdir, (const char *path, mode_t mode), (path, mode))
 ON_PATH(unlink, (const char *path), (path))
+ON_PATH(lstat64, (const char *path, struct stat64 *to), (path, to))
 ON_FILE(ssize_t, read, (int fd, void *to, size_t size), (fd, to, size))
 ON_FILE(ssize_t, write, (int fd, const void *from, size_t size),
         (fd, from, size))

@@ -17,6 +17,7 @@
 #define AGAIN 1000           /* ms until a store that failed is tried again */
 #define AGAIN_MOST 60000     /* ...which doubles up to this */
 #define BYTES_KEPT (1 << 20) /* of the copies, between transactions */
+#define PUT_BYTES (1 << 20)  /* in a transaction, and then one event more */
 
 seer_transaction *seer_transaction_new(void) {
   seer_transaction *t = calloc(1, sizeof *t);
@@ -33,8 +34,10 @@ static void take_events(seer_transaction *t) {
   seer_keep *keep = t->keep;
   seer_event *event;
   seer_queue *queue;
-  size_t count = 0;
-  while (count < SEER_KEEP_BATCH && (event = seer_keep_pop(keep)) != NULL) {
+  size_t count = 0, bytes = 0;
+  while (count < SEER_KEEP_BATCH && bytes < PUT_BYTES &&
+         (event = seer_keep_pop(keep)) != NULL) {
+    bytes += event->length;
     if (!seer_id_is_drawn(event->id))
       event->id = seer_id_next();
     queue = seer_event_stored(event)->queue;

@@ -136,6 +136,9 @@ static const char foreigners[] =
     "SELECT count(*) FROM sqlite_master WHERE type<>'index' AND"
     " (type<>'table' OR sql NOT LIKE 'CREATE TABLE %')";
 
+/* Who has copied a database with SQLite's shell may have ended this. */
+#define LOGGED "PRAGMA journal_mode=WAL"
+
 /* Whether the tables are there that this version knows; makes them in an
    empty file. */
 static int prepare_tables(sqlite3 *connection, seer_store_message message) {
@@ -146,12 +149,12 @@ static int prepare_tables(sqlite3 *connection, seer_store_message message) {
                         &tables);
   if (code == SQLITE_OK)
     code = query_number(connection, foreigners, &foreign);
-  if (code != SQLITE_OK || (version == VERSION && foreign == 0))
+  if (code == SQLITE_OK && version == VERSION && foreign == 0)
+    return sqlite3_exec(connection, LOGGED, NULL, NULL, NULL);
+  if (code != SQLITE_OK)
     return code;
   if (version == 0 && tables == 0) {
-    code = sqlite3_exec(connection,
-                        "PRAGMA auto_vacuum=INCREMENTAL;"
-                        "PRAGMA journal_mode=WAL",
+    code = sqlite3_exec(connection, "PRAGMA auto_vacuum=INCREMENTAL;" LOGGED,
                         NULL, NULL, NULL);
     return code != SQLITE_OK
                ? code

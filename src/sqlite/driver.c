@@ -2,6 +2,7 @@
 
 #include "rows.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,26 +232,27 @@ static void *open_store(const void *config, seer_store_message message) {
 ** Committing
 */
 
-/* Whether there is room for the puts, which may displace others. Without a log
-   of the usual length nothing is put, for in that it is forgotten. */
+/* Whether there is room for the puts, which may displace others, but not in
+   vain: that is undone. Without a log of the usual length nothing is put, for
+   in that it is forgotten. */
 static int make_room(store *self, seer_batch *batch, bool *room) {
   int64_t log = seer_files_size(&self->files, SEER_DATABASE_LOG);
   int64_t most = self->config.max_bytes, used, count = 1;
   int64_t needed =
       log > SEER_DATABASE_LOG_KEPT ? log - SEER_DATABASE_LOG_KEPT : 0;
   int code = SQLITE_OK;
-  batch->displaced = 0;
   for (size_t i = 0; i < batch->put_count; i++)
     needed += (int64_t)batch->puts[i].length + 128;
+  errno = 0;
   *room = log <= LOG_MOST && log <= most / 2 &&
           seer_files_reserve(&self->files, SEER_DATABASE_LOG,
                              SEER_DATABASE_LOG_KEPT);
   if (!*room)
-    return SQLITE_OK;
+    return errno == EIO ? SQLITE_IOERR : SQLITE_OK;
   while ((code = seer_database_used(&self->database, &used)) == SQLITE_ROW) {
     *room = used + needed <= most;
     if (*room || !batch->displace || count == 0)
-      return SQLITE_OK;
+      return *room || batch->displaced == 0 ? SQLITE_OK : SQLITE_FULL;
     code = seer_rows_displace(&self->rows, &count);
     if (code != SQLITE_OK)
       return code;
@@ -285,6 +287,7 @@ static int transact(store *self, seer_batch *batch, bool *puts,
   int code = begin(self);
   *committing = false;
   self->rows.adopted = 0;
+  batch->displaced = 0;
   if (code == SQLITE_OK)
     code = change_rows(self, batch, puts);
   if (code == SQLITE_OK) {

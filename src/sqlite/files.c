@@ -86,9 +86,8 @@ static int open_file(const seer_files *files, const char *name, bool *made) {
   *made = true;
   if (geteuid() == 0 && stat(files->config->directory, &directory) == 0 &&
       fchown(fd, directory.st_uid, directory.st_gid) != 0)
-    errno = 0; /* root's is of use, too */
-  if (files->config->group)
-    fchmod(fd, 0660);
+    errno = 0;                                    /* root's is of use, too */
+  fchmod(fd, files->config->group ? 0660 : 0600); /* whatever the umask */
   return fd;
 }
 
@@ -121,8 +120,8 @@ bool seer_files_open(seer_files *files, const seer_files_config *config,
   bool made;
   memset(files, 0, sizeof *files);
   files->config = config;
-  if (mkdir(config->directory, 0700) == 0 && config->group)
-    chmod(config->directory, 02770);
+  if (mkdir(config->directory, 0700) == 0)
+    chmod(config->directory, config->group ? 02770 : 0700);
   if (access(config->directory, F_OK) != 0)
     return fail(message, config->directory);
   if (!check_system(config->directory, message))
@@ -190,6 +189,8 @@ bool seer_files_make(const seer_files *files, seer_store_message message) {
     errno = EINVAL; /* nor does it wait at a pipe */
     return S_ISREG(found.st_mode) || fail(message, path);
   } /* to open and close it here would end locks of this process */
+  if (errno != ENOENT) /* else its log, with what is in it, has to stay */
+    return fail(message, path);
   for (int i = SEER_FILES_LOG; i <= SEER_FILES_INDEX; i++) {
     seer_files_path_of(files, names[i], path);
     unlink(path);
@@ -285,13 +286,14 @@ int64_t seer_files_size(const seer_files *files, const char *name) {
 bool seer_files_reserve(const seer_files *files, const char *name,
                         int64_t bytes) {
   int64_t size = seer_files_size(files, name);
-  bool made, done;
-  int fd;
+  int error, fd;
+  bool made;
   if (size >= bytes)
     return true;
   fd = open_file(files, name, &made);
-  done = fd >= 0 && posix_fallocate(fd, size, bytes - size) == 0;
+  error = fd < 0 ? errno : posix_fallocate(fd, size, bytes - size);
   if (fd >= 0)
     close(fd);
-  return done;
+  errno = error == ENOSPC || error == EDQUOT || error == EFBIG ? ENOSPC : EIO;
+  return error == 0;
 }

@@ -95,7 +95,7 @@ bool seer_files_is_owned(const seer_files *files, int64_t owner);
 int64_t seer_files_size(const seer_files *files, const char *name);
 
 /* Makes a file of the directory so long, in blocks that are its own from then
-   on; false if there is no room. Not the database's, for to close it would end
-   locks of SQLite's. */
+   on; else false, and errno is ENOSPC, or EIO for any other reason. Not the
+   database's, for to close it would end locks of SQLite's. */
 bool seer_files_reserve(const seer_files *files, const char *name,
                         int64_t bytes);
