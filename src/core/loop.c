@@ -182,9 +182,9 @@ static void remind_keepers(void) {
   }
 }
 
-/* Claims, sends, receives and settles once; the number of events that were
-   claimed or settled. With the lock held, and inside; gives the lock up. The
-   caller has `time` ms, in which a host may be looked up. */
+/* Claims, sends, receives and settles once; zero if nothing more can be done
+   before something moves or is due. With the lock held, and inside; gives the
+   lock up. The caller has `time` ms, in which a host may be looked up. */
 static int work(int64_t time) {
   seer_claim claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
@@ -208,7 +208,7 @@ static int work(int64_t time) {
   remind_keepers();
   for (int i = 0; i < PIECES; i++)
     seer_spare_make();
-  return claims_made + settled;
+  return (claims_made == BATCH) + settled;
 }
 
 /* When connections that nobody uses are to be closed. */
