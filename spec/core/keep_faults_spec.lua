@@ -88,6 +88,29 @@ describe("a store that is", function()
     assert.same({}, file:rows())
   end)
 
+  it("hung while it forgets keeps no flush waiting", function()
+    api:config { fail_status = 503 }
+    local child = file:start(api, [[
+      capture(client, 1, 20)
+      assert(client:persist(5))
+      tell "stored"
+      assert(client:flush(600))
+      tell "flushed"
+      while client:stats().store.state ~= "open" do
+        socket.sleep(0.01)
+      end
+      assert(client:flush(10))
+    ]], { with = "log_level = 'error'" })
+    h.says(child, "stored", 10)
+    file:be "hang"
+    api:config { fail_status = false }
+    h.says(child, "flushed", 20)
+    file:be(nil)
+    h.ended_well(child)
+    h.assert_received(api, 20)
+    assert.same({}, file:rows())
+  end)
+
   -- What there is no room for in memory is put for nobody, and may be adopted
   -- at once. When the sender has taken it back, so it has what is another
   -- client's.

@@ -215,14 +215,16 @@ void seer_sender_leave(seer_queue *queue, seer_request *request) {
 }
 
 /* With the lock held, which is given up meanwhile: what has been settled is
-   forgotten, or it would be sent once more if the process was killed now. */
+   forgotten, or it would be sent once more if the process was killed now. That
+   a store hangs changes nothing that would be told, so this looks. */
 static void wait_for_store(const seer_queue *queue, int64_t deadline) {
   const seer_keep *keep = queue->tenant->keep;
   uint64_t owed = keep->owed_ever;
   int64_t now;
   while (keep->forgotten < owed && (now = seer_clock_now()) < deadline &&
          seer_keep_takes(keep, now))
-    wait_for_change(queue, deadline);
+    wait_for_change(queue,
+                    seer_clock_sooner(deadline, now + SEER_STORE_PATIENCE));
 }
 
 bool seer_sender_flush(seer_queue *queue, int64_t timeout) {
