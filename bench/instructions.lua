@@ -22,13 +22,15 @@ local LUAS = {
   { name = "luajit", command = "luajit -joff", version = "luajit -v 2>&1" },
 }
 
--- Nothing of the caller's environment, for its size moves the stack. Without
+-- Nothing of the caller's environment, for its size moves the stack. Threads
+-- take turns, or the sender would make memory at times only. Without
 -- the wide instructions, libc does the same on every processor.
 local COMMAND = [[rm -rf %s.* %s-* && \
 env -i PATH="$PATH" LUA_CPATH="%s/?.so;;" \
 GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-ERMS,-AVX512VL \
-valgrind --tool=callgrind --callgrind-out-file=%s --separate-threads=yes \
---dump-before=exit %s bench/support/count.lua %s %s %d %s-store >%s.log 2>&1]]
+valgrind --fair-sched=try --tool=callgrind --callgrind-out-file=%s \
+--separate-threads=yes --dump-before=exit \
+%s bench/support/count.lua %s %s %d %s-store >%s.log 2>&1]]
 
 -- Instructions of the first thread, from its beginning until the interpreter
 -- has closed its state: what Lua has to free is counted, and not that the

@@ -260,15 +260,19 @@ static void add(seer_queue *queue, seer_event *event, int64_t size) {
   queue->pending++;
 }
 
-void seer_queue_enter(seer_queue *queue, seer_event *event) {
-  seer_stored *stored = seer_event_stored(event);
-  queue->saved -= seer_keep_has(queue->tenant->keep, event);
-  stored->era = 0;
-  stored->queue = queue;
+/* With one that the store does not have. */
+static void enter(seer_queue *queue, seer_event *event, int64_t size) {
+  seer_event_stored(event)->queue = queue;
   queue->entering++;
-  queue->entering_bytes += (int64_t)seer_event_size(event);
+  queue->entering_bytes += size;
   event->parts |= SEER_EVENT_ENTERING;
   seer_keep_enter(queue->tenant->keep, event);
+}
+
+void seer_queue_enter(seer_queue *queue, seer_event *event) {
+  queue->saved -= seer_keep_has(queue->tenant->keep, event);
+  seer_event_stored(event)->era = 0;
+  enter(queue, event, (int64_t)seer_event_size(event));
 }
 
 void seer_queue_storing(seer_queue *queue, seer_event *event) {
@@ -324,7 +328,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
           seer_turns_enter(&queue->turns, event);
   if (seer_event_is_storable(event) &&
       seer_keep_takes(queue->tenant->keep, now))
-    seer_queue_enter(queue, event);
+    enter(queue, event, size);
   else if (first)
     seer_line_append(line_of(queue, event), event);
   seer_event_foresee((size_t)size, queue->bytes);
