@@ -292,8 +292,8 @@ build/bench/multi: bench/multi.c
 	$(CC) -std=c99 -D_GNU_SOURCE -O2 -g $(WARNINGS) -Isrc $(CURL_CFLAGS) \
 		-o $@ $< $(CURL_LIBS)
 
-bench-ready: $(BUILD)/seerstack.so sqlite $(BENCH_BUILD)/seer_bench_native.so \
-	$(BUILD)/seer_spec_native.so \
+bench-ready: $(BUILD)/seerstack.so sqlite redis \
+	$(BENCH_BUILD)/seer_bench_native.so $(BUILD)/seer_spec_native.so \
 	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi \
 	$(BENCH_BUILD)/seer_bench_threads.so
 
