@@ -294,6 +294,7 @@ build/bench/multi: bench/multi.c
 
 bench-ready: $(BUILD)/seerstack.so sqlite redis \
 	$(BENCH_BUILD)/seer_bench_native.so $(BUILD)/seer_spec_native.so \
+	$(BUILD)/seer_spec_wall_clock.so \
 	$(BENCH_BUILD)/seer_bench_curl.so build/bench/multi \
 	$(BENCH_BUILD)/seer_bench_threads.so
 
