@@ -137,29 +137,16 @@ describe("the collector", function()
     local result = run [=[
       local seerstack = require "seerstack"
       local collecting = require "spec.support.collecting"
-      local newproxy = rawget(_G, "newproxy")
       local function attack(n)
         local client = seerstack.new { test_mode = true }
         client.events.capture { name = "first" }
-        local steps, live, arm = 0, true, nil
-        local function finalize()
-          if not live then return end
+        local steps = 0
+        local stop = collecting.at_each_step(function()
           steps = steps + 1
           if steps == n then client.events.capture { name = "nested" } end
-          arm()
-        end
-        function arm()
-          if newproxy then
-            getmetatable(newproxy(true)).__gc = finalize
-          else
-            setmetatable({}, { __gc = finalize })
-          end
-        end
-        collecting.always()
-        arm()
+        end)
         client.events.capture { name = "outer" }
-        live = false
-        collecting.at_times()
+        stop()
         local delivered, kept = client:stats().delivered, #client:captured()
         assert(delivered == kept, n .. ": " .. delivered .. ", " .. kept)
         return steps >= n
@@ -175,7 +162,6 @@ describe("the collector", function()
     local result = run [=[
       local seerstack = require "seerstack"
       local collecting = require "spec.support.collecting"
-      local newproxy = rawget(_G, "newproxy")
       -- Ends the clients among what the functions that run have in hand.
       local function search(level)
         local found, i = 0, 1
@@ -192,31 +178,17 @@ describe("the collector", function()
         return found
       end
       local function attack(n)
-        local steps, found, live, arm = 0, 0, true, nil
-        local function finalize()
-          if not live then return end
+        local steps, found = 0, 0
+        local stop = collecting.at_each_step(function()
           steps = steps + 1
-          if steps == n then
-            local level = 2
-            while debug.getinfo(level, "S") do
-              found = found + search(level)
-              level = level + 1
-            end
+          local level = 2
+          while steps == n and debug.getinfo(level, "S") do
+            found = found + search(level)
+            level = level + 1
           end
-          arm()
-        end
-        function arm()
-          if newproxy then
-            getmetatable(newproxy(true)).__gc = finalize
-          else
-            setmetatable({}, { __gc = finalize })
-          end
-        end
-        collecting.always()
-        arm()
+        end)
         local client = seerstack.new { log_level = "info" }
-        live = false
-        collecting.at_times()
+        stop()
         tostring(client)
         return steps >= n, found
       end

@@ -4,32 +4,7 @@
 local collecting = require "spec.support.collecting"
 local exchange = require "spec.support.exchange"
 
-local jit, newproxy = rawget(_G, "jit"), rawget(_G, "newproxy")
-
--- Calls f() at each step of the collector, which takes one whenever it may,
--- until the function that this returns is called.
-local function at_each_step(f)
-  collecting.always()
-  local live, arm = true, nil
-  local function finalize()
-    if live then
-      f()
-      arm()
-    end
-  end
-  function arm()
-    if newproxy then -- Lua 5.1 finalizes no tables
-      getmetatable(newproxy(true)).__gc = finalize
-    else
-      setmetatable({}, { __gc = finalize })
-    end
-  end
-  arm()
-  return function()
-    live = false
-    collecting.at_times()
-  end
-end
+local jit = rawget(_G, "jit")
 
 local deep = { 1 }
 for i = 1, 30 do
@@ -151,7 +126,7 @@ local DEEDS = {
 -- the counts of others must be well.
 local function attack(make, call, deed, n)
   local client, steps = make(), 0
-  local stop = at_each_step(function()
+  local stop = collecting.at_each_step(function()
     steps = steps + 1
     if steps == n then
       deed(client)

@@ -2,6 +2,8 @@
 
 local collecting = {}
 
+local newproxy = rawget(_G, "newproxy")
+
 local version = tonumber(_VERSION:match "%d%.%d")
 
 local function pause(percent)
@@ -29,6 +31,31 @@ end
 -- From now on it rests between cycles.
 function collecting.at_times()
   pause(200)
+end
+
+-- Calls f() at each step of the collector, which takes one whenever it may,
+-- until the function that this returns is called.
+function collecting.at_each_step(f)
+  collecting.always()
+  local live, arm = true, nil
+  local function finalize()
+    if live then
+      f()
+      arm()
+    end
+  end
+  function arm()
+    if newproxy then -- Lua 5.1 finalizes no tables
+      getmetatable(newproxy(true)).__gc = finalize
+    else
+      setmetatable({}, { __gc = finalize })
+    end
+  end
+  arm()
+  return function()
+    live = false
+    collecting.at_times()
+  end
 end
 
 return collecting
