@@ -47,9 +47,7 @@ describe("a store that is", function()
     file:be "later"
     h.ended_well(file:start(api, [[
       capture(client, 1, 10)
-      while client:stats().store.state ~= "failing" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "failing"
       assert(client:flush(10))
       local stats = client:stats().store
       assert(stats.error == "told to be later")
@@ -74,9 +72,7 @@ describe("a store that is", function()
       capture(client, 601, 700)
       assert(client:flush(10))
       tell "again"
-      while client:stats().store.state ~= "open" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "open"
       capture(client, 701, 701)
       assert(client:persist(5))
       assert(client:flush(10))
@@ -96,9 +92,7 @@ describe("a store that is", function()
       tell "stored"
       assert(client:flush(600))
       tell "flushed"
-      while client:stats().store.state ~= "open" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "open"
       assert(client:flush(10))
     ]], { with = "log_level = 'error'" })
     h.says(child, "stored", 10)
@@ -167,9 +161,7 @@ describe("a store that is", function()
         identify(1)
         capture(client, 1, 700)
         identify(2)
-        while client:stats().store.state ~= "failing" do
-          socket.sleep(0.01)
-        end
+        wait_for_state "failing"
         identify(3)
         tell "failing"
         assert(client:persist(25))
@@ -199,9 +191,7 @@ describe("a store that is", function()
     file:be "hang"
     local child = file:start(api, [[
       capture(client, 1, 1)
-      while client:stats().store.state ~= "open" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "open"
       assert(client:persist(9)) -- it looks every ten by itself
     ]], { with = "timeout = 2, exit_timeout = 0, log_level = 'off'" })
     h.wait(function() return api:count() == 1 end, 20)
@@ -215,9 +205,7 @@ describe("a store that is", function()
       file:be "hang"
       local child = file:start(api, IDENTIFY .. [[
         identify(1)
-        while client:stats().store.state ~= "open" do
-          socket.sleep(0.01)
-        end
+        wait_for_state "open"
         identify(2)
         while client:stats().store.unsaved > 1 do
           socket.sleep(0.01)
@@ -237,9 +225,7 @@ describe("a store that is", function()
     control:close()
     local last = tonumber(os.getenv "BEFORE") + 50
     capture(client, last - 49, last)
-    while client:stats().store.state ~= "failing" do
-      socket.sleep(0.01)
-    end
+    wait_for_state "failing"
     os.remove(disk_path .. ".control")
     while client:stats().store.state == "failing" do
       socket.sleep(0.01)
@@ -285,13 +271,9 @@ describe("a store that is", function()
     file:be "hang"
     local child = file:start(api, [[
       capture(client, 1, 20)
-      while client:stats().store.state ~= "failing" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "failing"
       tell "failing"
-      while client:stats().store.state ~= "open" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "open"
       assert(client:stats().store.error == "it does not answer")
       assert(client:flush(10))
     ]], { with = "log_level = 'info'" })
@@ -320,9 +302,7 @@ describe("a store that is", function()
       assert(client:flush(10))
       assert(client:stats().store.state == "failing")
       tell "failing"
-      while client:stats().store.state ~= "open" do
-        socket.sleep(0.01)
-      end
+      wait_for_state "open"
     ]], { with = "log_level = 'off'" })
     h.says(child, "failing", 10)
     file:be(nil)

@@ -63,6 +63,11 @@ function file:start(api, code, options)
       local client = seerstack.new {
         store = disk, rate_limit = false, initial_retry_delay = 0.05,
           max_retry_delay = 0.2, %s }
+      local function wait_for_state(state)
+        while client:stats().store.state ~= state do
+          socket.sleep(0.01)
+        end
+      end
     ]]):format(self.path, self.path .. ".control",
       options and options.with or "") .. code,
     env = script.environment(api.url, api.key, options and options.env),
