@@ -182,10 +182,10 @@ static void remind_keepers(void) {
   }
 }
 
-/* Claims, sends, receives and settles once; zero if nothing more can be done
+/* Claims, sends, receives and settles once; false if nothing more can be done
    before something moves or is due. With the lock held, and inside; gives the
    lock up. The caller has `time` ms, in which a host may be looked up. */
-static int work(int64_t time) {
+static bool work(int64_t time) {
   seer_claim claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
@@ -208,7 +208,7 @@ static int work(int64_t time) {
   remind_keepers();
   for (int i = 0; i < PIECES; i++)
     seer_spare_make();
-  return (claims_made == BATCH) + settled;
+  return claims_made == BATCH || settled > 0;
 }
 
 /* When connections that nobody uses are to be closed. */
@@ -300,7 +300,7 @@ static void *run(void *nothing) {
   for (;;) {
     seer_lock();
     begin_turn();
-    if (work(0) > 0)
+    if (work(0))
       leave_libcurl();
     else
       rest(SEER_NEVER);
@@ -345,12 +345,12 @@ void seer_loop_start(void) {
 
 static seer_step step(int64_t deadline) {
   seer_signals before;
-  int done;
+  bool more;
   seer_signals_block(&before);
   seer_lock();
-  done = work(deadline - seer_clock_now());
+  more = work(deadline - seer_clock_now());
   seer_signals_restore(&before);
-  if (done > 0) {
+  if (more) {
     leave_libcurl();
     return SEER_STEP_MADE;
   }

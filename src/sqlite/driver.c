@@ -243,12 +243,12 @@ static int make_room(store *self, seer_batch *batch, bool *room) {
   int code = SQLITE_OK;
   for (size_t i = 0; i < batch->put_count; i++)
     needed += (int64_t)batch->puts[i].length + 128;
-  errno = 0;
-  *room = log <= LOG_MOST && log <= most / 2 &&
-          seer_files_reserve(&self->files, SEER_DATABASE_LOG,
-                             SEER_DATABASE_LOG_KEPT);
-  if (!*room)
-    return errno == EIO ? SQLITE_IOERR : SQLITE_OK;
+  *room = false;
+  if (log > LOG_MOST || log > most / 2)
+    return SQLITE_OK;
+  if (!seer_files_reserve(&self->files, SEER_DATABASE_LOG,
+                          SEER_DATABASE_LOG_KEPT))
+    return errno == ENOSPC ? SQLITE_OK : SQLITE_IOERR;
   while ((code = seer_database_used(&self->database, &used)) == SQLITE_ROW) {
     *room = used + needed <= most;
     if (*room || !batch->displace || count == 0)

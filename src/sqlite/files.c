@@ -86,8 +86,10 @@ static int open_file(const seer_files *files, const char *name, bool *made) {
   *made = true;
   if (geteuid() == 0 && stat(files->config->directory, &directory) == 0 &&
       fchown(fd, directory.st_uid, directory.st_gid) != 0)
-    errno = 0;                                    /* root's is of use, too */
-  fchmod(fd, files->config->group ? 0660 : 0600); /* whatever the umask */
+    errno = 0; /* root's is of use, too */
+
+  /* Whatever the umask. */
+  fchmod(fd, files->config->group ? 0660 : 0600);
   return fd;
 }
 
