@@ -22,9 +22,9 @@ local LUAS = {
   { name = "luajit", command = "luajit -joff", version = "luajit -v 2>&1" },
 }
 
--- Nothing of the caller's environment, for its size moves the stack. Threads
--- take turns, or the sender would make memory at times only. Without
--- the wide instructions, libc does the same on every processor.
+-- Nothing of the caller's environment, for its size moves the stack. Without
+-- the wide instructions, libc does the same on every processor. Threads take
+-- turns, or the sender would make memory at times only.
 local COMMAND = [[rm -rf %s.* %s-* && \
 env -i PATH="$PATH" LUA_CPATH="%s/?.so;;" \
 GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-ERMS,-AVX512VL \
