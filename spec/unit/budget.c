@@ -191,7 +191,7 @@ static void narrows(void) {
   CHECK(sent_count == 19 + 38 + 38);
   seer_sender_release(clients[3]);
   client_count = 3;
-  CHECK(endpoint->queues->next->next == clients[0]);
+  CHECK(endpoint->parties->next->next->queue == clients[0]);
   CHECK(endpoint->rate_limit == 40);
   end_test();
 }
