@@ -148,12 +148,13 @@ static void warn_of_plain_http(lua_State *L, seer_client *client) {
   const char *url = client->party->endpoint->base_url;
   if (url[4] != ':' || !seer_settings_send(client->settings) ||
       client->settings->log_level < SEER_WARN || seer_url_is_loopback(url) ||
-      __atomic_test_and_set(&told, __ATOMIC_RELAXED))
+      __atomic_load_n(&told, __ATOMIC_RELAXED))
     return;
   seer_client_open(L, client);
-  seer_report_say(client->queue, SEER_WARN,
-                  "base_url is plain http: everybody on the way can read the "
-                  "key");
+  if (!__atomic_test_and_set(&told, __ATOMIC_RELAXED))
+    seer_report_say(client->queue, SEER_WARN,
+                    "base_url is plain http: everybody on the way can read "
+                    "the key");
 }
 
 static void tell_made(lua_State *L, seer_client *client) {

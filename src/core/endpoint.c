@@ -465,10 +465,6 @@ void seer_endpoint_hurry(seer_endpoint *endpoint) {
   seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
   seer_pauses_leave(endpoint->pauses, &endpoint->busy->pauses);
   endpoint->pauses = &endpoint->busy->pauses;
-  for (seer_party *party = endpoint->parties; party != NULL;
-       party = party->next)
-    for (int i = 0; party->queue != NULL && i < SEER_URGENCIES; i++)
-      seer_queue_hurry(&party->queue->line[i]);
   seer_schedule_now(&endpoint->lines.place);
 }
 

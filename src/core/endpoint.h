@@ -100,7 +100,7 @@ typedef struct seer_shortage {
 bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
                             seer_shortage *shortage);
 
-/* The process begins to exit: forget pauses, hurry what is delayed. */
+/* The process exits: forget pauses, unless that is done. */
 void seer_endpoint_hurry(seer_endpoint *endpoint);
 
 /* Has it use the gate in this segment. The result is one that it does not

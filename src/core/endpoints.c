@@ -70,19 +70,22 @@ seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint) {
                                 : first_from(endpoint->hash % HASHES + 1);
 }
 
-seer_queue *seer_endpoints_next_queue(const seer_queue *queue) {
-  seer_endpoint *endpoint =
-      queue != NULL ? queue->endpoint : seer_endpoints_first();
-  seer_party *party = queue != NULL ? queue->party->next : NULL;
-  if (queue == NULL && endpoint != NULL)
-    party = endpoint->parties;
-  while (endpoint != NULL && (party == NULL || party->queue == NULL)) {
-    if (party != NULL)
-      party = party->next;
-    else if ((endpoint = seer_endpoints_next(endpoint)) != NULL)
-      party = endpoint->parties;
-  }
+/* The first queue from this client on. */
+static seer_queue *queue_from(const seer_party *party) {
+  while (party != NULL && party->queue == NULL)
+    party = party->next;
   return party != NULL ? party->queue : NULL;
+}
+
+seer_queue *seer_endpoints_next_queue(const seer_queue *queue) {
+  seer_queue *next = queue != NULL ? queue_from(queue->party->next) : NULL;
+  seer_endpoint *endpoint = queue != NULL
+                                ? seer_endpoints_next(queue->endpoint)
+                                : seer_endpoints_first();
+  for (; next == NULL && endpoint != NULL;
+       endpoint = seer_endpoints_next(endpoint))
+    next = queue_from(endpoint->parties);
+  return next;
 }
 
 /* The link that points to the endpoint of this URL and key, or to none. */

@@ -137,10 +137,13 @@ static void begin_exit(int64_t now) {
        endpoint = seer_endpoints_next(endpoint))
     seer_endpoint_hurry(endpoint);
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
-       queue = seer_endpoints_next_queue(queue))
+       queue = seer_endpoints_next_queue(queue)) {
+    for (int i = 0; i < SEER_URGENCIES; i++)
+      seer_queue_hurry(&queue->line[i]);
     if (queue->pending > 0)
       seer_state.exit_deadline =
           seer_clock_later(seer_state.exit_deadline, exit_deadline(queue));
+  }
 }
 
 /* With the lock held: whether nothing more will be delivered. What is queued
@@ -153,16 +156,15 @@ static bool is_hopeless(const seer_endpoint *endpoint) {
 
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_queue *queue) {
-  int64_t began = seer_state.exit_began, connected_by, deadline;
+  int64_t began = seer_state.exit_began, connected_by;
   if (queue->pending == 0 || is_hopeless(queue->endpoint))
     return began;
   connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
                                   queue->settings->exit_connecting);
-  deadline = exit_deadline(queue);
-  return seer_site_connected(queue->site, began)
-             ? deadline
-             : seer_clock_sooner(deadline, connected_by);
+  if (seer_site_connected(queue->site, began))
+    return exit_deadline(queue);
+  return seer_clock_sooner(exit_deadline(queue), connected_by);
 }
 
 /* With the lock held: until when it is worth to wait for some queue, the first
