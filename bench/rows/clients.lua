@@ -58,8 +58,8 @@ function measure.make(count)
   print((native.cpu() - before) / #clients / 1000)
 end
 
--- Bytes of each, in Lua's heap and outside of it. What has a finalizer is freed
--- by the second cycle.
+-- Bytes of each, in Lua's heap and outside of it. What has a finalizer is
+-- freed by the second cycle.
 function measure.memory(count)
   make(1)
   collectgarbage()
