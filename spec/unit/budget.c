@@ -231,6 +231,25 @@ static void counts_who_sends(void) {
   end_test();
 }
 
+/* A client that has had nothing to send counts like the others. */
+static void counts_who_is_idle(void) {
+  seer_settings settings = client_settings(40, 3);
+  seer_site_options options;
+  seer_party *idle;
+  begin_test();
+  put(add_client(client_settings(20, 2)), 100);
+  put(add_client(client_settings(20, 2)), 100);
+  options = client_options(endpoint->api_key);
+  idle = seer_endpoints_join(&options, &settings);
+  CHECK(has_limits(40, 3));
+  while (claim() > 0)
+    land_all(200);
+  CHECK(sent_count == 38);
+  seer_endpoints_leave(idle);
+  CHECK(has_limits(20, 2));
+  end_test();
+}
+
 static void takes_turns(void) {
   begin_test();
   for (int i = 0; i < 3; i++)
@@ -298,10 +317,12 @@ const unit_test unit_budget[] = {
     {"an endpoint has the largest limits of its clients",                    narrows         },
     {"a client that sends nothing does not count for its endpoint's limits",
      counts_who_sends                                                                        },
-    {"clients of an endpoint take turns",                                    takes_turns     },
+    {"a client that has had nothing to send does, like those that have had "
+     "some",                                                                       counts_who_is_idle                                                                                  },
+    {"clients of an endpoint take turns",                                                                      takes_turns},
     {"a waiter whom the pacer would hold too long is refused at once",
-     refuses_waiters                                                                         },
+     refuses_waiters                                                     },
     {"waited-for requests leave a tenth of the budget to queued events",
-     shares_with_queued                                                                      },
-    {NULL,                                                                   NULL            }
+     shares_with_queued},
+    {NULL,                                                                      NULL                                                                                                                   }
 };

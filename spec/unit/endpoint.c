@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 #include "core/sender.h"
+#include "core/state.h"
 #include "traffic.h"
 #include "unit.h"
 
@@ -247,6 +248,23 @@ static void outlives_its_clients(void) {
   end_test();
 }
 
+/* Another thread may capture something first while the process exits. */
+static void is_alone_at_exit(void) {
+  begin_test();
+  seer_lock();
+  seer_state.stage = SEER_EXITING;
+  seer_unlock();
+  add_client(client_settings(0, 5));
+  CHECK(endpoint->pauses == &endpoint->busy->pauses);
+  seer_pauses_extend(endpoint->pauses, unit_now + 1000);
+  add_client(client_settings(0, 5));
+  CHECK(seer_pauses_until(endpoint->pauses) == unit_now + 1000);
+  seer_lock();
+  seer_state.stage = SEER_LIVING;
+  seer_unlock();
+  end_test();
+}
+
 const unit_test unit_endpoint[] = {
     {"an endpoint pauses, twice as long each time, and sends one probe",
      pauses_and_probes                                                                      },
@@ -261,6 +279,8 @@ const unit_test unit_endpoint[] = {
     {"an endpoint is known by its URL and key",                          are_shared         },
     {"an endpoint is found among hundreds, while others come and go",
      are_found                                                                              },
+    {"an endpoint whose first event comes while the process exits has pauses "
+     "of its own",                                                  is_alone_at_exit   },
     {"an endpoint outlives its clients until its log is empty",
      outlives_its_clients                                                                   },
     {NULL,                                                               NULL               }
