@@ -317,12 +317,12 @@ const unit_test unit_budget[] = {
     {"an endpoint has the largest limits of its clients",                    narrows         },
     {"a client that sends nothing does not count for its endpoint's limits",
      counts_who_sends                                                                        },
-    {"a client that has had nothing to send does, like those that have had "
-     "some",                                                                       counts_who_is_idle                                                                                  },
-    {"clients of an endpoint take turns",                                                                      takes_turns},
+    {"a client that has had nothing to send yet counts for them",
+     counts_who_is_idle                                                                      },
+    {"clients of an endpoint take turns",                                    takes_turns     },
     {"a waiter whom the pacer would hold too long is refused at once",
-     refuses_waiters                                                     },
+     refuses_waiters                                                                         },
     {"waited-for requests leave a tenth of the budget to queued events",
-     shares_with_queued},
-    {NULL,                                                                      NULL                                                                                                                   }
+     shares_with_queued                                                                      },
+    {NULL,                                                                   NULL            }
 };
