@@ -136,9 +136,12 @@ static bool open_client(seer_client *client, const seer_settings *settings,
   client->settings = client->party->settings;
   client->with.stored = store != NULL;
   client->closed = false;
-  if (store != NULL)
-    client->queue = seer_sender_open(client->party, store);
-  return store == NULL || client->queue != NULL;
+  if (store == NULL)
+    return true;
+  client->queue = seer_sender_open(client->party, store);
+  if (client->queue == NULL)
+    seer_client_end(client);
+  return client->queue != NULL;
 }
 
 /* Once per process. The URL has been checked, so it begins with "http:" or

@@ -331,6 +331,24 @@ local list = {
     title = "may be ended by a thread's cancellation",
   },
   {
+    what = "limits of clients that have sent nothing do not count",
+    file = "src/core/endpoints.c",
+    from = "&endpoint->max_in_flight, settings);\n  party->next",
+    to = "&endpoint->max_in_flight,\n        endpoint->busy != NULL ? "
+      .. "endpoint->parties->settings : settings);\n  party->next",
+    spec = "spec/unit_spec.lua",
+    title = "a client that has had nothing to send yet counts for them",
+  },
+  {
+    what = "a client's first event heeds others' pauses at exit",
+    file = "src/core/sender.c",
+    from = "  if (seer_state.stage == SEER_EXITING)",
+    to = "  if (seer_state.stage == SEER_STOPPED)",
+    spec = "spec/unit_spec.lua",
+    title = "an endpoint whose first event comes at exit has pauses of its "
+      .. "own",
+  },
+  {
     what = "a fork's child sends what the parent has queued",
     file = "src/core/process.c",
     from = "      seer_queue_forget(party->queue, whole, dead);\n",
