@@ -12,10 +12,18 @@ return {
   {
     what = "a disk that cannot be read for a moment makes rows nobody's",
     file = "src/sqlite/driver.c",
-    from = "return code == SQLITE_READONLY_DBMOVED ? SEER_STORE_BROKEN",
-    to = "return (code & 0xff) == SQLITE_IOERR ? SEER_STORE_BROKEN",
+    from = "return is_corrupt(code) || code == SQLITE_READONLY_DBMOVED",
+    to = "return is_corrupt(code) || (code & 0xff) == SQLITE_IOERR",
     spec = "spec/sqlite/trouble_spec.lua",
     title = "that cannot be read for a moment, error 116",
+  },
+  {
+    what = "a directory that cannot be looked at counts as removed",
+    file = "src/sqlite/files.c",
+    from = "return seen || errno == ENOENT;",
+    to = "return seen || errno > 0;",
+    spec = "spec/sqlite/trouble_spec.lua",
+    title = "of which the path leads to a file for a while",
   },
   {
     what = "a database of which a page cannot be read is set aside",
