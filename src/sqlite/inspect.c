@@ -63,8 +63,9 @@ static bool begin_visit(lua_State *L, visit *self) {
   const char *directory = luaL_checklstring(L, 1, &length);
   seer_store_message message = "";
   memset(self, 0, sizeof *self);
-  luaL_argcheck(L, length < SEER_FILES_DIRECTORY, 1,
-                "a path of at most 479 bytes expected");
+  luaL_argcheck(L,
+                length < SEER_FILES_DIRECTORY && strlen(directory) == length,
+                1, "a path of at most 479 bytes expected");
   snprintf(self->config.directory, sizeof self->config.directory, "%s%s",
            strncmp(directory, "file:", 5) == 0 ? "./" : "", /* no URI */
            directory);
