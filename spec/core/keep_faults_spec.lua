@@ -153,7 +153,10 @@ describe("a store that is", function()
     return table.concat(found, " ")
   end
 
-  for _, fault in ipairs { "hang", "later" } do
+  -- How it is told to be, and its state then.
+  for fault, state in pairs {
+    hang = "failing", later = "failing", full = "full",
+  } do
     it("told to " .. fault .. " has again what went on without it", function()
       api:config { fail_status = 503 }
       file:be(fault)
@@ -161,14 +164,15 @@ describe("a store that is", function()
         identify(1)
         capture(client, 1, 700)
         identify(2)
-        wait_for_state "failing"
+        wait_for_state(os.getenv "STATE")
         identify(3)
+        client:persist(0.2) -- a full one is tried with it
         tell "failing"
         assert(client:persist(25))
         assert(client:stats().store.unsaved == 0)
         tell "stored"
         socket.sleep(60)
-      ]], { with = "log_level = 'off'" })
+      ]], { with = "log_level = 'off'", env = { STATE = state } })
       h.says(child, "failing", 20)
       file:be(nil)
       h.says(child, "stored", 30)

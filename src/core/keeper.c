@@ -111,7 +111,7 @@ static void conclude(seer_transaction *t, bool stop) {
     alarm = seer_state_kick() ? seer_state.alarm : -1;
   }
   if (t->result == SEER_STORE_DONE && (failed || t->batch.look) &&
-      !keep->full && !keep->stopping && seer_state.stage == SEER_LIVING)
+      !keep->stopping && seer_state.stage == SEER_LIVING)
     seer_tenants_offer(keep);
   words = stop ? NULL : choose_words(t, failed, now, &level);
   keep->work = SEER_KEEP_OUTSIDE;
