@@ -299,6 +299,32 @@ describe("a store that is", function()
     h.assert_in_time(result, 5)
   end)
 
+  it("without a descriptor to be had says so, and is used later", function()
+    h.ended_well(file:start(api, [[
+      local files, one = {}
+      repeat
+        one = io.open "/dev/null"
+        files[#files + 1] = one
+      until not one
+      capture(client, 1, 1)
+      local before = client:stats().store
+      for _, file in ipairs(files) do
+        file:close()
+      end
+      assert(before.state == "closed")
+      assert(before.error == "no descriptor could be opened", before.error)
+      local last = 1
+      repeat
+        last = last + 1
+        capture(client, last, last)
+        socket.sleep(0.05)
+      until client:stats().store.state == "open"
+      assert(client:flush(10))
+    ]], { prefix = [[bash -c 'ulimit -n 60; exec "$@"' -]],
+      with = "log_level = 'off'" }))
+    assert.same({}, file:rows())
+  end)
+
   it("is tried again though no event comes", function()
     file:be "broken"
     local child = file:start(api, [[
