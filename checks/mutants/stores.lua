@@ -101,10 +101,20 @@ return {
   {
     what = "what was in flight when a store worked again does not enter it",
     file = "src/core/keep.c",
-    from = "  if (!seer_keep_has(keep, event))\n    keep->look_at =",
-    to = "  if (event == NULL)\n    keep->look_at =",
+    from = "  if (!seer_keep_has(keep, event) && !keep->full)",
+    to = "  if (event == NULL)",
     spec = "spec/core/keep_faults_spec.lua",
     title = "hung has what was in flight when it works again",
+  },
+  {
+    what = "what stayed in memory while a store was full waits for an event",
+    file = "src/core/keeper.c",
+    from = "      !keep->stopping && seer_state.stage == SEER_LIVING)\n"
+      .. "    seer_tenants_offer",
+    to = "      !keep->full && seer_state.stage == SEER_LIVING)\n"
+      .. "    seer_tenants_offer",
+    spec = "spec/core/keep_faults_spec.lua",
+    title = "told to full has again what went on without it",
   },
   {
     what = "what a store says when it opens is not told",

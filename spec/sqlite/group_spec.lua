@@ -105,8 +105,8 @@ describe("a directory of a group", function()
       disk.directory = directory
       return h.ended_well(start(STRANGER, nil, REFUSED)).stdout
     end
-    local directory, result = disk.directory, nil
-    result = h.ended_well(start(STRANGER, nil, [[
+    local directory = disk.directory
+    local result = h.ended_well(start(STRANGER, nil, [[
       print(select(2, require "seerstack.sqlite".totals(arg[1])))
     ]], nil, { directory }))
     assert.equal(directory .. ": Permission denied\n", result.stdout)
