@@ -59,7 +59,6 @@ build = {
         "src/core/fleet.c",
         "src/core/gate.c",
         "src/core/heap.c",
-        "src/core/history.c",
         "src/core/http/flight.c",
         "src/core/http/http.c",
         "src/core/http/incoming.c",

@@ -35,8 +35,8 @@ static void push_failure(lua_State *L, const seer_client *client,
   if (error == NULL)
     error = luaL_typename(L, -2);
   snprintf(text, sizeof(text), "%s failed: %s", callback, error);
-  if (client->site != NULL)
-    seer_site_mask(client->site, text, strlen(text),
+  if (client->party != NULL)
+    seer_site_mask(client->party->site, text, strlen(text),
                    strlen(text) == sizeof(text) - 1);
   else /* it was finalized meanwhile, and nobody knows its secrets */
     snprintf(text, sizeof(text), "%s failed", callback);

@@ -22,11 +22,19 @@ seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes) {
   return client;
 }
 
+void seer_client_open(lua_State *L, seer_client *client) {
+  if (client->queue != NULL || client->party == NULL)
+    return;
+  client->queue = seer_sender_open(client->party, NULL);
+  if (client->queue == NULL)
+    luaL_error(L, "not enough memory");
+}
+
 void seer_client_end(seer_client *client) {
   seer_queue *queue = client->queue;
+  seer_party *party = client->party;
   client->queue = NULL;
-  client->endpoint = NULL;
-  client->site = NULL;
+  client->party = NULL;
   client->settings = &no_settings;
   client->closed = true;
   seer_buffer_clear(&client->scratch);
@@ -34,6 +42,8 @@ void seer_client_end(seer_client *client) {
   client->invalid = NULL;
   if (queue != NULL)
     seer_sender_release(queue);
+  else if (party != NULL)
+    seer_endpoints_leave(party);
 }
 
 /*
@@ -75,10 +85,10 @@ void seer_client_keep(lua_State *L, int self, seer_kept what) {
 }
 
 bool seer_client_hold(const seer_client *client, seer_holder *holder) {
-  if (client->endpoint == NULL)
+  if (client->party == NULL)
     return false;
-  holder->endpoint = client->endpoint;
-  holder->site = client->site;
+  holder->endpoint = client->party->endpoint;
+  holder->site = client->party->site;
   seer_endpoints_refer(holder->endpoint, holder->site);
   return true;
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 /*
- * A client: settings, and a queue that the sender empties.
+ * A client: settings, and a queue that the sender empties. Most clients of
+ * many have nothing to send, and so a client has no queue before its first
+ * event, unless it needs one before: for a store, or for what is told of it.
  *
  * In Lua it is a userdata. The clients of a state have their methods in
  * common. Its user value, once there is one, is a table of its own members:
@@ -44,10 +46,10 @@ typedef enum seer_kept {
 
 typedef struct seer_client {
   const void *spaces[SEER_ROWS]; /* client.events..., to be known */
-  seer_queue *queue;       /* NULL until it is made and when it is given up */
-  seer_endpoint *endpoint; /* these two belong to the queue */
-  seer_site *site;
-  const seer_settings *settings; /* the queue's; without it, zeros */
+  seer_queue *queue; /* NULL until it is needed, and when the client ends */
+  seer_party *party; /* NULL until it can be used, and when it ends; the queue
+                        owns it, once there is one */
+  const seer_settings *settings; /* the party's; without it, zeros */
   seer_building with;  /* what events are built with: marks, and these */
   seer_buffer scratch; /* for the JSON of one event */
   seer_stamp stamp;    /* for its timestamp */
@@ -69,6 +71,10 @@ typedef struct seer_client {
 
 /* Pushes a client that is closed and owns nothing. [-0, +1] */
 seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes);
+
+/* Makes the queue of a client that has none; not of one that has ended. Raises
+   an error without memory. [-0, +0] */
+void seer_client_open(lua_State *L, seer_client *client);
 
 /* Gives up what the client owns, when it is collected. What is queued is
    still sent. */

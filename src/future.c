@@ -83,7 +83,7 @@ static int push_result(lua_State *L, const seer_client *client,
   push_part(L, 2, CLIENT);
   seer_callbacks_run(L, lua_gettop(L));
   if (!settled)
-    return request == NULL || client->queue == NULL
+    return request == NULL || client->party == NULL
                ? fail_closed(L)
                : seer_result_late(L, timeout, "there is no answer yet");
   push_part(L, 2, PATH);

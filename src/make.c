@@ -126,43 +126,46 @@ static const seer_store_object *store_of(lua_State *L, int self,
   return store;
 }
 
-static bool open_queue(seer_client *client, const seer_settings *settings,
-                       const seer_site_options *options,
-                       const seer_store_object *store) {
-  seer_endpoint *endpoint = seer_endpoints_get(options, &client->site);
-  if (endpoint == NULL)
+/* With a store the queue is made now, for there may be events in it. */
+static bool open_client(seer_client *client, const seer_settings *settings,
+                        const seer_site_options *options,
+                        const seer_store_object *store) {
+  client->party = seer_endpoints_join(options, settings);
+  if (client->party == NULL)
     return false;
-  client->queue = seer_sender_open(settings, endpoint, client->site, store);
-  if (client->queue == NULL) {
-    seer_endpoints_release(endpoint, client->site);
-    client->site = NULL;
-    return false;
-  }
-  client->settings = client->queue->settings;
-  client->endpoint = endpoint;
+  client->settings = client->party->settings;
   client->with.stored = store != NULL;
   client->closed = false;
-  return true;
+  if (store == NULL)
+    return true;
+  client->queue = seer_sender_open(client->party, store);
+  if (client->queue == NULL)
+    seer_client_end(client);
+  return client->queue != NULL;
 }
 
 /* Once per process. The URL has been checked, so it begins with "http:" or
    "https:", in whatever case. */
-static void warn_of_plain_http(const seer_client *client) {
+static void warn_of_plain_http(lua_State *L, seer_client *client) {
   static bool told;
-  const char *url = client->endpoint->base_url;
-  if (url[4] == ':' && seer_settings_send(client->settings) &&
-      client->settings->log_level >= SEER_WARN && !seer_url_is_loopback(url) &&
-      !__atomic_test_and_set(&told, __ATOMIC_RELAXED))
+  const char *url = client->party->endpoint->base_url;
+  if (url[4] != ':' || !seer_settings_send(client->settings) ||
+      client->settings->log_level < SEER_WARN || seer_url_is_loopback(url) ||
+      __atomic_load_n(&told, __ATOMIC_RELAXED))
+    return;
+  seer_client_open(L, client);
+  if (!__atomic_test_and_set(&told, __ATOMIC_RELAXED))
     seer_report_say(client->queue, SEER_WARN,
                     "base_url is plain http: everybody on the way can read "
                     "the key");
 }
 
-static void tell_made(lua_State *L, const seer_client *client) {
+static void tell_made(lua_State *L, seer_client *client) {
   if (client->settings->log_level < SEER_INFO)
     return;
   lua_pushfstring(L, "version %s, sending to %s", SEER_VERSION,
-                  client->endpoint->base_url);
+                  client->party->endpoint->base_url);
+  seer_client_open(L, client);
   if (client->queue != NULL) /* a finalizer that debugs may have ended it */
     seer_report_say(client->queue, SEER_INFO, lua_tostring(L, -1));
   lua_pop(L, 1);
@@ -179,13 +182,15 @@ static void push_client(lua_State *L, const seer_client_options *options,
   set_site(L, options, site);
   client = seer_client_push(L, settings.max_event_bytes);
   set_kept(L, lua_gettop(L), options->kept, from, &settings);
-  if (!open_queue(client, &settings, site,
-                  store_of(L, lua_gettop(L), &settings)))
+  if (!open_client(client, &settings, site,
+                   store_of(L, lua_gettop(L), &settings)))
     luaL_error(L, "not enough memory");
   if (!settings.has_store && settings.share_rate > 0 &&
-      seer_settings_send(&settings))
-    seer_share(client->queue); /* with a store, its keeper does */
-  warn_of_plain_http(client);
+      seer_settings_send(&settings)) { /* with a store, its keeper does */
+    seer_client_open(L, client);
+    seer_share(client->queue);
+  }
+  warn_of_plain_http(L, client);
   tell_made(L, client);
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
@@ -209,7 +214,7 @@ bool seer_make_with(lua_State *L, int self) {
   seer_client_options options;
   seer_site_options site;
   seer_holder *holder;
-  if (client->site == NULL)
+  if (client->party == NULL)
     return false;
   seer_options_table(L, 1, "with_options");
   seer_options_overrides(L, 1, "with_options", client->settings, &options);

@@ -22,10 +22,10 @@ static int fail_late(lua_State *L, int64_t timeout, int64_t events,
 static int push_flushed(lua_State *L, seer_client *client, bool flushed,
                         int64_t timeout) {
   seer_stats stats;
-  if (!flushed && client->queue == NULL)
+  if (!flushed && client->party == NULL)
     return seer_result_closed(L); /* a callback has finalized the client */
   if (!flushed) {
-    seer_sender_stats(client->queue, &stats);
+    seer_sender_stats(client->party, &stats);
     flushed = stats.queue.pending == 0;
   }
   if (!flushed)
@@ -34,14 +34,18 @@ static int push_flushed(lua_State *L, seer_client *client, bool flushed,
   return 1;
 }
 
+static bool flush(const seer_client *client, int64_t timeout) {
+  return client->queue == NULL || seer_sender_flush(client->queue, timeout);
+}
+
 static int client_flush(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout =
       seer_options_timeout(L, 1, "flush", client->settings->exit_timeout);
   bool flushed;
-  if (client->queue == NULL)
+  if (client->party == NULL)
     return seer_result_closed(L);
-  flushed = seer_sender_flush(client->queue, timeout);
+  flushed = flush(client, timeout);
   seer_callbacks_run(L, SELF);
   return push_flushed(L, client, flushed, timeout);
 }
@@ -55,8 +59,7 @@ static int client_close(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  flushed = seer_sender_flush(client->queue, timeout);
-  seer_sender_close(client->queue);
+  flushed = flush(client, timeout);
   client->closed = true;
   seer_callbacks_run(L, SELF);
   return push_flushed(L, client, flushed, timeout);
@@ -70,9 +73,9 @@ static int client_poll(lua_State *L) {
 static int client_pump(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   int64_t timeout = seer_options_timeout(L, 1, "pump", 0), pending;
-  if (client->queue == NULL)
+  if (client->party == NULL)
     return seer_result_closed(L);
-  pending = seer_sender_pump(client->queue, timeout);
+  pending = seer_sender_pump(client->party, timeout);
   seer_callbacks_run(L, SELF);
   seer_pushint64(L, pending);
   return 1;
@@ -101,8 +104,8 @@ static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
   seer_setint64(L, "doubtful", queue->doubtful);
   seer_setint64(L, "missed", queue->notices.missed + missed);
   seer_setstring(L, "sender", stats->sender);
-  if (stats->last_error[0] != '\0')
-    seer_setstring(L, "last_error", stats->last_error);
+  if (queue->last_error[0] != '\0')
+    seer_setstring(L, "last_error", queue->last_error);
   if (stats->rate > 0)
     seer_setint64(L, "rate", stats->rate);
   if (stats->retry_in >= 0) { /* as a time of day, in seconds like os.time */
@@ -152,10 +155,11 @@ static int client_stats(lua_State *L) {
   seer_stats stats;
   seer_store_stats store;
   bool has_store = client->settings->has_store;
-  if (client->queue == NULL)
+  if (client->party == NULL)
     return seer_result_closed(L);
-  seer_sender_stats(client->queue, &stats);
-  if (has_store && !seer_sender_store_stats(client->queue, &store))
+  seer_sender_stats(client->party, &stats);
+  if (has_store && (!client->with.stored ||
+                    !seer_sender_store_stats(client->queue, &store)))
     set_closed(L, &store);
   /* From here on a finalizer may close the client. */
   push_stats(L, &stats, client->missed);
@@ -172,7 +176,7 @@ static int client_persist(lua_State *L) {
   int64_t timeout =
       seer_options_timeout(L, 1, "persist", client->settings->exit_timeout);
   bool safe;
-  if (client->queue == NULL)
+  if (client->party == NULL)
     return seer_result_closed(L);
   if (!client->settings->has_store)
     return luaL_error(L, "persist: the client has no store");

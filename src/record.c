@@ -54,7 +54,7 @@ static void push_request(lua_State *L, const seer_event *event,
 void seer_record_add(lua_State *L, int self, seer_holder *holder) {
   seer_client *client = lua_touserdata(L, self);
   int64_t most = client->settings->max_queue_events;
-  seer_outgoing_preview(client->site, holder->event, &holder->scratch);
+  seer_outgoing_preview(client->party->site, holder->event, &holder->scratch);
   if (holder->scratch.error)
     luaL_error(L, "not enough memory");
   push_request(L, holder->event, &holder->scratch);

@@ -46,9 +46,9 @@ static double draw(lua_State *L, const seer_client *client, int event) {
   size_t length = 0;
   seer_rawgetfield(L, event, "user_id");
   id = id_text(L, digits, sizeof digits, &length);
-  if (id == NULL || length == 0 || client->endpoint == NULL)
+  if (id == NULL || length == 0 || client->party == NULL)
     return seer_id_fraction();
-  return seer_id_part(client->endpoint->api_key, id, length);
+  return seer_id_part(client->party->endpoint->api_key, id, length);
 }
 
 bool seer_sample_keeps(lua_State *L, int self, int event) {

@@ -52,12 +52,12 @@ static void tell(const call *c, const char *problem, const char *what) {
   char text[TELL_LENGTH], subject[SEER_SUBJECT_LENGTH];
   const char *name =
       c->kind != SEER_POST ? seer_hint_string(c->L, c->event, "name") : NULL;
-  seer_report_write_subject(client->site, name,
-                            name != NULL ? strlen(name) : 0, c->path, subject);
+  seer_site *site = client->party->site;
+  seer_report_write_subject(site, name, name != NULL ? strlen(name) : 0,
+                            c->path, subject);
   snprintf(text, sizeof(text), "%s: %s; the event%s is %s", c->function,
            problem, subject, what);
-  seer_site_mask(client->site, text, strlen(text),
-                 strlen(text) == sizeof(text) - 1);
+  seer_site_mask(site, text, strlen(text), strlen(text) == sizeof(text) - 1);
   seer_report_say(client->queue, SEER_WARN, text);
 }
 
@@ -90,11 +90,11 @@ static void add_hint(const call *c) {
 /* Gives the error on the top its path. That of a post may be anything, and so
    is shown as in a line of the log. A finalizer may have ended the client. */
 static void set_path(const call *c) {
-  seer_site *site = c->client->site;
+  const seer_party *party = c->client->party;
   char text[SEER_SUBJECT_LENGTH];
-  if (site == NULL)
+  if (party == NULL)
     return;
-  seer_report_write_subject(site, NULL, 0, c->path, text);
+  seer_report_write_subject(party->site, NULL, 0, c->path, text);
   seer_setstring(c->L, "path", text + sizeof " to " - 1);
 }
 
@@ -315,7 +315,9 @@ static int push_answer(const call *c, int status, const char *body) {
 
 /* Counts an event, unless a finalizer has ended the client meanwhile. */
 static bool account(const call *c, seer_settlement why) {
-  return !c->client->closed && seer_sender_account(c->client->queue, why);
+  if (!c->client->closed)
+    seer_sender_account(c->client->queue, why);
+  return !c->client->closed;
 }
 
 static int discard(const call *c, seer_settlement why) {
@@ -473,6 +475,8 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
   c.kind = kind;
   c.is_special = false;
   read_arguments(&c);
+  if (client->queue == NULL)
+    seer_client_open(L, client);
   if (client->closed)
     return fail_closed(&c);
   if (client->filtering)
@@ -488,9 +492,6 @@ int seer_send(lua_State *L, seer_client *client, int self, seer_kind kind) {
   }
   if (!client->settings->enabled)
     return discard(&c, SEER_SETTLED_DISABLED);
-  if (client->queue->history == NULL &&
-      !seer_history_begin(&client->queue->history))
-    return luaL_error(L, "not enough memory");
   if (c.has_options || kind == SEER_POST)
     read_special(&c);
   if ((c.is_raw && !seer_raw_event(L, c.event, kind)) || !lay_over(&c))

@@ -125,8 +125,10 @@ local list = {
   {
     what = "the lock is not taken while counts are read",
     file = "src/core/sender.c",
-    from = "  seer_lock();\n  stats->queue = *queue;\n",
-    to = "  stats->queue = *queue;\n  seer_lock();\n",
+    from = "  seer_lock();\n  if (party->queue != NULL)\n"
+      .. "    copy_queue(&stats->queue, party->queue);\n",
+    to = "  if (party->queue != NULL)\n"
+      .. "    copy_queue(&stats->queue, party->queue);\n  seer_lock();\n",
     spec = "spec/core/queue_spec.lua", lane = "tsan",
     title = "ThreadSanitizer: data race",
   },
@@ -329,10 +331,28 @@ local list = {
     title = "may be ended by a thread's cancellation",
   },
   {
+    what = "limits of clients that have sent nothing do not count",
+    file = "src/core/endpoints.c",
+    from = "&endpoint->max_in_flight, settings);\n  party->next",
+    to = "&endpoint->max_in_flight,\n        endpoint->busy != NULL ? "
+      .. "endpoint->parties->settings : settings);\n  party->next",
+    spec = "spec/unit_spec.lua",
+    title = "a client that has had nothing to send yet counts for them",
+  },
+  {
+    what = "a client's first event heeds others' pauses at exit",
+    file = "src/core/sender.c",
+    from = "  if (seer_state.stage == SEER_EXITING)",
+    to = "  if (seer_state.stage == SEER_STOPPED)",
+    spec = "spec/unit_spec.lua",
+    title = "an endpoint whose first event comes at exit has pauses of its "
+      .. "own",
+  },
+  {
     what = "a fork's child sends what the parent has queued",
     file = "src/core/process.c",
-    from = "    seer_queue_forget(queue, whole, dead);\n",
-    to = "    (void)dead;\n",
+    from = "      seer_queue_forget(party->queue, whole, dead);\n",
+    to = "      (void)dead;\n",
     spec = "spec/core/fork_spec.lua",
     title = "a fork leaves what is queued and in flight to the parent alone",
   },

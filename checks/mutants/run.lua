@@ -56,8 +56,8 @@ local function start(mutant, directory, here)
   shell.write(directory .. "/mutant", mutant.text)
   shell.write(directory .. "/run.sh", SCRIPT:format(quote(here), copy, copy,
     copy, copy, copy, mutant.file, copy, FLAGS[mutant.lane] or "",
-    quote((mutant.title:gsub("%p", "%%%0"))), mutant.lane or "", SECONDS,
-    mutant.spec))
+    mutant.lane and "''" or quote((mutant.title:gsub("%p", "%%%0"))),
+    mutant.lane or "", SECONDS, mutant.spec))
   shell.run("bash " .. quote(directory .. "/run.sh")
     .. " </dev/null >/dev/null 2>&1 &")
 end

@@ -18,7 +18,7 @@ local CLASSES = {
 local SCENARIOS = {
   "require", "basic", "waited", "options", "sites", "turns", "tls",
   "callbacks", "pump", "exit", "fork", "states", "full", "kept",
-  "store",
+  "idle", "store",
 }
 local MODES = { "once", "outage", "ever" }
 

@@ -203,6 +203,29 @@ describe("a fork", function()
     assert_received({ parent = 320, child = 20 }, server:events())
   end)
 
+  it("may come between a client and its first event, which each has",
+    function()
+      run(server.url, [[
+        local other = seerstack.new { api_key = os.getenv
+          "SEERSTACK_API_KEY" }
+        local pid = fork()
+        local who = pid == 0 and "child" or "parent"
+        for i, client in ipairs { client, other } do
+          assert(client:flush(0))
+          assert(client.events.capture {
+            name = "a.b", user_id = who, data = { i = i },
+          })
+          assert(client:flush(10))
+          assert(client:stats().delivered == 1)
+        end
+        if pid == 0 then
+          native.exit(0)
+        end
+        assert(native.wait(pid) == 0)
+      ]])
+      assert_received({ parent = 2, child = 2 }, server:events())
+    end)
+
   it("leaves the child with all counts at zero and no thread", function()
     local result = run(server.url, [[
       capture("parent", 1, 9)
@@ -433,7 +456,9 @@ describe("a fork", function()
           { future = true })
         native.thread [=[
           while true do
-            require "seerstack".new { enabled = false }:stats()
+            local other = require "seerstack".new { enabled = false }
+            other:stats()
+            other.events.capture { name = "o" }
             require "socket".sleep(0.001)
           end
         ]=]

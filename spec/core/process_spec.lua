@@ -384,6 +384,50 @@ describe("at exit", function()
     assert.equal(31, #ill.requests)
   end)
 
+  it("delivers what another thread's client captures first", function()
+    local directory, held = h.shell.temporary_directory "exit", nil
+    local ill = h.server.new()
+    finally(function() h.shell.remove(directory) end)
+    local child = start(ill.url, "sk_test_standin", [[
+      native.thread [=[
+        local client = require "seerstack".new { api_key = "sk_other" }
+        io.open(os.getenv "DIRECTORY" .. "/ready", "w"):close()
+        while not io.open(os.getenv "DIRECTORY" .. "/go") do
+          require "socket".sleep(0.005)
+        end
+        client.events.capture { name = "late" }
+      ]=]
+      local client = seerstack.new {
+        initial_retry_delay = 60, max_retry_delay = 60, ]] .. EXIT_TIMEOUT
+      .. [[
+
+      }
+      capture(client, 1, 1)
+      while not client:stats().retry_at
+          or not io.open(os.getenv "DIRECTORY" .. "/ready") do
+        socket.sleep(0.005)
+      end
+    ]], { DIRECTORY = directory })
+    -- The second comes from the exit, which waits for its answer.
+    assert(ill:serve {
+      handler = function(_, peer)
+        if #ill.requests == 2 then
+          held = peer
+          h.shell.write(directory .. "/go", "")
+          return "hold"
+        elseif #ill.requests == 3 then
+          held:respond(200, nil, "{}")
+        end
+        return #ill.requests == 1 and 401 or 200, nil, "{}"
+      end,
+      until_ = function() return child:done() end,
+      deadline = 20,
+    })
+    ill:close()
+    assert.is_nil(told_lost(child:wait()))
+    assert.equal(3, #ill.requests)
+  end)
+
   it("waits for nothing when nothing is left", function()
     local result = capture(server.url, 5, "", "assert(client:flush(10))")
     h.assert_in_time(result, 5)

@@ -7,7 +7,7 @@ local LEFT = "what is left at exit is in the store, so no line tells of it"
 local THREAD = "it counts threads, and a store has one"
 local ORDER = "events go through the store, and what it does not take does not"
 local CHANCE = "what is in the store alone when all else is sent is left there"
-local KEPT = "a client that keeps a store has a table for it"
+local KEPT = "a client that keeps a store has a table for it, and its queue"
 local SPILLED = "of more than 512 events the rest is in the store for a while"
 
 local REASONS = {
@@ -69,6 +69,8 @@ local REASONS = {
   },
   [KEPT] = {
     "a client takes little of Lua's memory while it is idle",
+    "a client that has captured nothing takes less than a KiB, with a key of "
+      .. "its own",
   },
   [SPILLED] = {
     "a timestamp keeps every millisecond of a number",

@@ -191,7 +191,7 @@ static void narrows(void) {
   CHECK(sent_count == 19 + 38 + 38);
   seer_sender_release(clients[3]);
   client_count = 3;
-  CHECK(endpoint->queues->next->next == clients[0]);
+  CHECK(endpoint->parties->next->next->queue == clients[0]);
   CHECK(endpoint->rate_limit == 40);
   end_test();
 }
@@ -228,6 +228,25 @@ static void counts_who_sends(void) {
   release_last();
   add_client(client_settings(10, 1));
   CHECK(has_limits(10, 1));
+  end_test();
+}
+
+/* A client that has had nothing to send counts like the others. */
+static void counts_who_is_idle(void) {
+  seer_settings settings = client_settings(40, 3);
+  seer_site_options options;
+  seer_party *idle;
+  begin_test();
+  put(add_client(client_settings(20, 2)), 100);
+  put(add_client(client_settings(20, 2)), 100);
+  options = client_options(endpoint->api_key);
+  idle = seer_endpoints_join(&options, &settings);
+  CHECK(has_limits(40, 3));
+  while (claim() > 0)
+    land_all(200);
+  CHECK(sent_count == 38);
+  seer_endpoints_leave(idle);
+  CHECK(has_limits(20, 2));
   end_test();
 }
 
@@ -298,6 +317,8 @@ const unit_test unit_budget[] = {
     {"an endpoint has the largest limits of its clients",                    narrows         },
     {"a client that sends nothing does not count for its endpoint's limits",
      counts_who_sends                                                                        },
+    {"a client that has had nothing to send yet counts for them",
+     counts_who_is_idle                                                                      },
     {"clients of an endpoint take turns",                                    takes_turns     },
     {"a waiter whom the pacer would hold too long is refused at once",
      refuses_waiters                                                                         },

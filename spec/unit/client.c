@@ -29,9 +29,5 @@ seer_settings client_settings(int64_t rate_limit, int64_t max_in_flight) {
 
 seer_queue *client_open(const char *api_key, const seer_settings *settings) {
   seer_site_options options = client_options(api_key);
-  seer_site *site;
-  seer_endpoint *endpoint = seer_endpoints_get(&options, &site);
-  seer_queue *queue = seer_sender_open(settings, endpoint, site, NULL);
-  seer_history_begin(&queue->history);
-  return queue;
+  return seer_sender_open(seer_endpoints_join(&options, settings), NULL);
 }

@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread.h"
 #include "core/sender.h"
+#include "core/state.h"
 #include "traffic.h"
 #include "unit.h"
 
@@ -247,21 +248,40 @@ static void outlives_its_clients(void) {
   end_test();
 }
 
+/* Another thread may capture something first while the process exits. */
+static void is_alone_at_exit(void) {
+  begin_test();
+  seer_lock();
+  seer_state.stage = SEER_EXITING;
+  seer_unlock();
+  add_client(client_settings(0, 5));
+  CHECK(endpoint->pauses == &endpoint->busy->pauses);
+  seer_pauses_extend(endpoint->pauses, unit_now + 1000);
+  add_client(client_settings(0, 5));
+  CHECK(seer_pauses_until(endpoint->pauses) == unit_now + 1000);
+  seer_lock();
+  seer_state.stage = SEER_LIVING;
+  seer_unlock();
+  end_test();
+}
+
 const unit_test unit_endpoint[] = {
     {"an endpoint pauses, twice as long each time, and sends one probe",
-     pauses_and_probes                                                                      },
+     pauses_and_probes                                                                       },
     {"a probe goes when the pause is over, whatever is still in flight",
-     passes_stragglers                                                                      },
-    {"clients with like settings share them",                            settings_are_shared},
-    {"an endpoint endures four failures in a row",                       endures_failures   },
-    {"an endpoint pauses as long as the server asks for",                does_as_asked      },
-    {"a 429 that asks for too short a pause is asked for seldom",        asks_seldom        },
-    {"a waited-for request passes a pause",                              lets_waiters_pass  },
-    {"a pause does not keep events beyond max_age",                      drops_what_is_old  },
-    {"an endpoint is known by its URL and key",                          are_shared         },
+     passes_stragglers                                                                       },
+    {"clients with like settings share them",                             settings_are_shared},
+    {"an endpoint endures four failures in a row",                        endures_failures   },
+    {"an endpoint pauses as long as the server asks for",                 does_as_asked      },
+    {"a 429 that asks for too short a pause is asked for seldom",         asks_seldom        },
+    {"a waited-for request passes a pause",                               lets_waiters_pass  },
+    {"a pause does not keep events beyond max_age",                       drops_what_is_old  },
+    {"an endpoint is known by its URL and key",                           are_shared         },
     {"an endpoint is found among hundreds, while others come and go",
-     are_found                                                                              },
+     are_found                                                                               },
+    {"an endpoint whose first event comes at exit has pauses of its own",
+     is_alone_at_exit                                                                        },
     {"an endpoint outlives its clients until its log is empty",
-     outlives_its_clients                                                                   },
-    {NULL,                                                               NULL               }
+     outlives_its_clients                                                                    },
+    {NULL,                                                                NULL               }
 };

@@ -27,6 +27,7 @@ static int64_t queue_of(seer_event *event) {
 
 static void begin_test(void) {
   static seer_settings settings[QUEUES];
+  static seer_party parties[QUEUES];
   seer_store_id *owed = keep.owed;
   size_t owed_room = keep.owed_room;
   memset(&lines, 0, sizeof lines);
@@ -41,7 +42,6 @@ static void begin_test(void) {
   keep.work = SEER_KEEP_OUTSIDE;
   tenant.keep = &keep;
   tenant.adopted = &adopted;
-  seer_queue_init(&adopted, &settings[0], NULL, NULL, &lines);
   for (int i = 0; i < QUEUES; i++) {
     settings[i] = (seer_settings){
         .max_event_bytes = 1000,
@@ -49,9 +49,11 @@ static void begin_test(void) {
         .max_queue_events = 1 + unit_random(i < 2 ? 20 : 3000),
         .max_queue_bytes = 500 + unit_random(i < 2 ? 20000 : 1000000),
     };
-    seer_queue_init(&queues[i], &settings[i], NULL, NULL, &lines);
+    parties[i].settings = &settings[i];
+    seer_queue_init(&queues[i], &parties[i], &lines);
     queues[i].tenant = &tenant;
   }
+  seer_queue_init(&adopted, &parties[0], &lines);
 }
 
 static void put(int64_t which) {

@@ -432,6 +432,7 @@ static void operate(seer_dead *dead) {
 
 static void begin_test(bool drop_oldest) {
   static seer_settings settings;
+  static seer_party party = {.settings = &settings};
   settings = (seer_settings){
       .max_queue_events = 1 + unit_random(60),
       .max_queue_bytes = 2000 + unit_random(20000),
@@ -446,7 +447,7 @@ static void begin_test(bool drop_oldest) {
   known[SEER_WAITED] = known[SEER_QUEUED] = -1;
   unit_now += unit_now % 2;
   accepted = refused = orders = flushed = 0;
-  seer_queue_init(&queue, &settings, NULL, NULL, &lines);
+  seer_queue_init(&queue, &party, &lines);
 }
 
 /* Drops all that is not in flight, and settles that. */

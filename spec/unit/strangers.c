@@ -52,7 +52,7 @@ void strangers_limit(int which, int64_t rate_limit) {
   seer_settings settings = *queue->settings;
   settings.rate_limit = rate_limit;
   seer_settings_release(queue->settings);
-  queue->settings = seer_settings_share(&settings);
+  queue->settings = queue->party->settings = seer_settings_share(&settings);
   strangers[which].endpoint->rate_limit = rate_limit;
 }
 

@@ -31,7 +31,7 @@ static int64_t pace_delay(seer_queue *queue, int64_t now) {
   int64_t own = seer_gate_share(queue->settings->rate_limit);
   if (own == 0 || own == share_of(queue->endpoint, now))
     return 0;
-  return seer_pace_delay(&queue->history->pace, own, now);
+  return seer_pace_delay(&queue->pace, own, now);
 }
 
 /* The same by its limits of any kind; SEER_NEVER when the end of some request
@@ -198,7 +198,7 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
   claim->epoch = seer_pauses_epoch(endpoint->pauses);
   endpoint->in_flight++;
   claim->queue->in_flight++;
-  seer_pace_begin(&claim->queue->history->pace);
+  seer_pace_begin(&claim->queue->pace);
   seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
                   timeout, now);
   seer_gate_use(endpoint->gate, seer_gate_share(endpoint->rate_limit), now);
@@ -287,7 +287,7 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
   if (claim->event->request == NULL &&
       claim->epoch == seer_pauses_epoch(endpoint->pauses))
     seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
-  seer_pace_end(&queue->history->pace, sent, now);
+  seer_pace_end(&queue->pace, sent, now);
   seer_gate_end(endpoint->gate, claim->slot, share_of(endpoint, now), sent,
                 answered, now);
 }
@@ -302,8 +302,8 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   another = seer_gate_take(endpoint->gate, share, now);
   if (another.index < 0 && share != 0)
     return false;
-  seer_pace_end(&claim->queue->history->pace, sent, now);
-  seer_pace_begin(&claim->queue->history->pace);
+  seer_pace_end(&claim->queue->pace, sent, now);
+  seer_pace_begin(&claim->queue->pace);
   seer_gate_end(endpoint->gate, claim->slot, share, sent, true, now);
   claim->slot = another;
   seer_gate_lease(
@@ -459,14 +459,12 @@ bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
 /* What other processes have paused for stays as it is. */
 void seer_endpoint_hurry(seer_endpoint *endpoint) {
   seer_assert(seer_lock_is_held());
+  if (endpoint->busy == NULL || endpoint->pauses == &endpoint->busy->pauses)
+    return;
   endpoint->failures = endpoint->refusals = 0;
   seer_pauses_end_try(endpoint->pauses, &endpoint->probe);
-  seer_pauses_leave(endpoint->pauses, &endpoint->own_pauses);
-  endpoint->pauses = &endpoint->own_pauses;
-  for (seer_queue *queue = endpoint->queues; queue != NULL;
-       queue = queue->next)
-    for (int i = 0; i < SEER_URGENCIES; i++)
-      seer_queue_hurry(&queue->line[i]);
+  seer_pauses_leave(endpoint->pauses, &endpoint->busy->pauses);
+  endpoint->pauses = &endpoint->busy->pauses;
   seer_schedule_now(&endpoint->lines.place);
 }
 
@@ -489,7 +487,8 @@ seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
 void seer_endpoint_forget(seer_endpoint *endpoint) {
   memset(&endpoint->lines, 0, sizeof endpoint->lines);
   endpoint->lines.place.endpoint = endpoint;
-  memset(endpoint->troubles, 0, sizeof endpoint->troubles);
+  if (endpoint->busy != NULL)
+    memset(endpoint->busy, 0, sizeof *endpoint->busy);
   endpoint->in_flight = endpoint->failures = endpoint->refusals = 0;
   endpoint->probe = 0;
   endpoint->pauses = &endpoint->gate->pauses;

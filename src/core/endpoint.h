@@ -20,6 +20,12 @@
 #include "http/site.h"
 #include "queue.h"
 
+/* What it has from the first queue on: most endpoints of many have none. */
+typedef struct seer_busy {
+  seer_pauses pauses; /* its own, at exit */
+  seer_trouble troubles[SEER_TROUBLES];
+} seer_busy;
+
 struct seer_endpoint {
   seer_endpoint *next; /* of those whose hash is alike... */
   seer_endpoint *next_left, *previous_left; /* ...or that nobody refers to */
@@ -27,21 +33,20 @@ struct seer_endpoint {
   char *base_url, *api_key;
   seer_site *sites; /* a list */
   int references;
-  seer_queue *queues; /* a list */
+  seer_party *parties; /* its clients: a list */
+  seer_busy *busy;     /* NULL before the first has a queue */
   seer_lines lines;
   int64_t rate_limit, max_in_flight; /* the largest of its clients' */
   seer_gate *gate;                   /* which other processes may share... */
   int segment;         /* the id of its segment, + 1; 0: it is in none */
   seer_pauses *pauses; /* ...and its pauses; at exit, its own */
-  seer_pauses own_pauses;
-  int64_t probe;     /* of the pauses: with this we try; 0: we do not */
-  int64_t scarce_at; /* when the budget last let out nothing more */
-  int in_flight;     /* requests */
-  int passed;        /* waited-for ones that went before queued ones */
-  int failures;      /* in a row, while not backing off */
-  seer_trouble troubles[SEER_TROUBLES];
-  int refusals;  /* in a row, since exit began */
-  bool hopeless; /* at exit: nothing more will be delivered */
+  int64_t probe;       /* of the pauses: with this we try; 0: we do not */
+  int64_t scarce_at;   /* when the budget last let out nothing more */
+  int in_flight;       /* requests */
+  int passed;          /* waited-for ones that went before queued ones */
+  int failures;        /* in a row, while not backing off */
+  int refusals;        /* in a row, since exit began */
+  bool hopeless;       /* at exit: nothing more will be delivered */
 };
 
 /* What has become of an attempt. */
@@ -95,7 +100,7 @@ typedef struct seer_shortage {
 bool seer_endpoint_is_short(seer_queue *queue, int64_t now,
                             seer_shortage *shortage);
 
-/* The process begins to exit: forget pauses, hurry what is delayed. */
+/* The process exits: forget pauses, unless that is done. */
 void seer_endpoint_hurry(seer_endpoint *endpoint);
 
 /* Has it use the gate in this segment. The result is one that it does not

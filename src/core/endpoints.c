@@ -26,25 +26,27 @@ static void free_endpoint(seer_endpoint *endpoint) {
     return;
   seer_site_free(endpoint->sites);
   seer_gate_free(endpoint->gate);
-  free(endpoint->base_url);
-  free(endpoint->api_key);
+  free(endpoint->busy);
   free(endpoint);
 }
 
 static seer_endpoint *new_endpoint(const seer_site_options *options) {
-  seer_endpoint *endpoint = calloc(1, sizeof *endpoint);
+  size_t url = strlen(options->base_url) + 1;
+  size_t key = strlen(options->api_key) + 1;
+  seer_endpoint *endpoint = calloc(1, sizeof *endpoint + url + key);
   seer_site_options own = *options;
   if (endpoint == NULL)
     return NULL;
   endpoint->references = 1;
   endpoint->lines.place.endpoint = endpoint;
-  own.base_url = endpoint->base_url = strdup(options->base_url);
-  own.api_key = endpoint->api_key = strdup(options->api_key);
-  endpoint->hash = seer_id_hash(options->base_url, strlen(options->base_url)) ^
-                   seer_id_hash(options->api_key, strlen(options->api_key))
-                       << 1;
+  own.base_url = endpoint->base_url = (char *)(endpoint + 1);
+  own.api_key = endpoint->api_key = endpoint->base_url + url;
+  memcpy(endpoint->base_url, options->base_url, url);
+  memcpy(endpoint->api_key, options->api_key, key);
+  endpoint->hash = seer_id_hash(options->base_url, url - 1) ^
+                   seer_id_hash(options->api_key, key - 1) << 1;
   endpoint->gate = seer_gate_new(endpoint->hash);
-  if (own.base_url != NULL && own.api_key != NULL && endpoint->gate != NULL &&
+  if (endpoint->gate != NULL &&
       (endpoint->sites = seer_site_new(&own)) != NULL) {
     endpoint->pauses = &endpoint->gate->pauses;
     return endpoint;
@@ -68,14 +70,21 @@ seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint) {
                                 : first_from(endpoint->hash % HASHES + 1);
 }
 
+/* The first queue from this client on. */
+static seer_queue *queue_from(const seer_party *party) {
+  while (party != NULL && party->queue == NULL)
+    party = party->next;
+  return party != NULL ? party->queue : NULL;
+}
+
 seer_queue *seer_endpoints_next_queue(const seer_queue *queue) {
-  seer_queue *next = queue != NULL ? queue->next : NULL;
+  seer_queue *next = queue != NULL ? queue_from(queue->party->next) : NULL;
   seer_endpoint *endpoint = queue != NULL
                                 ? seer_endpoints_next(queue->endpoint)
                                 : seer_endpoints_first();
   for (; next == NULL && endpoint != NULL;
        endpoint = seer_endpoints_next(endpoint))
-    next = endpoint->queues;
+    next = queue_from(endpoint->parties);
   return next;
 }
 
@@ -229,46 +238,101 @@ static void widen(int64_t *rate_limit, int64_t *max_in_flight,
   *max_in_flight = seer_clock_later(*max_in_flight, settings->max_in_flight);
 }
 
-void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue) {
+/* Takes over a reference to the endpoint and to the site. */
+static seer_party *join(seer_endpoint *endpoint, seer_site *site,
+                        const seer_settings *settings) {
+  seer_party *party = calloc(1, sizeof *party);
+  settings = party != NULL ? seer_settings_share(settings) : NULL;
+  if (settings == NULL) {
+    free(party);
+    seer_endpoints_release(endpoint, site);
+    return NULL;
+  }
+  party->endpoint = endpoint;
+  party->site = site;
+  party->settings = settings;
   seer_lock();
-  widen(&endpoint->rate_limit, &endpoint->max_in_flight, queue->settings);
-  queue->next = endpoint->queues;
-  if (queue->next != NULL)
-    queue->next->previous = queue;
-  __atomic_store_n(&endpoint->queues, queue, __ATOMIC_RELEASE);
-  if (queue->next != NULL) /* which may send more now */
+  widen(&endpoint->rate_limit, &endpoint->max_in_flight, settings);
+  party->next = endpoint->parties;
+  if (party->next != NULL)
+    party->next->previous = party;
+  __atomic_store_n(&endpoint->parties, party, __ATOMIC_RELEASE);
+  if (endpoint->busy != NULL) /* the others may send more now */
     seer_schedule_now(&endpoint->lines.place);
   seer_unlock();
+  return party;
+}
+
+seer_party *seer_endpoints_join(const seer_site_options *options,
+                                const seer_settings *settings) {
+  seer_site *site;
+  seer_endpoint *endpoint = seer_endpoints_get(options, &site);
+  return endpoint != NULL ? join(endpoint, site, settings) : NULL;
+}
+
+seer_party *seer_endpoints_join_with(const seer_party *other) {
+  seer_endpoints_refer(other->endpoint, other->site);
+  return join(other->endpoint, other->site, other->settings);
+}
+
+seer_queue *seer_endpoints_open(seer_party *party,
+                                struct seer_tenant *tenant) {
+  seer_endpoint *endpoint = party->endpoint;
+  seer_queue *queue = malloc(sizeof *queue);
+  seer_busy *busy = calloc(1, sizeof *busy);
+  if (queue == NULL || busy == NULL) {
+    free(queue);
+    free(busy);
+    return NULL;
+  }
+  seer_queue_init(queue, party, &endpoint->lines);
+  queue->tenant = tenant;
+  seer_lock();
+  if (endpoint->busy == NULL) {
+    __atomic_store_n(&endpoint->busy, busy, __ATOMIC_RELEASE);
+    busy = NULL;
+  }
+  __atomic_store_n(&party->queue, queue, __ATOMIC_RELEASE);
+  seer_unlock();
+  free(busy);
+  return queue;
 }
 
 /* When a client has gone that had the largest limits: those of the clients
    that are left. Most have the same, so the first few of them will tell. */
 static void measure(seer_endpoint *endpoint, const seer_settings *gone) {
-  const seer_queue *queue = endpoint->queues;
+  const seer_party *party = endpoint->parties;
   int64_t rate_limit = endpoint->rate_limit, max_in_flight = 0;
   if (!seer_settings_send(gone) ||
       (gone->rate_limit != endpoint->rate_limit &&
        gone->max_in_flight != endpoint->max_in_flight))
     return;
-  for (; queue != NULL && (rate_limit != endpoint->rate_limit ||
+  for (; party != NULL && (rate_limit != endpoint->rate_limit ||
                            max_in_flight != endpoint->max_in_flight);
-       queue = queue->next)
-    widen(&rate_limit, &max_in_flight, queue->settings);
+       party = party->next)
+    widen(&rate_limit, &max_in_flight, party->settings);
   endpoint->rate_limit = rate_limit;
   endpoint->max_in_flight = max_in_flight;
 }
 
-static void unlink_queue(seer_queue *queue) {
-  if (queue->previous != NULL)
-    queue->previous->next = queue->next;
+void seer_endpoints_leave(seer_party *party) {
+  seer_endpoint *endpoint = party->endpoint;
+  seer_lock();
+  if (party->previous != NULL)
+    party->previous->next = party->next;
   else
-    queue->endpoint->queues = queue->next;
-  if (queue->next != NULL)
-    queue->next->previous = queue->previous;
-  for (int i = 0; i < SEER_URGENCIES; i++)
-    seer_timer_set(&queue->endpoint->lines.timers, &queue->line[i].timer,
+    endpoint->parties = party->next;
+  if (party->next != NULL)
+    party->next->previous = party->previous;
+  for (int i = 0; party->queue != NULL && i < SEER_URGENCIES; i++)
+    seer_timer_set(&endpoint->lines.timers, &party->queue->line[i].timer,
                    SEER_NEVER);
-  measure(queue->endpoint, queue->settings);
+  measure(endpoint, party->settings);
+  seer_unlock();
+  seer_endpoints_release(endpoint, party->site);
+  seer_settings_release(party->settings);
+  free(party->queue);
+  free(party);
 }
 
 /* Events are lost that had been accepted: their owner should know. */
@@ -294,12 +358,6 @@ void seer_endpoints_bury(seer_dead *dead) {
   while (dead->queues != NULL) {
     seer_queue *queue = dead->queues;
     dead->queues = queue->next_dead;
-    seer_lock();
-    unlink_queue(queue);
-    seer_unlock();
-    seer_endpoints_release(queue->endpoint, queue->site);
-    seer_settings_release(queue->settings);
-    free(queue->history);
-    free(queue);
+    seer_endpoints_leave(queue->party);
   }
 }

@@ -32,8 +32,20 @@ void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site);
    lock. An endpoint outlives its last reference until its slots are free. */
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site);
 
-/* Adds a client's queue. Takes the lock. */
-void seer_endpoints_add(seer_endpoint *endpoint, seer_queue *queue);
+/* A client joins those of this endpoint, with a site and settings like these,
+   and its limits count; NULL without memory. Takes the lock. */
+seer_party *seer_endpoints_join(const seer_site_options *options,
+                                const seer_settings *settings);
+
+/* One more like it. */
+seer_party *seer_endpoints_join_with(const seer_party *other);
+
+/* Gives it a queue, with a place in a store, or NULL; NULL without memory.
+   Takes the lock. */
+seer_queue *seer_endpoints_open(seer_party *party, struct seer_tenant *tenant);
+
+/* Frees it, and its queue, which has no events. Takes the lock. */
+void seer_endpoints_leave(seer_party *party);
 
 /* Frees events, and queues whose client is gone; tells of events that were
    dropped. Without the lock. */

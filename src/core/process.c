@@ -22,15 +22,14 @@
 #define STORE_MOMENT 100    /* ms for the stores, which is part of that */
 #define PARK_TIMEOUT 10000  /* ms for the thread to leave libcurl */
 
-static bool is_nginx; /* asked for once: clients want to know */
+static volatile sig_atomic_t *ngx_terminate; /* nginx's, if this is one */
 
 bool seer_process_is_nginx(void) {
-  return is_nginx;
+  return ngx_terminate != NULL;
 }
 
 static bool nginx_terminates(void) {
-  volatile sig_atomic_t *flag = seer_os_symbol("ngx_terminate");
-  return flag != NULL && *flag != 0;
+  return ngx_terminate != NULL && *ngx_terminate != 0;
 }
 
 /* Fork. The one that forks waits until the thread is outside libcurl, which
@@ -71,18 +70,19 @@ static void after_fork_in_parent(void) {
 
 static void forget_queues(seer_endpoint *endpoint, bool whole,
                           seer_dead *dead) {
-  seer_queue *previous = NULL;
-  for (seer_queue *queue = endpoint->queues; queue != NULL;
-       queue = queue->next) {
-    queue->previous = previous; /* which may not have been set yet */
-    seer_queue_forget(queue, whole, dead);
-    previous = queue;
+  seer_party *previous = NULL;
+  for (seer_party *party = endpoint->parties; party != NULL;
+       party = party->next) {
+    party->previous = previous; /* which may not have been set yet */
+    if (party->queue != NULL)
+      seer_queue_forget(party->queue, whole, dead);
+    previous = party;
   }
   seer_endpoint_forget(endpoint);
 }
 
-/* Lists of endpoints and of queues can be followed at any moment, for what
-   is added or removed is so by one store. What a queue has can not. */
+/* Lists of endpoints and of their clients can be followed at any moment, for
+   what is added or removed is so by one store. What a queue has can not. */
 static void forget_all(bool whole, seer_dead *dead) {
   for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
        endpoint = seer_endpoints_next(endpoint))
@@ -117,13 +117,13 @@ static void after_fork_in_child(void) {
 
 /* Exit. */
 
-static int64_t exit_budget(const seer_queue *queue) {
+static int64_t exit_deadline(const seer_queue *queue) {
   int64_t budget = queue->settings->exit_timeout;
   if (nginx_terminates() && budget > NGINX_TERMINATE)
     budget = NGINX_TERMINATE;
   if (queue->tenant != NULL && budget > STORE_MOMENT)
     budget -= STORE_MOMENT;
-  return budget;
+  return seer_clock_after(seer_state.exit_began, budget);
 }
 
 /* With the lock held: all that is queued may go now, each client's within
@@ -134,15 +134,15 @@ static void begin_exit(int64_t now) {
   seer_state.start_again = now; /* a thread that was refused before */
   seer_state.exit_began = seer_state.exit_deadline = now;
   for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint)) {
+       endpoint = seer_endpoints_next(endpoint))
     seer_endpoint_hurry(endpoint);
-    for (seer_queue *queue = endpoint->queues; queue != NULL;
-         queue = queue->next) {
-      queue->exit_deadline = seer_clock_after(now, exit_budget(queue));
-      if (queue->pending > 0 &&
-          queue->exit_deadline > seer_state.exit_deadline)
-        seer_state.exit_deadline = queue->exit_deadline;
-    }
+  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
+       queue = seer_endpoints_next_queue(queue)) {
+    for (int i = 0; i < SEER_URGENCIES; i++)
+      seer_queue_hurry(&queue->line[i]);
+    if (queue->pending > 0)
+      seer_state.exit_deadline =
+          seer_clock_later(seer_state.exit_deadline, exit_deadline(queue));
   }
 }
 
@@ -162,10 +162,9 @@ static int64_t worth_until(const seer_queue *queue) {
   connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
                                   queue->settings->exit_connecting);
-  if (!seer_site_connected(queue->site, began) &&
-      queue->exit_deadline > connected_by)
-    return connected_by;
-  return queue->exit_deadline;
+  if (seer_site_connected(queue->site, began))
+    return exit_deadline(queue);
+  return seer_clock_sooner(exit_deadline(queue), connected_by);
 }
 
 /* With the lock held: until when it is worth to wait for some queue, the first
@@ -231,8 +230,8 @@ static void explain(const seer_queue *queue, char *reason, size_t size) {
   const char *why = "the time to deliver was up";
   if ((seer_pauses_level(queue->endpoint->pauses) > 0 ||
        waits_to_retry(queue)) &&
-      queue->history->last_error[0] != '\0')
-    why = queue->history->last_error;
+      queue->last_error[0] != '\0')
+    why = queue->last_error;
   else if (is_hopeless(queue->endpoint))
     why = "the rate limit allows no more in time; client:flush(seconds) "
           "before the end waits for it";
@@ -362,7 +361,7 @@ static void initialize(void) {
   seer_os_pin(&initialized);
   seer_lock_own();
   seer_gate_prepare();
-  is_nginx = seer_os_symbol("ngx_terminate") != NULL;
+  ngx_terminate = seer_os_symbol("ngx_terminate");
   initialized = seer_http_init() &&
                 seer_os_at_fork(before_fork, after_fork_in_parent,
                                 after_fork_in_child) &&

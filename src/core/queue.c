@@ -35,13 +35,12 @@ static void assert_sound(const seer_queue *queue) {
               queue->entering + queue->saved <= queue->pending);
 }
 
-void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, struct seer_site *site,
-                     seer_lines *lines) {
+void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines) {
   memset(queue, 0, sizeof *queue);
-  queue->settings = settings;
-  queue->endpoint = endpoint;
-  queue->site = site;
+  queue->party = party;
+  queue->settings = party->settings;
+  queue->endpoint = party->endpoint;
+  queue->site = party->site;
   for (int i = 0; i < SEER_URGENCIES; i++) {
     queue->line[i].queue = queue;
     queue->line[i].lines = lines;
@@ -309,8 +308,6 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
   int64_t size = (int64_t)seer_event_size(event);
   bool first;
   assert_sound(queue);
-  if (queue->closed)
-    return SEER_QUEUE_CLOSED;
   if (!make_room(queue, size, now, dead)) {
     queue->refused++;
     return SEER_QUEUE_FULL;
@@ -483,17 +480,10 @@ void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
     dead->queues = queue;
   }
   before = *queue;
-  seer_queue_init(queue, before.settings, before.endpoint, before.site,
-                  before.line[SEER_QUEUED].lines);
-  queue->next = before.next;
-  queue->previous = before.previous;
+  seer_queue_init(queue, before.party, before.line[SEER_QUEUED].lines);
   queue->next_dead = before.next_dead;
   queue->tenant = before.tenant;
-  queue->history = before.history;
-  if (queue->history != NULL)
-    memset(queue->history, 0, sizeof *queue->history);
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
-  queue->closed = before.closed;
   queue->orphan = before.orphan;
 }

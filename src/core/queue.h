@@ -18,9 +18,9 @@
  */
 
 #include "dead.h"
-#include "history.h"
 #include "line.h"
 #include "notice.h"
+#include "pace.h"
 #include "settings.h"
 #include "turns.h"
 
@@ -29,14 +29,24 @@ typedef struct seer_endpoint seer_endpoint;
 typedef enum seer_submitted {
   SEER_ACCEPTED,    /* the queue has taken the event */
   SEER_QUEUE_FULL,  /* max_queue_events or max_queue_bytes */
-  SEER_QUEUE_CLOSED /* close was called, or the process is exiting */
+  SEER_QUEUE_CLOSED /* the client is, or the process has stopped sending */
 } seer_submitted;
 
-struct seer_queue {
-  const seer_settings *settings; /* one reference */
+/* A client, as one of those that share an endpoint. It has one reference to
+   each of what it sends by. */
+typedef struct seer_party {
+  struct seer_party *next, *previous; /* of the same endpoint */
   seer_endpoint *endpoint;
   struct seer_site *site;
-  seer_queue *next, *previous; /* all queues of the endpoint */
+  const seer_settings *settings;
+  seer_queue *queue; /* its own; NULL before its first event */
+} seer_party;
+
+struct seer_queue {
+  seer_party *party; /* whose these three are: */
+  const seer_settings *settings;
+  seer_endpoint *endpoint;
+  struct seer_site *site;
   seer_queue *next_dead;
   seer_line line[SEER_URGENCIES];
   seer_turns turns;
@@ -57,17 +67,16 @@ struct seer_queue {
   uint32_t forks;       /* times that it came into a child */
   uint32_t generation;  /* number of flushes so far */
   int64_t before_flush; /* pending events of earlier generations */
-  int64_t exit_deadline;
-  bool closed;           /* takes no more events */
-  bool orphan;           /* its client is gone */
-  seer_notices notices;  /* for the callbacks */
-  seer_history *history; /* of its events; NULL before the first */
+  bool orphan;          /* its client is gone */
+  seer_notices notices; /* for the callbacks */
+  seer_pace pace;       /* for its own limit */
+  char last_error[200];
+  seer_trouble troubles[SEER_TROUBLES]; /* told to the logger, if any... */
+  seer_trouble drops[SEER_DROPS];       /* ...and these too */
+  int64_t drops_told[SEER_DROPS];
 };
 
-/* Takes over a reference to the settings. */
-void seer_queue_init(seer_queue *queue, const seer_settings *settings,
-                     seer_endpoint *endpoint, struct seer_site *site,
-                     seer_lines *lines);
+void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines);
 
 /* Takes an event. If there is no room, settles what has expired; then, with
    drop_oldest, displaces as many as it must. `now` may be a coarse one. */

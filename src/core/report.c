@@ -121,8 +121,8 @@ static bool is_worth_telling(const seer_attempt *attempt, seer_level level,
 
 /* Where it is noted what was told, to the client's logger or to everybody. */
 static seer_trouble *troubles_of(seer_queue *queue) {
-  return queue->settings->has_logger ? queue->history->troubles
-                                     : queue->endpoint->troubles;
+  return queue->settings->has_logger ? queue->troubles
+                                     : queue->endpoint->busy->troubles;
 }
 
 /* With the lock held: whether the logger is to hear of drops since the last
@@ -133,11 +133,11 @@ static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
   seer_assert(seer_lock_is_held());
   if (queue->dropped_by[drop] == 0)
     return false;
-  *times = queue->dropped_by[drop] - queue->history->drops_told[drop];
+  *times = queue->dropped_by[drop] - queue->drops_told[drop];
   if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
-      !seer_trouble_happened(&queue->history->drops[drop], 0, now, &untold))
+      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
     return false;
-  queue->history->drops_told[drop] += *times;
+  queue->drops_told[drop] += *times;
   return true;
 }
 

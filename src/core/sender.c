@@ -17,29 +17,24 @@
 #define LATE 50       /* ms beyond the end of a wait */
 #define FORGIVEN 1000 /* ms for the owner to read what has come meanwhile */
 
-seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint, seer_site *site,
+seer_queue *seer_sender_open(seer_party *party,
                              const seer_store_object *store) {
   seer_keep *keep = store != NULL ? seer_keep_get(store) : NULL;
-  seer_tenant *tenant =
-      keep != NULL ? seer_tenants_get(keep, endpoint, site, settings) : NULL;
-  const seer_settings *shared = seer_settings_share(settings);
-  seer_queue *queue = malloc(sizeof *queue);
-  if (queue == NULL || shared == NULL || (store != NULL && tenant == NULL)) {
-    seer_settings_release(shared);
-    free(queue);
-    return NULL;
-  }
-  seer_queue_init(queue, shared, endpoint, site, &endpoint->lines);
-  queue->tenant = tenant;
-  seer_endpoints_add(endpoint, queue);
+  seer_tenant *tenant = keep != NULL ? seer_tenants_get(keep, party) : NULL;
+  seer_queue *queue = NULL;
+  if (store == NULL || tenant != NULL)
+    queue = seer_endpoints_open(party, tenant);
+  seer_lock();
+  if (seer_state.stage == SEER_EXITING) /* another thread waits for its end */
+    seer_endpoint_hurry(party->endpoint);
+  seer_unlock();
   return queue;
 }
 
 void seer_sender_release(seer_queue *queue) {
   seer_dead dead = SEER_NO_DEAD;
   seer_lock();
-  queue->closed = queue->orphan = true;
+  queue->orphan = true;
   seer_dead_take_notices(&dead, &queue->notices); /* nobody will ask */
   if (queue->events == 0)
     dead.queues = queue;
@@ -115,14 +110,10 @@ void seer_sender_count(int64_t *count) {
   seer_unlock();
 }
 
-bool seer_sender_account(seer_queue *queue, seer_settlement settlement) {
-  bool open;
+void seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   seer_lock();
-  open = !queue->closed;
-  if (open)
-    seer_queue_account(queue, settlement);
+  seer_queue_account(queue, settlement);
   seer_unlock();
-  return open;
 }
 
 /* With the lock held: whoever comes late to the end of a wait did not run
@@ -256,21 +247,15 @@ bool seer_sender_persist(seer_queue *queue, int64_t timeout) {
   return safe;
 }
 
-int64_t seer_sender_pump(seer_queue *queue, int64_t timeout) {
+int64_t seer_sender_pump(const seer_party *party, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout), pending;
   seer_lock();
   while (seer_loop_step(deadline) == SEER_STEP_MADE &&
          seer_clock_now() < deadline)
     ;
-  pending = queue->pending;
+  pending = party->queue != NULL ? party->queue->pending : 0;
   seer_unlock();
   return pending;
-}
-
-void seer_sender_close(seer_queue *queue) {
-  seer_lock();
-  queue->closed = true;
-  seer_unlock();
 }
 
 static const char *stage_name(void) {
@@ -306,24 +291,22 @@ bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
   return true;
 }
 
-/* Of the client's events, else of those that it has adopted. */
-static void copy_last_error(char *text, const seer_queue *queue) {
-  const seer_history *history = queue->history;
-  if (queue->tenant != NULL &&
-      (history == NULL || history->last_error[0] == '\0'))
-    history = queue->tenant->adopted->history;
-  text[0] = '\0';
-  if (history != NULL)
-    memcpy(text, history->last_error, sizeof history->last_error);
+static void copy_queue(seer_queue *copy, const seer_queue *queue) {
+  *copy = *queue;
+  if (queue->tenant != NULL && copy->last_error[0] == '\0')
+    memcpy(copy->last_error, queue->tenant->adopted->last_error,
+           sizeof copy->last_error);
 }
 
-void seer_sender_stats(seer_queue *queue, seer_stats *stats) {
+void seer_sender_stats(const seer_party *party, seer_stats *stats) {
+  const seer_endpoint *endpoint = party->endpoint;
   int64_t now = seer_clock_now(), paused_until;
+  memset(stats, 0, sizeof *stats);
   seer_lock();
-  stats->queue = *queue;
-  copy_last_error(stats->last_error, queue);
-  stats->rate = seer_endpoint_rate(queue->endpoint, now);
-  paused_until = seer_pauses_until(queue->endpoint->pauses);
+  if (party->queue != NULL)
+    copy_queue(&stats->queue, party->queue);
+  stats->rate = seer_endpoint_rate(endpoint, now);
+  paused_until = seer_pauses_until(endpoint->pauses);
   stats->retry_in = paused_until > now ? paused_until - now : -1;
   stats->sender = stage_name();
   seer_unlock();

@@ -15,13 +15,13 @@
 #include "queue.h"
 #include "store.h"
 
-/* A queue at some moment, copied for its counts. */
+/* A client's queue at some moment, copied for its counts: all zero without
+   one. */
 typedef struct seer_stats {
-  seer_queue queue;
-  char last_error[200]; /* "": none */
-  int64_t rate;         /* requests a minute at present; 0: no limit */
-  int64_t retry_in;     /* ms until the next try; -1: not held */
-  const char *sender;   /* "none", "running", "stopped" */
+  seer_queue queue;   /* its last error may be of what was adopted */
+  int64_t rate;       /* requests a minute at present; 0: no limit */
+  int64_t retry_in;   /* ms until the next try; -1: not held */
+  const char *sender; /* "none", "running", "stopped" */
 } seer_stats;
 
 /* What has become of the store, and of what was adopted there. */
@@ -33,11 +33,9 @@ typedef struct seer_store_stats {
   seer_queue adopted; /* a copy, likewise */
 } seer_store_stats;
 
-/* An empty queue that sends in the way of `site`, which is one of the
-   endpoint's (it takes over a reference to either when it succeeds), and, if
-   `store` is not NULL, by way of that; NULL without memory. */
-seer_queue *seer_sender_open(const seer_settings *settings,
-                             seer_endpoint *endpoint, struct seer_site *site,
+/* Gives a client its queue, which sends by way of `store`, unless that is
+   NULL; NULL without memory. The queue owns the party from then on. */
+seer_queue *seer_sender_open(seer_party *party,
                              const seer_store_object *store);
 
 /* The client is gone: what is queued is still sent, then the queue frees
@@ -52,9 +50,8 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event);
 /* Adds one to a count of a queue: of what it has not accepted. */
 void seer_sender_count(int64_t *count);
 
-/* Counts an event as accepted and settled at once; false, and nothing
-   counted, if the queue is closed. */
-bool seer_sender_account(seer_queue *queue, seer_settlement settlement);
+/* Counts an event as accepted and settled at once. */
+void seer_sender_account(seer_queue *queue, seer_settlement settlement);
 
 /* Waits until `request` is settled, or `deadline` (monotonic ms; 0 to look
    without waiting); true if it is settled, so that `request->outcome` can be
@@ -82,13 +79,10 @@ bool seer_sender_flush(seer_queue *queue, int64_t timeout);
 bool seer_sender_persist(seer_queue *queue, int64_t timeout);
 
 /* Where there is no thread, sends what can be sent in `timeout` ms, at least
-   what needs no waiting. Returns how many events of the queue are left. */
-int64_t seer_sender_pump(seer_queue *queue, int64_t timeout);
-
-/* Refuses further events; what is queued is still sent. */
-void seer_sender_close(seer_queue *queue);
+   what needs no waiting. Returns how many events of the client are left. */
+int64_t seer_sender_pump(const seer_party *party, int64_t timeout);
 
 /* A consistent copy of the counts; and of those of the store, false if there
    is none. */
-void seer_sender_stats(seer_queue *queue, seer_stats *stats);
+void seer_sender_stats(const seer_party *party, seer_stats *stats);
 bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats);

@@ -145,8 +145,7 @@ static int64_t learn(const seer_transfer *transfer,
   due = seer_endpoint_learn(endpoint, queue->settings, attempt, now);
   queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
-    memcpy(queue->history->last_error, transfer->message,
-           sizeof queue->history->last_error);
+    memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
   seer_report_attempt(transfer, attempt,
                       level > 0 && seer_pauses_level(endpoint->pauses) == 0,
                       now);

@@ -41,42 +41,27 @@ static void set_target(seer_tenant *tenant, const seer_endpoint *endpoint,
   memcpy(tenant->budget, result, sizeof tenant->budget);
 }
 
-static void discard(seer_tenant *tenant) {
-  if (tenant != NULL && tenant->adopted != NULL) {
-    seer_settings_release(tenant->adopted->settings);
-    free(tenant->adopted->history);
-  }
-  if (tenant != NULL)
-    free(tenant->adopted);
-  free(tenant);
-}
-
-static seer_tenant *make(seer_keep *keep, seer_endpoint *endpoint,
-                         seer_site *site, const seer_settings *settings) {
+static seer_tenant *make(seer_keep *keep, const seer_party *client) {
   seer_tenant *tenant = calloc(1, sizeof *tenant);
-  if (tenant != NULL)
-    tenant->adopted = malloc(sizeof *tenant->adopted);
-  if (tenant == NULL || tenant->adopted == NULL) {
-    discard(tenant);
+  seer_party *party = tenant != NULL ? seer_endpoints_join_with(client) : NULL;
+  if (party == NULL) {
+    free(tenant);
     return NULL;
   }
   tenant->keep = keep;
-  seer_queue_init(tenant->adopted, seer_settings_share(settings), endpoint,
-                  site, &endpoint->lines);
-  tenant->adopted->tenant = tenant;
-  set_target(tenant, endpoint, site);
-  if (tenant->adopted->settings != NULL &&
-      seer_history_begin(&tenant->adopted->history))
+  set_target(tenant, party->endpoint, party->site);
+  tenant->adopted = seer_endpoints_open(party, tenant);
+  if (tenant->adopted != NULL)
     return tenant;
-  discard(tenant);
+  seer_endpoints_leave(party);
+  free(tenant);
   return NULL;
 }
 
-static seer_tenant *find(const seer_keep *keep, const seer_endpoint *endpoint,
-                         const seer_site *site) {
+static seer_tenant *find(const seer_keep *keep, const seer_party *client) {
   seer_tenant *tenant = keep->tenants;
-  while (tenant != NULL && (tenant->adopted->endpoint != endpoint ||
-                            tenant->adopted->site != site))
+  while (tenant != NULL && (tenant->adopted->endpoint != client->endpoint ||
+                            tenant->adopted->site != client->site))
     tenant = tenant->next;
   return tenant;
 }
@@ -91,26 +76,24 @@ static bool begin_sharing(seer_tenant *tenant, const seer_settings *settings) {
   return tenant->keep->work > SEER_KEEP_STARTING;
 }
 
-seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
-                              seer_site *site, const seer_settings *settings) {
-  seer_tenant *fresh = make(keep, endpoint, site, settings), *tenant;
+seer_tenant *seer_tenants_get(seer_keep *keep, const seer_party *client) {
+  seer_tenant *fresh = make(keep, client), *tenant;
   bool share;
   if (fresh == NULL)
     return NULL;
   seer_lock();
-  tenant = find(keep, endpoint, site);
+  tenant = find(keep, client);
   if (tenant == NULL) {
     fresh->next = keep->tenants;
     __atomic_store_n(&keep->tenants, fresh, __ATOMIC_RELEASE);
   }
-  share = begin_sharing(tenant != NULL ? tenant : fresh, settings);
+  share = begin_sharing(tenant != NULL ? tenant : fresh, client->settings);
   seer_unlock();
   if (tenant != NULL) {
-    discard(fresh);
+    seer_endpoints_leave(fresh->adopted->party);
+    free(fresh);
   } else {
     tenant = fresh;
-    seer_endpoints_refer(endpoint, site);
-    seer_endpoints_add(endpoint, tenant->adopted);
   }
   if (share)
     seer_share(tenant->adopted);

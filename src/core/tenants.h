@@ -10,8 +10,7 @@
 
 /* The tenant of clients like this, found or made; NULL without memory. Takes
    the lock. */
-seer_tenant *seer_tenants_get(seer_keep *keep, seer_endpoint *endpoint,
-                              seer_site *site, const seer_settings *settings);
+seer_tenant *seer_tenants_get(seer_keep *keep, const seer_party *client);
 
 /* The rest is called with the lock held. */
 

@@ -272,8 +272,10 @@ static bool renew(seer_flight *f) {
          set_identity(f->easy, f->site, f->outgoing.foreign);
 }
 
+/* Whether its handle can be used again, if this libcurl's can. */
 static bool is_plain(const seer_flight *f) {
-  return f->site->lasting && is_common(&f->outgoing) && !f->alone;
+  return seer_url_libcurl()->version_num >= 0x080101 &&
+         is_common(&f->outgoing) && !f->alone;
 }
 
 /* A handle that sends to the site. One may do so again that has got an answer

@@ -297,7 +297,6 @@ seer_site *seer_site_new(const seer_site_options *options) {
   if (site == NULL)
     return NULL;
   site->references = 1;
-  site->lasting = seer_url_libcurl()->version_num >= 0x080101;
   site->http_version = http_version(options->http_version);
   site->tls_version = tls_version();
   site->options = *options;

@@ -46,17 +46,16 @@ typedef struct seer_site_parts {
 
 struct seer_site {
   seer_site *next;           /* of the same endpoint */
-  int references;            /* of queues */
+  int references;            /* of clients */
+  int connected;             /* transfers whose connection is established */
   seer_site_options options; /* what it was made with */
   seer_site_parts *parts;    /* NULL until they are made; and those... */
   seer_secrets *secrets;     /* ...to be masked */
   const char *targets;       /* to be looked up, see url.h */
   struct Curl_URL *parsed[SEER_ROWS]; /* of libcurl; the sending thread's */
   uint64_t number;       /* of those for which handles are made alike */
-  bool lasting;          /* libcurl's handles can be used again */
   long http_version;     /* as libcurl names it */
   long tls_version;      /* the same, where HTTP/2 is wanted */
-  int connected;         /* transfers whose connection is established */
   int64_t connected_at;  /* when one was last, or began to be */
   int64_t doubted_until; /* until then old connections may show their life */
   int flying;            /* transfers; this and the rest are the thread's */
