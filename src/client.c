@@ -25,6 +25,7 @@ seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes) {
 void seer_client_end(seer_client *client) {
   seer_queue *queue = client->queue;
   client->queue = NULL;
+  client->with.hand = NULL;
   client->endpoint = NULL;
   client->site = NULL;
   client->settings = &no_settings;

@@ -140,6 +140,7 @@ static bool open_queue(seer_client *client, const seer_settings *settings,
   }
   client->settings = client->queue->settings;
   client->endpoint = endpoint;
+  client->with.hand = &client->queue->hand;
   client->with.stored = store != NULL;
   client->closed = false;
   return true;

@@ -299,6 +299,7 @@ void seer_endpoints_bury(seer_dead *dead) {
     seer_unlock();
     seer_endpoints_release(queue->endpoint, queue->site);
     seer_settings_release(queue->settings);
+    seer_spare_let_go(&queue->hand);
     free(queue->history);
     free(queue);
   }

@@ -62,6 +62,7 @@ struct seer_queue {
   bool orphan;           /* its client is gone */
   seer_notices notices;  /* for the callbacks */
   seer_history *history; /* of its events; NULL before the first */
+  seer_hand hand;        /* its client's thread's */
 };
 
 /* Takes over a reference to the settings. */
