@@ -112,6 +112,7 @@ seerstack.null = nil
 ---of it.
 ---@class seerstack.StoreStats
 ---@field name string
+---"closed": not opened yet; or never, with `test_mode` or `enabled = false`.
 ---@field state "closed"|"open"|"full"|"failing"|"barred"
 ---The last trouble with it.
 ---@field error? string

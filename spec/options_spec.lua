@@ -114,6 +114,20 @@ describe("new", function()
   end)
 end)
 
+describe("an option that is a text", function()
+  it("is refused when it has a zero, be it behind what is right", function()
+    for name, text in pairs {
+      api_key = "sk", base_url = NOWHERE, proxy = NOWHERE,
+      overflow = "reject", log_level = "warn", http_version = "1.1",
+      ca_file = "/dev/null", client_cert = "/dev/null",
+      client_key = "/dev/null", client_key_password = "x",
+    } do
+      assert_refused(name, text .. "\0")
+      assert_refused(name, text .. "\0x")
+    end
+  end)
+end)
+
 describe("an option that is a time", function()
   it("is a positive number of seconds", function()
     for _, name in ipairs(TIMES) do

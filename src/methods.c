@@ -135,15 +135,28 @@ static void push_store_stats(lua_State *L, const seer_store_stats *stats) {
   set_counts(L, &stats->adopted);
 }
 
+/* Of a client that sends nothing, of which the store is never opened. */
+static void set_closed(lua_State *L, seer_store_stats *stats) {
+  const seer_store_object *store;
+  seer_client_get(L, SELF, SEER_KEPT_STORE);
+  store = lua_touserdata(L, -1); /* which the client keeps */
+  lua_pop(L, 1);
+  memset(stats, 0, sizeof *stats);
+  stats->name = store->abi == SEER_STORE_ABI ? store->driver->name : "unknown";
+  stats->state = "closed";
+  stats->totals = (seer_store_totals){-1, -1, -1, -1, -1};
+}
+
 static int client_stats(lua_State *L) {
   seer_client *client = lua_touserdata(L, SELF);
   seer_stats stats;
   seer_store_stats store;
-  bool has_store;
+  bool has_store = client->settings->has_store;
   if (client->queue == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->queue, &stats);
-  has_store = seer_sender_store_stats(client->queue, &store);
+  if (has_store && !seer_sender_store_stats(client->queue, &store))
+    set_closed(L, &store);
   /* From here on a finalizer may close the client. */
   push_stats(L, &stats, client->missed);
   if (has_store) {

@@ -34,13 +34,17 @@ static inline bool seer_store_options_get(lua_State *L, const char *name) {
   return !lua_isnil(L, -1);
 }
 
-/* Pushes an option; the result is "" if it is no string. */
+/* Pushes an option; the result is "" if it is no string, or has a zero. */
 static inline const char *
 seer_store_options_text(lua_State *L, const char *name, size_t *length) {
-  bool is_text =
-      seer_store_options_get(L, name) && lua_type(L, -1) == LUA_TSTRING;
+  const char *text = "";
   *length = 0;
-  return is_text ? lua_tolstring(L, -1, length) : "";
+  if (seer_store_options_get(L, name) && lua_type(L, -1) == LUA_TSTRING)
+    text = lua_tolstring(L, -1, length);
+  if (strlen(text) == *length)
+    return text;
+  *length = 0;
+  return "";
 }
 
 /* Raises what is no table, or has another name than these, up to a NULL. */
@@ -53,7 +57,7 @@ static inline void seer_store_options_check(lua_State *L, const char *function,
     int i = 0;
     while (names[i] != NULL && strcmp(names[i], name) != 0)
       i++;
-    if (names[i] == NULL) {
+    if (names[i] == NULL || strlen(name) != lua_rawlen(L, -2)) {
       lua_pushfstring(L, "unknown option '%s'", name);
       seer_store_options_misuse(L, function);
     }

@@ -12,10 +12,18 @@ return {
   {
     what = "a disk that cannot be read for a moment makes rows nobody's",
     file = "src/sqlite/driver.c",
-    from = "return code == SQLITE_READONLY_DBMOVED ? SEER_STORE_BROKEN",
-    to = "return (code & 0xff) == SQLITE_IOERR ? SEER_STORE_BROKEN",
+    from = "return is_corrupt(code) || code == SQLITE_READONLY_DBMOVED",
+    to = "return is_corrupt(code) || (code & 0xff) == SQLITE_IOERR",
     spec = "spec/sqlite/trouble_spec.lua",
     title = "that cannot be read for a moment, error 116",
+  },
+  {
+    what = "a directory that cannot be looked at counts as removed",
+    file = "src/sqlite/files.c",
+    from = "return seen || errno == ENOENT;",
+    to = "return seen || errno > 0;",
+    spec = "spec/sqlite/trouble_spec.lua",
+    title = "of which the path leads to a file for a while",
   },
   {
     what = "a database of which a page cannot be read is set aside",
@@ -93,10 +101,20 @@ return {
   {
     what = "what was in flight when a store worked again does not enter it",
     file = "src/core/keep.c",
-    from = "  if (!seer_keep_has(keep, event))\n    keep->look_at =",
-    to = "  if (event == NULL)\n    keep->look_at =",
+    from = "  if (!seer_keep_has(keep, event) && !keep->full)",
+    to = "  if (event == NULL)",
     spec = "spec/core/keep_faults_spec.lua",
     title = "hung has what was in flight when it works again",
+  },
+  {
+    what = "what stayed in memory while a store was full waits for an event",
+    file = "src/core/keeper.c",
+    from = "      !keep->stopping && seer_state.stage == SEER_LIVING)\n"
+      .. "    seer_tenants_offer",
+    to = "      !keep->full && seer_state.stage == SEER_LIVING)\n"
+      .. "    seer_tenants_offer",
+    spec = "spec/core/keep_faults_spec.lua",
+    title = "told to full has again what went on without it",
   },
   {
     what = "what a store says when it opens is not told",

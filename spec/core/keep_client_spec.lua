@@ -33,13 +33,17 @@ describe("the option store", function()
   end)
 
   it("does nothing where nothing is sent", function()
-    local tested = new { store = store.open {}, test_mode = true }
-    assert(tested.events.capture { name = "a" })
-    assert.is_nil(tested:stats().store)
-    assert.is_true(tested:persist(0))
-    local disabled = new { store = store.open {}, enabled = false }
-    assert.is_nil(disabled:stats().store)
-    assert.is_true(disabled:persist(0))
+    for _, silent in ipairs { { test_mode = true }, { enabled = false } } do
+      local client = new(h.merge(silent, { store = store.open {} }))
+      assert(client.events.capture { name = "a" })
+      assert.is_true(client:persist(0))
+      assert.same({ name = "fake", state = "closed", unsaved = 0, adopted = 0,
+        delivered = 0, rejected = 0, dropped = 0, pending = 0, stored = 0,
+        displaced = 0 }, client:stats().store)
+      assert.is_nil(client:with_options { store = false }:stats().store)
+    end
+    local other = new { store = store.open { abi = 99 }, enabled = false }
+    assert.equal("unknown", other:stats().store.name)
   end)
 
   it("gives delivery a second, unless exit_timeout is given", function()

@@ -153,7 +153,10 @@ describe("a store that is", function()
     return table.concat(found, " ")
   end
 
-  for _, fault in ipairs { "hang", "later" } do
+  -- How it is told to be, and its state then.
+  for fault, state in pairs {
+    hang = "failing", later = "failing", full = "full",
+  } do
     it("told to " .. fault .. " has again what went on without it", function()
       api:config { fail_status = 503 }
       file:be(fault)
@@ -161,14 +164,15 @@ describe("a store that is", function()
         identify(1)
         capture(client, 1, 700)
         identify(2)
-        wait_for_state "failing"
+        wait_for_state(os.getenv "STATE")
         identify(3)
+        client:persist(0.2) -- a full one is tried with it
         tell "failing"
         assert(client:persist(25))
         assert(client:stats().store.unsaved == 0)
         tell "stored"
         socket.sleep(60)
-      ]], { with = "log_level = 'off'" })
+      ]], { with = "log_level = 'off'", env = { STATE = state } })
       h.says(child, "failing", 20)
       file:be(nil)
       h.says(child, "stored", 30)
@@ -293,6 +297,32 @@ describe("a store that is", function()
       { with = "exit_timeout = 0" })
     assert.matches("20 events were not delivered before exit", result.stderr)
     h.assert_in_time(result, 5)
+  end)
+
+  it("without a descriptor to be had says so, and is used later", function()
+    h.ended_well(file:start(api, [[
+      local files, one = {}
+      repeat
+        one = io.open "/dev/null"
+        files[#files + 1] = one
+      until not one
+      capture(client, 1, 1)
+      local before = client:stats().store
+      for _, file in ipairs(files) do
+        file:close()
+      end
+      assert(before.state == "closed")
+      assert(before.error == "no descriptor could be opened", before.error)
+      local last = 1
+      repeat
+        last = last + 1
+        capture(client, last, last)
+        socket.sleep(0.05)
+      until client:stats().store.state == "open"
+      assert(client:flush(10))
+    ]], { prefix = [[bash -c 'ulimit -n 60; exec "$@"' -]],
+      with = "log_level = 'off'" }))
+    assert.same({}, file:rows())
   end)
 
   it("is tried again though no event comes", function()

@@ -17,14 +17,15 @@ describe("redis.open", function()
         .. "string"] = { url = WELL, ca_file = "x" },
       ["option 'ca_file': a path of 1 to 511 bytes expected, got number"] =
         { url = WELL, ca_file = 7 },
-      ["option 'prefix': 1 to 63 bytes without braces expected, got string"] =
-        { url = WELL, prefix = "a{b" },
       ["option 'max_events': an integer from 1 to 2^40 expected, got number"] =
         { url = WELL, max_events = 1.5 },
       ["option 'max_bytes': an integer from 65536 (64 KiB) to 2^50 expected, "
         .. "got string"] = { url = WELL, max_bytes = "1" },
       ["option 'lease': seconds from 20 to 86400 expected, got number"] =
         { url = WELL, lease = 1 },
+      ["option 'prefix': 1 to 63 bytes without braces expected, got string"] =
+        { url = WELL, prefix = "a\0b" },
+      ["unknown option 'lease'"] = { url = WELL, ["lease\0x"] = 30 },
       ["unknown option 'host'"] = { host = "x" },
     } do
       h.assert_raises_with("bad argument #1 to 'open' (" .. message .. ")",
@@ -54,6 +55,11 @@ describe("redis.open", function()
     } do
       assert.equal("userdata", type(redis.open { url = url }))
     end
+  end)
+
+  it("takes no prefix with braces", function()
+    h.assert_raises_with("option 'prefix'", redis.open,
+      { url = WELL, prefix = "a{b" })
   end)
 
   it("opens nothing", function()

@@ -2,6 +2,7 @@
 -- tells, and nothing is lost that another process could still find.
 
 local h = require "spec.helper"
+local sqlite = require "seerstack.sqlite"
 
 local OUTAGE = { fail_status = 503 }
 local WORKS = { fail_status = false }
@@ -284,6 +285,34 @@ describe("a store in a directory", function()
     h.ended_well(disk:drain(api, { timeout = 60 }))
     assert.equal(10 + sent, api:count())
   end)
+
+  it("that was full has what stayed in memory, though no event comes",
+    function()
+      api:config(OUTAGE)
+      local child = disk:start(api, [[
+        local pad, last = ("x"):rep(20000), 0
+        repeat
+          last = last + 1
+          assert(client.events.capture { name = "a.b",
+            data = { i = last, pad = pad } })
+          client:persist(0.02)
+        until client:stats().store.state == "full"
+        tell("full " .. last)
+        assert(client:persist(25))
+        local store = client:stats().store
+        assert(store.state == "open" and store.unsaved == 0)
+      ]], { open = "max_bytes = 8388608",
+        with = "log_level = 'off', exit_timeout = 0, "
+          .. "max_queue_bytes = 2^22", timeout = 60 })
+      h.says(child, "full", 40)
+      local last = tonumber(child:stdout():match "full (%d+)")
+      local removed = h.wait(function()
+        return sqlite.purge(disk.directory)
+      end, 10)
+      h.ended_well(child)
+      assert.is_true(removed > 0)
+      assert.equal(last - removed, disk:totals().events)
+    end)
 
   it("that is full takes the oldest of nobody's for new ones, if it may",
     function()

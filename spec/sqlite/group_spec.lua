@@ -35,8 +35,8 @@ describe("a directory of a group", function()
     end)
   end
 
-  local function start(user, groups, code, open)
-    return disk:start(api, code, {
+  local function start(user, groups, code, open, args)
+    return disk:start(api, code, { args = args,
       open = open or "group = true", with = "log_level = 'off'",
       prefix = as(user, groups),
     })
@@ -98,6 +98,57 @@ describe("a directory of a group", function()
     local result = h.ended_well(start(STRANGER, nil, REFUSED))
     assert.equal(disk.directory .. ": Permission denied\n", result.stdout)
     h.assert_received(api, 1)
+  end)
+
+  it_users("says to a stranger what he may not do", function()
+    local function refused(directory)
+      disk.directory = directory
+      return h.ended_well(start(STRANGER, nil, REFUSED)).stdout
+    end
+    local directory = disk.directory
+    local result = h.ended_well(start(STRANGER, nil, [[
+      print(select(2, require "seerstack.sqlite".totals(arg[1])))
+    ]], nil, { directory }))
+    assert.equal(directory .. ": Permission denied\n", result.stdout)
+    assert.equal(disk.parents .. "/other: Permission denied\n",
+      refused(disk.parents .. "/other"))
+    h.shell.output(("cd %s && touch lock queue.db && chmod 777 . && "
+      .. "chmod 666 lock && chmod 600 queue.db")
+      :format(h.shell.quote(directory)))
+    assert.equal(directory .. "/queue.db: Permission denied\n",
+      refused(directory))
+  end)
+
+  it_users("says so to one who may not look into it any more, and keeps the "
+    .. "rows", function()
+    local directory = h.shell.quote(disk.directory)
+    api:config { fail_status = 503 }
+    local child = start(ONE, GROUP, [[
+      capture(client, 1, 20)
+      assert(client:persist(25))
+      tell "stored"
+      local last, store = 20, nil
+      repeat
+        last = last + 1
+        capture(client, last, last)
+        client:persist(0.02)
+        store = client:stats().store
+      until store.state == "failing"
+      print(store.error)
+      tell("failing", last)
+      assert(client:flush(25))
+      assert(client:persist(25))
+    ]])
+    h.says(child, "stored", 20)
+    h.shell.output("chmod 0 " .. directory)
+    h.says(child, "failing", 20)
+    h.shell.output("chmod 2770 " .. directory)
+    api:config { fail_status = false }
+    local result = h.ended_well(child)
+    assert.matches(disk.directory .. ": Permission denied\n", result.stdout,
+      1, true)
+    h.assert_received(api, tonumber(result.stdout:match "failing%s+(%d+)"))
+    assert.equal("", disk:leftovers())
   end)
 
   it_users("is for one user alone if that makes the files without `group`",

@@ -37,6 +37,19 @@ describe("seerstack.sqlite", function()
     end
   end)
 
+  it("takes no text with a zero for what stands before that", function()
+    for name, value in pairs {
+      directory = "/x\0y", durability = "power\0x", ["group\0x"] = true,
+    } do
+      local options = { directory = "/x" }
+      options[name] = value
+      h.assert_raises_with("option '" .. name:match "^%l+" .. "'",
+        sqlite.open, options)
+    end
+    h.assert_raises_with("a path of at most 479 bytes expected",
+      sqlite.totals, "/\0x")
+  end)
+
   it("exports one symbol, and needs SQLite and the C library only", function()
     local path = h.library "seerstack/sqlite"
     assert.matches("^%x+ T luaopen_seerstack_sqlite$",

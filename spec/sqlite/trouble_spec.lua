@@ -153,6 +153,47 @@ describe("a store in a directory", function()
     end)
   end
 
+  -- What is in the place of the directory for a while.
+  local AWAY = {
+    { "a file", "touch %s", "Not a directory" },
+    { "a link to itself", "ln -s events %s", "symbolic links" },
+  }
+
+  for _, case in ipairs(AWAY) do
+    it("of which the path leads to " .. case[1] .. " for a while keeps its "
+      .. "rows", function()
+      local directory = h.shell.quote(disk.directory)
+      local child = started(PRELUDE .. [[
+        capture(client, 1, 50)
+        assert(client:persist(25))
+        wait_for_go()
+        capture(client, 51, 60)
+        wait_for_state "failing"
+        tell "failing"
+        wait_for_state "open"
+        assert(client:persist(25))
+        tell "again"
+        assert(client:flush(25))
+      ]], { args = { disk.parents .. "/go" }, timeout = 60 })
+      local owner = disk:sql "SELECT DISTINCT owner FROM event"
+      h.shell.output(("mv %s %s.away && " .. case[2]):format(directory,
+        directory, directory))
+      go()
+      says(child, "failing")
+      h.shell.output(("rm %s && mv %s.away %s"):format(directory, directory,
+        directory))
+      says(child, "again")
+      assert.equal(owner .. " 60", disk:sql
+        "SELECT DISTINCT owner || ' ' || count(*) FROM event")
+      api:config(WORKS)
+      assert.equal(0, child:wait().status, child:stderr())
+      assert.matches("failing, events are kept in memory alone: "
+        .. disk.directory .. ": [^\n]*" .. case[3] .. "\n", child:stderr())
+      h.assert_received(api, 60)
+      assert.equal(0, disk:totals().events)
+    end)
+  end
+
   it("in which a commit takes so long that events go on without it leaves "
     .. "none of these to others", function()
     local child = started(PRELUDE .. [[

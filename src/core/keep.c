@@ -153,7 +153,7 @@ bool seer_keep_has(const seer_keep *keep, seer_event *event) {
 
 void seer_keep_miss(seer_keep *keep, seer_event *event, int64_t now) {
   seer_assert(seer_lock_is_held());
-  if (!seer_keep_has(keep, event))
+  if (!seer_keep_has(keep, event) && !keep->full)
     keep->look_at =
         seer_clock_sooner(keep->look_at, now - SEER_CLOCK_COARSENESS);
 }

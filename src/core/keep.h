@@ -119,8 +119,8 @@ void seer_keep_save(seer_keep *keep, seer_event *event, seer_store_id row,
 /* Whether the event, which has SEER_PART_STORED, is safe in the store. */
 bool seer_keep_has(const seer_keep *keep, seer_event *event);
 
-/* The event was in flight and is back: if it is here alone the keeper is to
-   look. */
+/* The event was in flight and is back: if it is here alone, and the store not
+   full, the keeper is to look. */
 void seer_keep_miss(seer_keep *keep, seer_event *event, int64_t now);
 
 /* The event is here no more. Its row, if it has one, is `owed`, or stays. */

@@ -111,7 +111,7 @@ static void conclude(seer_transaction *t, bool stop) {
     alarm = seer_state_kick() ? seer_state.alarm : -1;
   }
   if (t->result == SEER_STORE_DONE && (failed || t->batch.look) &&
-      !keep->full && !keep->stopping && seer_state.stage == SEER_LIVING)
+      !keep->stopping && seer_state.stage == SEER_LIVING)
     seer_tenants_offer(keep);
   words = stop ? NULL : choose_words(t, failed, now, &level);
   keep->work = SEER_KEEP_OUTSIDE;
@@ -209,14 +209,17 @@ static void *run(void *keep_) {
   return NULL; /* never */
 }
 
-/* Without the lock. */
-static bool open_and_start(seer_keep *keep) {
+/* Without the lock: what is missing, or NULL. */
+static const char *open_and_start(seer_keep *keep) {
   if (keep->transaction == NULL)
     keep->transaction = seer_transaction_new();
+  if (keep->transaction == NULL)
+    return "out of memory";
   if (keep->alarm < 0)
     keep->alarm = seer_alarm_open();
-  return keep->transaction != NULL && keep->alarm >= 0 &&
-         seer_thread_start(run, keep);
+  if (keep->alarm < 0)
+    return "no descriptor could be opened";
+  return seer_thread_start(run, keep) ? NULL : "the system grants no thread";
 }
 
 /* With the lock held, which is given up meanwhile: once. */
@@ -238,13 +241,13 @@ void seer_keeper_start(seer_keep *keep) {
     return;
   keep->work = SEER_KEEP_STARTING;
   seer_unlock();
-  bool started = open_and_start(keep);
+  const char *missing = open_and_start(keep);
   seer_lock();
-  if (started)
+  if (missing == NULL)
     return;
   keep->work = SEER_KEEP_NONE;
   keep->healthy_at = seer_clock_after(seer_clock_now(), REFUSED);
-  snprintf(keep->error, sizeof keep->error, "the system grants no thread");
+  snprintf(keep->error, sizeof keep->error, "%s", missing);
   seer_tenants_release(keep);
 }
 

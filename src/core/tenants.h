@@ -32,8 +32,9 @@ void seer_tenants_tell_hung(seer_keep *keep);
 /* When to look for that; SEER_NEVER if no keeper has been at work of late. */
 int64_t seer_tenants_rescue_at(int64_t now);
 
-/* The store works, or the process ends: what is here alone, and not in flight,
-   is handed to the keeper, who is not inside but at the end. */
+/* The store works, or may have room again, or the process ends: what is here
+   alone, and not in flight, is handed to the keeper, who is not inside but at
+   the end. */
 void seer_tenants_offer(seer_keep *keep);
 
 /* Whether events are on their way to a line. */

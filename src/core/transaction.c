@@ -469,7 +469,7 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
 
 bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead) {
   seer_keep *keep = t->keep;
-  bool rescued = keep->batch_count == 0, news;
+  bool rescued = keep->batch_count == 0, useless, news;
   seer_assert(seer_lock_is_held());
   if (t->result == SEER_STORE_BROKEN)
     begin_era(keep);
@@ -482,9 +482,12 @@ bool seer_transaction_end(seer_transaction *t, int64_t now, seer_dead *dead) {
   for (size_t i = 0; i < keep->batch_count; i++)
     news |= end_put(t, i, dead);
   keep->batch_count = 0;
+  useless = !is_done(t) ||
+            (keep->full && t->result == SEER_STORE_FULL && !keep->stopping);
   keep->full =
       t->result == SEER_STORE_FULL || (keep->full && t->batch.put_count == 0);
-  if (!is_done(t))
-    seer_tenants_release(keep); /* those behind them, in their order */
-  return news || !is_done(t);
+  if (useless) /* those behind them, in their order: with a full store until
+                  the next look, which may find them many */
+    seer_tenants_release(keep);
+  return news || useless;
 }

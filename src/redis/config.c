@@ -24,8 +24,7 @@ static void read_ca_file(lua_State *L, seer_config *config,
   const char *given = seer_store_options_text(L, "ca_file", &length);
   if (lua_isnil(L, -1))
     return;
-  if (length == 0 || length >= sizeof config->ca_file ||
-      strlen(given) != length)
+  if (length == 0 || length >= sizeof config->ca_file)
     seer_store_options_refuse(L, function, "ca_file",
                               "a path of 1 to 511 bytes");
   if (!config->address.tls)

@@ -279,6 +279,9 @@ int seer_database_cause(const seer_database *database, int code) {
 const char *seer_database_explain(const seer_database *database, int code) {
   if (database->connection == NULL)
     return "not enough memory";
+  if ((code & 0xff) == SQLITE_CANTOPEN &&
+      sqlite3_system_errno(database->connection) != 0)
+    return strerror(sqlite3_system_errno(database->connection));
   return (code & 0xff) == SQLITE_IOERR ? sqlite3_errstr(code)
                                        : sqlite3_errmsg(database->connection);
 }

@@ -46,12 +46,11 @@ static bool is_corrupt(int code) {
 static seer_store_result judge(const store *self, int code,
                                seer_store_message message) {
   explain(self, code, message);
-  if (is_corrupt(code)) {
+  if (is_corrupt(code))
     seer_files_set_aside(&self->files, message);
-    return SEER_STORE_BROKEN;
-  }
-  return code == SQLITE_READONLY_DBMOVED ? SEER_STORE_BROKEN
-                                         : SEER_STORE_LATER;
+  return is_corrupt(code) || code == SQLITE_READONLY_DBMOVED
+             ? SEER_STORE_BROKEN
+             : SEER_STORE_LATER;
 }
 
 static void roll_back(store *self) {
@@ -128,7 +127,7 @@ static void open_ahead(store *self) {
 static int attach(store *self, seer_store_message message) {
   int code = SQLITE_CANTOPEN;
   if (self->database.connection != NULL &&
-      seer_files_are_same(&self->files, message) &&
+      seer_files_compare(&self->files, message) == SEER_STORE_DONE &&
       !seer_files_are_cut(&self->files)) {
     code = SQLITE_OK;
   } else {
@@ -408,13 +407,14 @@ static seer_store_result resume(store *self, seer_store_message message) {
 
 /* With byte 0: opens what is to be opened. */
 static seer_store_result prepare(store *self, seer_store_message message) {
-  if (self->database.connection != NULL &&
-      !seer_files_are_same(&self->files, message))
-    return SEER_STORE_BROKEN;
-  if (seer_files_are_cut(&self->files))
-    seer_database_close(&self->database);
-  return self->database.connection != NULL ? SEER_STORE_DONE
-                                           : resume(self, message);
+  seer_store_result found;
+  if (self->database.connection == NULL)
+    return resume(self, message);
+  found = seer_files_compare(&self->files, message);
+  if (found != SEER_STORE_DONE || !seer_files_are_cut(&self->files))
+    return found;
+  seer_database_close(&self->database);
+  return resume(self, message);
 }
 
 static seer_store_result commit_batch(void *store_, seer_batch *batch,

@@ -69,11 +69,10 @@ static bool check_system(const char *directory, seer_store_message message) {
 
 /* Opens a file of the directory. One that is made belongs to whom the
    directory does, and lets the others of its group in if they take part. */
-static int open_file(const seer_files *files, const char *name, bool *made) {
+static int open_file(const seer_files *files, const char *name) {
   seer_files_path path;
   struct stat directory;
   int fd;
-  *made = false;
   seer_files_path_of(files, name, path);
   fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0 || errno != ENOENT)
@@ -83,7 +82,6 @@ static int open_file(const seer_files *files, const char *name, bool *made) {
     return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0)
     return fd;
-  *made = true;
   if (geteuid() == 0 && stat(files->config->directory, &directory) == 0 &&
       fchown(fd, directory.st_uid, directory.st_gid) != 0)
     errno = 0; /* root's is of use, too */
@@ -119,16 +117,19 @@ void seer_files_forget(void) {
 
 bool seer_files_open(seer_files *files, const seer_files_config *config,
                      seer_store_message message) {
-  bool made;
+  int made;
   memset(files, 0, sizeof *files);
   files->config = config;
-  if (mkdir(config->directory, 0700) == 0)
+  made = mkdir(config->directory, 0700) == 0 ? 0 : errno;
+  if (made == 0)
     chmod(config->directory, config->group ? 02770 : 0700);
-  if (access(config->directory, F_OK) != 0)
+  if (access(config->directory, F_OK) != 0) {
+    errno = made != EEXIST ? made : errno; /* or a link that leads nowhere */
     return fail(message, config->directory);
+  }
   if (!check_system(config->directory, message))
     return false;
-  files->lock = open_file(files, "lock", &made);
+  files->lock = open_file(files, "lock");
   if (files->lock < 0)
     return fail(message, config->directory);
   exchange(0, files->lock + 1);
@@ -184,7 +185,6 @@ void seer_files_leave(const seer_files *files) {
 bool seer_files_make(const seer_files *files, seer_store_message message) {
   seer_files_path path;
   struct stat found;
-  bool made;
   int fd;
   seer_files_path_of(files, names[SEER_FILES_DATABASE], path);
   if (lstat(path, &found) == 0) {
@@ -197,22 +197,24 @@ bool seer_files_make(const seer_files *files, seer_store_message message) {
     seer_files_path_of(files, names[i], path);
     unlink(path);
   }
-  fd = open_file(files, names[SEER_FILES_DATABASE], &made);
+  fd = open_file(files, names[SEER_FILES_DATABASE]);
   if (fd < 0)
     return fail(message, files->config->directory);
   close(fd);
   return true;
 }
 
-static void identify(const seer_files *files, int which, dev_t *device,
+/* False if it cannot be looked at, be it there or not. */
+static bool identify(const seer_files *files, int which, dev_t *device,
                      ino_t *inode) {
   seer_files_path path;
   struct stat found = {0};
+  bool seen;
   seer_files_path_of(files, names[which], path);
-  if (stat(path, &found) != 0)
-    found.st_ino = 0;
-  *device = found.st_dev;
-  *inode = found.st_ino;
+  seen = stat(path, &found) == 0;
+  *device = seen ? found.st_dev : 0;
+  *inode = seen ? found.st_ino : 0;
+  return seen || errno == ENOENT;
 }
 
 void seer_files_remember(seer_files *files) {
@@ -232,19 +234,23 @@ bool seer_files_are_cut(seer_files *files) {
   return cut;
 }
 
-bool seer_files_are_same(const seer_files *files, seer_store_message message) {
+seer_store_result seer_files_compare(const seer_files *files,
+                                     seer_store_message message) {
   for (int i = 0; i < SEER_FILES; i++) {
     dev_t device;
     ino_t inode;
-    identify(files, i, &device, &inode);
+    if (!identify(files, i, &device, &inode)) {
+      fail(message, files->config->directory);
+      return SEER_STORE_LATER;
+    }
     if (device == files->known[i].device && inode == files->known[i].inode)
       continue;
     snprintf(message, sizeof(seer_store_message),
              "%.100s/%s was removed or replaced", files->config->directory,
              names[i]);
-    return false;
+    return SEER_STORE_BROKEN;
   }
-  return true;
+  return SEER_STORE_DONE;
 }
 
 /* The database first: a log without it is removed when the next is made, but a
@@ -289,10 +295,9 @@ bool seer_files_reserve(const seer_files *files, const char *name,
                         int64_t bytes) {
   int64_t size = seer_files_size(files, name);
   int error, fd;
-  bool made;
   if (size >= bytes)
     return true;
-  fd = open_file(files, name, &made);
+  fd = open_file(files, name);
   error = fd < 0 ? errno : posix_fallocate(fd, size, bytes - size);
   if (fd >= 0)
     close(fd);

@@ -74,9 +74,11 @@ void seer_files_leave(const seer_files *files);
 /* Makes the database's file, empty, if it is not there. */
 bool seer_files_make(const seer_files *files, seer_store_message message);
 
-/* Remembers which files there are; whether they still are the same. */
+/* Remembers which files there are; whether they still are the same (DONE), are
+   not (BROKEN), or cannot be looked at (LATER). */
 void seer_files_remember(seer_files *files);
-bool seer_files_are_same(const seer_files *files, seer_store_message message);
+seer_store_result seer_files_compare(const seer_files *files,
+                                     seer_store_message message);
 
 /* Whether somebody has cut the index of the log short, which is mapped: to
    look at what is missing would end the process. What is opened anew is whole.

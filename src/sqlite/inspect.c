@@ -18,19 +18,23 @@ typedef struct visit {
   seer_rows rows;
 } visit;
 
-static bool enter(visit *self, seer_store_message message) {
-  self->files.config = &self->config;
-  if (access(self->config.directory, F_OK) == 0 &&
-      seer_files_size(&self->files, "queue.db") == 0) {
-    snprintf(message, sizeof(seer_store_message),
-             "there is no queue.db in it");
-    return false;
-  }
-  if (access(self->config.directory, F_OK) != 0) {
+static bool has_database(const visit *self, seer_store_message message) {
+  seer_files_path path;
+  seer_files_path_of(&self->files, "queue.db", path);
+  if (access(self->config.directory, F_OK) != 0 ||
+      (access(path, F_OK) != 0 && errno != ENOENT))
     snprintf(message, sizeof(seer_store_message), "%.150s: %s",
              self->config.directory, strerror(errno));
+  else if (seer_files_size(&self->files, "queue.db") == 0)
+    snprintf(message, sizeof(seer_store_message),
+             "there is no queue.db in it");
+  return *message == '\0';
+}
+
+static bool enter(visit *self, seer_store_message message) {
+  self->files.config = &self->config;
+  if (!has_database(self, message))
     return false;
-  }
   if (!seer_database_check(message) ||
       !seer_files_open(&self->files, &self->config, message))
     return false;
@@ -59,8 +63,9 @@ static bool begin_visit(lua_State *L, visit *self) {
   const char *directory = luaL_checklstring(L, 1, &length);
   seer_store_message message = "";
   memset(self, 0, sizeof *self);
-  luaL_argcheck(L, length < SEER_FILES_DIRECTORY, 1,
-                "a path of at most 479 bytes expected");
+  luaL_argcheck(L,
+                length < SEER_FILES_DIRECTORY && strlen(directory) == length,
+                1, "a path of at most 479 bytes expected");
   snprintf(self->config.directory, sizeof self->config.directory, "%s%s",
            strncmp(directory, "file:", 5) == 0 ? "./" : "", /* no URI */
            directory);

@@ -21,7 +21,7 @@ static void read_directory(lua_State *L, seer_files_config *config) {
   char here[SEER_FILES_DIRECTORY];
   size_t length;
   const char *given = seer_store_options_text(L, "directory", &length);
-  if (length == 0 || strlen(given) != length)
+  if (length == 0)
     refuse(L, "directory", "a path");
   if (*given != '/') {
     if (getcwd(here, sizeof here) == NULL)
@@ -47,11 +47,10 @@ static void read_max_bytes(lua_State *L, seer_files_config *config) {
 }
 
 static void read_choices(lua_State *L, seer_files_config *config) {
-  const char *word = "process";
-  if (seer_store_options_get(L, "durability"))
-    word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  size_t length;
+  const char *word = seer_store_options_text(L, "durability", &length);
   config->power = strcmp(word, "power") == 0;
-  if (!config->power && strcmp(word, "process") != 0)
+  if (!config->power && !lua_isnil(L, -1) && strcmp(word, "process") != 0)
     refuse(L, "durability", "'process' or 'power'");
   if (seer_store_options_get(L, "group") && !lua_isboolean(L, -1))
     refuse(L, "group", "boolean");
