@@ -22,11 +22,16 @@ seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes) {
   return client;
 }
 
+bool seer_client_begin(seer_client *client, const seer_store_object *store) {
+  client->queue = seer_sender_open(client->party, store);
+  if (client->queue != NULL)
+    client->with.hand = &client->queue->hand;
+  return client->queue != NULL;
+}
+
 void seer_client_open(lua_State *L, seer_client *client) {
-  if (client->queue != NULL || client->party == NULL)
-    return;
-  client->queue = seer_sender_open(client->party, NULL);
-  if (client->queue == NULL)
+  if (client->queue == NULL && client->party != NULL &&
+      !seer_client_begin(client, NULL))
     luaL_error(L, "not enough memory");
 }
 
@@ -35,6 +40,7 @@ void seer_client_end(seer_client *client) {
   seer_party *party = client->party;
   client->queue = NULL;
   client->party = NULL;
+  client->with.hand = NULL;
   client->settings = &no_settings;
   client->closed = true;
   seer_buffer_clear(&client->scratch);

@@ -72,8 +72,12 @@ typedef struct seer_client {
 /* Pushes a client that is closed and owns nothing. [-0, +1] */
 seer_client *seer_client_push(lua_State *L, int64_t max_event_bytes);
 
-/* Makes the queue of a client that has none; not of one that has ended. Raises
-   an error without memory. [-0, +0] */
+/* Makes the queue of a client, which sends by way of the store, if that is not
+   NULL; false without memory. */
+bool seer_client_begin(seer_client *client, const seer_store_object *store);
+
+/* Makes that of a client that has none and no store; not of one that has
+   ended. Raises an error without memory. [-0, +0] */
 void seer_client_open(lua_State *L, seer_client *client);
 
 /* Gives up what the client owns, when it is collected. What is queued is

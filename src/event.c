@@ -306,9 +306,16 @@ static bool write_body(builder *b, int top, seer_kind kind) {
 
 static seer_event *make(builder *b, seer_kind kind,
                         const seer_special *special) {
-  seer_event *event = seer_event_new(kind, b->out->data, b->out->length,
-                                     b->ordered ? b->id : NULL, b->id_length,
-                                     special, b->with->stored);
+  seer_event *event = seer_event_new(&(seer_draft){
+      .kind = kind,
+      .body = b->out->data,
+      .length = b->out->length,
+      .user = b->ordered ? b->id : NULL,
+      .user_length = b->id_length,
+      .special = special,
+      .stored = b->with->stored,
+      .hand = b->with->hand,
+  });
   if (event == NULL)
     lua_pushliteral(b->L, "out of memory");
   return event;

@@ -15,6 +15,7 @@ typedef struct seer_building {
   const seer_marks *marks;
   seer_stamp *stamp;
   seer_buffer *scratch; /* for its JSON; NULL while that is written */
+  seer_hand *hand;      /* of the client's queue, or NULL */
   bool stored;          /* for a client with a store */
   bool others;          /* set if a hint may be due: about fields that are
                            not known... */

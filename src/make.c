@@ -136,12 +136,10 @@ static bool open_client(seer_client *client, const seer_settings *settings,
   client->settings = client->party->settings;
   client->with.stored = store != NULL;
   client->closed = false;
-  if (store == NULL)
+  if (store == NULL || seer_client_begin(client, store))
     return true;
-  client->queue = seer_sender_open(client->party, store);
-  if (client->queue == NULL)
-    seer_client_end(client);
-  return client->queue != NULL;
+  seer_client_end(client);
+  return false;
 }
 
 /* Once per process. The URL has been checked, so it begins with "http:" or

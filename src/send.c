@@ -335,6 +335,7 @@ static seer_event *build_within(const call *c, const seer_special *special) {
   seer_building with = c->client->with;
   seer_event *event;
   with.scratch = &holder->scratch;
+  with.hand = NULL; /* the client may be ended meanwhile */
   event = seer_event_build(c->L, c->event, c->kind, &with, special);
   seer_holder_release(holder);
   return event;

@@ -166,8 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   seer_special special = {.headers = own, .query = "q=1\0"};
   uint8_t mode = input_byte(&in);
   char home[1000];
-  seer_event *event = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0,
-                                     mode & 1 ? &special : NULL, false);
+  seer_event *event = seer_event_new(&(seer_draft){
+      .body = "{}", .length = 2, .special = mode & 1 ? &special : NULL});
   seer_outgoing out;
   if (sites[which] == NULL)
     sites[which] = seer_site_new(&options);

@@ -29,7 +29,7 @@ static void gives_the_soonest(void) {
   int count = 0;
   memset(inside, 0, sizeof inside);
   for (int i = 0; i < EVENTS; i++)
-    events[i] = seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
+    events[i] = seer_event_new(&(seer_draft){.body = "{}", .length = 2});
   for (int i = 0; i < 20000 || count > 0; i++) {
     int64_t which = unit_random(EVENTS);
     bool growing = i / 2000 % 2 == 0 && i < 20000;

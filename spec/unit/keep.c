@@ -63,7 +63,8 @@ static void put(int64_t which) {
   seer_submitted result;
   seer_event *event;
   memset(body, 'x', sizeof body);
-  event = seer_event_new(SEER_CAPTURE, body, length, NULL, 0, NULL, true);
+  event = seer_event_new(
+      &(seer_draft){.body = body, .length = length, .stored = true});
   seer_lock();
   result = seer_queue_put(&queues[which], event, unit_now, &dead);
   seer_unlock();

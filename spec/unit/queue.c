@@ -280,9 +280,12 @@ static void make_event(item *it) {
   char user = (char)('a' + unit_random(USERS));
   bool identify = unit_random(2) == 0;
   it->user = identify ? user - 'a' : -1;
-  it->event = seer_event_new(identify ? SEER_IDENTIFY : SEER_CAPTURE, body,
-                             (size_t)unit_random(300), identify ? &user : NULL,
-                             1, NULL, false);
+  it->event = seer_event_new(
+      &(seer_draft){.kind = identify ? SEER_IDENTIFY : SEER_CAPTURE,
+                    .body = body,
+                    .length = (size_t)unit_random(300),
+                    .user = identify ? &user : NULL,
+                    .user_length = 1});
   it->size = (int64_t)seer_event_size(it->event);
   it->request = NULL;
   it->cancelled = false;

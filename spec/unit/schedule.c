@@ -87,8 +87,7 @@ static void close_client(int which) {
 
 static void put(seer_queue *queue, bool waited) {
   seer_dead dead = SEER_NO_DEAD;
-  seer_event *event =
-      seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
+  seer_event *event = seer_event_new(&(seer_draft){.body = "{}", .length = 2});
   if (waited) /* whoever does has gone */
     event->request = seer_request_new(1 + unit_random(90000), 0);
   seer_lock();

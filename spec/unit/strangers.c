@@ -58,8 +58,7 @@ void strangers_limit(int which, int64_t rate_limit) {
 
 static void put(stranger *s, bool waited) {
   seer_dead dead = SEER_NO_DEAD;
-  seer_event *event =
-      seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
+  seer_event *event = seer_event_new(&(seer_draft){.body = "{}", .length = 2});
   if (waited) {
     event->request = seer_request_new(10000, 2);
     event->request->references = 1;

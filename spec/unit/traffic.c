@@ -36,7 +36,7 @@ void put(seer_queue *queue, int count) {
   seer_dead dead = SEER_NO_DEAD;
   for (; count > 0; count--) {
     seer_event *event =
-        seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
+        seer_event_new(&(seer_draft){.body = "{}", .length = 2});
     seer_lock();
     seer_queue_put(queue, event, unit_now, &dead);
     seer_unlock();
@@ -45,8 +45,7 @@ void put(seer_queue *queue, int count) {
 
 seer_request *put_waited(seer_queue *queue, int64_t timeout) {
   seer_dead dead = SEER_NO_DEAD;
-  seer_event *event =
-      seer_event_new(SEER_CAPTURE, "{}", 2, NULL, 0, NULL, false);
+  seer_event *event = seer_event_new(&(seer_draft){.body = "{}", .length = 2});
   seer_request *request = seer_request_new(timeout, 0);
   request->references = 2;
   event->request = request;

@@ -24,8 +24,11 @@ static void begin_test(void) {
     hashes[i] = unit_random(2) ? (uint64_t)i << 40
                                : (uint64_t)unit_random(INT64_MAX) | 1;
   for (idle_count = 0; idle_count < EVENTS; idle_count++)
-    idle[idle_count] =
-        seer_event_new(SEER_IDENTIFY, "{}", 2, "u", 1, NULL, false);
+    idle[idle_count] = seer_event_new(&(seer_draft){.kind = SEER_IDENTIFY,
+                                                    .body = "{}",
+                                                    .length = 2,
+                                                    .user = "u",
+                                                    .user_length = 1});
 }
 
 static void end_test(void) {

@@ -331,6 +331,8 @@ void seer_endpoints_leave(seer_party *party) {
   seer_unlock();
   seer_endpoints_release(endpoint, party->site);
   seer_settings_release(party->settings);
+  if (party->queue != NULL)
+    seer_spare_let_go(&party->queue->hand);
   free(party->queue);
   free(party);
 }

@@ -328,7 +328,7 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     enter(queue, event, size);
   else if (first)
     seer_line_append(line_of(queue, event), event);
-  seer_event_foresee((size_t)size, queue->bytes);
+  seer_event_foresee(&queue->hand, (size_t)size, queue->bytes);
   return SEER_ACCEPTED;
 }
 
@@ -485,5 +485,6 @@ void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
   queue->tenant = before.tenant;
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
+  queue->hand = before.hand;
   queue->orphan = before.orphan;
 }

@@ -74,6 +74,7 @@ struct seer_queue {
   seer_trouble troubles[SEER_TROUBLES]; /* told to the logger, if any... */
   seer_trouble drops[SEER_DROPS];       /* ...and these too */
   int64_t drops_told[SEER_DROPS];
+  seer_hand hand; /* its client's thread's */
 };
 
 void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines);

@@ -257,8 +257,12 @@ static void adopt(void *to, const seer_row *row) {
   seer_transaction *t = to;
   const char *user = row->user != 0 ? (const char *)&row->user : NULL;
   seer_event *event =
-      seer_event_new((seer_kind)row->kind, row->body, row->length, user,
-                     sizeof row->user, NULL, true);
+      seer_event_new(&(seer_draft){.kind = (seer_kind)row->kind,
+                                   .body = row->body,
+                                   .length = row->length,
+                                   .user = user,
+                                   .user_length = sizeof row->user,
+                                   .stored = true});
   seer_stored *stored;
   if (event == NULL)
     return;

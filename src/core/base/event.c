@@ -1,7 +1,6 @@
 #include "event.h"
 
 #include "block.h"
-#include "spare.h"
 #include "thread.h"
 
 #include <stdlib.h>
@@ -76,37 +75,34 @@ static void put_turn(seer_turn *turn, const char *user, size_t length) {
 
 /* Apart, for the same reason. */
 __attribute__((noinline)) static void put_parts(seer_event *event,
-                                                const char *user,
-                                                size_t user_length,
-                                                const seer_special *special) {
-  if (user != NULL)
-    put_turn(seer_event_turn(event), user, user_length);
-  if (special != NULL) {
+                                                const seer_draft *draft) {
+  if (draft->user != NULL)
+    put_turn(seer_event_turn(event), draft->user, draft->user_length);
+  if (draft->special != NULL) {
     size_t offset = special_offset(event->length, event->parts);
     seer_special *mine = (void *)((char *)event + offset);
-    put_special(mine, special, (char *)(mine + 1));
+    put_special(mine, draft->special, (char *)(mine + 1));
   }
 }
 
-seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length,
-                           const seer_special *special, bool stored) {
-  int parts = (stored ? SEER_PART_STORED : 0) |
-              (user != NULL ? SEER_PART_TURN : 0) |
-              (special != NULL ? SEER_PART_SPECIAL : 0);
-  seer_event *event = seer_spare_take(size_of(length, parts, special));
+seer_event *seer_event_new(const seer_draft *draft) {
+  int parts = (draft->stored ? SEER_PART_STORED : 0) |
+              (draft->user != NULL ? SEER_PART_TURN : 0) |
+              (draft->special != NULL ? SEER_PART_SPECIAL : 0);
+  seer_event *event = seer_spare_take(
+      draft->hand, size_of(draft->length, parts, draft->special));
   if (event == NULL)
     return NULL;
   memset(event, 0, offsetof(seer_event, body));
-  event->length = (uint32_t)length;
-  event->kind = (uint8_t)kind;
+  event->length = (uint32_t)draft->length;
+  event->kind = (uint8_t)draft->kind;
   event->parts = (uint8_t)parts;
-  if (length > 0)
-    memcpy(event->body, body, length);
-  if (stored)
+  if (draft->length > 0)
+    memcpy(event->body, draft->body, draft->length);
+  if (draft->stored)
     memset(seer_event_stored(event), 0, sizeof(seer_stored));
   if (parts & ~SEER_PART_STORED)
-    put_parts(event, user, user_length, special);
+    put_parts(event, draft);
   return event;
 }
 
@@ -124,8 +120,8 @@ static size_t allocated(const seer_event *event) {
   return size_of(event->length, parts, seer_event_special(event));
 }
 
-void seer_event_foresee(size_t size, int64_t backlog) {
-  seer_spare_reach(size - ALLOCATOR_SHARE, (size_t)backlog);
+void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog) {
+  seer_spare_reach(hand, size - ALLOCATOR_SHARE, (size_t)backlog);
 }
 
 void seer_event_free_all(seer_event *events) {

@@ -14,6 +14,7 @@
 
 #include "id.h"
 #include "kinds.h"
+#include "spare.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -150,16 +151,25 @@ static inline size_t seer_event_parts(size_t length) {
   return (end + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t);
 }
 
-/* A new event with a copy of the body, without an id yet; NULL without
-   memory. `user` (with its length) is an identify's user_id, else NULL;
-   `special` may be NULL; `stored`: its client has a store. */
-seer_event *seer_event_new(seer_kind kind, const char *body, size_t length,
-                           const char *user, size_t user_length,
-                           const seer_special *special, bool stored);
+/* What an event is made from. */
+typedef struct seer_draft {
+  seer_kind kind;
+  const char *body;
+  size_t length;
+  const char *user; /* of an identify: its user_id; else NULL */
+  size_t user_length;
+  const seer_special *special; /* or NULL */
+  bool stored;                 /* its client has a store */
+  seer_hand *hand;             /* its client's, or NULL */
+} seer_draft;
 
-/* With the lock held: one of this seer_event_size is likely to be made next,
-   and many more where so many bytes are queued. */
-void seer_event_foresee(size_t size, int64_t backlog);
+/* A new event with a copy of the body, without an id yet; NULL without
+   memory. */
+seer_event *seer_event_new(const seer_draft *draft);
+
+/* With the lock held: one of this seer_event_size is likely to be made next by
+   whom the hand belongs to, and many more where so many bytes are queued. */
+void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog);
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {

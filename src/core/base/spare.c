@@ -24,10 +24,17 @@
 #define PIECE 32768
 #define AHEAD_MOST 524288
 #define PART 8
+#define MANY 32 /* events queued, where many more are likely */
 
+/* So many are handed over at once to a client that has as much queued. */
+#define HANDFUL 8
+
+/* Blocks of a kind are a list of lists of a HANDFUL at most. */
 typedef struct spare spare;
 struct spare {
   spare *next;
+  spare *rest;    /* the next list */
+  uint32_t count; /* of the list from here on */
 };
 
 /* Written with the lock held, and looked at without it. */
@@ -36,9 +43,6 @@ static uint32_t counts[KINDS];
 static size_t bytes;
 static size_t wanted; /* bytes that are to be there; 0: enough are... */
 static size_t wanted_kind;
-
-/* One of each kind, for who comes first: taken without the lock. */
-static spare *reached[KINDS];
 
 static spare *first(size_t kind) {
   return __atomic_load_n(&kept[kind], __ATOMIC_RELAXED);
@@ -57,33 +61,56 @@ static size_t size_of(size_t kind) {
   return (kind + 1) * STEP - SHARE;
 }
 
-static bool is_reached(size_t kind) {
-  return __atomic_load_n(&reached[kind], __ATOMIC_RELAXED) != NULL;
-}
-
 static bool is_kept(size_t kind) {
   return SEER_SPARE_MOST > 0 && kind < KINDS;
 }
 
-static spare *pop(size_t kind) {
+static void push(spare **list, spare *block) {
+  spare *top = *list;
+  bool joins = top != NULL && top->count < HANDFUL;
+  block->next = joins ? top : NULL;
+  block->rest = joins ? top->rest : top;
+  block->count = joins ? top->count + 1 : 1;
+  *list = block;
+}
+
+static void count_in(size_t kind, size_t count) {
+  counts[kind] += (uint32_t)count;
+  bytes += count * size_of(kind);
+}
+
+/* Takes a list, or one block. */
+static spare *pop(size_t kind, bool list) {
   spare *block = first(kind);
   seer_assert(seer_lock_is_held());
   if (block == NULL)
     return NULL;
+  if (list || block->next == NULL) {
+    set_first(kind, block->rest);
+    count_in(kind, -(size_t)block->count);
+    return block;
+  }
   set_first(kind, block->next);
-  counts[kind]--;
-  bytes -= size_of(kind);
+  count_in(kind, -(size_t)1);
+  block->next = NULL;
+  block->count = 1;
   return block;
 }
 
-/* Another core has written to a block last, so it is far away: the one that
-   comes next is sent for now. */
-static void reach(size_t kind, size_t size) {
-  spare *block = pop(kind);
-  for (size_t at = 0; at < size; at += LINE)
+/* Puts a list, of which `top` is the first and `last` begins the last
+   HANDFUL, before those that are kept. */
+static void put_back(size_t kind, spare *top, spare *last, size_t count) {
+  seer_assert(seer_lock_is_held());
+  for (; last != NULL; last = last->next)
+    last->rest = first(kind);
+  set_first(kind, top);
+  count_in(kind, count);
+}
+
+/* Another core has written to a block last, so it is far away. */
+static void send_for(const void *block, size_t kind) {
+  for (size_t at = 0; at < size_of(kind); at += LINE)
     __builtin_prefetch((const char *)block + at, 1);
-  __builtin_prefetch(first(kind), 1); /* the one after that is read there */
-  __atomic_store_n(&reached[kind], block, __ATOMIC_RELEASE);
 }
 
 static bool is_enough(size_t kind, size_t size) {
@@ -102,12 +129,28 @@ static void want(size_t kind, size_t size) {
   __atomic_store_n(&wanted, size, __ATOMIC_RELAXED);
 }
 
-void seer_spare_reach(size_t size, size_t backlog) {
+/* Of neighbouring kinds each has a place. */
+static struct seer_handful *place_of(seer_hand *hand, size_t kind) {
+  return &hand->of[kind % SEER_HAND_KINDS];
+}
+
+/* What is at hand of another kind goes back. */
+static void fill(struct seer_handful *place, size_t kind, bool list) {
+  spare *blocks = place->blocks;
+  if (blocks != NULL)
+    put_back(place->kind, blocks, blocks, blocks->count);
+  place->blocks = pop(kind, list);
+  place->kind = kind;
+  send_for(place->blocks, kind);
+  __builtin_prefetch(first(kind)); /* where the one after that is read */
+}
+
+void seer_spare_reach(seer_hand *hand, size_t size, size_t backlog) {
   size_t kind = kind_of(size);
-  if (!is_kept(kind))
+  struct seer_handful *place = place_of(hand, kind);
+  if (!is_kept(kind) || (place->blocks != NULL && place->kind == kind))
     return;
-  if (first(kind) != NULL && !is_reached(kind))
-    reach(kind, size);
+  fill(place, kind, backlog >= MANY * size);
   want(kind, backlog / PART);
 }
 
@@ -115,71 +158,78 @@ bool seer_spare_is_wanted(void) {
   return __atomic_load_n(&wanted, __ATOMIC_RELAXED) > 0;
 }
 
-/* Blocks behind each other, and how many. To any thread but the first, glibc
-   gives memory page by page, a call of the system for each, unless there is
-   some that was free before. */
-static size_t make(size_t kind, spare ***end) {
+/* Makes blocks, and says how many: from `top` on, of which `last` begins the
+   last HANDFUL. To any thread but the first, glibc gives memory page by page,
+   a call of the system for each, unless there is some that was free before. */
+static size_t make(size_t kind, spare **top, spare **last) {
   size_t most = PIECE / (size_of(kind) + SHARE), count = 0;
   void *volatile piece = malloc(PIECE);
+  spare *block;
   free(piece);
-  while (count < most && (**end = malloc(size_of(kind))) != NULL) {
-    *end = &(**end)->next;
-    count++;
+  while (count < most && (block = malloc(size_of(kind))) != NULL) {
+    push(top, block);
+    if (count++ < HANDFUL)
+      *last = block;
   }
   return count;
 }
 
 void seer_spare_make(void) {
-  spare *blocks, **end = &blocks;
+  spare *top = NULL, *last = NULL;
   size_t kind, count;
   if (!seer_spare_is_wanted())
     return;
   kind = __atomic_load_n(&wanted_kind, __ATOMIC_RELAXED);
-  count = make(kind, &end);
+  count = make(kind, &top, &last);
   seer_lock();
-  *end = first(kind);
-  set_first(kind, blocks);
-  counts[kind] += (uint32_t)count;
-  bytes += count * size_of(kind);
+  if (count > 0)
+    put_back(kind, top, last, count);
   if (count == 0 || is_enough(kind, wanted))
     __atomic_store_n(&wanted, 0, __ATOMIC_RELAXED);
   seer_unlock();
 }
 
-static spare *take(size_t kind) {
+static spare *take_from(struct seer_handful *place, size_t kind) {
+  spare *block = place->blocks;
+  if (block == NULL || place->kind != kind)
+    return NULL;
+  place->blocks = block->next;
+  send_for(block->next, kind);
+  return block;
+}
+
+/* malloc is sooner there than the lock, where many want that. */
+static spare *take_kept(size_t kind) {
   spare *block;
-  if (is_reached(kind)) {
-    block = __atomic_exchange_n(&reached[kind], NULL, __ATOMIC_ACQUIRE);
-    if (block != NULL)
-      return block;
-  }
-  /* malloc is sooner there than the lock, where many want that. */
   if (first(kind) == NULL || !seer_lock_at_once())
     return NULL;
-  block = pop(kind);
+  block = pop(kind, false);
   seer_unlock();
   return block;
 }
 
-void *seer_spare_take(size_t size) {
+void *seer_spare_take(seer_hand *hand, size_t size) {
   size_t kind = kind_of(size);
-  void *block;
+  void *block = NULL;
   if (!is_kept(kind))
     return malloc(size);
-  block = take(kind);
+  if (hand != NULL)
+    block = take_from(place_of(hand, kind), kind);
+  if (block == NULL)
+    block = take_kept(kind);
   return block != NULL ? block : malloc(size_of(kind));
 }
 
 bool seer_spare_keep(void *memory, size_t size) {
   size_t kind = kind_of(size);
-  spare *block = memory;
+  spare *block = memory, *top;
   seer_assert(seer_lock_is_held());
   if (!is_kept(kind) || bytes + size_of(kind) > SEER_SPARE_MOST)
     return false;
-  block->next = first(kind);
-  set_first(kind, block);
-  counts[kind]++;
-  bytes += size_of(kind);
+  top = first(kind);
+  push(&top, block);
+  set_first(kind, top);
+  count_in(kind, 1);
   return true;
 }
 
@@ -188,20 +238,33 @@ static spare *take_all(size_t kind) {
   seer_lock();
   blocks = first(kind);
   set_first(kind, NULL);
-  bytes -= counts[kind] * size_of(kind);
-  counts[kind] = 0;
+  count_in(kind, -(size_t)counts[kind]);
   seer_unlock();
   return blocks;
 }
 
+/* Frees the list, and those after it. */
+static void free_all(spare *blocks) {
+  while (blocks != NULL) {
+    spare *next = blocks->next != NULL ? blocks->next : blocks->rest;
+    free(blocks);
+    blocks = next;
+  }
+}
+
 void seer_spare_free(void) {
-  for (size_t kind = 0; kind < KINDS; kind++) {
-    spare *blocks = take_all(kind);
-    free(__atomic_exchange_n(&reached[kind], NULL, __ATOMIC_ACQUIRE));
-    while (blocks != NULL) {
-      spare *next = blocks->next;
-      free(blocks);
-      blocks = next;
+  for (size_t kind = 0; kind < KINDS; kind++)
+    free_all(take_all(kind));
+}
+
+void seer_spare_let_go(seer_hand *hand) {
+  for (int i = 0; i < SEER_HAND_KINDS; i++) {
+    spare *block = hand->of[i].blocks;
+    hand->of[i].blocks = NULL;
+    while (block != NULL) {
+      spare *next = block->next;
+      free(block);
+      block = next;
     }
   }
 }

@@ -14,12 +14,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As malloc. */
-void *seer_spare_take(size_t size);
+/* Some blocks that one client's thread has at hand, which it alone takes, and
+   without the lock: those of other clients would come from other cores. All
+   zero at first. */
+#define SEER_HAND_KINDS 4
+typedef struct seer_hand {
+  struct seer_handful {
+    void *blocks; /* a list */
+    size_t kind;  /* of their size */
+  } of[SEER_HAND_KINDS];
+} seer_hand;
 
-/* With the lock held: the next of this size is likely to be taken soon, and
-   many more if there is a backlog of many bytes. */
-void seer_spare_reach(size_t size, size_t backlog);
+/* As malloc. `hand` may be NULL. */
+void *seer_spare_take(seer_hand *hand, size_t size);
+
+/* With the lock held, by whom the hand belongs to: the next of this size is
+   likely to be taken soon, and many more if there is a backlog of many
+   bytes. */
+void seer_spare_reach(seer_hand *hand, size_t size, size_t backlog);
+
+/* Frees what is at hand. */
+void seer_spare_let_go(seer_hand *hand);
 
 /* Whether blocks are to be made for that; makes them, if so. */
 bool seer_spare_is_wanted(void);
