@@ -58,14 +58,6 @@ return {
     title = "hung has nothing adopted that was taken back meanwhile",
   },
   {
-    what = "what may have been put for nobody is sent by others, too",
-    file = "src/core/transaction.c",
-    from = "if (t->result == SEER_STORE_UNSURE && !mine)",
-    to = "if (t->result == SEER_STORE_UNSURE && !mine && false)",
-    spec = "spec/core/keep_faults_spec.lua",
-    title = "unsure has nothing sent by others that is in memory",
-  },
-  {
     what = "an event has two rows once it was put in doubt",
     file = "src/core/transaction.c",
     from = "    seer_keep_owe_former(keep, event);",

@@ -390,17 +390,14 @@ static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
   return any;
 }
 
-/* What was put of an event that goes on without the store. */
-static void forget_put(seer_transaction *t, size_t i) {
-  t->keep->rows++;
-  seer_keep_owe(t->keep, t->rows[i].id);
-}
-
-/* One that was rescued meanwhile is in its line. */
+/* One that was rescued meanwhile is in its line, and goes on without what was
+   put of it. */
 static void end_rescued(seer_transaction *t) {
+  if (t->result != SEER_STORE_DONE && t->result != SEER_STORE_UNSURE)
+    return;
+  t->keep->rows += t->batch.put_count;
   for (size_t i = 0; i < t->batch.put_count; i++)
-    if (t->result == SEER_STORE_DONE || t->result == SEER_STORE_UNSURE)
-      forget_put(t, i);
+    seer_keep_owe(t->keep, t->rows[i].id);
 }
 
 static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
@@ -415,9 +412,7 @@ static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
     queue->tenant->adopt_at = 0; /* it may be wanted at once */
     return false;
   }
-  if (t->result == SEER_STORE_UNSURE && !mine)
-    forget_put(t, i); /* else others may adopt it */
-  else if (done || t->result == SEER_STORE_UNSURE)
+  if (done || t->result == SEER_STORE_UNSURE)
     seer_keep_save(keep, event, t->rows[i].id, done);
   seer_queue_entered(queue, event);
   return true;
