@@ -264,6 +264,41 @@ describe("a store in Redis", function()
       end)
   end
 
+  it("that is full for one key has all that there is of another", function()
+    api:config(OUTAGE)
+    local result = server:start(api, [[
+      options.api_key = "sk_test_other"
+      local other = seerstack.new(options)
+      for i = 1, 50 do
+        capture(client, i, i)
+        if i % 10 == 0 then
+          capture(other, 50 + i, 50 + i)
+        end
+      end
+      while client:stats().store.state == "open"
+        or other:stats().store.unsaved > 0 do
+        socket.sleep(0.01)
+      end
+      capture(other, 101, 101)
+      capture(client, 101, 120)
+      capture(other, 102, 102)
+      assert(other:persist(25))
+      assert(client:stats().store.state == "full")
+      assert(client:stats().store.unsaved >= 20)
+    ]], { open = "max_events = 10",
+      with = "exit_timeout = 0, share_rate_limit = false" }):wait()
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("store: full, events are kept in memory alone: "
+      .. server.socket .. ": it is full: max_events\n", result.stderr, 1, true)
+    assert.is_nil(result.stderr:find("failing", 1, true))
+    local found = {}
+    for _, row in ipairs(server:rows()) do
+      found[#found + 1] = tonumber(row.body:match '"i":(%d+)')
+    end
+    table.sort(found)
+    assert.same({ 60, 70, 80, 90, 100, 101, 102 }, found)
+  end)
+
   it("that is full gives up the oldest of nobody's, where they may go",
     function()
       api:config(OUTAGE)

@@ -386,6 +386,11 @@ static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
   return any;
 }
 
+static bool is_put(const seer_transaction *t, size_t i) {
+  return t->result == SEER_STORE_DONE ||
+         (t->result == SEER_STORE_FULL && t->rows[i].put);
+}
+
 /* What was put of an event that goes on without the store. */
 static void forget_put(seer_transaction *t, size_t i) {
   t->keep->rows++;
@@ -395,7 +400,7 @@ static void forget_put(seer_transaction *t, size_t i) {
 /* One that was rescued meanwhile is in its line. */
 static void end_rescued(seer_transaction *t) {
   for (size_t i = 0; i < t->batch.put_count; i++)
-    if (t->result == SEER_STORE_DONE || t->result == SEER_STORE_UNSURE)
+    if (is_put(t, i) || t->result == SEER_STORE_UNSURE)
       forget_put(t, i);
 }
 
@@ -403,7 +408,7 @@ static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
   seer_keep *keep = t->keep;
   seer_event *event = keep->batch[i];
   seer_queue *queue = seer_event_stored(event)->queue;
-  bool done = t->result == SEER_STORE_DONE, mine = t->rows[i].mine;
+  bool done = is_put(t, i), mine = t->rows[i].mine;
   if (done || t->result == SEER_STORE_UNSURE)
     seer_keep_owe_former(keep, event);
   if (done && !mine) {
