@@ -17,7 +17,6 @@
 #define AGAIN 1000           /* ms until a store that failed is tried again */
 #define AGAIN_MOST 60000     /* ...which doubles up to this */
 #define BYTES_KEPT (1 << 20) /* of the copies, between transactions */
-#define PUT_BYTES (1 << 20)  /* in a transaction, and then one event more */
 
 seer_transaction *seer_transaction_new(void) {
   seer_transaction *t = calloc(1, sizeof *t);
@@ -35,7 +34,7 @@ static void take_events(seer_transaction *t) {
   seer_event *event;
   seer_queue *queue;
   size_t count = 0, bytes = 0;
-  while (count < SEER_KEEP_BATCH && bytes < PUT_BYTES &&
+  while (count < SEER_KEEP_BATCH && bytes < SEER_KEEP_BYTES &&
          (event = seer_keep_pop(keep)) != NULL) {
     bytes += event->length;
     if (!seer_id_is_drawn(event->id))
@@ -46,6 +45,7 @@ static void take_events(seer_transaction *t) {
     keep->batch[count++] = event;
   }
   keep->batch_count = t->batch.put_count = count;
+  keep->offered &= keep->entering != NULL;
 }
 
 static void take_owed(seer_transaction *t) {
@@ -409,6 +409,7 @@ static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
   seer_event *event = keep->batch[i];
   seer_queue *queue = seer_event_stored(event)->queue;
   bool done = is_put(t, i), mine = t->rows[i].mine;
+  queue->tenant->full = !done && is_done(t);
   if (done || t->result == SEER_STORE_UNSURE)
     seer_keep_owe_former(keep, event);
   if (done && !mine) {
@@ -454,6 +455,7 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
                       ? AGAIN
                       : seer_clock_sooner(2 * keep->delay, AGAIN_MOST);
     keep->healthy_at = now + keep->delay;
+    keep->offering = false;
     return;
   }
   keep->healthy_at = keep->delay = 0;
@@ -461,6 +463,8 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
   if (t->batch.look) {
     keep->look_at = now + LOOK;
     keep->totals = t->batch.totals;
+    for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
+      it->full = false;
   }
   for (size_t i = 0; i < t->batch.target_count; i++)
     t->tenants[i]->adopt_at = adopted            ? now
