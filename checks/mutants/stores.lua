@@ -114,6 +114,14 @@ return {
     title = "told to full has again what went on without it",
   },
   {
+    what = "what Redis took for one key is not known when another is full",
+    file = "src/redis/driver.c",
+    from = "      batch->puts[i].put = true;\n",
+    to = "",
+    spec = "spec/redis/faults_spec.lua",
+    title = "that is full for one key has all that there is of another",
+  },
+  {
     what = "all that is in memory alone is offered with the lock held",
     file = "src/core/tenants.c",
     from = "  left->events -= left->events > 0;\n",
