@@ -7,6 +7,8 @@
 SPEC_LIBRARIES = $(patsubst spec/support/%.c,$(BUILD)/seer_spec_%.so, \
 	$(wildcard spec/support/*.c))
 
+$(BUILD)/seer_spec_store.so: src/core/store.h
+
 $(BUILD)/seer_spec_%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared -fvisibility=hidden \

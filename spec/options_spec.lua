@@ -57,8 +57,8 @@ describe("new", function()
   end)
 
   it("does not take the beginning of a name for the name", function()
-    local message = refusal(with { ["wait\0x"] = true })
-    assert.matches("unknown option", message, 1, true)
+    assert.equal([[bad argument #1 to 'new' (unknown option 'wait\0x\0')]],
+      refusal(with { ["wait\0x\0"] = true }))
     assert.matches("unknown option", refusal(with { wai = true }), 1, true)
   end)
 
@@ -298,6 +298,8 @@ describe("the options of a request", function()
   it("are known", function()
     assert_request_refused({ wiat = true }, "unknown option 'wiat'")
     assert_request_refused({ api_key = "sk_x" }, "unknown option 'api_key'")
+    assert_request_refused({ ["wait\0x"] = true },
+      [[unknown option 'wait\0x']])
     assert_request_refused({ "wait" },
       "unknown option: a number as its name")
   end)

@@ -8,11 +8,21 @@ local SECRET = "s3cr3t0123456789abcdef"
 
 local PEM = "-----BEGIN CERTIFICATE-----\n" .. SECRET
   .. "\n-----END CERTIFICATE-----\n"
-local CERTIFICATES = os.tmpname()
+local CERTIFICATES, CUT = os.tmpname(), os.tmpname()
 
-setup(function() h.shell.write(CERTIFICATES, PEM) end)
+-- All PEM text that there is, and more behind a zero.
+local ZERO = "there is a zero byte in it"
+local WITH_ZERO = PEM .. "-----BEGIN PRIVATE KEY-----\n\0" .. PEM
 
-teardown(function() os.remove(CERTIFICATES) end)
+setup(function()
+  h.shell.write(CERTIFICATES, PEM)
+  h.shell.write(CUT, WITH_ZERO)
+end)
+
+teardown(function()
+  os.remove(CERTIFICATES)
+  os.remove(CUT)
+end)
 
 -- Nothing listens there, and nothing is sent.
 local function new(options)
@@ -165,6 +175,7 @@ local CLIENT = {
     { ".", "cannot be read: Is a directory" }, { "" },
     { "/dev/null", "there is no certificate in it" },
     { "/dev/null\0" .. SECRET, "the path has a control character" },
+    { CUT, ZERO },
   },
   client_cert = {
     { 5, "string expected, got number" },
@@ -172,6 +183,7 @@ local CLIENT = {
     { "/" .. SECRET, "cannot be read: No such file or directory" },
     { "/dev/null", "there is no certificate in it" },
     { "/dev/null\0" .. SECRET, "the path has a control character" },
+    { CUT, ZERO }, { WITH_ZERO, ZERO },
     { "-----BEGIN PRIVATE KEY-----\n" .. SECRET,
       "there is no certificate in it" },
   },
@@ -181,6 +193,7 @@ local CLIENT = {
     { "/" .. SECRET, "cannot be read: No such file or directory" },
     { "/dev/null", "there is no private key in it" },
     { "/dev/null\0" .. SECRET, "the path has a control character" },
+    { CUT, ZERO }, { WITH_ZERO, ZERO },
     { PEM, "there is no private key in it" },
     { "-----BEGIN PRIVATE KEY-----\n" .. SECRET,
       "cannot be given without 'client_cert'" },
@@ -197,7 +210,7 @@ local CLIENT = {
     { false, "string expected, got boolean" },
     { SECRET, PEM_EXPECTED }, { "", PEM_EXPECTED },
     { "-----BEGIN PRIVATE KEY-----\n" .. SECRET, PEM_EXPECTED },
-    { SECRET .. "\0" .. PEM },
+    { SECRET .. "\0" .. PEM, PEM_EXPECTED }, { WITH_ZERO, ZERO },
   },
   http_version = {
     { "3", "'1.1' or '2' expected, got '3'" }, { "1.0" }, { "" },

@@ -6,6 +6,7 @@
 #include "core/process.h"
 #include "merge.h"
 #include "raw.h"
+#include "unknown.h"
 #include "values.h"
 
 #include <stdlib.h>
@@ -173,7 +174,7 @@ static void check_names(lua_State *L, int argument, const char *function,
     }
     name = lua_tolstring(L, -1, &length);
     if (!is_known(options, name, length)) {
-      lua_pushfstring(L, "unknown option '%s'", name);
+      seer_unknown_push(L, name, length);
       seer_options_misuse(L, argument, function);
     }
   }

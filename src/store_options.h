@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "core/store.h"
+#include "unknown.h"
 
 #include <string.h>
 
@@ -52,13 +53,14 @@ static inline void seer_store_options_check(lua_State *L, const char *function,
                                             const char *const *names) {
   luaL_checktype(L, 1, LUA_TTABLE);
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
-    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2)
-                                                      : luaL_typename(L, -2);
+    bool is_text = lua_type(L, -2) == LUA_TSTRING;
+    const char *name = is_text ? lua_tostring(L, -2) : luaL_typename(L, -2);
+    size_t length = is_text ? lua_rawlen(L, -2) : strlen(name);
     int i = 0;
     while (names[i] != NULL && strcmp(names[i], name) != 0)
       i++;
-    if (names[i] == NULL || strlen(name) != lua_rawlen(L, -2)) {
-      lua_pushfstring(L, "unknown option '%s'", name);
+    if (names[i] == NULL || strlen(name) != length) {
+      seer_unknown_push(L, name, length);
       seer_store_options_misuse(L, function);
     }
   }

@@ -275,12 +275,21 @@ static bool push_file(lua_State *L, const char *path) {
   return error == 0;
 }
 
+/* PEM text goes on as a string that ends at a zero. */
+static bool check_pem(lua_State *L, const char *mark, const char *missing) {
+  const char *text = lua_tostring(L, -1);
+  if (strstr(text, mark) == NULL)
+    return judge(L, missing);
+  return judge(L, strlen(text) < lua_rawlen(L, -1)
+                      ? "there is a zero byte in it"
+                      : NULL);
+}
+
 /* Puts the text of a file in the place of its path, unless that is such text
    already. The file is read now: later it may be gone, or the process be in a
    chroot, or of a user who cannot read it. */
 static bool read_path(lua_State *L, seer_value kind, const char *path,
                       size_t length) {
-  bool key = kind == PRIV;
   if (kind == PATH || strstr(path, "-----BEGIN ") == NULL) {
     if (seer_has_control(path, length, false))
       return judge(L, "the path has a control character");
@@ -288,11 +297,9 @@ static bool read_path(lua_State *L, seer_value kind, const char *path,
       return false;
     lua_replace(L, -2);
   }
-  if (strstr(lua_tostring(L, -1), key ? SEER_VALUES_KEY_MARK : PEM_MARK) !=
-      NULL)
-    return true;
-  return judge(L, key ? "there is no private key in it"
-                      : "there is no certificate in it");
+  if (kind == PRIV)
+    return check_pem(L, SEER_VALUES_KEY_MARK, "there is no private key in it");
+  return check_pem(L, PEM_MARK, "there is no certificate in it");
 }
 
 static bool read_url(lua_State *L, const char *url, size_t length) {
@@ -320,9 +327,8 @@ static bool read_text(lua_State *L, seer_value kind) {
   case PROXY:
     return judge(L, fault_of_proxy(text, length));
   case PEM:
-    return judge(L, strstr(text, PEM_MARK) == NULL
-                        ? "a certificate as PEM text expected (" PEM_MARK ")"
-                        : NULL);
+    return check_pem(L, PEM_MARK,
+                     "a certificate as PEM text expected (" PEM_MARK ")");
   case PASS:
     return judge(L, seer_has_control(text, length, false)
                         ? "the password has a control character"

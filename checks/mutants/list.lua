@@ -8,6 +8,14 @@
 
 local list = {
   {
+    what = "what follows a zero byte in PEM text is lost",
+    file = "src/values.c",
+    from = "strlen(text) < lua_rawlen(L, -1)",
+    to = "strlen(text) > lua_rawlen(L, -1)",
+    spec = "spec/values_spec.lua",
+    title = "refuses a wrong ca_blob, and names it",
+  },
+  {
     what = "a certificate goes to other origins, too",
     file = "src/core/http/flight.c",
     from = "set_identity(f->easy, f->site, f->outgoing.foreign)",

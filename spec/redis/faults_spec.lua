@@ -264,6 +264,42 @@ describe("a store in Redis", function()
       end)
   end
 
+  it("that is full for one key has all that there is of another", function()
+    api:config(OUTAGE)
+    local result = server:start(api, [[
+      options.api_key = "sk_test_other"
+      local other = seerstack.new(options)
+      for i = 1, 500 do
+        capture(client, i, i)
+        if i % 100 == 0 then
+          capture(other, 500 + i, 500 + i)
+        end
+      end
+      while client:stats().store.state == "open"
+        or other:stats().store.unsaved > 0 do
+        socket.sleep(0.01)
+      end
+      capture(other, 1001, 1001)
+      capture(client, 501, 550)
+      capture(other, 1002, 1002)
+      assert(other:persist(25))
+    ]], { open = "max_events = 10", timeout = 60,
+      with = "exit_timeout = 0, share_rate_limit = false" }):wait()
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("store: full, events are kept in memory alone: "
+      .. server.socket .. ": it is full: max_events\n", result.stderr, 1, true)
+    assert.is_nil(result.stderr:find("failing", 1, true))
+    local found = {}
+    for _, row in ipairs(server:rows()) do
+      local i = tonumber(row.body:match '"i":(%d+)')
+      if i > 550 then -- of the others a few may have come by themselves
+        found[#found + 1] = i
+      end
+    end
+    table.sort(found)
+    assert.same({ 600, 700, 800, 900, 1000, 1001, 1002 }, found)
+  end)
+
   it("that is full gives up the oldest of nobody's, where they may go",
     function()
       api:config(OUTAGE)

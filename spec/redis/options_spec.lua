@@ -25,7 +25,7 @@ describe("redis.open", function()
         { url = WELL, lease = 1 },
       ["option 'prefix': 1 to 63 bytes without braces expected, got string"] =
         { url = WELL, prefix = "a\0b" },
-      ["unknown option 'lease'"] = { url = WELL, ["lease\0x"] = 30 },
+      ["unknown option 'lease\\0x'"] = { url = WELL, ["lease\0x"] = 30 },
       ["unknown option 'host'"] = { host = "x" },
     } do
       h.assert_raises_with("bad argument #1 to 'open' (" .. message .. ")",

@@ -59,14 +59,19 @@ static void enter(void) {
   lists[user][lengths[user]++] = event;
 }
 
-/* The one at the front leaves, or any other. */
+/* The one at the front leaves, or any other; a follower that is to be looked
+   at next is so no more. */
 static void leave(bool front) {
   int user = (int)unit_random(users);
   int place = front ? 0 : (int)unit_random(lengths[user] + 1);
   if (place >= lengths[user])
     return;
   seer_event *next = place == 0 && lengths[user] > 1 ? lists[user][1] : NULL;
+  seer_event *follower = place > 0 ? lists[user][place] : next, *newer;
+  turns.unseen = follower;
+  newer = follower != NULL ? seer_turns_newer(follower) : NULL;
   CHECK(seer_turns_leave(&turns, lists[user][place]) == next);
+  CHECK(turns.unseen == newer);
   remove_at(user, place);
 }
 

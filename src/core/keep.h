@@ -18,7 +18,8 @@
 #include "base/tell.h"
 #include "store.h"
 
-#define SEER_KEEP_BATCH 256 /* events in a transaction */
+#define SEER_KEEP_BATCH 256       /* events in a transaction... */
+#define SEER_KEEP_BYTES (1 << 20) /* ...or of so many bytes, and then one */
 
 /* What the clients of one endpoint and site have in a store: a name, and a
    queue for the events that other processes have left there. Its settings are
@@ -29,6 +30,7 @@ typedef struct seer_tenant {
   struct seer_keep *keep;
   struct seer_queue *adopted;
   bool shares;        /* its rate limit with other processes */
+  bool full;          /* its share of the store is, since the last look */
   int64_t adopt_at;   /* when to look whether there is more to adopt */
   uint8_t target[16]; /* a digest of URL, key and secret headers... */
   uint8_t budget[16]; /* ...and of the first two alone */
@@ -70,6 +72,8 @@ typedef struct seer_keep {
   bool suspended;     /* the store is as a child may inherit it */
   bool barred;        /* no store here; `error` says why */
   bool full;          /* it has been of late */
+  bool offering;      /* not all that is here alone has been offered... */
+  bool offered;       /* ...some of which is among those that enter */
   int64_t began;      /* when the keeper went inside */
   int64_t healthy_at; /* the store works, or is to be tried again */
   int64_t delay;      /* between tries; 0: it works */

@@ -110,9 +110,9 @@ static void conclude(seer_transaction *t, bool stop) {
       seer_loop_start();
     alarm = seer_state_kick() ? seer_state.alarm : -1;
   }
-  if (t->result == SEER_STORE_DONE && (failed || t->batch.look) &&
-      !keep->stopping && seer_state.stage == SEER_LIVING)
-    seer_tenants_offer(keep);
+  if (keep->delay == 0 && (failed || t->batch.look) && !keep->stopping &&
+      seer_state.stage == SEER_LIVING)
+    seer_tenants_look(keep);
   words = stop ? NULL : choose_words(t, failed, now, &level);
   keep->work = SEER_KEEP_OUTSIDE;
   seer_wake();
@@ -191,12 +191,21 @@ static void linger(seer_keep *keep) {
   while (++waited < LINGER && keep->owed_count == 0 && !keep->stopping);
 }
 
+/* The same, between portions of much. */
+static void offer(seer_keep *keep) {
+  while (keep->offering && !keep->stopping && seer_tenants_offer(keep)) {
+    seer_unlock();
+    seer_lock();
+  }
+}
+
 static void *run(void *keep_) {
   seer_keep *keep = keep_;
   seer_lock();
   keep->work = SEER_KEEP_OUTSIDE;
   for (;;) {
     bool last = keep->stopping;
+    offer(keep);
     while (seer_state.forking > 0)
       seer_wait(SEER_NEVER);
     if (pass(keep->transaction, keep) && !(last && keep->delay > 0))
@@ -321,11 +330,14 @@ void seer_keeper_forget(void) {
     keep->alarm = -1;
     keep->work = SEER_KEEP_NONE;
     keep->lent = keep->stopping = keep->suspended = false;
+    keep->offering = keep->offered = false;
     keep->fused = 0;
     keep->fuses = 1;
     keep->healthy_at = keep->delay = keep->look_at = 0;
-    for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
+    for (seer_tenant *it = keep->tenants; it != NULL; it = it->next) {
       it->adopt_at = 0;
+      it->full = false;
+    }
   }
 }
 
@@ -346,6 +358,7 @@ void seer_keeper_stop(int64_t deadline) {
     return;
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     keep->stopping = true;
+    seer_tenants_look(keep);
     seer_tenants_offer(keep);
     for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
       seer_fleet_leave(it->adopted->endpoint->gate);

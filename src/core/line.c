@@ -123,6 +123,8 @@ seer_event *seer_line_pop(seer_line *line) {
   if (event == NULL)
     return NULL;
   next = event->next;
+  if (line->unseen == event)
+    line->unseen = next;
   if (next == NULL) {
     end(line);
     return event;

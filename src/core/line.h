@@ -37,6 +37,8 @@ typedef struct seer_line {
   bool parked;        /* has ready events, but is not in the ring */
   bool judged;        /* the sender knows whether its first event can wait */
   seer_timer timer;   /* set until the first event is due, or expires */
+  bool delayed_seen;  /* the keeper has looked at the delayed ones... */
+  seer_event *unseen; /* ...and at ready ones up to this; NULL: at all */
   int64_t held_since; /* the budget holds ready events; 0: it does not */
   int64_t held_last;  /* when it was last seen to */
   int64_t held_from;  /* what the client had accepted then */

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEER_STORE_ABI 3
+#define SEER_STORE_ABI 4
 #define SEER_STORE_TRIES 10 /* deaths of its owners that fuse an event */
 
 /* ms that open and commit may wait; memcheck's build has more. */
@@ -27,7 +27,7 @@
 
 typedef enum seer_store_result {
   SEER_STORE_DONE,
-  SEER_STORE_FULL,   /* nothing was put; the rest was done */
+  SEER_STORE_FULL,   /* only rows with `put` were put; the rest was done */
   SEER_STORE_LATER,  /* nothing was done: busy, or out of reach */
   SEER_STORE_BROKEN, /* nothing was done, and what was stored is not to be
                         relied on: close it, and open it anew */
@@ -56,6 +56,7 @@ typedef struct seer_row {
   size_t length;
   bool mine; /* put, in: it may stay with this process; out: it does. Else it
                 is nobody's now */
+  bool put;  /* out, needed with FULL only: it was put all the same */
 } seer_row;
 
 /* What is in the store, of whomever; -1: not known. */

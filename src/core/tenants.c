@@ -18,7 +18,8 @@
    is wrong. */
 #define TOLD_AFTER (INT64_C(3) * SEER_STORE_PATIENCE)
 
-#define LOW 64 /* adopted events */
+#define LOW 64     /* adopted events */
+#define LOOKS 1024 /* at events, while the lock is held */
 
 static void add_secrets(seer_digest *digest, const char *headers) {
   for (; *headers != '\0'; headers = seer_block_next(headers))
@@ -161,36 +162,67 @@ int64_t seer_tenants_rescue_at(int64_t now) {
   return at;
 }
 
+/* How much more is done before the lock is given up. */
+typedef struct portion {
+  size_t looks, events;
+  int64_t bytes;
+} portion;
+
+static bool is_spent(const portion *left) {
+  return left->looks == 0 || left->events == 0 || left->bytes <= 0;
+}
+
 /* Whether the event is here alone, and is to enter. The identifies of a user
-   are stored in their order: where one enters so do those behind it, and where
-   one stays here alone they wait, but at the end. */
+   are stored in their order: where one stays here alone those behind it wait,
+   but at the end. */
 static bool is_to_enter(const seer_keep *keep, seer_event *event) {
   seer_event *ahead =
       event->parts & SEER_PART_TURN ? seer_event_turn(event)->ahead : NULL;
-  if (!seer_event_is_storable(event))
-    return false;
-  if (ahead != NULL && ahead->parts & SEER_EVENT_ENTERING)
-    return true;
-  return !seer_keep_has(keep, event) &&
+  return seer_event_is_storable(event) && !seer_keep_has(keep, event) &&
+         !(event->parts & SEER_EVENT_ENTERING) &&
          (keep->stopping || ahead == NULL || !seer_event_is_storable(ahead) ||
           seer_keep_has(keep, ahead));
 }
 
-static void offer_ready(const seer_keep *keep, seer_line *line) {
-  for (seer_event *event = line->head, *next; event != NULL; event = next) {
-    next = event->next;
+static void enter_one(portion *left, seer_queue *queue, seer_event *event) {
+  seer_queue_enter(queue, event);
+  left->events -= left->events > 0;
+  left->bytes -= event->length;
+}
+
+/* With those behind it of its user, also where the store has them: it would
+   have them in another order. */
+static void enter(portion *left, seer_queue *queue, seer_event *event) {
+  enter_one(left, queue, event);
+  while (event->parts & SEER_PART_TURN &&
+         (event = seer_event_turn(event)->follower) != NULL &&
+         seer_event_is_storable(event))
+    if (!(event->parts & SEER_EVENT_ENTERING))
+      enter_one(left, queue, event);
+}
+
+static void offer_ready(portion *left, const seer_keep *keep,
+                        seer_line *line) {
+  seer_event *event;
+  for (; !is_spent(left) && (event = line->unseen) != NULL; left->looks--) {
+    line->unseen = event->next;
     if (is_to_enter(keep, event)) {
       seer_line_take_out(line, event);
-      seer_queue_enter(line->queue, event);
+      enter(left, line->queue, event);
     }
   }
 }
 
-static void offer_delayed(const seer_keep *keep, seer_line *line) {
+/* They are few: in a heap nothing is found but its first. */
+static void offer_delayed(portion *left, const seer_keep *keep,
+                          seer_line *line) {
   seer_event *event, *rest = NULL;
-  while ((event = seer_line_undelay(line)) != NULL) {
-    if (is_to_enter(keep, event)) {
-      seer_queue_enter(line->queue, event);
+  while (!line->delayed_seen && !is_spent(left)) {
+    event = seer_line_undelay(line);
+    if (event == NULL) {
+      line->delayed_seen = true;
+    } else if (is_to_enter(keep, event)) {
+      enter(left, line->queue, event);
     } else {
       event->next = rest;
       rest = event;
@@ -202,25 +234,71 @@ static void offer_delayed(const seer_keep *keep, seer_line *line) {
   }
 }
 
-static void offer(const seer_keep *keep, seer_queue *queue) {
+static void offer_followers(portion *left, const seer_keep *keep,
+                            seer_queue *queue) {
   seer_event *event;
-  offer_ready(keep, &queue->line[SEER_QUEUED]);
-  offer_delayed(keep, &queue->line[SEER_QUEUED]);
-  for (event = seer_turns_oldest(&queue->turns, false); event != NULL;
-       event = seer_turns_newer(event))
+  for (; !is_spent(left) && (event = queue->turns.unseen) != NULL;
+       left->looks--) {
+    queue->turns.unseen = seer_turns_newer(event);
     if (is_to_enter(keep, event))
-      seer_queue_enter(queue, event);
+      enter(left, queue, event);
+  }
 }
 
-void seer_tenants_offer(seer_keep *keep) {
+/* The next queue of the store's of which not all is there, or going there. */
+static seer_queue *next_lacking(const seer_keep *keep,
+                                const seer_queue *queue) {
+  seer_queue *next = seer_endpoints_next_queue(queue);
+  while (next != NULL && (next->tenant == NULL || next->tenant->keep != keep ||
+                          next->pending <= next->saved + next->entering))
+    next = seer_endpoints_next_queue(next);
+  return next;
+}
+
+void seer_tenants_look(seer_keep *keep) {
+  seer_queue *queue = NULL;
   seer_assert(seer_lock_is_held());
-  if (!keep->stopping)
-    seer_tenants_release(keep); /* they enter behind those that are older */
-  for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
-       queue = seer_endpoints_next_queue(queue))
-    if (queue->tenant != NULL && queue->tenant->keep == keep &&
-        !keep->barred && queue->pending > queue->saved + queue->entering)
-      offer(keep, queue);
+  while (!keep->barred && (queue = next_lacking(keep, queue)) != NULL) {
+    seer_line *line = &queue->line[SEER_QUEUED];
+    line->unseen = line->head;
+    line->delayed_seen = false;
+    queue->turns.unseen = seer_turns_oldest(&queue->turns, false);
+    keep->offering = true;
+  }
+}
+
+/* What has begun to enter is to do so behind those that are older. */
+static bool make_way(seer_keep *keep) {
+  seer_event *event;
+  for (int i = 0; i < SEER_KEEP_BATCH; i++)
+    if ((event = seer_keep_pop(keep)) != NULL)
+      release(event);
+  return keep->entering == NULL;
+}
+
+static void offer(portion *left, seer_keep *keep) {
+  seer_queue *queue = NULL;
+  while (!is_spent(left) && (queue = next_lacking(keep, queue)) != NULL)
+    if (keep->stopping || !queue->tenant->full) {
+      offer_ready(left, keep, &queue->line[SEER_QUEUED]);
+      offer_delayed(left, keep, &queue->line[SEER_QUEUED]);
+      offer_followers(left, keep, queue);
+    }
+}
+
+bool seer_tenants_offer(seer_keep *keep) {
+  portion left = {LOOKS, SEER_KEEP_BATCH, SEER_KEEP_BYTES};
+  seer_assert(seer_lock_is_held());
+  if (keep->stopping)
+    left = (portion){SIZE_MAX, SIZE_MAX, INT64_MAX};
+  else if (keep->offered)
+    return false;
+  else if (!make_way(keep))
+    return true;
+  offer(&left, keep);
+  keep->offering = is_spent(&left);
+  keep->offered = keep->entering != NULL;
+  return keep->offering && !keep->offered;
 }
 
 bool seer_tenants_are_entering(void) {

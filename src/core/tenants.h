@@ -32,9 +32,14 @@ void seer_tenants_tell_hung(seer_keep *keep);
 int64_t seer_tenants_rescue_at(int64_t now);
 
 /* The store works, or may have room again, or the process ends: what is here
-   alone, and not in flight, is handed to the keeper, who is not inside but at
-   the end. */
-void seer_tenants_offer(seer_keep *keep);
+   alone, and not in flight, is to be offered to it. */
+void seer_tenants_look(seer_keep *keep);
+
+/* Hands the next of these to the keeper, who is not inside but at the end: as
+   many as fit in a transaction, with those that follow them; all at the end.
+   True if it is to be called again before the next transaction; meanwhile
+   others may want the lock. */
+bool seer_tenants_offer(seer_keep *keep);
 
 /* Whether events are on their way to a line. */
 bool seer_tenants_are_entering(void);

@@ -17,7 +17,6 @@
 #define AGAIN 1000           /* ms until a store that failed is tried again */
 #define AGAIN_MOST 60000     /* ...which doubles up to this */
 #define BYTES_KEPT (1 << 20) /* of the copies, between transactions */
-#define PUT_BYTES (1 << 20)  /* in a transaction, and then one event more */
 
 seer_transaction *seer_transaction_new(void) {
   seer_transaction *t = calloc(1, sizeof *t);
@@ -35,7 +34,7 @@ static void take_events(seer_transaction *t) {
   seer_event *event;
   seer_queue *queue;
   size_t count = 0, bytes = 0;
-  while (count < SEER_KEEP_BATCH && bytes < PUT_BYTES &&
+  while (count < SEER_KEEP_BATCH && bytes < SEER_KEEP_BYTES &&
          (event = seer_keep_pop(keep)) != NULL) {
     bytes += event->length;
     if (!seer_id_is_drawn(event->id))
@@ -46,6 +45,7 @@ static void take_events(seer_transaction *t) {
     keep->batch[count++] = event;
   }
   keep->batch_count = t->batch.put_count = count;
+  keep->offered &= keep->entering != NULL;
 }
 
 static void take_owed(seer_transaction *t) {
@@ -390,21 +390,27 @@ static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
   return any;
 }
 
+static bool is_put(const seer_transaction *t, size_t i) {
+  return t->result == SEER_STORE_DONE ||
+         (t->result == SEER_STORE_FULL && t->rows[i].put);
+}
+
 /* One that was rescued meanwhile is in its line, and goes on without what was
    put of it. */
 static void end_rescued(seer_transaction *t) {
-  if (t->result != SEER_STORE_DONE && t->result != SEER_STORE_UNSURE)
-    return;
-  t->keep->rows += t->batch.put_count;
   for (size_t i = 0; i < t->batch.put_count; i++)
-    seer_keep_owe(t->keep, t->rows[i].id);
+    if (is_put(t, i) || t->result == SEER_STORE_UNSURE) {
+      t->keep->rows++;
+      seer_keep_owe(t->keep, t->rows[i].id);
+    }
 }
 
 static bool end_put(seer_transaction *t, size_t i, seer_dead *dead) {
   seer_keep *keep = t->keep;
   seer_event *event = keep->batch[i];
   seer_queue *queue = seer_event_stored(event)->queue;
-  bool done = t->result == SEER_STORE_DONE, mine = t->rows[i].mine;
+  bool done = is_put(t, i), mine = t->rows[i].mine;
+  queue->tenant->full = !done && is_done(t);
   if (done || t->result == SEER_STORE_UNSURE)
     seer_keep_owe_former(keep, event);
   if (done && !mine) {
@@ -448,6 +454,7 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
                       ? AGAIN
                       : seer_clock_sooner(2 * keep->delay, AGAIN_MOST);
     keep->healthy_at = now + keep->delay;
+    keep->offering = false;
     return;
   }
   keep->healthy_at = keep->delay = 0;
@@ -455,6 +462,8 @@ static void set_times(seer_transaction *t, bool adopted, int64_t now) {
   if (t->batch.look) {
     keep->look_at = now + LOOK;
     keep->totals = t->batch.totals;
+    for (seer_tenant *it = keep->tenants; it != NULL; it = it->next)
+      it->full = false;
   }
   for (size_t i = 0; i < t->batch.target_count; i++)
     t->tenants[i]->adopt_at = adopted            ? now

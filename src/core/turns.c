@@ -62,6 +62,8 @@ static void unlist(seer_turns *turns, seer_event *event) {
   bool waited = event->request != NULL;
   seer_event *older = turn_of(event)->link[OLDER];
   seer_event *newer = turn_of(event)->link[NEWER];
+  if (turns->unseen == event)
+    turns->unseen = newer;
   if (older != NULL)
     turn_of(older)->link[NEWER] = newer;
   else

@@ -18,7 +18,9 @@ typedef struct seer_turns {
   seer_event *fronts; /* the tree */
   struct {
     seer_event *oldest, *newest;
-  } followers[2]; /* that nobody waits for, and that somebody does */
+  } followers[2];     /* that nobody waits for, and that somebody does */
+  seer_event *unseen; /* the follower, of the former, that the keeper looks at
+                         next; NULL: it has looked at all */
 } seer_turns;
 
 /* True if the event is at the front now; false if it follows another, and

@@ -175,9 +175,8 @@ static void add_lists(store *self, const seer_batch *batch, const target *it) {
 /* How far a batch has come. */
 typedef struct progress {
   size_t room, fuse;
-  int put, full; /* targets */
-  bool done;     /* something was */
-  char limit[16];
+  bool done;      /* something was */
+  char limit[16]; /* what one target has too much of; "": none has */
 } progress;
 
 /* Whose lease has run out is dead; what it had is nobody's then. */
@@ -204,12 +203,15 @@ static bool look(store *self, seer_batch *batch, target *it,
   return true;
 }
 
+/* There is none where nothing was put. */
 static void read_flags(const seer_batch *batch, const target *it) {
   size_t length, at = 0;
   const char *flags = seer_connection_string(it->reply, 4, &length);
   for (size_t i = 0; i < batch->put_count && at < length; i++)
-    if (batch->puts[i].id.b == it->name)
+    if (batch->puts[i].id.b == it->name) {
       batch->puts[i].mine = flags[at++] == '1';
+      batch->puts[i].put = true;
+    }
 }
 
 /* The rows that were adopted. */
@@ -227,13 +229,9 @@ static void read_reply(seer_batch *batch, target *it, progress *p) {
   const char *text = seer_connection_string(it->reply, 0, &length);
   p->done = true;
   it->joined = true;
-  if (length > 0) {
+  if (length > 0)
     snprintf(p->limit, sizeof p->limit, "%s", text);
-    p->full++;
-  } else if (count_rows(batch, it) > 0) {
-    p->put++;
-    read_flags(batch, it);
-  }
+  read_flags(batch, it);
   batch->displaced += seer_connection_number(it->reply, 1);
   batch->backlog |= seer_connection_number(it->reply, 2) > 0;
   text = seer_connection_string(it->reply, 3, &length);
@@ -325,10 +323,10 @@ static void deliver(const store *self, seer_batch *batch, target *it,
 /* What it comes to for all targets together. */
 static seer_store_result judge(store *self, seer_store_result result,
                                const progress *p, seer_store_message message) {
-  if (p->full > 0 && result == SEER_STORE_DONE) {
+  if (p->limit[0] != '\0' && result == SEER_STORE_DONE) {
     seer_connection_explain(&self->connection, "it is full: ", p->limit,
                             message);
-    return p->put > 0 ? SEER_STORE_UNSURE : SEER_STORE_FULL;
+    return SEER_STORE_FULL;
   }
   return result == SEER_STORE_LATER && p->done ? SEER_STORE_UNSURE : result;
 }
