@@ -145,6 +145,22 @@ static bool fits(bool held, int64_t size) {
          bytes + size <= queue.settings->max_queue_bytes;
 }
 
+/* The first of a line of each kind, as the sender knew them when it fell
+   asleep. It has to be woken when the first is another, unless all that has
+   become of it is to leave, or to make room for what came behind it. */
+static int known[SEER_URGENCIES];
+
+static void model_displace(item *it) {
+  int urgency = SEER_QUEUED, first = (int)(it - items);
+  int second = lengths[urgency] > 1 ? line[urgency][1] : -1;
+  bool leads = lengths[urgency] > 0 && line[urgency][0] == first;
+  int64_t expires = it->expires;
+  settle(it, SEER_SETTLED_DISPLACED);
+  if (leads && known[urgency] == first && second >= 0 &&
+      line[urgency][0] == second && items[second].expires >= expires)
+    known[urgency] = second;
+}
+
 static bool model_room(int64_t size) {
   item *it;
   if (fits(false, size))
@@ -160,7 +176,7 @@ static bool model_room(int64_t size) {
       it = first_due(SEER_QUEUED);
     if (it == NULL)
       it = oldest_in(FOLLOWING, -1, true);
-    settle(it, SEER_SETTLED_DISPLACED);
+    model_displace(it);
   }
   return fits(false, size);
 }
@@ -237,10 +253,6 @@ static void check_dead(seer_dead *dead) {
   seer_dead_free(dead);
   gone = 0;
 }
-
-/* What the sender knew when it fell asleep. It has to be woken when the first
-   of a line is another, unless all that has become of it is to leave. */
-static int known[SEER_URGENCIES];
 
 static void check_news(void) {
   bool changed = false;

@@ -117,7 +117,7 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
   begin_with(line, event);
 }
 
-seer_event *seer_line_pop(seer_line *line) {
+seer_event *seer_line_displace(seer_line *line) {
   seer_event *event = line->head, *next;
   seer_assert(seer_lock_is_held());
   if (event == NULL)
@@ -130,7 +130,16 @@ seer_event *seer_line_pop(seer_line *line) {
     return event;
   }
   next->child = event->next = NULL;
-  go_on_with(line, next);
+  line->head = next;
+  if (next->expires < event->expires)
+    begin_with(line, next);
+  return event;
+}
+
+seer_event *seer_line_pop(seer_line *line) {
+  seer_event *event = seer_line_displace(line);
+  if (line->head != NULL)
+    go_on_with(line, line->head);
   return event;
 }
 

@@ -73,6 +73,10 @@ void seer_line_take_out(seer_line *line, seer_event *event);
 /* Removes the first ready event; NULL if there is none. */
 seer_event *seer_line_pop(seer_line *line);
 
+/* The same of a line of queued events, to make room. What is the first then
+   may go no sooner, so it is no news, unless it expires sooner. */
+seer_event *seer_line_displace(seer_line *line);
+
 /* Adds a delayed event by its `due`. */
 void seer_line_delay(seer_line *line, seer_event *event);
 

@@ -205,7 +205,7 @@ static void end_entering(seer_queue *queue, seer_event *event) {
    store. */
 static void displace(seer_queue *queue, seer_dead *dead) {
   seer_line *line = &queue->line[SEER_QUEUED];
-  seer_event *event = seer_line_pop(line);
+  seer_event *event = seer_line_displace(line);
   if (event == NULL)
     event = seer_line_undelay(line);
   if (event == NULL)
