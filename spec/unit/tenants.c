@@ -41,7 +41,7 @@ static void begin_test(void) {
     queue = client_open("key of a tenant", &settings);
     transaction = seer_transaction_new();
   }
-  seer_queue_init(&adopted, &settings, NULL, NULL, &lines);
+  seer_queue_init(&adopted, queue->party, &lines);
   queue->tenant = &tenant;
 }
 
@@ -71,9 +71,14 @@ static void put(void) {
   seer_dead dead = SEER_NO_DEAD;
   seer_event *event;
   snprintf(name, sizeof name, "u%d", (int)user);
-  event = seer_event_new(identify ? SEER_IDENTIFY : SEER_CAPTURE, body,
-                         (size_t)length, identify ? name : NULL, strlen(name),
-                         what > 7 ? &own : NULL, true);
+  event = seer_event_new(
+      &(seer_draft){.kind = identify ? SEER_IDENTIFY : SEER_CAPTURE,
+                    .body = body,
+                    .length = (size_t)length,
+                    .user = identify ? name : NULL,
+                    .user_length = strlen(name),
+                    .special = what > 7 ? &own : NULL,
+                    .stored = true});
   of_user[user] += identify;
   special += what > 7;
   seer_lock();
