@@ -117,14 +117,19 @@ void seer_line_prepend(seer_line *line, seer_event *event) {
   begin_with(line, event);
 }
 
+/* The keeper goes on behind it. */
+static void pass(seer_line *line, const seer_event *event) {
+  if (line->unseen == event)
+    line->unseen = event->next;
+}
+
 seer_event *seer_line_displace(seer_line *line) {
   seer_event *event = line->head, *next;
   seer_assert(seer_lock_is_held());
   if (event == NULL)
     return NULL;
+  pass(line, event);
   next = event->next;
-  if (line->unseen == event)
-    line->unseen = next;
   if (next == NULL) {
     end(line);
     return event;
@@ -149,6 +154,7 @@ void seer_line_take_out(seer_line *line, seer_event *event) {
     return;
   }
   seer_assert(seer_lock_is_held());
+  pass(line, event);
   event->child->next = event->next;
   if (event->next != NULL)
     event->next->child = event->child;
