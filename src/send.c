@@ -363,11 +363,10 @@ static seer_submitted submit(const call *c, seer_event *event) {
 }
 
 static int send_queued(const call *c) {
-  seer_submitted submitted;
   seer_event *event = build(c);
   if (event == NULL)
     return fail_invalid(c);
-  submitted = submit(c, event);
+  seer_submitted submitted = submit(c, event);
   if (submitted != SEER_ACCEPTED) {
     seer_event_free(event);
     return fail_submitted(c, submitted);

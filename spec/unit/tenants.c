@@ -59,15 +59,12 @@ static void end_test(void) {
   seer_dead_free(&dead);
 }
 
-/* A capture, also with headers of its own, or an identify, each with a number
-   that grows. */
-static void put(void) {
-  static const seer_special own = {.max_retries = -1, .headers = "A: b\0"};
-  int64_t what = unit_random(10), user = unit_random(USERS);
+/* Each event has a number that grows. */
+static seer_event *put_event(int64_t user, bool identify,
+                             const seer_special *own) {
   char body[80], name[8];
   int length = snprintf(body, sizeof body, "{\"user_id\":\"u%d\",\"n\":%08d}",
                         (int)user, number++);
-  bool identify = what < 4 && of_user[user] < MOST_OF_ONE;
   seer_dead dead = SEER_NO_DEAD;
   seer_event *event;
   snprintf(name, sizeof name, "u%d", (int)user);
@@ -77,14 +74,23 @@ static void put(void) {
                     .length = (size_t)length,
                     .user = identify ? name : NULL,
                     .user_length = strlen(name),
-                    .special = what > 7 ? &own : NULL,
+                    .special = own,
                     .stored = true});
-  of_user[user] += identify;
-  special += what > 7;
   seer_lock();
   seer_queue_put(queue, event, unit_now, &dead);
   seer_unlock();
   seer_dead_free(&dead);
+  return event;
+}
+
+/* A capture, also with headers of its own, or an identify. */
+static void put(void) {
+  static const seer_special own = {.max_retries = -1, .headers = "A: b\0"};
+  int64_t what = unit_random(10), user = unit_random(USERS);
+  bool identify = what < 4 && of_user[user] < MOST_OF_ONE;
+  put_event(user, identify, what > 7 ? &own : NULL);
+  of_user[user] += identify;
+  special += what > 7;
 }
 
 /* The first is delivered, or comes back, at once or later. */
@@ -203,8 +209,34 @@ static void offers_all_in_portions(void) {
   }
 }
 
+/* What is in flight may never come back; if it does, it enters before those
+   behind it. */
+static void enters_behind_one_in_flight(void) {
+  seer_event *first, *second;
+  seer_dead dead = SEER_NO_DEAD;
+  begin_test();
+  keep.healthy_at = INT64_MAX;
+  first = put_event(0, true, NULL);
+  second = put_event(0, true, NULL);
+  seer_lock();
+  CHECK(seer_queue_claim(&queue->line[SEER_QUEUED], unit_now, &dead) == first);
+  seer_unlock();
+  keep.healthy_at = 0;
+  offer_all(false);
+  CHECK(!seer_keep_has(&keep, first) && seer_keep_has(&keep, second));
+  seer_lock();
+  seer_queue_release(queue, first, unit_now, unit_now);
+  seer_unlock();
+  offer_all(false);
+  CHECK(seer_keep_has(&keep, first) && seer_keep_has(&keep, second));
+  check_order(first);
+  end_test();
+}
+
 const unit_test unit_tenants[] = {
     {"what is in memory alone is offered in portions, and in order",
      offers_all_in_portions                                              },
+    {"an identify enters behind one that is in flight",
+     enters_behind_one_in_flight                                         },
     {NULL,                                                           NULL},
 };

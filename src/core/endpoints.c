@@ -12,7 +12,7 @@
 #define LOOKS 2 /* at endpoints that may be freed, when one is released */
 
 /* Lists of those whose hash is alike, so that thousands of keys are found at
-   once. These lists, and those of sites and queues, can be followed at any
+   once. These lists, and those of sites and clients, can be followed at any
    moment, as the child of a fork does: the stores that say so are not moved
    up. */
 static seer_endpoint *alike[HASHES];

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * The endpoints of the process, and the queues of each: who has which, and
+ * The endpoints of the process, and the clients of each: who has which, and
  * what is freed when nobody needs it any more.
  */
 

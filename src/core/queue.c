@@ -346,7 +346,13 @@ seer_event *seer_queue_claim(seer_line *line, int64_t now, seer_dead *dead) {
   if (event->attempts < UINT16_MAX)
     event->attempts++;
   seer_line_join(&line->queue->flying, event);
+  event->parts |= SEER_EVENT_FLYING;
   return event;
+}
+
+static void land(seer_queue *queue, seer_event *event) {
+  seer_line_leave(&queue->flying, event);
+  event->parts &= 0xff & ~SEER_EVENT_FLYING;
 }
 
 /* An event whose time has come goes behind the others, unless it has expired
@@ -364,7 +370,7 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
                         int64_t now) {
   seer_line *line = line_of(queue, event);
   assert_sound(queue);
-  seer_line_leave(&queue->flying, event);
+  land(queue, event);
   if (event->request == NULL) {
     hold(queue, event, -1);
     if (due > event->expires)
@@ -382,7 +388,7 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
 void seer_queue_done(seer_queue *queue, seer_event *event,
                      seer_settlement settlement, seer_dead *dead) {
   assert_sound(queue);
-  seer_line_leave(&queue->flying, event);
+  land(queue, event);
   if (event->request == NULL)
     hold(queue, event, -1);
   settle(queue, event, settlement, dead);

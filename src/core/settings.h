@@ -44,7 +44,7 @@ static inline bool seer_settings_send(const seer_settings *settings) {
   return settings->enabled && !settings->test_mode;
 }
 
-/* These settings, which all queues share that have like ones, with one more
+/* These settings, which all clients share that have like ones, with one more
    reference; NULL without memory. Both take the lock. */
 const seer_settings *seer_settings_share(const seer_settings *settings);
 void seer_settings_release(const seer_settings *settings); /* or NULL */

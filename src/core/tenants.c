@@ -172,6 +172,13 @@ static bool is_spent(const portion *left) {
   return left->looks == 0 || left->events == 0 || left->bytes <= 0;
 }
 
+/* Whether those behind it of its user may enter before it. What is in flight
+   may never come back; if it does, it enters with them behind it. */
+static bool lets_pass(const seer_keep *keep, seer_event *ahead) {
+  return ahead == NULL || (ahead->parts & SEER_EVENT_FLYING) != 0 ||
+         !seer_event_is_storable(ahead) || seer_keep_has(keep, ahead);
+}
+
 /* Whether the event is here alone, and is to enter. The identifies of a user
    are stored in their order: where one stays here alone those behind it wait,
    but at the end. */
@@ -180,8 +187,7 @@ static bool is_to_enter(const seer_keep *keep, seer_event *event) {
       event->parts & SEER_PART_TURN ? seer_event_turn(event)->ahead : NULL;
   return seer_event_is_storable(event) && !seer_keep_has(keep, event) &&
          !(event->parts & SEER_EVENT_ENTERING) &&
-         (keep->stopping || ahead == NULL || !seer_event_is_storable(ahead) ||
-          seer_keep_has(keep, ahead));
+         (keep->stopping || lets_pass(keep, ahead));
 }
 
 static void enter_one(portion *left, seer_queue *queue, seer_event *event) {

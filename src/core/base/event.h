@@ -128,6 +128,7 @@ typedef struct seer_stored {
 #define SEER_EVENT_ENTERING 8 /* no part: the keeper has it */
 #define SEER_EVENT_STORING 16 /* no part: the keeper is reading it */
 #define SEER_EVENT_FUSED 32   /* no part: processes have died having it */
+#define SEER_EVENT_FLYING 64  /* no part: it is in flight */
 
 struct seer_event {
   seer_event *next;      /* in a list, or the next sibling in a heap */

@@ -24,10 +24,11 @@
 #define PIECE 32768
 #define AHEAD_MOST 524288
 #define PART 8
-#define MANY 32 /* events queued, where many more are likely */
 
-/* So many are handed over at once to a client that has as much queued. */
+/* A client that has MANY events queued is given a HANDFUL of blocks at once,
+   others one. */
 #define HANDFUL 8
+#define MANY 32
 
 /* Blocks of a kind are a list of lists of a HANDFUL at most. */
 typedef struct spare spare;
@@ -48,8 +49,9 @@ static spare *first(size_t kind) {
   return __atomic_load_n(&kept[kind], __ATOMIC_RELAXED);
 }
 
+/* The lists can be followed at any moment, as the child of a fork does. */
 static void set_first(size_t kind, spare *block) {
-  __atomic_store_n(&kept[kind], block, __ATOMIC_RELAXED);
+  __atomic_store_n(&kept[kind], block, __ATOMIC_RELEASE);
 }
 
 static size_t kind_of(size_t size) {
@@ -103,8 +105,8 @@ static void put_back(size_t kind, spare *top, spare *last, size_t count) {
   seer_assert(seer_lock_is_held());
   for (; last != NULL; last = last->next)
     last->rest = first(kind);
-  set_first(kind, top);
   count_in(kind, count);
+  set_first(kind, top);
 }
 
 /* Another core has written to a block last, so it is far away. */
@@ -228,8 +230,8 @@ bool seer_spare_keep(void *memory, size_t size) {
     return false;
   top = first(kind);
   push(&top, block);
-  set_first(kind, top);
   count_in(kind, 1);
+  set_first(kind, top);
   return true;
 }
 

@@ -8,7 +8,7 @@
  * to ask for it again with the next. So some of it stays here, until there
  * has been nothing to send for a while. And where a backlog grows, the thread
  * that sends asks the system for memory in time, which the caller would
- * otherwise do with every page. The others take the lock.
+ * otherwise do with every page.
  */
 
 #include <stdbool.h>
