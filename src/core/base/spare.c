@@ -69,10 +69,9 @@ static bool is_kept(size_t kind) {
 
 static void push(spare **list, spare *block) {
   spare *top = *list;
-  bool joins = top != NULL && top->count < HANDFUL;
-  block->next = joins ? top : NULL;
-  block->rest = joins ? top->rest : top;
-  block->count = joins ? top->count + 1 : 1;
+  *block = (spare){.rest = top, .count = 1};
+  if (top != NULL && top->count < HANDFUL)
+    *block = (spare){top, top->rest, top->count + 1};
   *list = block;
 }
 
