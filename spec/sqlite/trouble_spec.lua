@@ -119,20 +119,26 @@ describe("a store in a directory", function()
     end
   end)
 
+  -- Trouble begins between the first events and the last, and ends.
+  local INTO_TROUBLE = PRELUDE .. [[
+    capture(client, 1, 50)
+    assert(client:persist(25))
+    wait_for_go()
+    capture(client, 51, 60)
+    wait_for_state "failing"
+  ]]
+  local OUT_OF_IT = [[
+    wait_for_state "open"
+    assert(client:persist(25))
+    tell "again"
+    assert(client:flush(25))
+  ]]
+
   -- EIO, of which SQLite says that the database is corrupt, and ESTALE.
   for _, errno in ipairs { 5, 116 } do
     it("that cannot be read for a moment, error " .. errno
       .. ", leaves its rows to their owner", function()
-      local child = started(PRELUDE .. [[
-        capture(client, 1, 50)
-        assert(client:persist(25))
-        wait_for_go()
-        capture(client, 51, 60)
-        wait_for_state "failing"
-        wait_for_state "open"
-        assert(client:persist(25))
-        tell "again"
-        assert(client:flush(25))
+      local child = started(INTO_TROUBLE .. OUT_OF_IT .. [[
         wait_for(function() return client:stats().store.pending == 0 end)
       ]], troubled("pread64", { SEER_TROUBLE_ERRNO = errno }))
       local owner = disk:sql "SELECT DISTINCT owner FROM event"
@@ -163,18 +169,9 @@ describe("a store in a directory", function()
     it("of which the path leads to " .. case[1] .. " for a while keeps its "
       .. "rows", function()
       local directory = h.shell.quote(disk.directory)
-      local child = started(PRELUDE .. [[
-        capture(client, 1, 50)
-        assert(client:persist(25))
-        wait_for_go()
-        capture(client, 51, 60)
-        wait_for_state "failing"
+      local child = started(INTO_TROUBLE .. [[
         tell "failing"
-        wait_for_state "open"
-        assert(client:persist(25))
-        tell "again"
-        assert(client:flush(25))
-      ]], { args = { disk.parents .. "/go" }, timeout = 60 })
+      ]] .. OUT_OF_IT, { args = { disk.parents .. "/go" }, timeout = 60 })
       local owner = disk:sql "SELECT DISTINCT owner FROM event"
       h.shell.output(("mv %s %s.away && " .. case[2]):format(directory,
         directory, directory))

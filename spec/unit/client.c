@@ -31,3 +31,13 @@ seer_queue *client_open(const char *api_key, const seer_settings *settings) {
   seer_site_options options = client_options(api_key);
   return seer_sender_open(seer_endpoints_join(&options, settings), NULL);
 }
+
+void client_keep(seer_keep *keep, seer_tenant *tenant, seer_queue *adopted) {
+  *keep = (seer_keep){.owed = keep->owed,
+                      .owed_room = keep->owed_room,
+                      .tenants = tenant,
+                      .era = 1,
+                      .fuses = 1,
+                      .work = SEER_KEEP_OUTSIDE};
+  *tenant = (seer_tenant){.keep = keep, .adopted = adopted};
+}

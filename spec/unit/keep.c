@@ -1,5 +1,6 @@
 #include "core/transaction.h"
 
+#include "client.h"
 #include "core/base/thread.h"
 #include "unit.h"
 
@@ -28,20 +29,10 @@ static int64_t queue_of(seer_event *event) {
 static void begin_test(void) {
   static seer_settings settings[QUEUES];
   static seer_party parties[QUEUES];
-  seer_store_id *owed = keep.owed;
-  size_t owed_room = keep.owed_room;
   memset(&lines, 0, sizeof lines);
-  memset(&tenant, 0, sizeof tenant);
-  memset(&keep, 0, sizeof keep);
   memset(here, 0, sizeof here);
   memset(here_bytes, 0, sizeof here_bytes);
-  keep.tenants = &tenant;
-  keep.owed = owed;
-  keep.owed_room = owed_room;
-  keep.era = keep.fuses = 1;
-  keep.work = SEER_KEEP_OUTSIDE;
-  tenant.keep = &keep;
-  tenant.adopted = &adopted;
+  client_keep(&keep, &tenant, &adopted);
   for (int i = 0; i < QUEUES; i++) {
     settings[i] = (seer_settings){
         .max_event_bytes = 1000,

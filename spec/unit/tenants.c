@@ -21,22 +21,12 @@ static const seer_event *last; /* that was offered */
 
 static void begin_test(void) {
   static seer_settings settings;
-  seer_store_id *owed = keep.owed;
-  size_t owed_room = keep.owed_room;
   settings = client_settings(0, 1000);
   memset(&lines, 0, sizeof lines);
-  memset(&tenant, 0, sizeof tenant);
-  memset(&keep, 0, sizeof keep);
   memset(of_user, 0, sizeof of_user);
   special = number = 0;
   last = NULL;
-  keep.tenants = &tenant;
-  keep.owed = owed;
-  keep.owed_room = owed_room;
-  keep.era = keep.fuses = 1;
-  keep.work = SEER_KEEP_OUTSIDE;
-  tenant.keep = &keep;
-  tenant.adopted = &adopted;
+  client_keep(&keep, &tenant, &adopted);
   if (queue == NULL) {
     queue = client_open("key of a tenant", &settings);
     transaction = seer_transaction_new();
