@@ -315,8 +315,8 @@ describe("the budget of a fleet", function()
     assert.equal("", server:ask("KEYS", "*:budget"))
   end)
 
-  -- Who stands still for longer than he is told to hold back tries as well, and
-  -- all do when Redis does: so this is of tries that follow each other.
+  -- Who stands still for longer than it is told to hold back tries as well, as
+  -- do all when Redis does: this is of tries that follow each other.
   it("has one pause, in which one process tries", function()
     local children = start(3, 1, { with = WITH
       .. "rate_limit = 1000, initial_retry_delay = 0.3, "
