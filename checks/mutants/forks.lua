@@ -22,7 +22,7 @@ return {
     file = "src/core/process.c",
     from = "  seer_keeper_before_fork();\n  seer_unlock();\n",
     to = "  seer_keeper_before_fork();\n",
-    spec = "spec/core/fork_spec.lua",
+    spec = "spec/core/fork_threads_spec.lua",
     title = "beside threads that capture under a lock of the host's",
   },
   {
@@ -46,7 +46,7 @@ return {
     file = "src/core/base/thread.c",
     from = "    seer_lock_renew();\n",
     to = "",
-    spec = "spec/core/fork_spec.lua",
+    spec = "spec/core/fork_threads_spec.lua",
     title = "while another thread has the lock, hangs no child",
   },
   {
