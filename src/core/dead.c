@@ -1,18 +1,11 @@
 #include "dead.h"
 
-#include "queue.h"
-
 #include <stdlib.h>
 #pragma GCC visibility push(hidden)
 
 void seer_dead_add(seer_dead *dead, seer_event *event) {
   event->next = dead->events;
   dead->events = event;
-}
-
-void seer_dead_add_queue(seer_dead *dead, seer_queue *queue) {
-  queue->next_dead = dead->queues;
-  dead->queues = queue;
 }
 
 void seer_dead_give(seer_dead *dead, seer_notices *notices, seer_event *event,

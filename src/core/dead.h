@@ -27,7 +27,6 @@ static inline bool seer_dead_is_empty(const seer_dead *dead) {
 }
 
 void seer_dead_add(seer_dead *dead, seer_event *event);
-void seer_dead_add_queue(seer_dead *dead, seer_queue *queue);
 
 /* Keeps an event that was settled as `lost` says for its callback, at most
    `most` bytes of such; what is missed for that is to be freed. */

@@ -142,6 +142,12 @@ static seer_settlement settle_row(seer_queue *queue, seer_event *event,
   return settlement;
 }
 
+/* Nobody needs it any more. */
+static void die(seer_queue *queue, seer_dead *dead) {
+  queue->next_dead = dead->queues;
+  dead->queues = queue;
+}
+
 /* Settles an event that is in no place any more, not even among its
    user's. */
 static void bury(seer_queue *queue, seer_event *event,
@@ -176,7 +182,7 @@ static void bury(seer_queue *queue, seer_event *event,
   if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
     dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
   if (queue->orphan && queue->events == 0)
-    seer_dead_add_queue(dead, queue);
+    die(queue, dead);
 }
 
 static void settle(seer_queue *queue, seer_event *event,
@@ -486,5 +492,5 @@ void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
   queue->forks = before.forks + 1;
   queue->hand = before.hand;
   if (before.orphan) /* whoever was about to free it is not here */
-    seer_dead_add_queue(dead, queue);
+    die(queue, dead);
 }

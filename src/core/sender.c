@@ -37,7 +37,7 @@ void seer_sender_release(seer_queue *queue) {
   queue->orphan = true;
   seer_dead_take_notices(&dead, &queue->notices); /* nobody will ask */
   if (queue->events == 0)
-    seer_dead_add_queue(&dead, queue);
+    dead.queues = queue;
   seer_unlock();
   seer_endpoints_bury(&dead);
 }
