@@ -75,14 +75,6 @@ local list = {
     title = "a smaller limit beside a larger one in a gate gets what it may",
   },
   {
-    what = "the child of a fork goes on with the parent's schedule",
-    file = "src/core/process.c",
-    from = "  seer_schedule_forget();\n",
-    to = "",
-    spec = "spec/core/schedule_spec.lua",
-    title = "begin anew in the child of a fork, in the middle of it all",
-  },
-  {
     what = "what is delivered displaces what is lost",
     file = "src/core/dead.c",
     from = "? &notices->delivered\n",
@@ -315,22 +307,6 @@ local list = {
     title = "depth and size may not be 101 levels",
   },
   {
-    what = "a fork's child goes on with the parent's random numbers",
-    file = "src/core/process.c",
-    from = "  seer_id_forget();\n",
-    to = "",
-    spec = "spec/core/fork_spec.lua",
-    title = "a fork gives each of many children keys of their own",
-  },
-  {
-    what = "a fork holds the lock while handlers of others run",
-    file = "src/core/process.c",
-    from = "  seer_keeper_before_fork();\n  seer_unlock();\n",
-    to = "  seer_keeper_before_fork();\n",
-    spec = "spec/core/fork_spec.lua",
-    title = "beside threads that capture under a lock of the host's",
-  },
-  {
     what = "a wait cannot be cancelled",
     file = "src/core/base/thread.c",
     from = "  wait_as(PTHREAD_CANCEL_ASYNCHRONOUS, deadline);\n",
@@ -355,22 +331,6 @@ local list = {
     spec = "spec/unit_spec.lua",
     title = "an endpoint whose first event comes at exit has pauses of its "
       .. "own",
-  },
-  {
-    what = "a fork's child sends what the parent has queued",
-    file = "src/core/process.c",
-    from = "      seer_queue_forget(party->queue, whole, dead);\n",
-    to = "      (void)dead;\n",
-    spec = "spec/core/fork_spec.lua",
-    title = "a fork leaves what is queued and in flight to the parent alone",
-  },
-  {
-    what = "a fork does not wait for who is inside libcurl",
-    file = "src/core/process.c",
-    from = "         !seer_state_is_mine();\n",
-    to = "         false;\n",
-    spec = "spec/core/fork_spec.lua",
-    title = "waits until the thread is outside of libcurl",
   },
   {
     what = "sockets are inherited by programs that are started",
@@ -461,14 +421,6 @@ local list = {
     title = "is waited for as long as another thread holds it",
   },
   {
-    what = "a child without handlers of fork waits for who is not there",
-    file = "src/core/base/thread.c",
-    from = "    seer_lock_renew();\n",
-    to = "",
-    spec = "spec/core/fork_spec.lua",
-    title = "while another thread has the lock, hangs no child",
-  },
-  {
     what = "the memory of settled events is kept without a bound",
     file = "src/core/base/spare.c",
     from = "bytes + size_of(kind) > SEER_SPARE_MOST",
@@ -478,8 +430,10 @@ local list = {
   },
 }
 
-for _, mutant in ipairs(require "checks.mutants.stores") do
-  list[#list + 1] = mutant
+for _, others in ipairs { "forks", "stores" } do
+  for _, mutant in ipairs(require("checks.mutants." .. others)) do
+    list[#list + 1] = mutant
+  end
 end
 
 return list

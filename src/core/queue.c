@@ -142,6 +142,12 @@ static seer_settlement settle_row(seer_queue *queue, seer_event *event,
   return settlement;
 }
 
+/* Nobody needs it any more. */
+static void die(seer_queue *queue, seer_dead *dead) {
+  queue->next_dead = dead->queues;
+  dead->queues = queue;
+}
+
 /* Settles an event that is in no place any more, not even among its
    user's. */
 static void bury(seer_queue *queue, seer_event *event,
@@ -175,10 +181,8 @@ static void bury(seer_queue *queue, seer_event *event,
   }
   if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
     dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
-  if (queue->orphan && queue->events == 0) {
-    queue->next_dead = dead->queues;
-    dead->queues = queue;
-  }
+  if (queue->orphan && queue->events == 0)
+    die(queue, dead);
 }
 
 static void settle(seer_queue *queue, seer_event *event,
@@ -478,19 +482,15 @@ static void drop_owned(seer_queue *queue, seer_dead *dead) {
 }
 
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
-  seer_queue before;
-  if (whole) {
+  seer_queue before = *queue;
+  queue->orphan = false; /* or it would be freed with its last event */
+  if (whole)
     drop_owned(queue, dead);
-  } else if (queue->orphan) {
-    queue->next_dead = dead->queues;
-    dead->queues = queue;
-  }
-  before = *queue;
   seer_queue_init(queue, before.party, before.line[SEER_QUEUED].lines);
-  queue->next_dead = before.next_dead;
   queue->tenant = before.tenant;
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
   queue->hand = before.hand;
-  queue->orphan = before.orphan;
+  if (before.orphan) /* whoever was about to free it is not here */
+    die(queue, dead);
 }

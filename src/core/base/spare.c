@@ -135,14 +135,23 @@ static struct seer_handful *place_of(seer_hand *hand, size_t kind) {
   return &hand->of[kind % SEER_HAND_KINDS];
 }
 
+/* So that the child of a fork never finds blocks in two places at once, or of
+   another kind: after all that was said before. */
+static void set_at_hand(struct seer_handful *place, spare *blocks) {
+  __atomic_store_n(&place->blocks, blocks, __ATOMIC_RELEASE);
+}
+
 /* What is at hand of another kind goes back. */
 static void fill(struct seer_handful *place, size_t kind, bool list) {
   spare *blocks = place->blocks;
-  if (blocks != NULL)
+  if (blocks != NULL) {
+    set_at_hand(place, NULL);
     put_back(place->kind, blocks, blocks, blocks->count);
-  place->blocks = pop(kind, list);
+  }
   place->kind = kind;
-  send_for(place->blocks, kind);
+  blocks = pop(kind, list);
+  set_at_hand(place, blocks);
+  send_for(blocks, kind);
   __builtin_prefetch(first(kind)); /* where the one after that is read */
 }
 
