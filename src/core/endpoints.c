@@ -341,15 +341,7 @@ void seer_endpoints_leave(seer_party *party) {
 static void tell_dropped(const seer_dead *dead, seer_drop drop,
                          const char *reason) {
   static seer_trouble troubles[SEER_DROPS];
-  int64_t untold = 0;
-  bool tell;
-  if (dead->dropped_by[drop] == 0)
-    return;
-  seer_lock();
-  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
-                               seer_clock_now(), &untold);
-  seer_unlock();
-  if (tell)
+  if (dead->dropped_by[drop] > 0 && seer_trouble_now(&troubles[drop]) >= 0)
     seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
 }
 

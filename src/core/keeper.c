@@ -27,20 +27,19 @@
 static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                                 seer_level *level) {
   seer_keep *keep = t->keep;
-  int64_t untold;
   *level = SEER_WARN;
   if (t->result == SEER_STORE_FULL)
-    return seer_trouble_happened(&keep->fullness, 1, now, &untold)
+    return seer_trouble_happened(&keep->fullness, now) >= 0
                ? "full, events are kept in memory alone"
                : NULL;
   if (t->result != SEER_STORE_DONE) {
     snprintf(keep->error, sizeof keep->error, "%s", t->message);
-    return seer_trouble_happened(&keep->failure, 1, now, &untold)
+    return seer_trouble_happened(&keep->failure, now) >= 0
                ? SEER_TENANTS_FAILING
                : NULL;
   }
   if (t->unshared)
-    return seer_trouble_happened(&keep->unshared, 1, now, &untold)
+    return seer_trouble_happened(&keep->unshared, now) >= 0
                ? "the rate limit is not shared, a part of it is used"
                : NULL;
   if (t->message[0] != '\0')

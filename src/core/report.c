@@ -129,13 +129,12 @@ static seer_trouble *troubles_of(seer_queue *queue) {
    time, and how many those were. */
 static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
                           int64_t *times) {
-  int64_t untold = 0;
   seer_assert(seer_lock_is_held());
   if (queue->dropped_by[drop] == 0)
     return false;
   *times = queue->dropped_by[drop] - queue->drops_told[drop];
   if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
-      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
+      seer_trouble_happened(&queue->drops[drop], now) < 0)
     return false;
   queue->drops_told[drop] += *times;
   return true;
@@ -237,7 +236,7 @@ void seer_report_attempt(const seer_transfer *transfer,
   if (queue->settings->log_level < (int64_t)level ||
       is_heard(transfer->claim.event->request) ||
       !is_worth_telling(attempt, level, recovered) ||
-      !seer_trouble_happened(&troubles_of(queue)[kind], 1, now, &untold))
+      (untold = seer_trouble_happened(&troubles_of(queue)[kind], now)) < 0)
     return;
   seer_unlock();
   write_text(text, transfer, level, kind);
@@ -249,9 +248,10 @@ void seer_report_shortage(seer_queue *queue, int64_t now) {
   char text[TEXT_LENGTH];
   seer_shortage shortage;
   int64_t untold;
-  if (!seer_endpoint_is_short(queue, now, &shortage) ||
-      !seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], 1, now,
-                             &untold))
+  if (!seer_endpoint_is_short(queue, now, &shortage))
+    return;
+  untold = seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], now);
+  if (untold < 0)
     return;
   seer_unlock();
   snprintf(text, sizeof text,

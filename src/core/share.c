@@ -133,13 +133,12 @@ static bool find(seer_endpoint *endpoint) {
 
 void seer_share(seer_queue *queue) {
   static seer_trouble trouble;
-  int64_t untold;
   char text[200];
   if (find(queue->endpoint))
     return;
   snprintf(text, sizeof text,
            "the rate limit is this process's alone, not shared: %s",
            strerror(errno));
-  if (seer_trouble_now(&trouble, &untold))
+  if (seer_trouble_now(&trouble) >= 0)
     seer_report_say(queue, SEER_WARN, text);
 }

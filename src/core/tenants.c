@@ -116,13 +116,12 @@ void seer_tenants_release(seer_keep *keep) {
 
 seer_keep *seer_tenants_rescue(int64_t now) {
   seer_keep *hung = NULL;
-  int64_t untold;
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     if (!seer_keep_hangs(keep, now))
       continue;
     seer_tenants_release(keep);
     if (hung == NULL && now - keep->began > TOLD_AFTER &&
-        seer_trouble_happened(&keep->failure, 1, now, &untold))
+        seer_trouble_happened(&keep->failure, now) >= 0)
       hung = keep;
   }
   return hung;
