@@ -83,11 +83,10 @@ static int client_pump(lua_State *L) {
 
 /* Sets those counts in the table on the top that a store has, too. */
 static void set_counts(lua_State *L, const seer_queue *queue) {
-  seer_setint64(L, "delivered", queue->delivered);
-  seer_setint64(L, "rejected", queue->rejected);
+  for (int i = 0; i < SEER_DROPS; i++)
+    seer_setint64(L, seer_settlement_names[i], queue->settled[i]);
   seer_setint64(L, "dropped", seer_queue_dropped(queue));
   seer_setint64(L, "pending", queue->pending);
-  seer_setint64(L, "stored", queue->stored);
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
@@ -95,9 +94,9 @@ static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
   lua_createtable(L, 0, 15);
   seer_setint64(L, "accepted", queue->accepted);
   set_counts(L, queue);
-  lua_createtable(L, 0, SEER_DROPS);
-  for (int i = 0; i < SEER_DROPS; i++)
-    seer_setint64(L, seer_drop_names[i], queue->dropped_by[i]);
+  lua_createtable(L, 0, SEER_SETTLEMENTS - SEER_DROPS);
+  for (int i = SEER_DROPS; i < SEER_SETTLEMENTS; i++)
+    seer_setint64(L, seer_settlement_names[i], queue->settled[i]);
   lua_setfield(L, -2, "dropped_by");
   seer_setint64(L, "refused", queue->refused);
   seer_setint64(L, "invalid", queue->invalid);

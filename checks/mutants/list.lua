@@ -243,9 +243,9 @@ local list = {
   {
     what = "an event that is displaced is not counted",
     file = "src/core/queue.c",
-    from = "queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;\n}",
-    to = "queue->dropped_by[settlement - SEER_SETTLED_EXPIRED] +=\n"
-      .. "        settlement != SEER_SETTLED_DISPLACED;\n}",
+    from = "queue->settled[settlement]++;\n  queue->pending--;",
+    to = "queue->settled[settlement] +=\n"
+      .. "        settlement != SEER_SETTLED_DISPLACED;\n  queue->pending--;",
     spec = "spec/core/queue_spec.lua",
     title = "displaces the oldest event, and none in flight",
   },

@@ -13,7 +13,7 @@ typedef struct seer_dead {
   seer_event *events;
   seer_message *messages;
   seer_queue *queues;             /* by `next_dead` */
-  int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
+  bool dropped[SEER_SETTLEMENTS]; /* some were so, which is to be told */
 } seer_dead;
 
 #define SEER_NO_DEAD ((seer_dead){.events = NULL})
@@ -22,8 +22,8 @@ typedef struct seer_dead {
    drop. */
 static inline bool seer_dead_is_empty(const seer_dead *dead) {
   return dead->events == NULL && dead->messages == NULL &&
-         dead->queues == NULL && dead->dropped_by[SEER_DROP_EXPIRED] == 0 &&
-         dead->dropped_by[SEER_DROP_DISPLACED] == 0;
+         dead->queues == NULL && !dead->dropped[SEER_SETTLED_EXPIRED] &&
+         !dead->dropped[SEER_SETTLED_DISPLACED];
 }
 
 void seer_dead_add(seer_dead *dead, seer_event *event);

@@ -338,16 +338,16 @@ void seer_endpoints_leave(seer_party *party) {
 }
 
 /* Events are lost that had been accepted: their owner should know. */
-static void tell_dropped(const seer_dead *dead, seer_drop drop,
+static void tell_dropped(const seer_dead *dead, seer_settlement drop,
                          const char *reason) {
-  static seer_trouble troubles[SEER_DROPS];
-  if (dead->dropped_by[drop] > 0 && seer_trouble_now(&troubles[drop]) >= 0)
+  static seer_trouble troubles[SEER_SETTLEMENTS];
+  if (dead->dropped[drop] && seer_trouble_now(&troubles[drop]) >= 0)
     seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
 }
 
 void seer_endpoints_bury(seer_dead *dead) {
-  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
-  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
+  tell_dropped(dead, SEER_SETTLED_EXPIRED, "older than max_age");
+  tell_dropped(dead, SEER_SETTLED_DISPLACED, "the queue is full");
   seer_dead_free(dead);
   while (dead->queues != NULL) {
     seer_queue *queue = dead->queues;

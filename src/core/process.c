@@ -247,7 +247,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   seer_assert(seer_lock_is_held());
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
-    int64_t before = queue->dropped_by[SEER_DROP_EXIT], lost;
+    int64_t before = queue->settled[SEER_SETTLED_EXIT], lost;
     char why[200];
     if (queue->pending == 0)
       continue;
@@ -255,7 +255,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
     seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
     while (is_still() && queue->flying != NULL)
       seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-    lost = queue->dropped_by[SEER_DROP_EXIT] - before;
+    lost = queue->settled[SEER_SETTLED_EXIT] - before;
     if (lost == 0 || queue->settings->log_level < SEER_ERROR)
       continue;
     told += lost;

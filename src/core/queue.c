@@ -19,6 +19,14 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
   queue->held_bytes += sign * (int64_t)seer_event_size(event);
 }
 
+/* The events that were settled so, or in one of the ways after that. */
+static int64_t sum_from(const seer_queue *queue, int settlement) {
+  int64_t sum = 0;
+  for (; settlement < SEER_SETTLEMENTS; settlement++)
+    sum += queue->settled[settlement];
+  return sum;
+}
+
 /* What is true of a queue whenever one of the functions below is called. */
 static void assert_sound(const seer_queue *queue) {
   seer_assert(seer_lock_is_held());
@@ -28,9 +36,7 @@ static void assert_sound(const seer_queue *queue) {
   seer_assert(queue->pending <= queue->events);
   seer_assert(queue->before_flush >= 0 &&
               queue->before_flush <= queue->pending);
-  seer_assert(queue->accepted == queue->delivered + queue->rejected +
-                                     seer_queue_dropped(queue) +
-                                     queue->pending + queue->stored);
+  seer_assert(queue->accepted == sum_from(queue, 0) + queue->pending);
   seer_assert(queue->entering >= 0 && queue->saved >= 0 &&
               queue->entering + queue->saved <= queue->pending);
 }
@@ -49,25 +55,11 @@ void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines) {
 }
 
 int64_t seer_queue_dropped(const seer_queue *queue) {
-  int64_t dropped = 0;
-  for (int i = 0; i < SEER_DROPS; i++)
-    dropped += queue->dropped_by[i];
-  return dropped;
-}
-
-static void count_settled(seer_queue *queue, seer_settlement settlement) {
-  if (settlement == SEER_SETTLED_DELIVERED)
-    queue->delivered++;
-  else if (settlement == SEER_SETTLED_REJECTED)
-    queue->rejected++;
-  else if (settlement == SEER_SETTLED_LEFT)
-    queue->stored++;
-  else
-    queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
+  return sum_from(queue, SEER_DROPS);
 }
 
 static void count(seer_queue *queue, seer_settlement settlement) {
-  count_settled(queue, settlement);
+  queue->settled[settlement]++;
   queue->pending--;
   if (queue->pending == 0)
     seer_wake();
@@ -76,7 +68,7 @@ static void count(seer_queue *queue, seer_settlement settlement) {
 void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
   assert_sound(queue);
   queue->accepted++;
-  count_settled(queue, settlement);
+  queue->settled[settlement]++;
 }
 
 /* A flush waits for the events of earlier generations. */
@@ -93,7 +85,7 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
   if (request == NULL)
     return false;
   cancelled = request->cancelled;
-  if (!request->settled && settlement >= SEER_SETTLED_EXPIRED)
+  if (!request->settled && settlement >= SEER_DROPS)
     request->outcome.failure = SEER_FAILURE_CLOSED;
   request->settled = true;
   if (--request->references > 0)
@@ -173,8 +165,8 @@ static void bury(seer_queue *queue, seer_event *event,
   } else {
     seer_dead_add(dead, event);
   }
-  if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
-    dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
+  if (settlement >= SEER_DROPS && is_told(queue))
+    dead->dropped[settlement] = true;
   if (queue->orphan && queue->events == 0) {
     queue->next_dead = dead->queues;
     dead->queues = queue;

@@ -55,25 +55,24 @@ struct seer_queue {
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */
-  int64_t accepted, delivered, rejected, pending;
-  int64_t stored;          /* left to the store, undelivered */
+  int64_t accepted, pending;
+  int64_t settled[SEER_SETTLEMENTS];
   int64_t entering, saved; /* pending, with the keeper, and in the store */
   int64_t entering_bytes;
   int64_t staying, staying_bytes; /* of those that the keeper is putting */
   int64_t refused;                /* not accepted: no room, or closed */
   int64_t invalid;                /* not even tried */
   int64_t doubtful;               /* delivered, as far as the status says */
-  int64_t dropped_by[SEER_DROPS];
-  uint32_t forks;       /* times that it came into a child */
-  uint32_t generation;  /* number of flushes so far */
-  int64_t before_flush; /* pending events of earlier generations */
-  bool orphan;          /* its client is gone */
-  seer_notices notices; /* for the callbacks */
-  seer_pace pace;       /* for its own limit */
+  uint32_t forks;                 /* times that it came into a child */
+  uint32_t generation;            /* number of flushes so far */
+  int64_t before_flush;           /* pending events of earlier generations */
+  bool orphan;                    /* its client is gone */
+  seer_notices notices;           /* for the callbacks */
+  seer_pace pace;                 /* for its own limit */
   char last_error[200];
   seer_trouble troubles[SEER_TROUBLES]; /* told to the logger, if any... */
-  seer_trouble drops[SEER_DROPS];       /* ...and these too */
-  int64_t drops_told[SEER_DROPS];
+  seer_trouble drops[SEER_SETTLEMENTS]; /* ...and these too */
+  int64_t drops_told[SEER_SETTLEMENTS];
   seer_hand hand; /* its client's thread's */
 };
 

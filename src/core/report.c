@@ -127,12 +127,10 @@ static seer_trouble *troubles_of(seer_queue *queue) {
 
 /* With the lock held: whether the logger is to hear of drops since the last
    time, and how many those were. */
-static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
+static bool are_drops_due(seer_queue *queue, seer_settlement drop, int64_t now,
                           int64_t *times) {
   seer_assert(seer_lock_is_held());
-  if (queue->dropped_by[drop] == 0)
-    return false;
-  *times = queue->dropped_by[drop] - queue->drops_told[drop];
+  *times = queue->settled[drop] - queue->drops_told[drop];
   if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
       seer_trouble_happened(&queue->drops[drop], now) < 0)
     return false;
@@ -142,7 +140,7 @@ static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
 
 /* Messages about drops are made when they are asked for: there is no memory
    to be had where events are dropped. */
-static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
+static seer_message *tell_of_drops(seer_queue *queue, seer_settlement drop,
                                    const char *reason) {
   int64_t now = seer_clock_now(), times;
   char text[120];
@@ -171,9 +169,10 @@ seer_message *seer_report_next_message(seer_queue *queue) {
     message = seer_notices_take(&adopted_of(queue)->notices);
   seer_unlock();
   if (message == NULL)
-    message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
+    message = tell_of_drops(queue, SEER_SETTLED_EXPIRED, "older than max_age");
   if (message == NULL)
-    message = tell_of_drops(queue, SEER_DROP_DISPLACED, "the queue was full");
+    message =
+        tell_of_drops(queue, SEER_SETTLED_DISPLACED, "the queue was full");
   return message;
 }
 

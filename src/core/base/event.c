@@ -10,8 +10,9 @@
 /* What glibc's and musl's malloc add to an allocation, about. */
 #define ALLOCATOR_SHARE 8
 
-const char *const seer_drop_names[SEER_DROPS] = {
-    "expired", "displaced", "exit", "disabled", "before_send", "sampled"};
+const char *const seer_settlement_names[SEER_SETTLEMENTS] = {
+    "delivered", "rejected", "stored",      "expired", "displaced",
+    "exit",      "disabled", "before_send", "sampled"};
 
 static size_t text_size(const char *text) {
   return text != NULL ? strlen(text) + 1 : 0;
