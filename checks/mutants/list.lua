@@ -84,9 +84,9 @@ local list = {
   },
   {
     what = "what is delivered displaces what is lost",
-    file = "src/core/dead.c",
-    from = "? &notices->delivered\n",
-    to = "? &notices->lost\n",
+    file = "src/core/notice.c",
+    from = "delivered ? &notices->delivered : &notices->lost",
+    to = "delivered ? &notices->lost : &notices->lost",
     spec = "spec/on_delivered_spec.lua",
     title = "gets each event that was delivered, and its text",
   },

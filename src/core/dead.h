@@ -28,11 +28,6 @@ static inline bool seer_dead_is_empty(const seer_dead *dead) {
 
 void seer_dead_add(seer_dead *dead, seer_event *event);
 
-/* Keeps an event that was settled as `lost` says for its callback, at most
-   `most` bytes of such; what is missed for that is to be freed. */
-void seer_dead_give(seer_dead *dead, seer_notices *notices, seer_event *event,
-                    size_t most);
-
 /* All that the callbacks were to hear of. */
 void seer_dead_take_notices(seer_dead *dead, seer_notices *notices);
 

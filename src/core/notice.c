@@ -71,16 +71,17 @@ static void append(seer_given *to, seer_event *event) {
   to->bytes += seer_event_size(event);
 }
 
-seer_event *seer_notices_give(seer_notices *notices, seer_given *to,
-                              seer_event *event, size_t most) {
-  seer_event *missed = NULL, *oldest;
+void seer_notices_give(seer_notices *notices, seer_event *event, size_t most,
+                       seer_event **missed) {
+  bool delivered = event->lost == SEER_SETTLED_DELIVERED;
+  seer_given *to = delivered ? &notices->delivered : &notices->lost;
+  seer_event *oldest;
   seer_assert(seer_lock_is_held());
   append(to, event);
   while ((to->count > SEER_NOTICES || (to->count > 1 && to->bytes > most)) &&
          (oldest = seer_notices_take_event(to)) != NULL) {
-    oldest->next = missed;
-    missed = oldest;
+    oldest->next = *missed;
+    *missed = oldest;
     notices->missed++;
   }
-  return missed;
 }

@@ -110,8 +110,8 @@ static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
 static void give_up(seer_queue *queue, seer_event *event,
                     seer_settlement settlement, seer_dead *dead) {
   event->lost = (uint8_t)settlement;
-  seer_dead_give(dead, &queue->notices, event,
-                 (size_t)queue->settings->max_event_bytes);
+  seer_notices_give(&queue->notices, event,
+                    (size_t)queue->settings->max_event_bytes, &dead->events);
 }
 
 /* Whether a line on the standard error is to tell of a drop. */
