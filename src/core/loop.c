@@ -343,26 +343,25 @@ void seer_loop_start(void) {
 ** Steps of callers.
 */
 
-static seer_step step(int64_t deadline) {
+static bool step(int64_t deadline) {
   seer_signals before;
   bool more;
   seer_signals_block(&before);
   seer_lock();
   more = work(deadline - seer_clock_now());
   seer_signals_restore(&before);
-  if (more) {
-    leave_libcurl();
-    return SEER_STEP_MADE;
-  }
-  return rest(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
+  if (!more)
+    return rest(deadline);
+  leave_libcurl();
+  return true;
 }
 
-seer_step seer_loop_step(int64_t deadline) {
+bool seer_loop_step(int64_t deadline) {
   seer_signals before;
-  seer_step made;
+  bool made;
   /* Who forks may wait for a lock that the caller holds. */
   if (!seer_state_is_free() || seer_state.forking > 0)
-    return SEER_STEP_ELSEWHERE;
+    return false;
   take(SEER_WORK_INSIDE);
   seer_unlock();
   open_alarm();
@@ -375,5 +374,5 @@ seer_step seer_loop_step(int64_t deadline) {
     return made;
   seer_state.thread_wanted = false;
   seer_loop_start();
-  return SEER_STEP_MADE; /* much may have happened meanwhile */
+  return true; /* much may have happened meanwhile */
 }

@@ -187,8 +187,7 @@ static void wait_for_delivery(void) {
   while (!seer_state_is_mine() &&
          (until = some_worth_until(seer_clock_now())) != 0)
     /* The step may have found that the rest is hopeless. */
-    if (seer_loop_step(until) != SEER_STEP_MADE &&
-        some_worth_until(seer_clock_now()) == until)
+    if (!seer_loop_step(until) && some_worth_until(seer_clock_now()) == until)
       seer_wait(until);
 }
 

@@ -100,7 +100,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
 static void wait_for_change(const seer_queue *queue, int64_t deadline) {
   if (wants_thread(queue, seer_clock_now()))
     seer_loop_start();
-  else if (seer_loop_step(deadline) != SEER_STEP_MADE)
+  else if (!seer_loop_step(deadline))
     seer_wait_cancellable(deadline);
 }
 
@@ -250,8 +250,7 @@ bool seer_sender_persist(seer_queue *queue, int64_t timeout) {
 int64_t seer_sender_pump(const seer_party *party, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout), pending;
   seer_lock();
-  while (seer_loop_step(deadline) == SEER_STEP_MADE &&
-         seer_clock_now() < deadline)
+  while (seer_loop_step(deadline) && seer_clock_now() < deadline)
     ;
   pending = party->queue != NULL ? party->queue->pending : 0;
   seer_unlock();
