@@ -63,7 +63,7 @@ static void go_inside(seer_keep *keep) {
    a store may take; the result is the alarm to ring, or -1. */
 static int warn_sender(int64_t now) {
   bool late = seer_state.wakes_at > now + 2 * (int64_t)SEER_STORE_PATIENCE;
-  return late && seer_state_kick() ? seer_state.alarm : -1;
+  return late ? seer_state_kick() : -1;
 }
 
 /* Without the lock. Not where clients are made, before a keeper works: this is
@@ -107,7 +107,7 @@ static void conclude(seer_transaction *t, bool stop) {
   if (seer_transaction_end(t, now, &dead)) {
     if (seer_state.stage == SEER_LIVING)
       seer_loop_start();
-    alarm = seer_state_kick() ? seer_state.alarm : -1;
+    alarm = seer_state_kick();
   }
   if (keep->delay == 0 && (failed || t->batch.look) && !keep->stopping &&
       seer_state.stage == SEER_LIVING)

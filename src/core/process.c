@@ -204,15 +204,13 @@ static bool is_still(void) {
    what OpenSSL works with is gone after the exit handlers. */
 static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
-  bool ring;
-  int alarm = seer_state.alarm;
+  int alarm;
   seer_state.stage = SEER_STOPPED; /* also for one that is being started */
   if (is_still())
     return;
-  ring = seer_state_kick();
+  alarm = seer_state_kick();
   seer_unlock();
-  if (ring)
-    seer_alarm_ring(alarm);
+  seer_alarm_ring(alarm);
   seer_lock();
   while (!is_still() && seer_clock_now() < deadline)
     seer_wait(deadline);
@@ -302,14 +300,13 @@ static void close_stores(int64_t began) {
 
 /* With the lock held, which is given up meanwhile: what is pending is sent. */
 static void hurry(bool wants_thread) {
-  bool ring;
+  int alarm;
   begin_exit(seer_clock_now());
-  ring = seer_state_kick();
+  alarm = seer_state_kick();
   if (wants_thread)
     seer_loop_start();
   seer_unlock();
-  if (ring)
-    seer_alarm_ring(seer_state.alarm);
+  seer_alarm_ring(alarm);
   seer_lock();
 }
 

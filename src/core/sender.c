@@ -60,13 +60,13 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 /* Gives up the lock after something was done to a queue. The sender is woken
    if it sleeps and may have something new to send, and the keeper likewise. */
 static inline void unlock_and_ring(const seer_queue *queue) {
-  bool ring = (seer_queue_has_news(queue) || seer_spare_is_wanted()) &&
-              seer_state_kick();
-  int alarm = seer_state.alarm, keeper = -1;
+  int alarm = -1, keeper = -1;
+  if (seer_queue_has_news(queue) || seer_spare_is_wanted())
+    alarm = seer_state_kick();
   if (queue->tenant != NULL && queue->entering > 0)
     keeper = seer_keep_kick(queue->tenant->keep);
   seer_unlock();
-  if (ring)
+  if (alarm >= 0)
     seer_alarm_ring(alarm);
   if (keeper >= 0)
     seer_alarm_ring(keeper);
