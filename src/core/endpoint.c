@@ -31,7 +31,7 @@ static int64_t pace_delay(seer_queue *queue, int64_t now) {
   int64_t own = seer_gate_share(queue->settings->rate_limit);
   if (own == 0 || own == share_of(queue->endpoint, now))
     return 0;
-  return seer_pace_delay(&queue->pace, own, now);
+  return seer_pace_delay(&queue->pace, queue->in_flight, own, now);
 }
 
 /* The same by its limits of any kind; SEER_NEVER when the end of some request
@@ -198,7 +198,6 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
   claim->epoch = seer_pauses_epoch(endpoint->pauses);
   endpoint->in_flight++;
   claim->queue->in_flight++;
-  seer_pace_begin(&claim->queue->pace);
   seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
                   timeout, now);
   seer_gate_use(endpoint->gate, seer_gate_share(endpoint->rate_limit), now);
@@ -303,7 +302,6 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   if (another.index < 0 && share != 0)
     return false;
   seer_pace_end(&claim->queue->pace, sent, now);
-  seer_pace_begin(&claim->queue->pace);
   seer_gate_end(endpoint->gate, claim->slot, share, sent, true, now);
   claim->slot = another;
   seer_gate_lease(
