@@ -27,9 +27,10 @@ typedef struct seer_busy {
 } seer_busy;
 
 struct seer_endpoint {
-  seer_endpoint *next; /* of those whose hash is alike... */
-  seer_endpoint *next_left, *previous_left; /* ...or that nobody refers to */
-  uint64_t hash;                            /* of URL and key */
+  seer_endpoint *next;      /* of those whose hash is alike... */
+  seer_endpoint *next_left; /* ...or that nobody may refer to, if it is... */
+  bool left;                /* ...among these */
+  uint64_t hash;            /* of URL and key */
   char *base_url, *api_key;
   seer_site *sites; /* a list */
   int references;
