@@ -423,8 +423,8 @@ local list = {
   {
     what = "the sender sleeps on when an event comes",
     file = "src/core/state.c",
-    from = "  return asleep;",
-    to = "  return false;",
+    from = "  return asleep ? seer_state.alarm : -1;",
+    to = "  return -1;",
     spec = "spec/core/loop_spec.lua",
     title = "sleeps when it has nothing to do, also after an alarm",
   },
