@@ -228,12 +228,6 @@ static void close_idle(void) {
   seer_spare_free();
 }
 
-/* With the lock held: when there will be something to do. */
-static int64_t next_time(int64_t now) {
-  seer_assert(seer_lock_is_held());
-  return seer_clock_sooner(seer_tenants_rescue_at(now), seer_schedule_next());
-}
-
 /* Milliseconds to poll; -1: for ever. */
 static int poll_timeout(int64_t until, int64_t now) {
   if (until == SEER_NEVER)
@@ -284,7 +278,7 @@ static bool rest(int64_t deadline) {
   bool sleep, futile;
   close_idle();
   seer_lock();
-  until = next_time(now);
+  until = seer_clock_sooner(seer_tenants_rescue_at(now), seer_schedule_next());
   futile = seer_state.in_flight == 0 && until > deadline;
   until = seer_state.wakes_at = seer_clock_sooner(until, idle_until());
   sleep = begin_sleep() && !futile;
