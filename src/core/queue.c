@@ -367,6 +367,9 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
     hold(queue, event, -1);
     if (due > event->expires)
       due = event->expires;
+  } else {
+    event->request->waits_until =
+        seer_clock_after(due, event->request->timeout);
   }
   event->due = due;
   if (seer_event_is_storable(event))

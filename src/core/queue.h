@@ -109,7 +109,7 @@ void seer_queue_adopt(seer_queue *queue, seer_event *event);
 void seer_queue_enter(seer_queue *queue, seer_event *event);
 
 /* Puts an event in flight back, behind the others, not to be claimed
-   before `due`. */
+   before `due`; whoever waits for it waits for so much longer. */
 void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
                         int64_t now);
 

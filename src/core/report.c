@@ -90,7 +90,7 @@ static void write_text(char text[TEXT_LENGTH], const seer_transfer *transfer,
   const char *end = level == SEER_ERROR
                         ? " is lost"
                         : " is delivered by its status, but is this the API?";
-  const char *url = transfer->claim.endpoint->base_url;
+  const char *url = transfer->claim.queue->endpoint->base_url;
   char subject[SEER_SUBJECT_LENGTH];
   if (level == SEER_INFO) {
     snprintf(text, TEXT_LENGTH, "%s %s", whats[kind], url);

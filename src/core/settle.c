@@ -118,9 +118,6 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
   seer_event *event = transfer->claim.event;
   seer_assert(seer_lock_is_held());
   if (!is_over(&end->attempt)) {
-    if (event->request != NULL)
-      event->request->waits_until =
-          seer_clock_after(due, event->request->timeout);
     seer_queue_release(queue, event, due, now);
     return;
   }
@@ -136,13 +133,13 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
    learns, and what is told; returns when the event is due again, if it is. */
 static int64_t learn(const seer_transfer *transfer,
                      const seer_attempt *attempt, int64_t now) {
-  seer_endpoint *endpoint = transfer->claim.endpoint;
   seer_queue *queue = transfer->claim.queue;
+  seer_endpoint *endpoint = queue->endpoint;
   int level = seer_pauses_level(endpoint->pauses);
   int64_t due;
   seer_endpoint_landed(&transfer->claim, transfer->sent,
                        attempt->answer->status != 0, now);
-  due = seer_endpoint_learn(endpoint, queue->settings, attempt, now);
+  due = seer_endpoint_learn(queue, attempt, now);
   queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
@@ -190,8 +187,6 @@ void seer_settle_unsent(const seer_claim *claim) {
       request->outcome.failure = SEER_FAILURE_NOMEM;
     seer_queue_done(queue, event, SEER_SETTLED_REJECTED, &dead);
   } else {
-    if (request != NULL)
-      request->waits_until = seer_clock_after(due, request->timeout);
     seer_queue_release(queue, event, due, now);
   }
   seer_unlock();
