@@ -152,7 +152,7 @@ static int64_t asked_until(const char *then, const char *date) {
   seer_incoming in;
   seer_answer answer;
   char lines[2][60];
-  seer_incoming_init(&in, false);
+  seer_incoming_init(&in);
   snprintf(lines[0], sizeof lines[0], "Retry-After: %s\r\n", then);
   seer_incoming_header(&in, lines[0], strlen(lines[0]));
   if (date != NULL) {

@@ -264,14 +264,9 @@ static void leave_libcurl(void) {
   seer_unlock();
 }
 
-/* Whether a host was looked up here, because the system refused a thread.
-   Forks may happen meanwhile, and signals arrive. */
-static bool look_up(void) {
-  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
-}
-
 /* Sleeps until something moves, or `deadline`; false if nothing can before.
-   Forks may happen meanwhile. */
+   Forks may happen meanwhile, and signals arrive. A host may be looked up
+   instead, if the system refused a thread. */
 static bool rest(int64_t deadline) {
   int64_t now = seer_clock_now(), until;
   int alarm;
@@ -284,7 +279,8 @@ static bool rest(int64_t deadline) {
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();
-  if (sleep && !look_up())
+  if (sleep &&
+      (seer_state.in_flight == 0 || !seer_http_look_up(seer_state.http)))
     poll_for(alarm, poll_timeout(seer_clock_sooner(until, deadline), now));
   leave_libcurl();
   return !futile;

@@ -409,7 +409,7 @@ seer_flight *seer_flight_new(seer_handles *handles) {
     handles->spare = f->next;
     handles->spares--;
   } else if ((f = calloc(1, sizeof *f)) != NULL) {
-    seer_incoming_init(&f->incoming, false);
+    seer_incoming_init(&f->incoming);
     f->handles = handles;
   }
   return f;
@@ -429,7 +429,7 @@ static void recycle(seer_flight *f) {
   seer_incoming incoming;
   curl_slist_free_all(f->resolve);
   seer_outgoing_clear(&f->outgoing);
-  seer_incoming_again(&f->incoming, false);
+  seer_incoming_again(&f->incoming);
   incoming = f->incoming;
   memset(f, 0, sizeof *f);
   f->handles = handles;

@@ -122,7 +122,7 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   transfer->redirected = false;
   transfer->headers = transfer->body = NULL;
   transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_again(&f->incoming, f->incoming.whole_body);
+  seer_incoming_again(&f->incoming);
   return true;
 }
 
@@ -385,8 +385,6 @@ seer_http *seer_http_new(int alarm) {
 }
 
 void seer_http_free(seer_http *http) {
-  if (http == NULL)
-    return;
   seer_handles_empty(&http->handles);
   if (http->multi != NULL)
     curl_multi_cleanup(http->multi);
