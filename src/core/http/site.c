@@ -134,9 +134,8 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
 
 /* A block of what is the SDK's own, the key first. */
 static bool write_own(const seer_site *site, seer_buffer *out) {
-  seer_buffer_append(out, "Authorization: Bearer ", 22);
-  seer_buffer_append(out, site->options.api_key,
-                     strlen(site->options.api_key) + 1);
+  seer_buffer_text(out, "Authorization: Bearer ");
+  seer_buffer_line(out, site->options.api_key);
   seer_buffer_append(out, seer_site_own_headers, sizeof seer_site_own_headers);
   return !out->error;
 }
