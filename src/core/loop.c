@@ -1,6 +1,5 @@
 #include "loop.h"
 
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/spare.h"
@@ -22,7 +21,6 @@
 
 /* With the lock held: the work is the caller's now. */
 static void take(seer_work work) {
-  seer_assert(seer_lock_is_held());
   seer_state.work = work;
   seer_state.owner = seer_thread_self();
 }
@@ -49,7 +47,6 @@ static void begin_turn(void) {
 
 /* With the lock held: libcurl is left, and forks may happen. */
 static void end_work(seer_work next) {
-  seer_assert(seer_lock_is_held());
   seer_state.work = next;
   if (seer_state.forking > 0)
     seer_wake();
@@ -74,7 +71,6 @@ static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
 static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
   seer_endpoint *endpoint;
   int count = 0;
-  seer_assert(seer_lock_is_held());
   for (int looks = 0; looks < LOOKS && count < BATCH &&
                       (endpoint = seer_schedule_first(now)) != NULL;
        looks++) {

@@ -129,7 +129,6 @@ static int64_t exit_deadline(const seer_queue *queue) {
 /* With the lock held: all that is queued may go now, each client's within
    its own time. */
 static void begin_exit(int64_t now) {
-  seer_assert(seer_lock_is_held());
   seer_state.stage = SEER_EXITING;
   seer_state.start_again = now; /* a thread that was refused before */
   seer_state.exit_began = seer_state.exit_deadline = now;
@@ -170,7 +169,6 @@ static int64_t worth_until(const seer_queue *queue) {
 /* With the lock held: until when it is worth to wait for some queue, the first
    that is found; 0 for none. */
 static int64_t some_worth_until(int64_t now) {
-  seer_assert(seer_lock_is_held());
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
     int64_t until = worth_until(queue);
@@ -194,7 +192,6 @@ static void wait_for_delivery(void) {
 /* With the lock held: whether nobody is inside libcurl any more, or only this
    thread, which never goes on there. */
 static bool is_still(void) {
-  seer_assert(seer_lock_is_held());
   return seer_state.work <= SEER_WORK_STARTING || seer_state_is_mine();
 }
 
@@ -241,7 +238,6 @@ static void explain(const seer_queue *queue, char *reason, size_t size) {
    result is how many events are to be told of. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
-  seer_assert(seer_lock_is_held());
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
     int64_t before = queue->settled[SEER_SETTLED_EXIT], lost;

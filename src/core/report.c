@@ -1,7 +1,6 @@
 #include "report.h"
 
 #include "base/ascii.h"
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
@@ -107,7 +106,6 @@ static void write_text(char text[TEXT_LENGTH], const seer_transfer *transfer,
 /* With the lock held: whether somebody who waits will hear of it without this;
    a future may have been abandoned. */
 static bool is_heard(const seer_request *request) {
-  seer_assert(seer_lock_is_held());
   return request != NULL && (!request->future || request->references > 1);
 }
 
@@ -129,7 +127,6 @@ static seer_trouble *troubles_of(seer_queue *queue) {
    time, and how many those were. */
 static bool are_drops_due(seer_queue *queue, seer_settlement drop, int64_t now,
                           int64_t *times) {
-  seer_assert(seer_lock_is_held());
   *times = queue->settled[drop] - queue->drops_told[drop];
   if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
       seer_trouble_happened(&queue->drops[drop], now) < 0)

@@ -1,6 +1,5 @@
 #include "sender.h"
 
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/spare.h"
@@ -49,7 +48,6 @@ static void begin_waiting(seer_request *request, int64_t now) {
 
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
-  seer_assert(seer_lock_is_held());
   if (!queue->settings->thread || seer_state.threaded)
     return false;
   if (seer_state.work >= SEER_WORK_OUTSIDE)
@@ -179,7 +177,6 @@ void seer_sender_refer(seer_request *request) {
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
                              seer_dead *dead) {
   seer_event *event = request->event;
-  seer_assert(seer_lock_is_held());
   if (queue == NULL || event == NULL || request->asked ||
       request->forks != queue->forks)
     return false;

@@ -1,6 +1,5 @@
 #include "settle.h"
 
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
@@ -95,7 +94,6 @@ static conclusion conclude(const seer_transfer *transfer) {
 /* With the lock held: gives the outcome to the waiter, unless the waiter has
    stopped waiting. */
 static void hand_over(conclusion *end, seer_request *request) {
-  seer_assert(seer_lock_is_held());
   if (request->settled)
     return;
   request->outcome = end->outcome;
@@ -116,7 +114,6 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
                     int64_t now, seer_dead *dead) {
   seer_queue *queue = transfer->claim.queue;
   seer_event *event = transfer->claim.event;
-  seer_assert(seer_lock_is_held());
   if (!is_over(&end->attempt)) {
     seer_queue_release(queue, event, due, now);
     return;
@@ -169,7 +166,6 @@ void seer_settle(seer_transfer *transfer, seer_dead *dead) {
 /* With the lock held: whether somebody waits for the event who has waited for
    as many attempts as were wanted. */
 static bool is_last_attempt(const seer_event *event) {
-  seer_assert(seer_lock_is_held());
   return event->request != NULL &&
          event->attempts > event->request->max_retries;
 }
