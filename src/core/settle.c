@@ -69,8 +69,8 @@ static seer_attempt make_attempt(const seer_transfer *transfer) {
   attempt.number = event->attempts;
   attempt.epoch = transfer->claim.epoch;
   attempt.exiting = false;
-  attempt.jitter = 0;
   attempt.verdict = seer_retry_judge(&transfer->answer, &asked);
+  attempt.jitter = attempt.verdict != SEER_DELIVERED ? seer_id_fraction() : 0;
   return attempt;
 }
 
@@ -152,8 +152,6 @@ void seer_settle(seer_transfer *transfer, seer_dead *dead) {
   seer_report_answer(transfer);
   seer_lock();
   seer_report_shortage(transfer->claim.queue, now);
-  if (end.attempt.verdict != SEER_DELIVERED)
-    end.attempt.jitter = seer_id_next_fraction();
   end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, now);
   dispose(&end, transfer, due, now, dead);
