@@ -157,8 +157,9 @@ static int client_stats(lua_State *L) {
   if (client->party == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->party, &stats);
-  if (has_store && (!client->with.stored ||
-                    !seer_sender_store_stats(client->queue, &store)))
+  if (client->with.stored)
+    seer_sender_store_stats(client->queue, &store);
+  else if (has_store)
     set_closed(L, &store);
   /* From here on a finalizer may close the client. */
   push_stats(L, &stats, client->missed);
@@ -182,9 +183,11 @@ static int client_persist(lua_State *L) {
   safe = !client->with.stored || /* nothing is sent */
          seer_sender_persist(client->queue, timeout);
   seer_callbacks_run(L, SELF);
-  if (!safe && client->queue != NULL &&
-      seer_sender_store_stats(client->queue, &stats) && stats.unsaved > 0)
-    return fail_late(L, timeout, stats.unsaved, "in the store", stats.error);
+  if (!safe && client->queue != NULL) {
+    seer_sender_store_stats(client->queue, &stats);
+    if (stats.unsaved > 0)
+      return fail_late(L, timeout, stats.unsaved, "in the store", stats.error);
+  }
   lua_pushboolean(L, 1);
   return 1;
 }

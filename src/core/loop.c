@@ -92,15 +92,14 @@ static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
 static seer_sending make_sending(const seer_claim *claim) {
   const seer_settings *settings = claim->queue->settings;
   seer_event *event = claim->event;
-  seer_sending sending;
-  sending.site = claim->queue->site;
-  sending.event = event;
-  sending.timeout = seer_event_timeout(event, settings->timeout);
-  sending.connect_timeout = settings->connect_timeout;
-  sending.connection_age = settings->connection_age;
-  sending.thorough = event->request != NULL || settings->has_on_error ||
-                     settings->log_level >= SEER_DEBUG;
-  return sending;
+  return (seer_sending){
+      .site = claim->queue->site,
+      .event = event,
+      .timeout = seer_event_timeout(event, settings->timeout),
+      .connect_timeout = settings->connect_timeout,
+      .connection_age = settings->connection_age,
+      .thorough = event->request != NULL || settings->has_on_error ||
+                  settings->log_level >= SEER_DEBUG};
 }
 
 static bool start_transfer(const seer_claim *claim) {

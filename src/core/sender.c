@@ -270,11 +270,8 @@ static const char *state_of(const seer_keep *keep) {
   return keep->look_at > 0 ? "open" : "closed";
 }
 
-bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
-  const seer_keep *keep;
-  if (queue->tenant == NULL)
-    return false;
-  keep = queue->tenant->keep;
+void seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
+  const seer_keep *keep = queue->tenant->keep;
   seer_lock();
   stats->name = keep->driver != NULL ? keep->driver->name : "unknown";
   stats->state = state_of(keep);
@@ -284,7 +281,6 @@ bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
   stats->unsaved = queue->pending - queue->saved;
   stats->adopted = *queue->tenant->adopted;
   seer_unlock();
-  return true;
 }
 
 static void copy_queue(seer_queue *copy, const seer_queue *queue) {

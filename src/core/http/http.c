@@ -182,16 +182,15 @@ static void doubt_addresses(const seer_flight *f) {
 }
 
 static void conclude_failure(seer_flight *f, CURLcode code) {
-  seer_transfer *t = &f->transfer;
-  t->answer.status = 0; /* that of a redirect does not count */
-  t->answer.failure = code == CURLE_OPERATION_TIMEDOUT
-                          ? SEER_FAILURE_TIMEOUT
-                          : SEER_FAILURE_CONNECTION;
-  t->answer.unreachable = is_unreachable(code);
-  if (t->sent == 0)
+  bool timed_out = code == CURLE_OPERATION_TIMEDOUT;
+  f->transfer.answer = (seer_answer){
+      /* what a redirect said does not count */
+      .failure = timed_out ? SEER_FAILURE_TIMEOUT : SEER_FAILURE_CONNECTION,
+      .unreachable = is_unreachable(code),
+      .should_retry = -1,
+      .retry_after = SEER_NO_RETRY_AFTER};
+  if (f->transfer.sent == 0)
     doubt_addresses(f);
-  t->answer.should_retry = -1;
-  t->answer.retry_after = SEER_NO_RETRY_AFTER;
   say(f, "%s", why_none(f, code));
 }
 
