@@ -83,9 +83,12 @@ static int client_pump(lua_State *L) {
 
 /* Sets those counts in the table on the top that a store has, too. */
 static void set_counts(lua_State *L, const seer_queue *queue) {
+  int64_t dropped = 0;
   for (int i = 0; i < SEER_DROPS; i++)
     seer_setint64(L, seer_settlement_names[i], queue->settled[i]);
-  seer_setint64(L, "dropped", seer_queue_dropped(queue));
+  for (int i = SEER_DROPS; i < SEER_SETTLEMENTS; i++)
+    dropped += queue->settled[i];
+  seer_setint64(L, "dropped", dropped);
   seer_setint64(L, "pending", queue->pending);
 }
 

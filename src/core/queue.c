@@ -19,16 +19,11 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
   queue->held_bytes += sign * (int64_t)seer_event_size(event);
 }
 
-/* The events that were settled so, or in one of the ways after that. */
-static int64_t sum_from(const seer_queue *queue, int settlement) {
-  int64_t sum = 0;
-  for (; settlement < SEER_SETTLEMENTS; settlement++)
-    sum += queue->settled[settlement];
-  return sum;
-}
-
 /* What is true of a queue whenever one of the functions below is called. */
 static void assert_sound(const seer_queue *queue) {
+  int64_t settled = 0;
+  for (int i = 0; i < SEER_SETTLEMENTS; i++)
+    settled += queue->settled[i];
   seer_assert(seer_lock_is_held());
   seer_assert(queue->held_events >= 0 && queue->held_bytes >= 0);
   seer_assert(queue->held_events <= queue->events &&
@@ -36,7 +31,7 @@ static void assert_sound(const seer_queue *queue) {
   seer_assert(queue->pending <= queue->events);
   seer_assert(queue->before_flush >= 0 &&
               queue->before_flush <= queue->pending);
-  seer_assert(queue->accepted == sum_from(queue, 0) + queue->pending);
+  seer_assert(queue->accepted == settled + queue->pending);
   seer_assert(queue->entering >= 0 && queue->saved >= 0 &&
               queue->entering + queue->saved <= queue->pending);
 }
@@ -54,21 +49,11 @@ void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines) {
   }
 }
 
-int64_t seer_queue_dropped(const seer_queue *queue) {
-  return sum_from(queue, SEER_DROPS);
-}
-
 static void count(seer_queue *queue, seer_settlement settlement) {
   queue->settled[settlement]++;
   queue->pending--;
   if (queue->pending == 0)
     seer_wake();
-}
-
-void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
-  assert_sound(queue);
-  queue->accepted++;
-  queue->settled[settlement]++;
 }
 
 /* A flush waits for the events of earlier generations. */
@@ -320,7 +305,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     enter(queue, event, size);
   else if (first)
     seer_line_append(line_of(queue, event), event);
-  seer_event_foresee(&queue->hand, (size_t)size, queue->bytes);
+  seer_spare_reach(&queue->hand, (size_t)size - SEER_SPARE_SHARE,
+                   (size_t)queue->bytes);
   return SEER_ACCEPTED;
 }
 

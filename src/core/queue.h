@@ -11,10 +11,9 @@
  * identify behind an unsettled one of the same user), or in flight.
  * Waited-for requests have a line of their own, which is served first.
  *
- * But for the first and the last, the functions here are called with the lock
- * held; they only move pointers.
- * Events that are done with go to a caller's list of the dead, to be freed
- * when the lock is given up.
+ * But for the first, the functions here are called with the lock held; they
+ * only move pointers. Events that are done with go to a caller's list of the
+ * dead, to be freed when the lock is given up.
  */
 
 #include "dead.h"
@@ -128,9 +127,6 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
    on_error; false if there is nobody to hear of it. */
 bool seer_queue_give_up(seer_queue *queue, seer_event *event, seer_dead *dead);
 
-/* Counts an event that was settled without having been here. */
-void seer_queue_account(seer_queue *queue, seer_settlement settlement);
-
 /* Settles a request on behalf of its waiter. Its event leaves the queue at
    once, wherever it stands, unless it is in flight or not due yet: then it
    does when that is over. */
@@ -154,5 +150,3 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
    this queue starts anew. If it may not be `whole`, because another thread was
    changing it when the process was copied, what it owned is not even freed. */
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead);
-
-int64_t seer_queue_dropped(const seer_queue *queue);

@@ -185,11 +185,6 @@ seer_event *seer_report_next_event(seer_queue *queue, bool lost) {
   return event;
 }
 
-void seer_report_free_event(seer_event *event) {
-  seer_request_free(event->request);
-  seer_event_free(event);
-}
-
 static void tell_logger(seer_queue *queue, seer_message *message) {
   seer_message *missed;
   seer_lock();

@@ -159,10 +159,6 @@ typedef struct seer_draft {
    memory. */
 seer_event *seer_event_new(const seer_draft *draft);
 
-/* With the lock held: one of this seer_event_size is likely to be made next by
-   whom the hand belongs to, and many more where so many bytes are queued. */
-void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog);
-
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {
   /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): never NULL */

@@ -3,7 +3,6 @@
 #include "ascii.h"
 #include "os.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)

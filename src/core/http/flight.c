@@ -468,5 +468,5 @@ bool seer_handles_init(seer_handles *handles) {
 
 void seer_handles_clear(seer_handles *handles) {
   curl_share_cleanup(handles->share);
-  seer_sockets_clear(&handles->sockets);
+  free(handles->sockets.open);
 }

@@ -108,7 +108,10 @@ void seer_http_hurry(seer_http *http) {
     f->hurried = true;
     if (f->deadline > patience)
       f->deadline = patience;
-    seer_site_doubt(f->site, f->deadline);
+    seer_lock();
+    f->site->doubted_until =
+        seer_clock_later(f->site->doubted_until, f->deadline);
+    seer_unlock();
   }
 }
 

@@ -3,11 +3,9 @@
 #include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/clock.h"
-#include "core/base/os.h"
 
 #include <curl/curl.h>
 #include <strings.h>
-#include <time.h>
 #pragma GCC visibility push(hidden)
 
 #define BODY_START 512          /* of an answer that nobody waits for... */

@@ -1,14 +1,11 @@
 #include "core/http/site.h"
 
 #include "core/base/block.h"
-#include "core/base/clock.h"
-#include "core/base/thread.h"
 #include "core/base/version.h"
 #include "core/http/lookup.h"
 #include "core/http/url.h"
 
 #include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -328,13 +325,6 @@ bool seer_site_unrefer(seer_site **list, seer_site *site) {
     list = &(*list)->next;
   *list = site->next;
   return true;
-}
-
-void seer_site_doubt(seer_site *site, int64_t time) {
-  seer_lock();
-  if (time > site->doubted_until)
-    site->doubted_until = time;
-  seer_unlock();
 }
 
 bool seer_site_connected(const seer_site *site, int64_t time) {
