@@ -314,7 +314,7 @@ void seer_keeper_release(void) {
 
 void seer_keeper_forget(void) {
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
-    keep->entering = NULL;
+    keep->entering.first = NULL;
     keep->batch_count = keep->owed_count = keep->rows = 0;
     keep->forgotten = keep->owed_ever;
     if (!keep->barred)

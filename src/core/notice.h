@@ -27,7 +27,7 @@ typedef struct seer_message {
 
 /* Events for one of the callbacks. */
 typedef struct seer_given {
-  seer_event *first, *last;
+  seer_events events;
   int count;
   size_t bytes; /* that they occupy */
 } seer_given;

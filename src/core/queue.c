@@ -242,7 +242,7 @@ static void enter(seer_queue *queue, seer_event *event, int64_t size) {
   queue->entering++;
   queue->entering_bytes += size;
   event->parts |= SEER_EVENT_ENTERING;
-  seer_keep_enter(queue->tenant->keep, event);
+  seer_events_add(&queue->tenant->keep->entering, event);
 }
 
 void seer_queue_enter(seer_queue *queue, seer_event *event) {
@@ -381,7 +381,7 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
                is_given_up(queue, SEER_SETTLED_REJECTED, false);
   seer_queue_done(queue, event, SEER_SETTLED_REJECTED, dead);
   if (taken)
-    queue->notices.lost.last->request = why;
+    queue->notices.lost.events.last->request = why;
   return taken;
 }
 

@@ -137,6 +137,30 @@ struct seer_event {
   char body[];           /* JSON; not terminated by a zero */
 };
 
+/* A list by `next`, the oldest first; all zero at first. */
+typedef struct seer_events {
+  seer_event *first, *last;
+} seer_events;
+
+static inline void seer_events_add(seer_events *events, seer_event *event) {
+  event->next = NULL;
+  if (events->first == NULL)
+    events->first = event;
+  else
+    events->last->next = event;
+  events->last = event;
+}
+
+/* Removes the oldest; NULL if there is none. */
+static inline seer_event *seer_events_take(seer_events *events) {
+  seer_event *event = events->first;
+  if (event != NULL) {
+    events->first = event->next;
+    event->next = NULL;
+  }
+  return event;
+}
+
 /* Where the parts begin: behind a body of this length, aligned. */
 static inline size_t seer_event_parts(size_t length) {
   size_t end = offsetof(seer_event, body) + length;
