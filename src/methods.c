@@ -335,7 +335,6 @@ static int client_gc(lua_State *L) {
   return 0;
 }
 
-/* client:with_options(options) */
 static int with_options(lua_State *L) {
   return seer_make_with(L, SELF) ? 1 : seer_result_closed(L);
 }

@@ -195,11 +195,22 @@ void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site) {
   seer_unlock();
 }
 
+/* Takes a reference back; true, and the site is out of the list, if that was
+   the last. */
+static bool unrefer(seer_site **list, seer_site *site) {
+  if (--site->references > 0)
+    return false;
+  while (*list != site)
+    list = &(*list)->next;
+  *list = site->next;
+  return true;
+}
+
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
   int64_t now = seer_clock_now();
   seer_endpoint *idle;
   seer_lock();
-  if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
+  if (!unrefer(&endpoint->sites, site))
     site = NULL; /* somebody else needs it */
   if (--endpoint->references == 0 && !endpoint->left)
     leave(endpoint);

@@ -286,7 +286,6 @@ static bool is_done(const seer_transaction *t) {
   return t->result == SEER_STORE_DONE || t->result == SEER_STORE_FULL;
 }
 
-/* Asks for slots. */
 static void ask(seer_transaction *t) {
   seer_queue *queue = t->asker->adopted;
   seer_endpoint *endpoint = queue->endpoint;

@@ -318,15 +318,6 @@ void seer_site_free(seer_site *site) {
   free(site);
 }
 
-bool seer_site_unrefer(seer_site **list, seer_site *site) {
-  if (--site->references > 0)
-    return false;
-  while (*list != site)
-    list = &(*list)->next;
-  *list = site->next;
-  return true;
-}
-
 bool seer_site_connected(const seer_site *site, int64_t time) {
   return site->connected > 0 || site->connected_at >= time;
 }

@@ -77,10 +77,6 @@ void seer_site_free(seer_site *site);
 const seer_site_parts *seer_site_get_parts(seer_site *site);
 const seer_secrets *seer_site_get_secrets(seer_site *site);
 
-/* The sites of an endpoint are a list. With the lock held: takes a reference
-   back; true, and the site is out of the list, if that was the last. */
-bool seer_site_unrefer(seer_site **list, seer_site *site);
-
 /* Whether requests to both, which are of the same endpoint, go out in the same
    way. */
 bool seer_site_equals(const seer_site *one, const seer_site *other);
