@@ -24,10 +24,8 @@ static char *copy_bytes(const char *bytes, size_t length) {
 }
 
 static seer_outcome make_outcome(const seer_transfer *transfer) {
-  seer_outcome outcome;
-  memset(&outcome, 0, sizeof outcome);
-  outcome.status = transfer->answer.status;
-  outcome.failure = transfer->answer.failure;
+  seer_outcome outcome = {.status = transfer->answer.status,
+                          .failure = transfer->answer.failure};
   snprintf(outcome.message, sizeof outcome.message, "%s", transfer->message);
   if (outcome.status == 0)
     return outcome;
@@ -54,23 +52,22 @@ typedef struct conclusion {
 static seer_attempt make_attempt(const seer_transfer *transfer) {
   const seer_event *event = transfer->claim.event;
   const seer_special *special = seer_event_special(event);
-  seer_attempt attempt;
-  seer_asked asked;
-  asked.attempts = event->attempts;
-  asked.waited = event->request != NULL;
-  asked.own_path = event->kind == SEER_POST;
-  asked.max_retries = transfer->claim.queue->settings->max_retries;
+  seer_asked asked = {.attempts = event->attempts,
+                      .max_retries =
+                          transfer->claim.queue->settings->max_retries,
+                      .waited = event->request != NULL,
+                      .own_path = event->kind == SEER_POST};
+  seer_attempt attempt = {.answer = &transfer->answer,
+                          .epoch = transfer->claim.epoch,
+                          .number = asked.attempts,
+                          .waited = asked.waited};
   if (asked.waited)
     asked.max_retries = event->request->max_retries;
   else if (special != NULL && special->max_retries >= 0)
     asked.max_retries = special->max_retries;
-  attempt.answer = &transfer->answer;
-  attempt.waited = asked.waited;
-  attempt.number = event->attempts;
-  attempt.epoch = transfer->claim.epoch;
-  attempt.exiting = false;
   attempt.verdict = seer_retry_judge(&transfer->answer, &asked);
-  attempt.jitter = attempt.verdict != SEER_DELIVERED ? seer_id_fraction() : 0;
+  if (attempt.verdict != SEER_DELIVERED)
+    attempt.jitter = seer_id_fraction();
   return attempt;
 }
 
@@ -80,9 +77,7 @@ static bool is_over(const seer_attempt *attempt) {
 }
 
 static conclusion conclude(const seer_transfer *transfer) {
-  conclusion end;
-  memset(&end, 0, sizeof end);
-  end.attempt = make_attempt(transfer);
+  conclusion end = {.attempt = make_attempt(transfer)};
   if (!end.attempt.waited && end.attempt.verdict == SEER_REJECTED &&
       transfer->claim.queue->settings->has_on_error)
     end.carrier = seer_request_new(0, 0);

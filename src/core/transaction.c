@@ -151,14 +151,12 @@ static void fill(seer_transaction *t, size_t i, size_t *at, int64_t now) {
   seer_row *row = &t->rows[i];
   seer_event *event = t->keep->batch[i];
   const seer_queue *queue = seer_event_stored(event)->queue;
-  memset(row, 0, sizeof *row);
-  row->target = queue->tenant->target;
-  row->kind = event->kind;
-  row->body = t->bodies.data + *at;
-  row->length = event->length;
-  row->age = now - (event->expires - queue->settings->max_age);
-  if (row->age < 0)
-    row->age = 0;
+  int64_t captured = event->expires - queue->settings->max_age;
+  *row = (seer_row){.target = queue->tenant->target,
+                    .kind = event->kind,
+                    .age = seer_clock_later(now - captured, 0),
+                    .body = t->bodies.data + *at,
+                    .length = event->length};
   *at += event->length;
   seer_id_bytes(event->id, row->uuid);
   if (event->parts & SEER_PART_TURN) {

@@ -121,10 +121,7 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   seer_outgoing_redirect(&f->outgoing);
   if (!launch(http, f))
     return false;
-  transfer->sent = 0;
-  transfer->redirected = false;
-  transfer->headers = transfer->body = NULL;
-  transfer->headers_length = transfer->body_length = 0;
+  *transfer = (seer_transfer){.claim = transfer->claim};
   seer_incoming_again(&f->incoming);
   return true;
 }
