@@ -296,6 +296,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     event->request->generation = event->generation;
     event->request->forks = queue->forks;
     event->request->event = event;
+    event->request->waits_until = /* or until its first attempt has begun */
+        seer_clock_after(now, event->request->timeout);
     hold(queue, event, 1);
   }
   first = !(event->parts & SEER_PART_TURN) ||

@@ -40,11 +40,6 @@ void seer_sender_release(seer_queue *queue) {
   seer_endpoints_bury(&dead);
 }
 
-/* A waiter stops waiting when its first attempt has not begun in time. */
-static void begin_waiting(seer_request *request, int64_t now) {
-  request->waits_until = seer_clock_after(now, request->timeout);
-}
-
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
   if (!queue->settings->thread || seer_state.threaded)
@@ -76,8 +71,6 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
   seer_lock();
-  if (event->request != NULL)
-    begin_waiting(event->request, now);
   result = seer_state.stage == SEER_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);

@@ -238,7 +238,7 @@ static bool set_url(seer_flight *f) {
   CURLU *parsed;
   if (!is_common(&f->outgoing))
     return SET(URL, seer_outgoing_url(&f->outgoing));
-  parsed = seer_site_parsed(f->site, f->transfer.claim.event->kind);
+  parsed = seer_site_parsed(f->site, f->outgoing.event->kind);
   return parsed != NULL && SET(CURLU, parsed);
 }
 
@@ -253,7 +253,7 @@ static bool set_request(seer_flight *f) {
 }
 
 static bool set_method(seer_flight *f) {
-  const seer_event *event = f->transfer.claim.event;
+  const seer_event *event = f->outgoing.event;
   CURL *easy = f->easy;
   if (f->outgoing.get)
     return SET(HTTPGET, 1L);

@@ -75,7 +75,6 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   seer_flight *f = seer_flight_new(&http->handles);
   if (f == NULL)
     return NULL;
-  f->transfer.claim.event = sending->event;
   f->site = sending->site;
   f->began = seer_clock_now();
   f->asked_at = seer_clock_boot();
