@@ -423,19 +423,10 @@ static void dispose(seer_flight *f) {
 
 /* Makes it as good as new. */
 static void recycle(seer_flight *f) {
-  seer_handles *handles = f->handles;
-  CURL *easy = f->easy;
-  uint64_t made_for = f->made_for;
-  seer_incoming incoming;
   curl_slist_free_all(f->resolve);
   seer_outgoing_clear(&f->outgoing);
   seer_incoming_again(&f->incoming);
-  incoming = f->incoming;
-  memset(f, 0, sizeof *f);
-  f->handles = handles;
-  f->easy = easy;
-  f->made_for = made_for;
-  f->incoming = incoming;
+  memset(f, 0, offsetof(seer_flight, easy));
 }
 
 void seer_flight_free(seer_flight *f) {
