@@ -159,6 +159,8 @@ static void offer_all(bool meanwhile) {
   do {
     offer(meanwhile);
     transact();
+    if (!is_entering(last))
+      last = NULL; /* its memory may soon be another's */
     keep.look_at = unit_now + 1000000;
   } while (keep.offering || keep.entering.first != NULL);
 }
