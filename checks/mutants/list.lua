@@ -76,9 +76,9 @@ local list = {
   },
   {
     what = "what is delivered displaces what is lost",
-    file = "src/core/dead.c",
-    from = "? &notices->delivered\n",
-    to = "? &notices->lost\n",
+    file = "src/core/notice.c",
+    from = "delivered ? &notices->delivered : &notices->lost",
+    to = "delivered ? &notices->lost : &notices->lost",
     spec = "spec/on_delivered_spec.lua",
     title = "gets each event that was delivered, and its text",
   },
@@ -235,9 +235,9 @@ local list = {
   {
     what = "an event that is displaced is not counted",
     file = "src/core/queue.c",
-    from = "queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;\n}",
-    to = "queue->dropped_by[settlement - SEER_SETTLED_EXPIRED] +=\n"
-      .. "        settlement != SEER_SETTLED_DISPLACED;\n}",
+    from = "queue->settled[settlement]++;\n  queue->pending--;",
+    to = "queue->settled[settlement] +=\n"
+      .. "        settlement != SEER_SETTLED_DISPLACED;\n  queue->pending--;",
     spec = "spec/core/queue_spec.lua",
     title = "displaces the oldest event, and none in flight",
   },
@@ -383,8 +383,8 @@ local list = {
   {
     what = "the sender sleeps on when an event comes",
     file = "src/core/state.c",
-    from = "  return asleep;",
-    to = "  return false;",
+    from = "  return asleep ? seer_state.alarm : -1;",
+    to = "  return -1;",
     spec = "spec/core/loop_spec.lua",
     title = "sleeps when it has nothing to do, also after an alarm",
   },

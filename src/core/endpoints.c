@@ -17,13 +17,12 @@
    up. */
 static seer_endpoint *alike[HASHES];
 
-/* Those that nobody refers to, which wait until their slots are free: a list,
-   the one that was looked at last at its end. */
+/* Those that nobody referred to when they were looked at, or left, last, and
+   which wait until their slots are free: a list, the last of them at its
+   end. */
 static seer_endpoint *left, *last_left;
 
 static void free_endpoint(seer_endpoint *endpoint) {
-  if (endpoint == NULL)
-    return;
   seer_site_free(endpoint->sites);
   seer_gate_free(endpoint->gate);
   free(endpoint->busy);
@@ -98,37 +97,23 @@ static seer_endpoint **find(const seer_endpoint *like) {
 }
 
 static void leave(seer_endpoint *endpoint) {
+  endpoint->left = true;
   endpoint->next_left = NULL;
-  endpoint->previous_left = last_left;
-  if (last_left != NULL)
+  if (left != NULL)
     last_left->next_left = endpoint;
   else
     left = endpoint;
   last_left = endpoint;
 }
 
-static void come_back(seer_endpoint *endpoint) {
-  if (endpoint->previous_left != NULL)
-    endpoint->previous_left->next_left = endpoint->next_left;
-  else
-    left = endpoint->next_left;
-  if (endpoint->next_left != NULL)
-    endpoint->next_left->previous_left = endpoint->previous_left;
-  else
-    last_left = endpoint->previous_left;
-}
-
-static void refer(seer_endpoint *endpoint) {
-  if (endpoint->references++ == 0)
-    come_back(endpoint);
-}
-
 void seer_endpoints_forget(void) {
-  left = last_left = NULL;
+  left = NULL;
   for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
-       endpoint = seer_endpoints_next(endpoint))
+       endpoint = seer_endpoints_next(endpoint)) {
+    endpoint->left = false;
     if (endpoint->references == 0)
       leave(endpoint);
+  }
 }
 
 /* Takes some that nobody needs out of the process's lists; the result is a
@@ -137,7 +122,10 @@ static seer_endpoint *unlist_idle(int64_t now) {
   seer_endpoint *idle = NULL;
   for (int i = 0; i < LOOKS && left != NULL; i++) {
     seer_endpoint *endpoint = left;
-    come_back(endpoint);
+    left = endpoint->next_left;
+    endpoint->left = false;
+    if (endpoint->references > 0)
+      continue;
     if (endpoint->segment == 0 && !seer_gate_is_idle(endpoint->gate, now)) {
       leave(endpoint);
       continue;
@@ -188,7 +176,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
   place = find(fresh);
   found = *place;
   if (found != NULL) {
-    refer(found);
+    found->references++;
     *site = adopt_site(found, fresh);
   } else {
     __atomic_store_n(place, fresh, __ATOMIC_RELEASE);
@@ -202,18 +190,29 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
 
 void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site) {
   seer_lock();
-  refer(endpoint);
+  endpoint->references++;
   site->references++;
   seer_unlock();
+}
+
+/* Takes a reference back; true, and the site is out of the list, if that was
+   the last. */
+static bool unrefer(seer_site **list, seer_site *site) {
+  if (--site->references > 0)
+    return false;
+  while (*list != site)
+    list = &(*list)->next;
+  *list = site->next;
+  return true;
 }
 
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
   int64_t now = seer_clock_now();
   seer_endpoint *idle;
   seer_lock();
-  if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
+  if (!unrefer(&endpoint->sites, site))
     site = NULL; /* somebody else needs it */
-  if (--endpoint->references == 0)
+  if (--endpoint->references == 0 && !endpoint->left)
     leave(endpoint);
   idle = unlist_idle(now);
   seer_unlock();
@@ -338,24 +337,16 @@ void seer_endpoints_leave(seer_party *party) {
 }
 
 /* Events are lost that had been accepted: their owner should know. */
-static void tell_dropped(const seer_dead *dead, seer_drop drop,
+static void tell_dropped(const seer_dead *dead, seer_settlement drop,
                          const char *reason) {
-  static seer_trouble troubles[SEER_DROPS];
-  int64_t untold = 0;
-  bool tell;
-  if (dead->dropped_by[drop] == 0)
-    return;
-  seer_lock();
-  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
-                               seer_clock_now(), &untold);
-  seer_unlock();
-  if (tell)
+  static seer_trouble troubles[SEER_SETTLEMENTS];
+  if (dead->dropped[drop] && seer_trouble_now(&troubles[drop]) >= 0)
     seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
 }
 
 void seer_endpoints_bury(seer_dead *dead) {
-  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
-  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
+  tell_dropped(dead, SEER_SETTLED_EXPIRED, "older than max_age");
+  tell_dropped(dead, SEER_SETTLED_DISPLACED, "the queue is full");
   seer_dead_free(dead);
   while (dead->queues != NULL) {
     seer_queue *queue = dead->queues;

@@ -21,6 +21,9 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
 
 /* What is true of a queue whenever one of the functions below is called. */
 static void assert_sound(const seer_queue *queue) {
+  int64_t settled = 0;
+  for (int i = 0; i < SEER_SETTLEMENTS; i++)
+    settled += queue->settled[i];
   seer_assert(seer_lock_is_held());
   seer_assert(queue->held_events >= 0 && queue->held_bytes >= 0);
   seer_assert(queue->held_events <= queue->events &&
@@ -28,9 +31,7 @@ static void assert_sound(const seer_queue *queue) {
   seer_assert(queue->pending <= queue->events);
   seer_assert(queue->before_flush >= 0 &&
               queue->before_flush <= queue->pending);
-  seer_assert(queue->accepted == queue->delivered + queue->rejected +
-                                     seer_queue_dropped(queue) +
-                                     queue->pending + queue->stored);
+  seer_assert(queue->accepted == settled + queue->pending);
   seer_assert(queue->entering >= 0 && queue->saved >= 0 &&
               queue->entering + queue->saved <= queue->pending);
 }
@@ -48,35 +49,11 @@ void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines) {
   }
 }
 
-int64_t seer_queue_dropped(const seer_queue *queue) {
-  int64_t dropped = 0;
-  for (int i = 0; i < SEER_DROPS; i++)
-    dropped += queue->dropped_by[i];
-  return dropped;
-}
-
-static void count_settled(seer_queue *queue, seer_settlement settlement) {
-  if (settlement == SEER_SETTLED_DELIVERED)
-    queue->delivered++;
-  else if (settlement == SEER_SETTLED_REJECTED)
-    queue->rejected++;
-  else if (settlement == SEER_SETTLED_LEFT)
-    queue->stored++;
-  else
-    queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
-}
-
 static void count(seer_queue *queue, seer_settlement settlement) {
-  count_settled(queue, settlement);
+  queue->settled[settlement]++;
   queue->pending--;
   if (queue->pending == 0)
     seer_wake();
-}
-
-void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
-  assert_sound(queue);
-  queue->accepted++;
-  count_settled(queue, settlement);
 }
 
 /* A flush waits for the events of earlier generations. */
@@ -93,7 +70,7 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
   if (request == NULL)
     return false;
   cancelled = request->cancelled;
-  if (!request->settled && settlement >= SEER_SETTLED_EXPIRED)
+  if (!request->settled && settlement >= SEER_DROPS)
     request->outcome.failure = SEER_FAILURE_CLOSED;
   request->settled = true;
   if (--request->references > 0)
@@ -118,8 +95,8 @@ static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
 static void give_up(seer_queue *queue, seer_event *event,
                     seer_settlement settlement, seer_dead *dead) {
   event->lost = (uint8_t)settlement;
-  seer_dead_give(dead, &queue->notices, event,
-                 (size_t)queue->settings->max_event_bytes);
+  seer_notices_give(&queue->notices, event,
+                    (size_t)queue->settings->max_event_bytes, &dead->events);
 }
 
 /* Whether a line on the standard error is to tell of a drop. */
@@ -179,8 +156,8 @@ static void bury(seer_queue *queue, seer_event *event,
   } else {
     seer_dead_add(dead, event);
   }
-  if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
-    dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
+  if (settlement >= SEER_DROPS && is_told(queue))
+    dead->dropped[settlement] = true;
   if (queue->orphan && queue->events == 0)
     die(queue, dead);
 }
@@ -269,7 +246,7 @@ static void enter(seer_queue *queue, seer_event *event, int64_t size) {
   queue->entering++;
   queue->entering_bytes += size;
   event->parts |= SEER_EVENT_ENTERING;
-  seer_keep_enter(queue->tenant->keep, event);
+  seer_events_add(&queue->tenant->keep->entering, event);
 }
 
 void seer_queue_enter(seer_queue *queue, seer_event *event) {
@@ -323,6 +300,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     event->request->generation = event->generation;
     event->request->forks = queue->forks;
     event->request->event = event;
+    event->request->waits_until = /* or until its first attempt has begun */
+        seer_clock_after(now, event->request->timeout);
     hold(queue, event, 1);
   }
   first = !(event->parts & SEER_PART_TURN) ||
@@ -332,7 +311,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     enter(queue, event, size);
   else if (first)
     seer_line_append(line_of(queue, event), event);
-  seer_event_foresee(&queue->hand, (size_t)size, queue->bytes);
+  seer_spare_reach(&queue->hand, (size_t)size - SEER_SPARE_SHARE,
+                   (size_t)queue->bytes);
   return SEER_ACCEPTED;
 }
 
@@ -379,6 +359,9 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
     hold(queue, event, -1);
     if (due > event->expires)
       due = event->expires;
+  } else {
+    event->request->waits_until =
+        seer_clock_after(due, event->request->timeout);
   }
   event->due = due;
   if (seer_event_is_storable(event))
@@ -404,7 +387,7 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
                is_given_up(queue, SEER_SETTLED_REJECTED, false);
   seer_queue_done(queue, event, SEER_SETTLED_REJECTED, dead);
   if (taken)
-    queue->notices.lost.last->request = why;
+    queue->notices.lost.events.last->request = why;
   return taken;
 }
 

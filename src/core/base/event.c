@@ -7,11 +7,9 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
-/* What glibc's and musl's malloc add to an allocation, about. */
-#define ALLOCATOR_SHARE 8
-
-const char *const seer_drop_names[SEER_DROPS] = {
-    "expired", "displaced", "exit", "disabled", "before_send", "sampled"};
+const char *const seer_settlement_names[SEER_SETTLEMENTS] = {
+    "delivered", "rejected", "stored",      "expired", "displaced",
+    "exit",      "disabled", "before_send", "sampled"};
 
 static size_t text_size(const char *text) {
   return text != NULL ? strlen(text) + 1 : 0;
@@ -120,10 +118,6 @@ static size_t allocated(const seer_event *event) {
   return size_of(event->length, parts, seer_event_special(event));
 }
 
-void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog) {
-  seer_spare_reach(hand, size - ALLOCATOR_SHARE, (size_t)backlog);
-}
-
 void seer_event_free_all(seer_event *events) {
   seer_event *event, *rest = NULL;
   seer_lock();
@@ -161,7 +155,7 @@ int64_t seer_event_timeout(const seer_event *event, int64_t clients) {
 }
 
 size_t seer_event_size(const seer_event *event) {
-  return allocated(event) + ALLOCATOR_SHARE;
+  return allocated(event) + SEER_SPARE_SHARE;
 }
 
 seer_request *seer_request_new(int64_t timeout, int64_t max_retries) {
