@@ -75,8 +75,16 @@ local list = {
     title = "a smaller limit beside a larger one in a gate gets what it may",
   },
   {
+    what = "clients whose API hangs may have all descriptors",
+    file = "src/core/loop.c",
+    from = "seer_room_limit(seer_os_sockets_most());",
+    to = "seer_room_limit(1 << 20);",
+    spec = "spec/core/room_spec.lua",
+    title = "does not take the descriptors of the program",
+  },
+  {
     what = "the child of a fork goes on with the parent's schedule",
-    file = "src/core/process.c",
+    file = "src/core/endpoints.c",
     from = "  seer_schedule_forget();\n",
     to = "",
     spec = "spec/core/schedule_spec.lua",

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "endpoints.h"
 #include "report.h"
+#include "room.h"
 #include "settle.h"
 #include "state.h"
 #include "tenants.h"
@@ -59,7 +60,7 @@ static void end_work(seer_work next) {
    those before. */
 static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
                       int64_t now, seer_dead *dead) {
-  while (count < BATCH &&
+  while (count < BATCH && !seer_room_is_full() &&
          seer_endpoint_claim(endpoint, now, &claims[count], dead)) {
     /* Only now its id is drawn: capture need not. */
     seer_event *event = claims[count++].event;
@@ -75,13 +76,15 @@ static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
   seer_endpoint *endpoint;
   int count = 0;
   seer_assert(seer_lock_is_held());
-  for (int looks = 0; looks < LOOKS && count < BATCH &&
+  if (seer_state.http == NULL)
+    seer_room_limit(seer_os_sockets_most());
+  for (int looks = 0; looks < LOOKS && count < BATCH && !seer_room_is_full() &&
                       (endpoint = seer_schedule_first(now)) != NULL;
        looks++) {
     seer_place *place = &endpoint->lines.place;
     count = claim_from(endpoint, claims, count, now, dead);
     seer_schedule_at(place, SEER_NEVER);
-    if (count == BATCH)
+    if (count == BATCH || seer_room_is_full())
       seer_schedule_now(place);
     else
       seer_schedule_at(
@@ -231,7 +234,9 @@ static void close_idle(void) {
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
   seer_assert(seer_lock_is_held());
-  return seer_clock_sooner(seer_tenants_rescue_at(now), seer_schedule_next());
+  return seer_clock_sooner(seer_tenants_rescue_at(now),
+                           seer_room_is_full() ? SEER_NEVER
+                                               : seer_schedule_next());
 }
 
 /* Milliseconds to poll; -1: for ever. */

@@ -78,7 +78,6 @@ static void forget_queues(seer_endpoint *endpoint, bool whole,
       seer_queue_forget(party->queue, whole, dead);
     previous = party;
   }
-  seer_endpoint_forget(endpoint);
 }
 
 /* Lists of endpoints and of their clients can be followed at any moment, for
@@ -88,7 +87,6 @@ static void forget_all(bool whole, seer_dead *dead) {
        endpoint = seer_endpoints_next(endpoint))
     forget_queues(endpoint, whole, dead);
   seer_endpoints_forget();
-  seer_schedule_forget();
 }
 
 static void forget_thread(void) {

@@ -19,4 +19,5 @@ typedef struct seer_claim {
   seer_event *event;
   seer_slot slot;
   uint32_t epoch; /* number of pauses that its endpoint had begun */
+  bool failing;   /* whether requests to it had failed last */
 } seer_claim;
