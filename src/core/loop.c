@@ -56,6 +56,13 @@ static void end_work(seer_work next) {
     seer_wake();
 }
 
+/* With the lock held: the process ends, and from now on the site has time to
+   connect. Thousands may have waited for their turn. */
+static void begin_connecting(seer_site *site, int64_t now) {
+  if (site->doubted_until < seer_state.exit_began)
+    site->doubted_until = now;
+}
+
 /* With the lock held: what this endpoint may send now, up to BATCH events with
    those before. */
 static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
@@ -63,9 +70,12 @@ static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
   while (count < BATCH && !seer_room_is_full() &&
          seer_endpoint_claim(endpoint, now, &claims[count], dead)) {
     /* Only now its id is drawn: capture need not. */
-    seer_event *event = claims[count++].event;
+    seer_event *event = claims[count].event;
     if (!seer_id_is_drawn(event->id))
       event->id = seer_id_next();
+    if (seer_state.stage == SEER_EXITING)
+      begin_connecting(claims[count].queue->site, now);
+    count++;
   }
   return count;
 }

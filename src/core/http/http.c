@@ -105,11 +105,10 @@ void seer_http_hurry(seer_http *http) {
   if (http->hurry_began == 0)
     http->hurry_began = seer_clock_boot();
   for (seer_flight *f = http->flying; f != NULL; f = f->next) {
-    if (!f->reused || f->hurried || f->incoming.status != 0 ||
-        f->alive_at > http->hurry_began)
+    if (!f->reused || f->hurried || f->incoming.status != 0)
       continue;
     f->hurried = true;
-    if (f->deadline > patience)
+    if (f->alive_at <= http->hurry_began && f->deadline > patience)
       f->deadline = patience;
     seer_site_doubt(f->site, f->deadline);
   }
