@@ -10,6 +10,8 @@
 /* What glibc's and musl's malloc add to an allocation, about. */
 #define ALLOCATOR_SHARE 8
 
+#define LOOKS 1024 /* at events, with the lock held */
+
 const char *const seer_drop_names[SEER_DROPS] = {
     "expired", "displaced", "exit", "disabled", "before_send", "sampled"};
 
@@ -124,10 +126,19 @@ void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog) {
   seer_spare_reach(hand, size - ALLOCATOR_SHARE, (size_t)backlog);
 }
 
+static void free_list(seer_event *event) {
+  while (event != NULL) {
+    seer_event *next = event->next;
+    free(event);
+    event = next;
+  }
+}
+
+/* Of many, which one that is large may displace, the first are kept. */
 void seer_event_free_all(seer_event *events) {
   seer_event *event, *rest = NULL;
   seer_lock();
-  while ((event = events) != NULL) {
+  for (int looks = LOOKS; looks > 0 && (event = events) != NULL; looks--) {
     events = event->next;
     if (seer_spare_keep(event, allocated(event)))
       continue;
@@ -135,10 +146,8 @@ void seer_event_free_all(seer_event *events) {
     rest = event;
   }
   seer_unlock();
-  while ((event = rest) != NULL) {
-    rest = event->next;
-    free(event);
-  }
+  free_list(rest);
+  free_list(events);
 }
 
 void seer_event_free(seer_event *event) {
