@@ -79,6 +79,7 @@ build = {
         "src/core/process.c",
         "src/core/queue.c",
         "src/core/report.c",
+        "src/core/room.c",
         "src/core/schedule.c",
         "src/core/sender.c",
         "src/core/settings.c",

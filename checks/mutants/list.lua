@@ -75,6 +75,14 @@ local list = {
     title = "a smaller limit beside a larger one in a gate gets what it may",
   },
   {
+    what = "clients whose API hangs may have all descriptors",
+    file = "src/core/loop.c",
+    from = "seer_room_limit(seer_os_sockets_most());",
+    to = "seer_room_limit(1 << 20);",
+    spec = "spec/core/room_spec.lua",
+    title = "does not take the descriptors of the program",
+  },
+  {
     what = "what is delivered displaces what is lost",
     file = "src/core/notice.c",
     from = "delivered ? &notices->delivered : &notices->lost",

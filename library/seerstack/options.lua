@@ -86,7 +86,8 @@
 ---same key and base URL, share the limit and its pauses.
 ---Default: `true` with a `store`, else `false`.
 ---@field share_rate_limit? boolean
----Requests at a time, 1 to 1000. Default: `16`.
+---Requests at a time, 1 to 1000; of all clients together no more than a quarter
+---of `ulimit -n`. Default: `16`.
 ---@field max_in_flight? integer
 ---Events in the queue and in flight, 1 to 10^7. Default: `10000`.
 ---@field max_queue_events? integer

@@ -33,6 +33,25 @@ describe("at exit", function()
         assert.equal(2, api:count())
       end)
   end
+
+  -- There is room for sixteen requests, see room_spec; the others begin to
+  -- connect three seconds after the exit has begun.
+  it("has exit_connect_timeout from when the turn of its client comes",
+    function()
+      api:config { key = false, delay = 3 }
+      local before = api:count()
+      h.ended_well(h.script.run {
+        code = [[
+          for i = 1, 20 do
+            local client = seerstack.new { api_key = "key" .. i }
+            assert(client.events.capture { name = "a" })
+          end
+        ]],
+        env = h.environment(api.url),
+        prefix = [[bash -c 'ulimit -n 64; exec "$@"' -]],
+      })
+      assert.equal(20, api:count() - before)
+    end)
 end)
 
 describe("at exit, the lock", function()

@@ -37,11 +37,11 @@ local MANY_KEYS = [[
 describe("thousands of clients", function()
   local api = h.own_standin()
 
-  local function run(code)
+  local function run(code, changes)
     api:config { key = false } -- any
     h.ended_well(h.script.run {
       args = { COUNT }, timeout = 120, code = MAKE .. code,
-      env = h.environment(api.url, "key"),
+      env = h.environment(api.url, "key", changes),
     })
   end
 
@@ -134,7 +134,7 @@ describe("thousands of clients", function()
       for first = 1, COUNT / 2, WAVE do
         flush(first)
       end
-    ]])
+    ]], h.NO_LEAKS)
     local counts = received(true)
     assert.same({ parent = COUNT, child = 1001 }, counts)
   end)

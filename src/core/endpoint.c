@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "fleet.h"
+#include "room.h"
 
 #include <string.h>
 #pragma GCC visibility push(hidden)
@@ -188,6 +189,10 @@ static seer_event *claim_event(seer_endpoint *endpoint, int64_t now,
   return event;
 }
 
+static bool fails(const seer_endpoint *endpoint) {
+  return endpoint->failures > 0 || seer_pauses_level(endpoint->pauses) > 0;
+}
+
 /* The request will be over when its time is up. */
 static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
                           int64_t now) {
@@ -195,6 +200,8 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
       seer_event_timeout(claim->event, claim->queue->settings->timeout);
   seer_request *request = claim->event->request;
   claim->epoch = seer_pauses_epoch(endpoint->pauses);
+  claim->failing = fails(endpoint);
+  seer_room_enter(claim->failing);
   endpoint->in_flight++;
   claim->queue->in_flight++;
   seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
@@ -209,14 +216,21 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
     seer_pauses_go_on_trying(endpoint->pauses, &endpoint->probe, timeout, now);
 }
 
+/* When another request may be in flight, see seer_room_delay. */
+static int64_t room_delay(const seer_endpoint *endpoint) {
+  if (endpoint->in_flight >= endpoint->max_in_flight)
+    return SEER_NEVER;
+  return seer_room_delay(endpoint->in_flight, fails(endpoint));
+}
+
 /* A slot, if there is one and it may be used. The result is the delay until
    then. */
 static int64_t take_slot(seer_endpoint *endpoint, int64_t now,
                          seer_slot *slot) {
-  int64_t share = share_of(endpoint, now);
+  int64_t share = share_of(endpoint, now), delay = room_delay(endpoint);
   slot->index = -1;
-  if (endpoint->in_flight >= endpoint->max_in_flight)
-    return SEER_NEVER;
+  if (delay > 0)
+    return delay;
   *slot = seer_gate_take(endpoint->gate, share, now);
   if (slot->index >= 0 || share == 0)
     return 0;
@@ -250,9 +264,9 @@ bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
 /* Until when no slot is free. Others may give some back at any time. */
 static int64_t slot_delay(const seer_endpoint *endpoint, int64_t now) {
   const seer_gate *gate = endpoint->gate;
-  int64_t delay;
-  if (endpoint->in_flight >= endpoint->max_in_flight)
-    return SEER_NEVER;
+  int64_t delay = room_delay(endpoint);
+  if (delay > 0)
+    return delay;
   delay = seer_gate_delay(gate, share_of(endpoint, now), now);
   return delay == SEER_NEVER || seer_gate_is_denied(gate) ? OTHERS : delay;
 }
@@ -279,6 +293,7 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
   seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
   queue->in_flight--;
   endpoint->in_flight--;
+  seer_room_leave(claim->failing);
   for (int i = 0; i < SEER_URGENCIES; i++)
     seer_line_unpark(&queue->line[i]);
   seer_schedule_now(&endpoint->lines.place);
@@ -478,18 +493,4 @@ seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
   endpoint->segment = segment + 1;
   seer_schedule_now(&endpoint->lines.place);
   return before;
-}
-
-/* The requests are the parent's, and so are their slots. */
-void seer_endpoint_forget(seer_endpoint *endpoint) {
-  memset(&endpoint->lines, 0, sizeof endpoint->lines);
-  endpoint->lines.place.endpoint = endpoint;
-  if (endpoint->busy != NULL)
-    memset(endpoint->busy, 0, sizeof *endpoint->busy);
-  endpoint->in_flight = endpoint->failures = endpoint->refusals = 0;
-  endpoint->probe = 0;
-  endpoint->pauses = &endpoint->gate->pauses;
-  endpoint->hopeless = false;
-  for (seer_site *site = endpoint->sites; site != NULL; site = site->next)
-    seer_site_forget(site);
 }

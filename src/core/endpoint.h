@@ -107,6 +107,3 @@ void seer_endpoint_hurry(seer_endpoint *endpoint);
    need (any more), to be freed without the lock. */
 seer_gate *seer_endpoint_use(seer_endpoint *endpoint, seer_gate *gate,
                              int segment, int64_t now);
-
-/* Makes it as at the start: in the child of a fork. */
-void seer_endpoint_forget(seer_endpoint *endpoint);

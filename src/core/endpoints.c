@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/thread.h"
+#include "room.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,14 +107,31 @@ static void leave(seer_endpoint *endpoint) {
   last_left = endpoint;
 }
 
+/* The requests are the parent's, and so are their slots. */
+static void forget(seer_endpoint *endpoint) {
+  memset(&endpoint->lines, 0, sizeof endpoint->lines);
+  endpoint->lines.place.endpoint = endpoint;
+  if (endpoint->busy != NULL)
+    memset(endpoint->busy, 0, sizeof *endpoint->busy);
+  endpoint->in_flight = endpoint->failures = endpoint->refusals = 0;
+  endpoint->probe = 0;
+  endpoint->pauses = &endpoint->gate->pauses;
+  endpoint->hopeless = false;
+  for (seer_site *site = endpoint->sites; site != NULL; site = site->next)
+    seer_site_forget(site);
+}
+
 void seer_endpoints_forget(void) {
   left = NULL;
   for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
        endpoint = seer_endpoints_next(endpoint)) {
+    forget(endpoint);
     endpoint->left = false;
     if (endpoint->references == 0)
       leave(endpoint);
   }
+  seer_schedule_forget();
+  seer_room_forget();
 }
 
 /* Takes some that nobody needs out of the process's lists; the result is a

@@ -15,7 +15,8 @@ seer_endpoint *seer_endpoints_next(const seer_endpoint *endpoint);
 /* The queue after this one, of all endpoints; the first of all after NULL. */
 seer_queue *seer_endpoints_next_queue(const seer_queue *queue);
 
-/* In the child of a fork, where only these lists are as they should be. */
+/* In the child of a fork, where only these lists are as they should be: all
+   else of endpoints is as at the start. */
 void seer_endpoints_forget(void);
 
 /* The endpoint of this base URL and key, with one more reference, and in

@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "endpoints.h"
 #include "report.h"
+#include "room.h"
 #include "settle.h"
 #include "state.h"
 #include "tenants.h"
@@ -52,16 +53,26 @@ static void end_work(seer_work next) {
     seer_wake();
 }
 
+/* With the lock held: the process ends, and from now on the site has time to
+   connect. Thousands may have waited for their turn. */
+static void begin_connecting(seer_site *site, int64_t now) {
+  if (site->doubted_until < seer_state.exit_began)
+    site->doubted_until = now;
+}
+
 /* With the lock held: what this endpoint may send now, up to BATCH events with
    those before. */
 static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
                       int64_t now, seer_dead *dead) {
-  while (count < BATCH &&
+  while (count < BATCH && !seer_room_is_full() &&
          seer_endpoint_claim(endpoint, now, &claims[count], dead)) {
     /* Only now its id is drawn: capture need not. */
-    seer_event *event = claims[count++].event;
+    seer_event *event = claims[count].event;
     if (!seer_id_is_drawn(event->id))
       event->id = seer_id_next();
+    if (seer_state.stage == SEER_EXITING)
+      begin_connecting(claims[count].queue->site, now);
+    count++;
   }
   return count;
 }
@@ -71,13 +82,15 @@ static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
 static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
   seer_endpoint *endpoint;
   int count = 0;
-  for (int looks = 0; looks < LOOKS && count < BATCH &&
+  if (seer_state.http == NULL)
+    seer_room_limit(seer_os_sockets_most());
+  for (int looks = 0; looks < LOOKS && count < BATCH && !seer_room_is_full() &&
                       (endpoint = seer_schedule_first(now)) != NULL;
        looks++) {
     seer_place *place = &endpoint->lines.place;
     count = claim_from(endpoint, claims, count, now, dead);
     seer_schedule_at(place, SEER_NEVER);
-    if (count == BATCH)
+    if (count == BATCH || seer_room_is_full())
       seer_schedule_now(place);
     else
       seer_schedule_at(
@@ -223,6 +236,13 @@ static void close_idle(void) {
   seer_spare_free();
 }
 
+/* With the lock held: when there will be something to do. */
+static int64_t next_time(int64_t now) {
+  return seer_clock_sooner(seer_tenants_rescue_at(now),
+                           seer_room_is_full() ? SEER_NEVER
+                                               : seer_schedule_next());
+}
+
 /* Milliseconds to poll; -1: for ever. */
 static int poll_timeout(int64_t until, int64_t now) {
   if (until == SEER_NEVER)
@@ -268,7 +288,7 @@ static bool rest(int64_t deadline) {
   bool sleep, futile;
   close_idle();
   seer_lock();
-  until = seer_clock_sooner(seer_tenants_rescue_at(now), seer_schedule_next());
+  until = next_time(now);
   futile = seer_state.in_flight == 0 && until > deadline;
   until = seer_state.wakes_at = seer_clock_sooner(until, idle_until());
   sleep = begin_sleep() && !futile;

@@ -78,7 +78,6 @@ static void forget_queues(seer_endpoint *endpoint, bool whole,
       seer_queue_forget(party->queue, whole, dead);
     previous = party;
   }
-  seer_endpoint_forget(endpoint);
 }
 
 /* Lists of endpoints and of their clients can be followed at any moment, for
@@ -88,7 +87,6 @@ static void forget_all(bool whole, seer_dead *dead) {
        endpoint = seer_endpoints_next(endpoint))
     forget_queues(endpoint, whole, dead);
   seer_endpoints_forget();
-  seer_schedule_forget();
 }
 
 static void forget_thread(void) {
@@ -153,6 +151,12 @@ static bool is_hopeless(const seer_endpoint *endpoint) {
           seer_schedule_of(&endpoint->lines.place) > seer_state.exit_deadline);
 }
 
+/* Whether it is being sent, or has been since the exit began. */
+static bool had_its_turn(const seer_queue *queue) {
+  return queue->endpoint->in_flight > 0 ||
+         queue->site->doubted_until >= seer_state.exit_began;
+}
+
 /* With the lock held: until when it is worth to wait for this queue. */
 static int64_t worth_until(const seer_queue *queue) {
   int64_t began = seer_state.exit_began, connected_by;
@@ -161,7 +165,7 @@ static int64_t worth_until(const seer_queue *queue) {
   connected_by = queue->site->doubted_until;
   connected_by = seer_clock_after(connected_by > began ? connected_by : began,
                                   queue->settings->exit_connecting);
-  if (seer_site_connected(queue->site, began))
+  if (seer_site_connected(queue->site, began) || !had_its_turn(queue))
     return exit_deadline(queue);
   return seer_clock_sooner(exit_deadline(queue), connected_by);
 }
@@ -229,7 +233,8 @@ static void explain(const seer_queue *queue, char *reason, size_t size) {
   else if (is_hopeless(queue->endpoint))
     why = "the rate limit allows no more in time; client:flush(seconds) "
           "before the end waits for it";
-  else if (!seer_site_connected(queue->site, seer_state.exit_began))
+  else if (had_its_turn(queue) &&
+           !seer_site_connected(queue->site, seer_state.exit_began))
     why = "no connection could be made in time";
   snprintf(reason, size, "%s", why);
 }

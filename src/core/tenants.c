@@ -51,7 +51,7 @@ static seer_tenant *make(seer_keep *keep, const seer_party *client) {
   }
   tenant->keep = keep;
   set_target(tenant, party->endpoint, party->site);
-  tenant->adopted = seer_endpoints_open(party, tenant);
+  tenant->adopted = seer_endpoints_open(party, NULL);
   if (tenant->adopted != NULL)
     return tenant;
   seer_endpoints_leave(party);
@@ -59,12 +59,15 @@ static seer_tenant *make(seer_keep *keep, const seer_party *client) {
   return NULL;
 }
 
+/* With the lock held. The newest client of the endpoint comes first, and most
+   of them are alike: however many tenants there are, this is soon found. */
 static seer_tenant *find(const seer_keep *keep, const seer_party *client) {
-  seer_tenant *tenant = keep->tenants;
-  while (tenant != NULL && (tenant->adopted->endpoint != client->endpoint ||
-                            tenant->adopted->site != client->site))
-    tenant = tenant->next;
-  return tenant;
+  const seer_party *party = client->endpoint->parties;
+  for (; party != NULL; party = party->next)
+    if (party->site == client->site && party->queue != NULL &&
+        party->queue->tenant != NULL && party->queue->tenant->keep == keep)
+      return party->queue->tenant;
+  return NULL;
 }
 
 /* With the lock held. True if it is to share its rate limit now: the keeper
@@ -85,6 +88,7 @@ seer_tenant *seer_tenants_get(seer_keep *keep, const seer_party *client) {
   seer_lock();
   tenant = find(keep, client);
   if (tenant == NULL) {
+    fresh->adopted->tenant = fresh;
     fresh->next = keep->tenants;
     __atomic_store_n(&keep->tenants, fresh, __ATOMIC_RELEASE);
   }

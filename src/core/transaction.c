@@ -76,7 +76,9 @@ static void take_targets(seer_transaction *t, int64_t now) {
 }
 
 static void take_asker(seer_transaction *t, int64_t now) {
-  seer_tenant *tenant = t->keep->tenants;
+  const seer_store_driver *driver = t->keep->driver;
+  seer_tenant *tenant =
+      driver != NULL && driver->budget != NULL ? t->keep->tenants : NULL;
   while (tenant != NULL && seer_tenants_budget_due(tenant, now) > now)
     tenant = tenant->next;
   t->asker = tenant;
@@ -271,9 +273,8 @@ static void adopt(void *to, const seer_row *row) {
   event->expires = row->age; /* until it has its place */
   for (seer_tenant *tenant =
            __atomic_load_n(&t->keep->tenants, __ATOMIC_ACQUIRE);
-       tenant != NULL; tenant = tenant->next)
-    if (stored->queue == NULL &&
-        memcmp(tenant->target, row->target, sizeof tenant->target) == 0)
+       tenant != NULL && stored->queue == NULL; tenant = tenant->next)
+    if (memcmp(tenant->target, row->target, sizeof tenant->target) == 0)
       stored->queue = tenant->adopted;
   if (row->tries >= SEER_STORE_TRIES)
     event->parts |= SEER_EVENT_FUSED;

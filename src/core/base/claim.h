@@ -18,4 +18,5 @@ typedef struct seer_claim {
   seer_event *event;
   seer_slot slot;
   uint32_t epoch; /* number of pauses that the endpoint had begun */
+  bool failing;   /* whether requests to it had failed last */
 } seer_claim;

@@ -7,6 +7,8 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
+#define LOOKS 1024 /* at events, with the lock held */
+
 const char *const seer_settlement_names[SEER_SETTLEMENTS] = {
     "delivered", "rejected", "stored",      "expired", "displaced",
     "exit",      "disabled", "before_send", "sampled"};
@@ -118,10 +120,19 @@ static size_t allocated(const seer_event *event) {
   return size_of(event->length, parts, seer_event_special(event));
 }
 
+static void free_list(seer_event *event) {
+  while (event != NULL) {
+    seer_event *next = event->next;
+    free(event);
+    event = next;
+  }
+}
+
+/* Of many, which one that is large may displace, the first are kept. */
 void seer_event_free_all(seer_event *events) {
   seer_event *event, *rest = NULL;
   seer_lock();
-  while ((event = events) != NULL) {
+  for (int looks = LOOKS; looks > 0 && (event = events) != NULL; looks--) {
     events = event->next;
     if (seer_spare_keep(event, allocated(event)))
       continue;
@@ -129,10 +140,8 @@ void seer_event_free_all(seer_event *events) {
     rest = event;
   }
   seer_unlock();
-  while ((event = rest) != NULL) {
-    rest = event->next;
-    free(event);
-  }
+  free_list(rest);
+  free_list(events);
 }
 
 void seer_event_free(seer_event *event) {

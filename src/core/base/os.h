@@ -160,6 +160,12 @@ void seer_fd_close_on_exec(int fd);
    for the host, and without waiting where the reader is stuck. */
 void seer_os_complain(const char *bytes, size_t length);
 
+/* How many sockets we may have, at least 2: a quarter of the descriptors that
+   the program may have, for these are its own before they are ours; and not so
+   many that to look at each in every turn would be a burden. */
+#define SEER_OS_SOCKETS 4096
+int seer_os_sockets_most(void);
+
 /* As socket(); above the standard streams', it does not block, and exec
    closes it. */
 int seer_os_socket(int family, int type, int protocol);

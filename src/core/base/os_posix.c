@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -343,6 +344,14 @@ void seer_fds_hold(int held[3]) {
     if (held[i] < 0)
       break;
   }
+}
+
+int seer_os_sockets_most(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+      limit.rlim_cur / 4 > SEER_OS_SOCKETS)
+    return SEER_OS_SOCKETS;
+  return limit.rlim_cur < 8 ? 2 : (int)(limit.rlim_cur / 4);
 }
 
 void seer_fds_release(const int held[3]) {

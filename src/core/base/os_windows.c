@@ -239,6 +239,10 @@ void seer_os_complain(const char *bytes, size_t length) {
             NULL);
 }
 
+int seer_os_sockets_most(void) {
+  return SEER_OS_SOCKETS;
+}
+
 int seer_os_socket(int family, int type, int protocol) {
   SOCKET opened = WSASocketW(family, type, protocol, NULL, 0,
                              WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);

@@ -40,7 +40,7 @@ typedef struct seer_flight {
   bool stale;       /* it was not to carry this one */
   bool fresh;       /* none that has been used is to be taken... */
   bool alone;       /* ...and the handle knows it */
-  bool hurried;     /* its deadline was brought forward */
+  bool hurried;     /* the exit has looked at its deadline */
   bool exhausted;   /* no descriptor was left for a socket */
   bool missing;     /* not all of the targets are known... */
   bool grounded;    /* ...and libcurl wanted to know one */

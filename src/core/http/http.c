@@ -3,6 +3,7 @@
 #include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/clock.h"
+#include "core/base/os.h"
 #include "core/base/thread.h"
 #include "core/http/flight.h"
 #include "core/http/lookup.h"
@@ -27,6 +28,7 @@ struct seer_http {
   int64_t performed;   /* when transfers were last moved on */
   int64_t hurry_began; /* by seer_clock_boot; 0: there is none */
   long count, most;    /* of those that fly */
+  int sockets;         /* so many may be open */
   seer_handles handles;
   struct seer_http *next; /* among the abandoned */
 };
@@ -42,7 +44,8 @@ static void take_off(seer_http *http, seer_flight *f) {
   http->flying = f;
   if (++http->count > http->most) {
     http->most = http->count;
-    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 4 * http->most);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
+                      (long)seer_clock_sooner(4 * http->most, http->sockets));
   }
   seer_flight_take_off(f);
 }
@@ -101,11 +104,10 @@ void seer_http_hurry(seer_http *http) {
   if (http->hurry_began == 0)
     http->hurry_began = seer_clock_boot();
   for (seer_flight *f = http->flying; f != NULL; f = f->next) {
-    if (!f->reused || f->hurried || f->incoming.status != 0 ||
-        f->alive_at > http->hurry_began)
+    if (!f->reused || f->hurried || f->incoming.status != 0)
       continue;
     f->hurried = true;
-    if (f->deadline > patience)
+    if (f->alive_at <= http->hurry_began && f->deadline > patience)
       f->deadline = patience;
     seer_lock();
     f->site->doubted_until =
@@ -375,6 +377,7 @@ seer_http *seer_http_new(int alarm) {
   if (http == NULL)
     return NULL;
   http->alarm = alarm;
+  http->sockets = seer_os_sockets_most();
   http->multi = seer_sockets_new_multi(&http->handles.sockets);
   if (http->multi != NULL && seer_handles_init(&http->handles))
     return http;

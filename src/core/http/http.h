@@ -49,6 +49,7 @@ void seer_http_perform(seer_http *http);
 /* Gives connections that have not answered since the first of these calls
    three seconds to show that they are alive, for there may not be time to find
    out otherwise. Transfers over them that get no answer until then time out.
+   Others that were used before have their time, and then one to connect.
    Takes the lock. */
 void seer_http_hurry(seer_http *http);
 

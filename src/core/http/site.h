@@ -56,7 +56,8 @@ struct seer_site {
   long http_version;     /* as libcurl names it */
   long tls_version;      /* the same, where HTTP/2 is wanted */
   int64_t connected_at;  /* when one was last, or began to be */
-  int64_t doubted_until; /* until then old connections may show their life */
+  int64_t doubted_until; /* at exit: until then old connections may show their
+                            life, or it was not its turn; then it connects */
   int flying;            /* transfers; this and the rest are the thread's */
   int suspects;          /* of these, those from before the last timeout */
   uint64_t timeouts;     /* of transfers, but for such suspects */
