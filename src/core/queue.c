@@ -456,19 +456,15 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
   }
 }
 
-/* Settles all that the queue owns. */
-static void drop_owned(seer_queue *queue, seer_dead *dead) {
-  seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
-  while (queue->flying != NULL)
-    seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-  seer_dead_take_notices(dead, &queue->notices);
-}
-
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
   seer_queue before = *queue;
   queue->orphan = false; /* or it would be freed with its last event */
-  if (whole)
-    drop_owned(queue, dead);
+  if (whole) {
+    seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
+    while (queue->flying != NULL)
+      seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+    seer_dead_take_notices(dead, &queue->notices);
+  }
   seer_queue_init(queue, before.party, before.line[SEER_QUEUED].lines);
   queue->tenant = before.tenant;
   queue->generation = before.generation;
