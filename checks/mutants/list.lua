@@ -268,8 +268,8 @@ local list = {
   {
     what = "an identify does not wait for an earlier one of its user",
     file = "src/core/base/event.c",
-    from = "turn->user = seer_id_hash(user, length);",
-    to = "turn->user = seer_id_new().low + 0 * (size_t)user[length - 1];",
+    from = ".user = seer_id_hash(draft->user, draft->user_length)",
+    to = ".user = seer_id_new().low",
     spec = "spec/core/turns_spec.lua",
     title = "an identify waits while an earlier one of its user is in flight",
   },

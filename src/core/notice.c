@@ -10,10 +10,9 @@
 
 seer_message *seer_message_new(seer_level level, const char *text) {
   size_t size = strlen(text) + 1;
-  seer_message *message = malloc(sizeof *message + size);
+  seer_message *message = calloc(1, sizeof *message + size);
   if (message == NULL)
     return NULL;
-  memset(message, 0, sizeof *message);
   message->level = level;
   memcpy(message->text, text, size);
   seer_mask_controls(message->text, size - 1);

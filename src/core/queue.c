@@ -49,16 +49,14 @@ void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines) {
   }
 }
 
-static void count(seer_queue *queue, seer_settlement settlement) {
+/* A flush waits for the events of earlier generations. */
+static void count(seer_queue *queue, const seer_event *event,
+                  seer_settlement settlement) {
   queue->settled[settlement]++;
   queue->pending--;
   if (queue->pending == 0)
     seer_wake();
-}
-
-/* A flush waits for the events of earlier generations. */
-static void count_generation(seer_queue *queue, uint32_t generation) {
-  if (generation != queue->generation && --queue->before_flush == 0)
+  if (event->generation != queue->generation && --queue->before_flush == 0)
     seer_wake();
 }
 
@@ -140,10 +138,8 @@ static void bury(seer_queue *queue, seer_event *event,
   if (waited)
     hold(queue, event, -1);
   cancelled = settle_request(event, settlement);
-  if (!cancelled) {
-    count(queue, settlement);
-    count_generation(queue, event->generation);
-  }
+  if (!cancelled)
+    count(queue, event, settlement);
   bool left = !waited || event->request != NULL; /* nobody waits any more */
   bool heard =
       waited && cancelled && left && (!request->future || request->asked);
@@ -297,7 +293,6 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
       seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings->max_age);
   add(queue, event, size);
   if (event->request != NULL) {
-    event->request->generation = event->generation;
     event->request->forks = queue->forks;
     event->request->event = event;
     event->request->waits_until = /* or until its first attempt has begun */
@@ -408,8 +403,7 @@ void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
   seer_queue_wake(line, now);
   if (request->away) {
     request->settled = request->cancelled = true;
-    count(queue, SEER_SETTLED_REJECTED);
-    count_generation(queue, request->generation);
+    count(queue, event, SEER_SETTLED_REJECTED);
     return;
   }
   if (!seer_turns_follows(event))
@@ -456,19 +450,15 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
   }
 }
 
-/* Settles all that the queue owns. */
-static void drop_owned(seer_queue *queue, seer_dead *dead) {
-  seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
-  while (queue->flying != NULL)
-    seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-  seer_dead_take_notices(dead, &queue->notices);
-}
-
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
   seer_queue before = *queue;
   queue->orphan = false; /* or it would be freed with its last event */
-  if (whole)
-    drop_owned(queue, dead);
+  if (whole) {
+    seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
+    while (queue->flying != NULL)
+      seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+    seer_dead_take_notices(dead, &queue->notices);
+  }
   seer_queue_init(queue, before.party, before.line[SEER_QUEUED].lines);
   queue->tenant = before.tenant;
   queue->generation = before.generation;

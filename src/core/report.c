@@ -16,14 +16,9 @@
 #define SUBJECT_MOST 100 /* bytes of a name, and of a path */
 
 static seer_level level_of(seer_verdict verdict, bool doubtful) {
-  switch (verdict) {
-  case SEER_DELIVERED:
+  if (verdict == SEER_DELIVERED)
     return doubtful ? SEER_WARN : SEER_INFO;
-  case SEER_REJECTED:
-    return SEER_ERROR;
-  default:
-    return SEER_WARN;
-  }
+  return verdict == SEER_REJECTED ? SEER_ERROR : SEER_WARN;
 }
 
 static seer_trouble_kind kind_of(const seer_transfer *transfer,

@@ -321,7 +321,7 @@ static bool end_asking(seer_transaction *t, int64_t now) {
 }
 
 /* What a store says when it opens is told, unless there is worse. */
-static void commit(seer_transaction *t) {
+void seer_transaction_commit(seer_transaction *t) {
   seer_keep *keep = t->keep;
   seer_store_message opened = "";
   t->result = SEER_STORE_LATER;
@@ -334,14 +334,10 @@ static void commit(seer_transaction *t) {
   if (t->message[0] == '\0')
     memcpy(t->message, opened, sizeof opened);
   t->message[sizeof t->message - 1] = '\0';
-  if (t->result != SEER_STORE_BROKEN)
-    return;
-  keep->driver->close(keep->store);
-  keep->store = NULL;
-}
-
-void seer_transaction_commit(seer_transaction *t) {
-  commit(t);
+  if (t->result == SEER_STORE_BROKEN) {
+    keep->driver->close(keep->store);
+    keep->store = NULL;
+  }
   if (t->asker != NULL)
     ask(t);
 }

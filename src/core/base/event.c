@@ -68,16 +68,12 @@ static void put_special(seer_special *mine, const seer_special *special,
   mine->key = put(&room, special->key, text_size(special->key));
 }
 
-static void put_turn(seer_turn *turn, const char *user, size_t length) {
-  memset(turn, 0, sizeof *turn);
-  turn->user = seer_id_hash(user, length);
-}
-
 /* Apart, for the same reason. */
 __attribute__((noinline)) static void put_parts(seer_event *event,
                                                 const seer_draft *draft) {
   if (draft->user != NULL)
-    put_turn(seer_event_turn(event), draft->user, draft->user_length);
+    *seer_event_turn(event) =
+        (seer_turn){.user = seer_id_hash(draft->user, draft->user_length)};
   if (draft->special != NULL) {
     size_t offset = special_offset(event->length, event->parts);
     seer_special *mine = (void *)((char *)event + offset);

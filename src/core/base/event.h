@@ -83,7 +83,6 @@ typedef struct seer_request {
   int64_t max_retries;
   int64_t waits_until; /* or until it is settled; may move on */
   int references;
-  uint32_t generation; /* of its event */
   bool settled;
   bool cancelled;    /* settled by the waiter: send it no more */
   bool away;         /* its event is in flight, or delayed */
