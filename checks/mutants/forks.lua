@@ -3,7 +3,7 @@
 return {
   {
     what = "the child of a fork goes on with the parent's schedule",
-    file = "src/core/process.c",
+    file = "src/core/endpoints.c",
     from = "  seer_schedule_forget();\n",
     to = "",
     spec = "spec/core/schedule_spec.lua",
