@@ -81,7 +81,9 @@ static conclusion conclude(const seer_transfer *transfer) {
   if (!end.attempt.waited && end.attempt.verdict == SEER_REJECTED &&
       transfer->claim.queue->settings->has_on_error)
     end.carrier = seer_request_new(0, 0);
-  if (end.carrier != NULL || (end.attempt.waited && is_over(&end.attempt)))
+  if (end.carrier != NULL)
+    end.carrier->outcome = make_outcome(transfer);
+  else if (end.attempt.waited && is_over(&end.attempt))
     end.outcome = make_outcome(transfer);
   return end;
 }
@@ -96,12 +98,9 @@ static void hand_over(conclusion *end, seer_request *request) {
 }
 
 static void reject(conclusion *end, seer_transfer *transfer, seer_dead *dead) {
-  if (!seer_queue_reject(transfer->claim.queue, transfer->claim.event,
-                         end->carrier, dead))
-    return;
-  end->carrier->outcome = end->outcome;
-  end->carrier = NULL;
-  memset(&end->outcome, 0, sizeof end->outcome);
+  if (seer_queue_reject(transfer->claim.queue, transfer->claim.event,
+                        end->carrier, dead))
+    end->carrier = NULL;
 }
 
 /* With the lock held: what becomes of the event. */
