@@ -38,7 +38,7 @@ void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site);
    to be freed without the lock. With the lock held. */
 int64_t seer_endpoints_sweep_at(void);
 seer_endpoint *seer_endpoints_sweep(int64_t now);
-void seer_endpoints_free(seer_endpoint *idle);
+void seer_endpoints_free(seer_endpoint *endpoint);
 
 /* A client joins those of this endpoint, with a site and settings like these,
    and its limits count; NULL without memory. Takes the lock. */
