@@ -109,7 +109,7 @@ test-papers: # paste what the pages tell to into a bare system; TRACKS="make-5.4
 PORTABLE = LUA=5.4 SUFFIX=-portable \
 	CFLAGS="-O2 -g $(ASSERT) -DSEER_PORTABLE"
 PORTABLE_SPECS = $(addprefix spec/core/,waiting_spec.lua exit_spec.lua \
-	process_spec.lua fork_spec.lua)
+	process_spec.lua fork_spec.lua fork_threads_spec.lua)
 
 test-portable: deps # chosen specs, without the means that are Linux's alone
 	@$(QUIETLY) $(PORTABLE) specs-ready
@@ -127,8 +127,8 @@ MUSL_SPECS = $(addprefix spec/,unit_spec.lua encode_spec.lua \
 	encode_array_spec.lua encode_number_spec.lua values_spec.lua \
 	client_spec.lua client_capture_spec.lua client_wait_spec.lua \
 	pump_spec.lua core/delivery_spec.lua core/exit_spec.lua \
-	core/fork_spec.lua core/process_spec.lua core/waiting_spec.lua \
-	core/lookup_spec.lua core/redirect_tls_spec.lua)
+	core/fork_spec.lua core/fork_threads_spec.lua core/process_spec.lua \
+	core/waiting_spec.lua core/lookup_spec.lua core/redirect_tls_spec.lua)
 MUSL_LIBRARIES = native held_lock resolver threads slow_send crash forbidden
 
 test-musl: deps # chosen specs, with musl

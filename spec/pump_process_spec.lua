@@ -242,7 +242,7 @@ describe("a process without a thread", function()
 
     it("goes on with what is in flight, of which the child has nothing",
       function()
-        server:config { delay = 0.3 }
+        server:config { delay = 1 }
         run("", [[
           local future = client.events.capture(
             { name = "a.b", data = { i = 1 } }, { future = true })

@@ -160,7 +160,7 @@ describe("client:pump", function()
   end)
 
   it("keeps to the rate limit", function()
-    local client = open { rate_limit = 20, max_age = 2 * h.slow }
+    local client = open { rate_limit = 20, max_age = 6 * h.slow }
     x:capture_many(30)
     deliver(11)
     assert.equal(19, #x.requests)

@@ -33,7 +33,7 @@ describe("an answer that breaks off within a key", function()
   local PROGRAM = [[
     local client = seerstack.new {
       log_level = "debug", max_retries = 0, exit_timeout = 0,
-      timeout = ]] .. 0.5 * h.slow .. [[, initial_retry_delay = 40,
+      timeout = ]] .. 3 * h.slow .. [[, initial_retry_delay = 40,
       max_retry_delay = 40, rate_limit = false,
     }
     local answer, message, err = client.events.capture({ name = "waited" },

@@ -90,7 +90,7 @@ static void call(lua_State *L, seer_kept what, int arguments) {
     return;
   push_failure(L, client, names[what]);
   if (client->settings->log_level >= SEER_WARN &&
-      seer_trouble_now(&troubles[what], &untold))
+      (untold = seer_trouble_now(&troubles[what])) >= 0)
     seer_tell_again(SEER_WARN, untold, lua_tostring(L, -1));
   lua_pop(L, 1);
 }

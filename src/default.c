@@ -51,7 +51,6 @@ static int send(lua_State *L) {
   return seer_send(L, lua_touserdata(L, SEER_SEND_SELF), SEER_SEND_SELF, kind);
 }
 
-/* The function of a method. */
 static int call_method(lua_State *L) {
   const luaL_Reg *method = lua_touserdata(L, lua_upvalueindex(1));
   return get(L) ? method->func(L) : 3;

@@ -2,7 +2,6 @@
 
 #include "compat.h"
 #include "core/endpoints.h"
-#include "core/report.h"
 #include "core/sender.h"
 
 #include <stdlib.h>
@@ -23,7 +22,8 @@ void seer_holder_release(seer_holder *holder) {
   if (holder->request != NULL)
     seer_sender_leave(NULL, holder->request);
   if (holder->event != NULL)
-    seer_report_free_event(holder->event);
+    seer_request_free(holder->event->request);
+  seer_event_free(holder->event);
   if (holder->endpoint != NULL)
     seer_endpoints_release(holder->endpoint, holder->site);
   free(holder->message);

@@ -7,7 +7,6 @@
 #include "core/base/version.h"
 #include "core/endpoints.h"
 #include "core/http/url.h"
-#include "core/process.h"
 #include "core/report.h"
 #include "core/share.h"
 #include "fields.h"

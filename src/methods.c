@@ -83,11 +83,13 @@ static int client_pump(lua_State *L) {
 
 /* Sets those counts in the table on the top that a store has, too. */
 static void set_counts(lua_State *L, const seer_queue *queue) {
-  seer_setint64(L, "delivered", queue->delivered);
-  seer_setint64(L, "rejected", queue->rejected);
-  seer_setint64(L, "dropped", seer_queue_dropped(queue));
+  int64_t dropped = 0;
+  for (int i = 0; i < SEER_DROPS; i++)
+    seer_setint64(L, seer_settlement_names[i], queue->settled[i]);
+  for (int i = SEER_DROPS; i < SEER_SETTLEMENTS; i++)
+    dropped += queue->settled[i];
+  seer_setint64(L, "dropped", dropped);
   seer_setint64(L, "pending", queue->pending);
-  seer_setint64(L, "stored", queue->stored);
 }
 
 static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
@@ -95,9 +97,9 @@ static void push_stats(lua_State *L, const seer_stats *stats, int64_t missed) {
   lua_createtable(L, 0, 15);
   seer_setint64(L, "accepted", queue->accepted);
   set_counts(L, queue);
-  lua_createtable(L, 0, SEER_DROPS);
-  for (int i = 0; i < SEER_DROPS; i++)
-    seer_setint64(L, seer_drop_names[i], queue->dropped_by[i]);
+  lua_createtable(L, 0, SEER_SETTLEMENTS - SEER_DROPS);
+  for (int i = SEER_DROPS; i < SEER_SETTLEMENTS; i++)
+    seer_setint64(L, seer_settlement_names[i], queue->settled[i]);
   lua_setfield(L, -2, "dropped_by");
   seer_setint64(L, "refused", queue->refused);
   seer_setint64(L, "invalid", queue->invalid);
@@ -158,8 +160,9 @@ static int client_stats(lua_State *L) {
   if (client->party == NULL)
     return seer_result_closed(L);
   seer_sender_stats(client->party, &stats);
-  if (has_store && (!client->with.stored ||
-                    !seer_sender_store_stats(client->queue, &store)))
+  if (client->with.stored)
+    seer_sender_store_stats(client->queue, &store);
+  else if (has_store)
     set_closed(L, &store);
   /* From here on a finalizer may close the client. */
   push_stats(L, &stats, client->missed);
@@ -183,9 +186,11 @@ static int client_persist(lua_State *L) {
   safe = !client->with.stored || /* nothing is sent */
          seer_sender_persist(client->queue, timeout);
   seer_callbacks_run(L, SELF);
-  if (!safe && client->queue != NULL &&
-      seer_sender_store_stats(client->queue, &stats) && stats.unsaved > 0)
-    return fail_late(L, timeout, stats.unsaved, "in the store", stats.error);
+  if (!safe && client->queue != NULL) {
+    seer_sender_store_stats(client->queue, &stats);
+    if (stats.unsaved > 0)
+      return fail_late(L, timeout, stats.unsaved, "in the store", stats.error);
+  }
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -330,7 +335,6 @@ static int client_gc(lua_State *L) {
   return 0;
 }
 
-/* client:with_options(options) */
 static int with_options(lua_State *L) {
   return seer_make_with(L, SELF) ? 1 : seer_result_closed(L);
 }

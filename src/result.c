@@ -381,13 +381,10 @@ int seer_result_push(lua_State *L, const seer_outcome *outcome,
   int body;
   luaL_checkstack(L, 16, "no room for an answer");
   body = push_body(L, outcome);
-  if (outcome->failure != SEER_FAILURE_NONE)
-    return push_failure(L, body, outcome, path);
-  if (body == 0) {
+  if (outcome->failure == SEER_FAILURE_NONE && body == 0)
     lua_newtable(L);
-    return push_response(L, outcome);
-  }
-  if (is_response(L, body, outcome))
-    return push_response(L, outcome);
-  return push_failure(L, body, outcome, path);
+  else if (outcome->failure != SEER_FAILURE_NONE ||
+           !is_response(L, body, outcome))
+    return push_failure(L, body, outcome, path);
+  return push_response(L, outcome);
 }

@@ -6,7 +6,6 @@
 #include "core/endpoint.h"
 #include "number.h"
 
-#include <string.h>
 #pragma GCC visibility push(hidden)
 
 /* Pushes the part that is to be sent: of all, or of those with the event's

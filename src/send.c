@@ -66,14 +66,12 @@ static bool is_time_to_tell(const call *c, const char *problem) {
   seer_client *client = c->client;
   unsigned hash = (unsigned)c->kind;
   size_t length = strcspn(problem, ":.[");
-  int64_t untold;
   for (size_t i = 0; i < length; i++)
     hash = hash * 31 + (unsigned char)problem[i];
   if (client->invalid == NULL)
     client->invalid = calloc(SEER_CLIENT_FAULTS, sizeof *client->invalid);
   return client->invalid == NULL ||
-         seer_trouble_now(&client->invalid[hash % SEER_CLIENT_FAULTS],
-                          &untold);
+         seer_trouble_now(&client->invalid[hash % SEER_CLIENT_FAULTS]) >= 0;
 }
 
 /* Adds to the message on the top which field may be meant otherwise. */

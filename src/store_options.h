@@ -30,8 +30,7 @@ static inline void seer_store_options_refuse(lua_State *L,
 
 /* Pushes an option; false if it is not given. */
 static inline bool seer_store_options_get(lua_State *L, const char *name) {
-  lua_pushstring(L, name);
-  lua_rawget(L, 1);
+  seer_rawgetfield(L, 1, name);
   return !lua_isnil(L, -1);
 }
 

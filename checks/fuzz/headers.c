@@ -69,7 +69,7 @@ static int64_t asked_until(const char *then, const char *date) {
   seer_incoming incoming;
   seer_answer answer;
   char line[200];
-  seer_incoming_init(&incoming, false);
+  seer_incoming_init(&incoming);
   snprintf(line, sizeof line, "Retry-After: %s\n", then);
   seer_incoming_header(&incoming, line, strlen(line));
   snprintf(line, sizeof line, "Date: %s\n", date);
@@ -123,7 +123,8 @@ static void check_answer(input *in, bool whole_body) {
   seer_incoming incoming;
   seer_answer answer;
   bool going = true;
-  seer_incoming_init(&incoming, whole_body);
+  seer_incoming_init(&incoming);
+  incoming.whole_body = whole_body;
   while (in->at < in->end && going) {
     const char *line = (const char *)in->at;
     size_t left = (size_t)(in->end - in->at), length;

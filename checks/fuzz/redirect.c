@@ -132,7 +132,7 @@ static void run(input *in, seer_outgoing *out, const char *home) {
   static const int statuses[] = {301, 302, 303, 307, 308, 300, 304, 305};
   seer_incoming incoming;
   bool left = false;
-  seer_incoming_init(&incoming, true);
+  seer_incoming_init(&incoming);
   for (int hops = 0; in->at < in->end && hops < 12; hops++) {
     const char *line, *end;
     size_t length, status = input_below(in, 8);
@@ -143,7 +143,7 @@ static void run(input *in, seer_outgoing *out, const char *home) {
         end != NULL ? (size_t)(end - line) + 1 : (size_t)(in->end - in->at);
     in->at += length;
     seer_incoming_clear(&incoming);
-    seer_incoming_init(&incoming, true);
+    seer_incoming_init(&incoming);
     snprintf(text, sizeof text, "HTTP/1.1 %d Moved\r\n", statuses[status]);
     seer_incoming_header(&incoming, text, strlen(text));
     seer_buffer_append(&incoming.headers, "Location: ", 10);

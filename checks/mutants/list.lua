@@ -83,18 +83,10 @@ local list = {
     title = "does not take the descriptors of the program",
   },
   {
-    what = "the child of a fork goes on with the parent's schedule",
-    file = "src/core/endpoints.c",
-    from = "  seer_schedule_forget();\n",
-    to = "",
-    spec = "spec/core/schedule_spec.lua",
-    title = "begin anew in the child of a fork, in the middle of it all",
-  },
-  {
     what = "what is delivered displaces what is lost",
-    file = "src/core/dead.c",
-    from = "? &notices->delivered\n",
-    to = "? &notices->lost\n",
+    file = "src/core/notice.c",
+    from = "delivered ? &notices->delivered : &notices->lost",
+    to = "delivered ? &notices->lost : &notices->lost",
     spec = "spec/on_delivered_spec.lua",
     title = "gets each event that was delivered, and its text",
   },
@@ -251,9 +243,9 @@ local list = {
   {
     what = "an event that is displaced is not counted",
     file = "src/core/queue.c",
-    from = "queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;\n}",
-    to = "queue->dropped_by[settlement - SEER_SETTLED_EXPIRED] +=\n"
-      .. "        settlement != SEER_SETTLED_DISPLACED;\n}",
+    from = "queue->settled[settlement]++;\n  queue->pending--;",
+    to = "queue->settled[settlement] +=\n"
+      .. "        settlement != SEER_SETTLED_DISPLACED;\n  queue->pending--;",
     spec = "spec/core/queue_spec.lua",
     title = "displaces the oldest event, and none in flight",
   },
@@ -276,8 +268,8 @@ local list = {
   {
     what = "an identify does not wait for an earlier one of its user",
     file = "src/core/base/event.c",
-    from = "turn->user = seer_id_hash(user, length);",
-    to = "turn->user = seer_id_new().low + 0 * (size_t)user[length - 1];",
+    from = ".user = seer_id_hash(draft->user, draft->user_length)",
+    to = ".user = seer_id_new().low",
     spec = "spec/core/turns_spec.lua",
     title = "an identify waits while an earlier one of its user is in flight",
   },
@@ -323,22 +315,6 @@ local list = {
     title = "depth and size may not be 101 levels",
   },
   {
-    what = "a fork's child goes on with the parent's random numbers",
-    file = "src/core/process.c",
-    from = "  seer_id_forget();\n",
-    to = "",
-    spec = "spec/core/fork_spec.lua",
-    title = "a fork gives each of many children keys of their own",
-  },
-  {
-    what = "a fork holds the lock while handlers of others run",
-    file = "src/core/process.c",
-    from = "  seer_keeper_before_fork();\n  seer_unlock();\n",
-    to = "  seer_keeper_before_fork();\n",
-    spec = "spec/core/fork_spec.lua",
-    title = "beside threads that capture under a lock of the host's",
-  },
-  {
     what = "a wait cannot be cancelled",
     file = "src/core/base/thread.c",
     from = "  wait_as(PTHREAD_CANCEL_ASYNCHRONOUS, deadline);\n",
@@ -363,22 +339,6 @@ local list = {
     spec = "spec/unit_spec.lua",
     title = "an endpoint whose first event comes at exit has pauses of its "
       .. "own",
-  },
-  {
-    what = "a fork's child sends what the parent has queued",
-    file = "src/core/process.c",
-    from = "      seer_queue_forget(party->queue, whole, dead);\n",
-    to = "      (void)dead;\n",
-    spec = "spec/core/fork_spec.lua",
-    title = "a fork leaves what is queued and in flight to the parent alone",
-  },
-  {
-    what = "a fork does not wait for who is inside libcurl",
-    file = "src/core/process.c",
-    from = "         !seer_state_is_mine();\n",
-    to = "         false;\n",
-    spec = "spec/core/fork_spec.lua",
-    title = "waits until the thread is outside of libcurl",
   },
   {
     what = "sockets are inherited by programs that are started",
@@ -431,8 +391,8 @@ local list = {
   {
     what = "the sender sleeps on when an event comes",
     file = "src/core/state.c",
-    from = "  return asleep;",
-    to = "  return false;",
+    from = "  return asleep ? seer_state.alarm : -1;",
+    to = "  return -1;",
     spec = "spec/core/loop_spec.lua",
     title = "sleeps when it has nothing to do, also after an alarm",
   },
@@ -469,14 +429,6 @@ local list = {
     title = "is waited for as long as another thread holds it",
   },
   {
-    what = "a child without handlers of fork waits for who is not there",
-    file = "src/core/base/thread.c",
-    from = "    seer_lock_renew();\n",
-    to = "",
-    spec = "spec/core/fork_spec.lua",
-    title = "while another thread has the lock, hangs no child",
-  },
-  {
     what = "the memory of settled events is kept without a bound",
     file = "src/core/base/spare.c",
     from = "bytes + size_of(kind) > SEER_SPARE_MOST",
@@ -486,8 +438,10 @@ local list = {
   },
 }
 
-for _, mutant in ipairs(require "checks.mutants.stores") do
-  list[#list + 1] = mutant
+for _, others in ipairs { "forks", "stores" } do
+  for _, mutant in ipairs(require("checks.mutants." .. others)) do
+    list[#list + 1] = mutant
+  end
 end
 
 return list

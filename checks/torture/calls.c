@@ -50,6 +50,17 @@ RETURNS(KIND_THREADS, pthread_attr_setdetachstate, EINVAL,
 RETURNS(KIND_THREADS, pthread_mutex_init, ENOMEM,
         (pthread_mutex_t * lock, const pthread_mutexattr_t *a), (lock, a))
 
+pid_t torture_forker;
+uint64_t torture_left_behind;
+
+EXPORTED int pthread_mutex_trylock(pthread_mutex_t *lock) {
+  NEXT(pthread_mutex_trylock);
+  int error = next(lock);
+  if (error != 0 && torture_forker != 0 && torture_forker != getpid())
+    torture_left_behind = torture_allocations();
+  return error;
+}
+
 /*
 ** The network.
 */

@@ -103,7 +103,10 @@ static int host_delivered(lua_State *L) {
 /* fork(f): calls f in a child, which then exits as a program does; returns
    the child's id, or nil if there is none */
 static int host_fork(lua_State *L) {
-  pid_t pid = fork();
+  pid_t pid;
+  torture_forker = getpid();
+  pid = fork();
+  torture_forker = 0;
   if (pid < 0)
     return 0;
   if (pid == 0) {

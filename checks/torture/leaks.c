@@ -171,9 +171,14 @@ static void look(void) {
   }
 }
 
+static bool is_left_behind(const torture_block *block) {
+  return block->number <= torture_left_behind &&
+         torture_whose(block->caller) == MODULE_OURS;
+}
+
 static bool is_lost(const torture_block *block, uint64_t first) {
   return block->mark == 0 && block->number > first &&
-         block->state == BLOCK_USED;
+         block->state == BLOCK_USED && !is_left_behind(block);
 }
 
 static bool is_told(torture_module module) {

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /* Whose call it is, told by the return address. */
 typedef enum torture_module {
@@ -139,11 +140,18 @@ void torture_check_heap(void);
 
 /* leaks.c */
 
-/* Counts what was allocated since `first` and nothing points to. */
+/* Counts what was allocated since `first` and nothing points to, but for what
+   the module may have left behind in a fork. */
 void torture_find_leaks(uint64_t first);
 uint64_t torture_allocations(void);
 
 /* calls.c */
+
+/* Who forks, as long as it does. By trying its lock the module finds out in
+   the child whether another thread had that; then it does not free what queues
+   had, which is among so many allocations. */
+extern pid_t torture_forker;
+extern uint64_t torture_left_behind;
 
 /* How many times faster than ours the clock of the scenario runs. */
 extern int torture_speed;

@@ -8,17 +8,22 @@ describe("at exit", function()
   -- What is in flight was connected before the exit began, and is answered
   -- more than two seconds after.
   local function run(thread)
-    return h.script.run {
+    local go = api.directory .. "/go"
+    local child = h.start {
       code = ([[
         local client = seerstack.new { max_in_flight = 1, thread = %s }
         for _ = 1, 2 do
           client.events.capture { name = "a" }
         end
-        client:pump(0.3)
-        os.execute "sleep 0.3"
+        repeat
+          client:pump(0.01)
+        until io.open(arg[1])
       ]]):format(thread),
-      env = h.environment(api.url, api.key),
+      args = { go }, env = h.environment(api.url, api.key),
     }
+    h.wait(function() return api:status().requests >= 1 end, 20)
+    h.shell.write(go, "")
+    return child
   end
 
   for _, thread in ipairs { "true", "false" } do

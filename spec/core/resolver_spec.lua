@@ -104,7 +104,7 @@ describe("capture", function()
   it("and exit deliver when the resolver is merely slow", function()
     local server = h.server.new()
     local child = start(NAMED .. ":" .. server.port, [[
-      local client = seerstack.new()
+      local client = seerstack.new { exit_connect_timeout = 10 }
       assert(client.events.capture { name = "a.b" })
     ]], 1)
     assert(server:serve {

@@ -195,18 +195,18 @@ describe("the stand-in", function()
 
   describe("misbehaves on demand", function()
     it("limits the rate in a sliding window", function()
-      server:config { rate_limit = 3, rate_window = 1 }
+      server:config { rate_limit = 3, rate_window = 5 }
       for _ = 1, 3 do
         assert.equal(200, (send("/capture", '{"name":"a"}')))
       end
       local status, answer, headers = send("/capture", '{"name":"a"}')
       assert.equal(429, status)
       assert.equal("Rate limit exceeded", answer.error)
-      assert.equal("1", headers["retry-after"])
+      assert.matches("^[1-5]$", headers["retry-after"])
       assert.equal(3, server:count())
       h.wait(function()
         return send("/capture", '{"name":"a"}') == 200
-      end)
+      end, 20)
     end)
 
     it("tells how long the limit lasts", function()
@@ -327,13 +327,13 @@ describe("the stand-in", function()
       ]],
       env = { LUA_PATH = package.path, LUA_CPATH = package.cpath },
     }
-    h.wait(function() return program:stdout():find("\n") end)
+    h.wait(function() return program:stdout():find("\n") end, 20)
     local pid, directory = program:stdout():match("(%d+)\t(%S+)")
     program:kill("KILL")
-    h.wait(function() return not h.shell.alive(pid) end)
+    h.wait(function() return not h.shell.alive(pid) end, 20)
     h.wait(function()
       return not h.shell.read(directory .. "/nginx.conf")
-    end)
+    end, 20)
     assert.equal(9, program:wait(5).signal)
   end)
 end)

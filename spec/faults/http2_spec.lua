@@ -197,7 +197,7 @@ describe("a connection over which a request has timed out", function()
     end, "https", "localhost")
     patient = h.client(listener.url, {
       ca_file = directory .. "/cert.pem", http_version = "2", timeout = 600 })
-    brief = patient:with_options { timeout = 0.3 }
+    brief = patient:with_options { timeout = 2 }
   end)
 
   after_each(function()

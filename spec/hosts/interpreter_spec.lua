@@ -260,8 +260,8 @@ describe("Ctrl-C", function()
     ]], 11)
   end)
 
-  local function assert_killed()
-    assert_each("2 ", function(child)
+  local function assert_killed(said)
+    assert_each("2 " .. (said or ""), function(child)
       local result = child:wait()
       return tostring(result.signal) .. " " .. result.stdout
     end)
@@ -279,13 +279,23 @@ describe("Ctrl-C", function()
   end)
 
   it("kills a program that delivers at its end", function()
-    start_all("options.exit_timeout = 60\n"
-      .. "seerstack.new(options).events.capture(event 'n1')",
-      { SEERSTACK_BASE_URL = silent.url })
+    -- What is collected last tells when the interpreter has done with Ctrl-C.
+    start_all([[
+      options.exit_timeout = 60
+      seerstack.new(options).events.capture(event "n1")
+      local function ending() tell "ending" end
+      if newproxy then
+        last = newproxy(true)
+        getmetatable(last).__gc = ending
+      else
+        last = setmetatable({}, { __gc = ending })
+      end
+    ]], { SEERSTACK_BASE_URL = silent.url })
     wait_for_requests()
+    wait_for_line "ending"
     interrupt()
     serve(function() return "hold" end, all_ended)
-    assert_killed()
+    assert_killed "ending\n"
   end)
 end)
 

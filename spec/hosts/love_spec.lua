@@ -265,7 +265,7 @@ describe("a game", function()
       elseif frame == 20 then
         love.keypressed "escape"
       end
-    ]])
+    ]], { changes = { ["exit_timeout = 0.9"] = "exit_timeout = 20" } })
     assert.equal(0, game:wait().status)
     assert.equal("", game:stderr())
     local names, players = {}, {}

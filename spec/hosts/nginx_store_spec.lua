@@ -86,8 +86,8 @@ describe("nginx with a store", function()
       end
       h.wait(function() return stored() == 6 * reloads end, 20)
       assert.equal("0", h.shell.output(
-        ("sqlite3 'file:%s/queue.db?mode=ro' 'SELECT max(tries) FROM event'")
-          :format(directory)))
+        ("sqlite3 -cmd '.timeout 5000' 'file:%s/queue.db?mode=ro' "
+          .. "'SELECT max(tries) FROM event'"):format(directory)))
       all_arrive(6 * reloads)
     end)
 

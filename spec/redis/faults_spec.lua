@@ -66,6 +66,12 @@ describe("a store in Redis", function()
     h.shell.write(server.directory .. "/go", "")
   end
 
+  -- All has been sent, and nothing is under way to Redis any more.
+  local function await_forgotten(count)
+    h.wait(function() return api:count() == count end, 10)
+    h.wait(function() return server:totals().events == 0 end, 10)
+  end
+
   -- What happens to Redis while a process has 50 events there, what undoes
   -- it, and a pattern of what a line says.
   local FAULTS = {
@@ -91,7 +97,7 @@ describe("a store in Redis", function()
     it(case[1] .. " keeps no event from being delivered", function()
       local child = start { with = BUDGET }
       await(child, "stored")
-      h.wait(function() return api:count() == 50 end, 10)
+      await_forgotten(50)
       case[2](server)
       go_on()
       await(child, "failed")
@@ -129,7 +135,7 @@ describe("a store in Redis", function()
       capture(client, 1, 50)
       assert(client:persist(25))
       tell "stored"
-      while client:stats().store.state ~= "failing" do
+      while not client:stats().store.error do
         socket.sleep(0.01)
       end
       capture(client, 51, 100)
@@ -138,9 +144,11 @@ describe("a store in Redis", function()
       assert(client:flush(25))
     ]], { with = "log_level = 'off', " .. BUDGET, timeout = 60 })
     await(child, "stored")
+    child:kill "STOP" -- or it might fill it before that is looked at
     server:kill "KILL"
     server:run()
     assert.equal(0, server:totals().events)
+    child:kill "CONT"
     await(child, "again")
     assert.equal(100, server:totals().events)
     api:config(WORKS)

@@ -214,7 +214,8 @@ describe("a store in a directory", function()
       local result = disk:run(api, [[
         assert(client:persist(25))
         local last = socket.gettime() + 10
-        while client:stats().store.delivered < tonumber(arg[1])
+        while (client:stats().store.state ~= "open"
+          or client:stats().store.delivered < tonumber(arg[1]))
           and socket.gettime() < last do
           socket.sleep(0.01)
         end

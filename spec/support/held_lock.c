@@ -1,6 +1,7 @@
 /*
  * Makes the module's next unlocking of its lock end the process, or last
- * long, as on a machine where a thread gets no time.
+ * long, as on a machine where a thread gets no time: two seconds, or until
+ * something else is armed.
  */
 
 #include <dlfcn.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOTHING, OTHER_WAITS, EXIT };
+enum { NOTHING, OTHER_WAITS, EXIT, OTHER_STAYS };
 
 static volatile int armed;
 static volatile int held; /* or has been */
@@ -19,6 +20,7 @@ __attribute__((visibility("default"))) void seer_spec_arm(int what);
 __attribute__((visibility("default"))) int seer_spec_held(void);
 
 void seer_spec_arm(int what) {
+  held = 0;
   armed = what;
 }
 
@@ -38,6 +40,10 @@ static void before_unlock(void) {
     armed = NOTHING;
     held = 1;
     sleep(2);
+  } else if (armed == OTHER_STAYS && !is_first) {
+    held = 1;
+    while (armed == OTHER_STAYS)
+      usleep(1000);
   } else if (armed == EXIT && is_first) {
     armed = NOTHING;
     exit(3);

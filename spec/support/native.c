@@ -193,14 +193,21 @@ static void lock_host(void) {
   pthread_mutex_lock(&host);
 }
 
+#define HOLDER_STAYS 3
+
 static void (*arm_holder)(int);
 static int (*has_holder)(void);
 
-/* A fork's handler: somebody holds the module's lock now, by held_lock.c. */
+/* Handlers of fork: meanwhile somebody holds the module's lock, by
+   held_lock.c. */
 static void await_holder(void) {
-  arm_holder(1);
+  arm_holder(HOLDER_STAYS);
   while (!has_holder())
     usleep(1000);
+}
+
+static void let_holder_go(void) {
+  arm_holder(0);
 }
 
 static void unlock_host(void) {
@@ -218,7 +225,7 @@ static int native_host(lua_State *L) {
 static int native_hold(lua_State *L) {
   *(void **)&arm_holder = find(L, "held_lock", "seer_spec_arm");
   *(void **)&has_holder = find(L, "held_lock", "seer_spec_held");
-  if (pthread_atfork(await_holder, NULL, NULL) != 0)
+  if (pthread_atfork(await_holder, let_holder_go, let_holder_go) != 0)
     return luaL_error(L, "no handlers of fork");
   return 0;
 }
@@ -265,10 +272,11 @@ static int native_sending(lua_State *L) {
   return 1;
 }
 
-/* arm("other waits" or "exit"): what the module's next unlocking does by
-   held_lock.c, and held() -> whether it has begun to */
+/* arm(what): what the module's next unlocking does by held_lock.c, and held()
+   -> whether it has begun to */
 static int native_arm(lua_State *L) {
-  static const char *const names[] = {"nothing", "other waits", "exit", NULL};
+  static const char *const names[] = {"nothing", "other waits", "exit",
+                                      "other stays", NULL};
   int what = luaL_checkoption(L, 1, NULL, names);
   void (*arm)(int);
   *(void **)&arm = find(L, "held_lock", "seer_spec_arm");

@@ -88,6 +88,7 @@ describe("seerstack listen", function()
 
   it("ends with 0 at Ctrl-C", function()
     start()
+    assert.same({}, events()) -- it serves
     running:kill "INT"
     local result = running:wait()
     assert.equal("", result.stderr)

@@ -156,7 +156,7 @@ static void drops_what_is_old(void) {
     unit_now = next;
     CHECK(claim() == 0);
   }
-  CHECK(clients[0]->dropped_by[SEER_DROP_EXPIRED] == 10);
+  CHECK(clients[0]->settled[SEER_SETTLED_EXPIRED] == 10);
   end_test();
 }
 

@@ -105,7 +105,7 @@ static void take_in_all(void) {
   for (size_t i = 0; i < transaction->batch.put_count; i++)
     if (!transaction->rows[i].mine)
       take_in(queue_of(keep.batch[i]), keep.batch[i], 1);
-  for (seer_event *it = keep.entering; it != NULL; it = it->next)
+  for (seer_event *it = keep.entering.first; it != NULL; it = it->next)
     take_in(queue_of(it), it, 1);
 }
 
@@ -160,7 +160,7 @@ static void keeps_half(void) {
     do {
       unit_now += 60000;
       transact();
-    } while (keep.entering != NULL);
+    } while (keep.entering.first != NULL);
     for (int i = 0; i < QUEUES; i++)
       while (here[i] > 0)
         deliver(i);

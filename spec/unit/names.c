@@ -73,7 +73,7 @@ static void answer(int host) {
   if (hosts[host].takers == 0)
     return;
   CHECK(name != NULL); /* it stays */
-  seer_name_give_back(name);
+  name->takers--;
   seer_name_settle(name,
                    kind == 0   ? "127.0.0.1"
                    : kind == 1 ? ""

@@ -47,9 +47,8 @@ static int64_t model_delay(int64_t limit) {
   return taken[excess - 1] - unit_now;
 }
 
-static void begin(void) {
-  seer_pace_begin(&pace);
-  flying++;
+static int64_t delay_at(int64_t limit, int64_t now) {
+  return seer_pace_delay(&pace, flying, model_share(limit), now);
 }
 
 static void end(int times) {
@@ -63,12 +62,10 @@ static void follows_a_list(void) {
   begin_test();
   for (int i = 0; i < 5000; i++) {
     int64_t limit = limits[unit_random(8)];
-    CHECK(seer_pace_delay(&pace, model_share(limit), unit_now) ==
-          model_delay(limit));
+    CHECK(delay_at(limit, unit_now) == model_delay(limit));
     if (unit_random(3) == 0)
       unit_now += unit_random(unit_random(20) == 0 ? 70000 : 500);
-    for (int64_t n = unit_random(4); n > 0; n--)
-      begin();
+    flying += (int)unit_random(4);
     for (int64_t n = unit_random(4); n > 0 && flying > 0; n--)
       end((int)unit_random(8) == 0 ? (int)unit_random(4) : 1);
   }
@@ -78,16 +75,15 @@ static void says_when_to_ask(void) {
   begin_test();
   for (int i = 0; i < 2000; i++) {
     int64_t limit = 1 + unit_random(30);
-    int64_t delay = seer_pace_delay(&pace, model_share(limit), unit_now);
+    int64_t delay = delay_at(limit, unit_now);
     if (delay == 0)
-      begin();
+      flying++;
     else if (delay == SEER_NEVER)
       end(1);
     if (delay > 0 && delay != SEER_NEVER) {
-      CHECK(seer_pace_delay(&pace, model_share(limit), unit_now + delay - 1) >
-            0);
+      CHECK(delay_at(limit, unit_now + delay - 1) > 0);
       unit_now += delay;
-      CHECK(seer_pace_delay(&pace, model_share(limit), unit_now) == 0);
+      CHECK(delay_at(limit, unit_now) == 0);
     }
   }
 }
@@ -113,10 +109,9 @@ static void holds_at_a_server(void) {
         end(1);
         requests[i--] = requests[--open];
       }
-    while (open < 1000 &&
-           seer_pace_delay(&pace, model_share(limit), unit_now) == 0) {
+    while (open < 1000 && delay_at(limit, unit_now) == 0) {
       int64_t takes = unit_random(longest);
-      begin();
+      flying++;
       counted[sent++] = unit_now + unit_random(takes + 1);
       requests[open++].ends = unit_now + takes;
     }

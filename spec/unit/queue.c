@@ -2,198 +2,15 @@
 
 #include "core/base/clock.h"
 #include "core/base/thread.h"
+#include "queue_model.h"
 #include "unit.h"
 
 #include <string.h>
 
-#define ITEMS 400
 #define USERS 6
-
-typedef enum place { GONE, READY, DELAYED, FOLLOWING, FLYING } place;
-
-/* The model of an event: where it is, and what decides where it goes. */
-typedef struct item {
-  seer_event *event;
-  seer_request *request; /* NULL: nobody waits */
-  place place;
-  int user; /* -1: a capture */
-  int64_t order, size, expires, due;
-  bool cancelled; /* while it could not leave */
-} item;
-
-/* The model of the queue: a list of items, the lines by their numbers, and
-   the counts as they should be. */
-static item items[ITEMS];
-static int line[SEER_URGENCIES][ITEMS], lengths[SEER_URGENCIES];
-static int64_t accepted, refused, orders, flushed;
-static int64_t settled[SEER_SETTLED_BEFORE_SEND + 1];
-static int gone; /* by the operation that is being made */
 
 static seer_queue queue;
 static seer_lines lines;
-
-static int urgency_of(const item *it) {
-  return it->request != NULL ? SEER_WAITED : SEER_QUEUED;
-}
-
-static void append(item *it) {
-  int urgency = urgency_of(it);
-  it->place = READY;
-  line[urgency][lengths[urgency]++] = (int)(it - items);
-}
-
-static void prepend(item *it) {
-  int urgency = urgency_of(it);
-  it->place = READY;
-  memmove(&line[urgency][1], &line[urgency][0],
-          (size_t)lengths[urgency]++ * sizeof(int));
-  line[urgency][0] = (int)(it - items);
-}
-
-static void take_out(item *it) {
-  int urgency = urgency_of(it), at = 0;
-  if (it->place == READY) {
-    while (line[urgency][at] != it - items)
-      at++;
-    memmove(&line[urgency][at], &line[urgency][at + 1],
-            (size_t)(--lengths[urgency] - at) * sizeof(int));
-  }
-}
-
-static item *head(int urgency) {
-  return lengths[urgency] > 0 ? &items[line[urgency][0]] : NULL;
-}
-
-/* The oldest of those in a place, of a user (-1: any) and, if so wished, of
-   those that nobody waits for. */
-static item *oldest_in(place where, int user, bool queued) {
-  item *oldest = NULL;
-  for (item *it = items; it < items + ITEMS; it++)
-    if (it->place == where && (user < 0 || it->user == user) &&
-        !(queued && it->request != NULL) &&
-        (oldest == NULL || it->order < oldest->order))
-      oldest = it;
-  return oldest;
-}
-
-static item *first_due(int urgency) {
-  item *first = NULL;
-  for (item *it = items; it < items + ITEMS; it++)
-    if (it->place == DELAYED && urgency_of(it) == urgency &&
-        (first == NULL || it->due < first->due))
-      first = it;
-  return first;
-}
-
-static void settle(item *it, seer_settlement settlement) {
-  item *next = NULL;
-  bool followed = it->user >= 0 && it->place != FOLLOWING;
-  take_out(it);
-  it->place = GONE;
-  if (!it->cancelled)
-    settled[settlement]++;
-  gone++;
-  if (followed)
-    next = oldest_in(FOLLOWING, it->user, false);
-  if (next != NULL)
-    prepend(next);
-}
-
-static bool is_expired(const item *it) {
-  return it->request == NULL && it->expires <= unit_now;
-}
-
-static void come_back(item *it) {
-  if (is_expired(it))
-    prepend(it);
-  else
-    append(it);
-}
-
-/* Of a line, or of both (SEER_URGENCIES). */
-static void model_wake(int urgency) {
-  for (int i = 0; i < SEER_URGENCIES; i++) {
-    item *it;
-    while ((i == urgency || urgency == SEER_URGENCIES) &&
-           (it = first_due(i)) != NULL && it->due <= unit_now)
-      come_back(it);
-  }
-}
-
-static void model_expire(int urgency) {
-  item *it;
-  while ((it = head(urgency)) != NULL && (is_expired(it) || it->cancelled))
-    settle(it, it->cancelled ? SEER_SETTLED_REJECTED : SEER_SETTLED_EXPIRED);
-}
-
-/* What is owned, or of that what must not be displaced. */
-static void add_up(bool held, int64_t *events, int64_t *bytes) {
-  *events = *bytes = 0;
-  for (item *it = items; it < items + ITEMS; it++) {
-    if (it->place != GONE &&
-        (!held || it->request != NULL || it->place == FLYING)) {
-      *events += 1;
-      *bytes += it->size;
-    }
-  }
-}
-
-static bool fits(bool held, int64_t size) {
-  int64_t events, bytes;
-  add_up(held, &events, &bytes);
-  return events < queue.settings->max_queue_events &&
-         bytes + size <= queue.settings->max_queue_bytes;
-}
-
-/* The first of a line of each kind, as the sender knew them when it fell
-   asleep. It has to be woken when the first is another, unless all that has
-   become of it is to leave, or to make room for what came behind it. */
-static int known[SEER_URGENCIES];
-
-static void model_displace(item *it) {
-  int urgency = SEER_QUEUED, first = (int)(it - items);
-  int second = lengths[urgency] > 1 ? line[urgency][1] : -1;
-  bool leads = lengths[urgency] > 0 && line[urgency][0] == first;
-  int64_t expires = it->expires;
-  settle(it, SEER_SETTLED_DISPLACED);
-  if (leads && known[urgency] == first && second >= 0 &&
-      line[urgency][0] == second && items[second].expires >= expires)
-    known[urgency] = second;
-}
-
-static bool model_room(int64_t size) {
-  item *it;
-  if (fits(false, size))
-    return true;
-  model_wake(SEER_QUEUED);
-  model_expire(SEER_QUEUED);
-  while ((it = oldest_in(FOLLOWING, -1, true)) != NULL && is_expired(it))
-    settle(it, SEER_SETTLED_EXPIRED);
-  while (!fits(false, size) && queue.settings->drop_oldest &&
-         fits(true, size)) {
-    it = head(SEER_QUEUED);
-    if (it == NULL)
-      it = first_due(SEER_QUEUED);
-    if (it == NULL)
-      it = oldest_in(FOLLOWING, -1, true);
-    model_displace(it);
-  }
-  return fits(false, size);
-}
-
-static void model_put(item *it) {
-  item *before = it->user < 0 ? NULL : oldest_in(READY, it->user, false);
-  for (place where = DELAYED; it->user >= 0 && where <= FLYING; where++)
-    if (before == NULL)
-      before = oldest_in(where, it->user, false);
-  it->expires = unit_now + SEER_CLOCK_COARSENESS + queue.settings->max_age;
-  it->order = orders++;
-  accepted++;
-  if (before != NULL)
-    it->place = FOLLOWING;
-  else
-    append(it);
-}
 
 /*
 ** Comparing.
@@ -203,12 +20,12 @@ static void check_line(int urgency) {
   const seer_line *real = &queue.line[urgency];
   const seer_event *event = real->head;
   int64_t due = SEER_NEVER;
-  for (int i = 0; i < lengths[urgency]; i++, event = event->next)
-    CHECK(event != NULL && event == items[line[urgency][i]].event);
+  for (int i = 0; i < model.lengths[urgency]; i++, event = event->next)
+    CHECK(event != NULL && event == model.items[model.line[urgency][i]].event);
   CHECK(event == NULL);
-  CHECK(lines.ready[urgency] == (lengths[urgency] > 0 ? real : NULL));
-  for (item *it = items; it < items + ITEMS; it++)
-    if (it->place == DELAYED && urgency_of(it) == urgency && it->due < due)
+  CHECK(lines.ready[urgency] == (model.lengths[urgency] > 0 ? real : NULL));
+  for (item *it = model.items; it < model.items + ITEMS; it++)
+    if (it->place == DELAYED && model_urgency(it) == urgency && it->due < due)
       due = it->due;
   CHECK(due == SEER_NEVER ? real->heap == NULL : real->heap->due == due);
   if (real->head != NULL && real->head->request == NULL)
@@ -217,24 +34,19 @@ static void check_line(int urgency) {
 }
 
 static void check_counts(void) {
-  int64_t events, bytes, pending = 0, before = 0, sum = 0;
-  add_up(false, &events, &bytes);
+  int64_t events, bytes, pending = 0, before = 0;
+  model_add_up(false, &events, &bytes);
   CHECK(queue.events == events && queue.bytes == bytes);
-  for (item *it = items; it < items + ITEMS; it++) {
+  for (item *it = model.items; it < model.items + ITEMS; it++) {
     pending += it->place != GONE && !it->cancelled;
-    before += it->place != GONE && !it->cancelled && it->order < flushed;
+    before += it->place != GONE && !it->cancelled && it->order < model.flushed;
   }
   CHECK(queue.pending == pending && queue.before_flush == before);
-  add_up(true, &events, &bytes);
+  model_add_up(true, &events, &bytes);
   CHECK(queue.held_events == events && queue.held_bytes == bytes);
-  CHECK(queue.accepted == accepted && queue.refused == refused);
-  CHECK(queue.delivered == settled[SEER_SETTLED_DELIVERED]);
-  CHECK(queue.rejected == settled[SEER_SETTLED_REJECTED]);
-  for (int i = SEER_SETTLED_EXPIRED; i <= SEER_SETTLED_BEFORE_SEND; i++) {
-    CHECK(queue.dropped_by[i - SEER_SETTLED_EXPIRED] == settled[i]);
-    sum += settled[i];
-  }
-  CHECK(seer_queue_dropped(&queue) == sum);
+  CHECK(queue.accepted == model.accepted && queue.refused == model.refused);
+  for (int i = 0; i < SEER_SETTLEMENTS; i++)
+    CHECK(queue.settled[i] == model.settled[i]);
 }
 
 /* Those that are done with are among the dead, and whoever waits knows. */
@@ -242,8 +54,8 @@ static void check_dead(seer_dead *dead) {
   int count = 0;
   for (seer_event *event = dead->events; event != NULL; event = event->next)
     count++;
-  CHECK(count == gone);
-  for (item *it = items; it < items + ITEMS; it++) {
+  CHECK(count == model.gone);
+  for (item *it = model.items; it < model.items + ITEMS; it++) {
     if (it->place == GONE && it->request != NULL) {
       CHECK(it->request->settled && it->request->references == 1);
       seer_request_free(it->request);
@@ -251,15 +63,15 @@ static void check_dead(seer_dead *dead) {
     }
   }
   seer_dead_free(dead);
-  gone = 0;
+  model.gone = 0;
 }
 
 static void check_news(void) {
   bool changed = false;
   for (int i = 0; i < SEER_URGENCIES; i++) {
-    int first = lengths[i] > 0 ? line[i][0] : -1;
-    changed = changed || (first != known[i] && first >= 0);
-    known[i] = first;
+    int first = model.lengths[i] > 0 ? model.line[i][0] : -1;
+    changed = changed || (first != model.known[i] && first >= 0);
+    model.known[i] = first;
   }
   CHECK(seer_queue_has_news(&queue) || !changed);
   seer_lock();
@@ -282,8 +94,8 @@ static void check(seer_dead *dead) {
 static item *any(place where) {
   int at = (int)unit_random(ITEMS);
   for (int i = 0; i < ITEMS; i++, at = (at + 1) % ITEMS)
-    if (items[at].place == where)
-      return &items[at];
+    if (model.items[at].place == where)
+      return &model.items[at];
   return NULL;
 }
 
@@ -321,7 +133,7 @@ static void put(seer_dead *dead) {
     CHECK(result == SEER_ACCEPTED);
     return;
   }
-  refused++;
+  model.refused++;
   seer_event_free(it->event);
   seer_request_free(it->request);
   it->request = NULL;
@@ -336,16 +148,16 @@ static void claim(seer_dead *dead) {
   event = seer_queue_claim(&queue.line[urgency], unit_now, dead);
   seer_unlock();
   model_expire(urgency);
-  it = head(urgency);
+  it = model_head(urgency);
   CHECK(event == (it != NULL ? it->event : NULL));
   if (it == NULL)
     return;
-  take_out(it);
+  model_take_out(it);
   it->place = FLYING;
 }
 
 static bool is_taken(int64_t due) {
-  for (item *it = items; it < items + ITEMS; it++)
+  for (item *it = model.items; it < model.items + ITEMS; it++)
     if (it->place == DELAYED && it->due == due)
       return true;
   return false;
@@ -362,7 +174,7 @@ static void release(item *it) {
   if (it->request == NULL && it->due > it->expires)
     it->due = it->expires;
   if (it->due <= unit_now)
-    come_back(it);
+    model_come_back(it);
   else
     it->place = DELAYED;
 }
@@ -380,16 +192,16 @@ static void land(seer_dead *dead) {
   seer_lock();
   seer_queue_done(&queue, it->event, settlement, dead);
   seer_unlock();
-  settle(it, settlement);
+  model_settle(it, settlement);
 }
 
 /* A waiter gives up: what was ready, or followed, leaves at once. */
 static void cancel(seer_dead *dead) {
-  item *it = &items[unit_random(ITEMS)];
+  item *it = &model.items[unit_random(ITEMS)];
   for (int i = 0; i < ITEMS &&
                   (it->place == GONE || it->request == NULL || it->cancelled);
        i++)
-    it = &items[(it - items + 1) % ITEMS];
+    it = &model.items[(it - model.items + 1) % ITEMS];
   if (it->place == GONE || it->request == NULL || it->cancelled)
     return;
   seer_lock();
@@ -397,10 +209,10 @@ static void cancel(seer_dead *dead) {
   seer_unlock();
   model_wake(SEER_WAITED);
   if (it->place == READY || it->place == FOLLOWING) {
-    settle(it, SEER_SETTLED_REJECTED);
+    model_settle(it, SEER_SETTLED_REJECTED);
   } else {
     it->cancelled = true;
-    settled[SEER_SETTLED_REJECTED]++;
+    model.settled[SEER_SETTLED_REJECTED]++;
   }
 }
 
@@ -422,7 +234,7 @@ static void expire(seer_dead *dead) {
 static void flush(void) {
   queue.generation++;
   queue.before_flush = queue.pending;
-  flushed = orders;
+  model.flushed = model.orders;
 }
 
 static void operate(seer_dead *dead) {
@@ -456,12 +268,8 @@ static void begin_test(bool drop_oldest) {
       .drop_oldest = drop_oldest,
   };
   memset(&lines, 0, sizeof lines);
-  memset(items, 0, sizeof items);
-  memset(lengths, 0, sizeof lengths);
-  memset(settled, 0, sizeof settled);
-  known[SEER_WAITED] = known[SEER_QUEUED] = -1;
+  model_begin(&settings);
   unit_now += unit_now % 2;
-  accepted = refused = orders = flushed = 0;
   seer_queue_init(&queue, &party, &lines);
 }
 
@@ -474,14 +282,14 @@ static void end_test(void) {
   seer_unlock();
   for (place where = FOLLOWING; where > GONE; where--)
     while ((it = any(where)) != NULL)
-      settle(it, SEER_SETTLED_EXIT);
+      model_settle(it, SEER_SETTLED_EXIT);
   check(&dead);
   dead = SEER_NO_DEAD;
   while ((it = any(FLYING)) != NULL) {
     seer_lock();
     seer_queue_done(&queue, it->event, SEER_SETTLED_DELIVERED, &dead);
     seer_unlock();
-    settle(it, SEER_SETTLED_DELIVERED);
+    model_settle(it, SEER_SETTLED_DELIVERED);
   }
   check(&dead);
   CHECK(queue.pending == 0 && queue.events == 0 && queue.bytes == 0);

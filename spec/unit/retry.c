@@ -139,10 +139,9 @@ static void write_date(int64_t wall, char *text, size_t size) {
   static const char *const months[] = {"Jan", "Feb", "Mar", "Apr",
                                        "May", "Jun", "Jul", "Aug",
                                        "Sep", "Oct", "Nov", "Dec"};
-  char iso[SEER_ISO8601_LENGTH + 1];
-  int month = 0;
-  seer_clock_iso8601(wall, iso);
-  month = (iso[5] - '0') * 10 + iso[6] - '0';
+  seer_stamp stamp = {.wall = 0};
+  const char *iso = seer_clock_stamp(&stamp, wall);
+  int month = (iso[5] - '0') * 10 + iso[6] - '0';
   snprintf(text, size, "Mon, %.2s %s %.4s %.8s GMT", iso + 8,
            months[month - 1], iso, iso + 11);
 }
@@ -152,7 +151,7 @@ static int64_t asked_until(const char *then, const char *date) {
   seer_incoming in;
   seer_answer answer;
   char lines[2][60];
-  seer_incoming_init(&in, false);
+  seer_incoming_init(&in);
   snprintf(lines[0], sizeof lines[0], "Retry-After: %s\r\n", then);
   seer_incoming_header(&in, lines[0], strlen(lines[0]));
   if (date != NULL) {

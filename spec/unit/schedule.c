@@ -140,8 +140,7 @@ static void land(int place, int status, seer_dead *dead) {
   flights[place] = flights[--flying];
   ends[place] = ends[flying];
   seer_endpoint_landed(&end, 1, status != 0, unit_now);
-  due = seer_endpoint_learn(end.endpoint, end.queue->settings, &attempt,
-                            unit_now);
+  due = seer_endpoint_learn(end.queue, &attempt, unit_now);
   if (attempt.verdict == SEER_DELIVERED)
     seer_queue_done(end.queue, end.event, SEER_SETTLED_DELIVERED, dead);
   else if (attempt.verdict == SEER_REJECTED)

@@ -116,8 +116,7 @@ static void land(stranger *s, const stranger_flight *f) {
   int64_t due;
   seer_lock();
   seer_endpoint_landed(&f->claim, 1, true, unit_now);
-  due =
-      seer_endpoint_learn(s->endpoint, s->queue->settings, &attempt, unit_now);
+  due = seer_endpoint_learn(s->queue, &attempt, unit_now);
   s->refused += f->status == 429;
   if (f->status == 200) {
     deliver(s, f, &dead);

@@ -39,7 +39,7 @@ static void end_test(void) {
   seer_dead dead = SEER_NO_DEAD;
   seer_event *event;
   seer_lock();
-  while ((event = seer_keep_pop(&keep)) != NULL)
+  while ((event = seer_events_take(&keep.entering)) != NULL)
     seer_queue_entered(queue, event);
   seer_queue_drop_all(queue, SEER_SETTLED_EXIT, &dead);
   while (queue->flying != NULL)
@@ -101,7 +101,7 @@ static void send(void) {
 }
 
 static bool is_entering(const seer_event *event) {
-  const seer_event *it = keep.entering;
+  const seer_event *it = keep.entering.first;
   while (it != NULL && it != event)
     it = it->next;
   return it != NULL;
@@ -120,7 +120,7 @@ static void offer(bool meanwhile) {
     moved = queue->entering - before;
     CHECK(!unfinished || is_entering(last));
     if (moved > 0)
-      last = keep.last_entering;
+      last = keep.entering.last;
     CHECK(moved >= -SEER_KEEP_BATCH);
     CHECK(moved <= SEER_KEEP_BATCH + MOST_OF_ONE);
     if (meanwhile && unit_random(2))
@@ -159,8 +159,10 @@ static void offer_all(bool meanwhile) {
   do {
     offer(meanwhile);
     transact();
+    if (!is_entering(last))
+      last = NULL; /* its memory may soon be another's */
     keep.look_at = unit_now + 1000000;
-  } while (keep.offering || keep.entering != NULL);
+  } while (keep.offering || keep.entering.first != NULL);
 }
 
 /* Whether the rows of a user, from its first event that is here, grow. */

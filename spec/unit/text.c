@@ -327,7 +327,7 @@ static void reads_headers(void) {
 static void unfolds_headers(void) {
   char value[20];
   seer_incoming in;
-  seer_incoming_init(&in, false);
+  seer_incoming_init(&in);
   seer_incoming_header(&in, " x\r\n", 4);
   seer_incoming_header(&in, "A: b\r\n", 6);
   seer_incoming_header(&in, "\t  c: d\r\n", 9);

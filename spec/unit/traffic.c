@@ -93,8 +93,7 @@ void land_with(int place, int status, int64_t retry_after) {
   flights[place] = flights[--flying];
   seer_lock();
   seer_endpoint_landed(&end.claim, 1, status != 0, unit_now);
-  due = seer_endpoint_learn(endpoint, end.claim.queue->settings, &attempt,
-                            unit_now);
+  due = seer_endpoint_learn(end.claim.queue, &attempt, unit_now);
   if (attempt.verdict == SEER_DELIVERED || attempt.verdict == SEER_REJECTED)
     seer_queue_done(end.claim.queue, end.claim.event,
                     attempt.verdict == SEER_DELIVERED ? SEER_SETTLED_DELIVERED

@@ -24,7 +24,7 @@ extern const unit_test unit_gate[], unit_fleet[], unit_share[], unit_adapt[],
     unit_pace[], unit_heap[], unit_turns[], unit_queue[], unit_endpoint[],
     unit_budget[], unit_retry[], unit_id[], unit_text[], unit_names[],
     unit_spare[], unit_digest[], unit_schedule[], unit_room[], unit_keep[],
-    unit_tenants[];
+    unit_tenants[], unit_copied[];
 
 /* What seer_clock_now returns in this program, in ms. */
 extern int64_t unit_now;

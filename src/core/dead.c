@@ -8,20 +8,6 @@ void seer_dead_add(seer_dead *dead, seer_event *event) {
   dead->events = event;
 }
 
-void seer_dead_give(seer_dead *dead, seer_notices *notices, seer_event *event,
-                    size_t most) {
-  seer_event *missed = seer_notices_give(notices,
-                                         event->lost == SEER_SETTLED_DELIVERED
-                                             ? &notices->delivered
-                                             : &notices->lost,
-                                         event, most);
-  while (missed != NULL) {
-    seer_event *next = missed->next;
-    seer_dead_add(dead, missed);
-    missed = next;
-  }
-}
-
 void seer_dead_take_notices(seer_dead *dead, seer_notices *notices) {
   seer_event *event;
   seer_message *message;

@@ -13,7 +13,7 @@ typedef struct seer_dead {
   seer_event *events;
   seer_message *messages;
   seer_queue *queues;             /* by `next_dead` */
-  int64_t dropped_by[SEER_DROPS]; /* of the events, to be told */
+  bool dropped[SEER_SETTLEMENTS]; /* some were so, which is to be told */
 } seer_dead;
 
 #define SEER_NO_DEAD ((seer_dead){.events = NULL})
@@ -22,16 +22,11 @@ typedef struct seer_dead {
    drop. */
 static inline bool seer_dead_is_empty(const seer_dead *dead) {
   return dead->events == NULL && dead->messages == NULL &&
-         dead->queues == NULL && dead->dropped_by[SEER_DROP_EXPIRED] == 0 &&
-         dead->dropped_by[SEER_DROP_DISPLACED] == 0;
+         dead->queues == NULL && !dead->dropped[SEER_SETTLED_EXPIRED] &&
+         !dead->dropped[SEER_SETTLED_DISPLACED];
 }
 
 void seer_dead_add(seer_dead *dead, seer_event *event);
-
-/* Keeps an event that was settled as `lost` says for its callback, at most
-   `most` bytes of such; what is missed for that is to be freed. */
-void seer_dead_give(seer_dead *dead, seer_notices *notices, seer_event *event,
-                    size_t most);
 
 /* All that the callbacks were to hear of. */
 void seer_dead_take_notices(seer_dead *dead, seer_notices *notices);

@@ -32,7 +32,7 @@ static int64_t pace_delay(seer_queue *queue, int64_t now) {
   int64_t own = seer_gate_share(queue->settings->rate_limit);
   if (own == 0 || own == share_of(queue->endpoint, now))
     return 0;
-  return seer_pace_delay(&queue->pace, own, now);
+  return seer_pace_delay(&queue->pace, queue->in_flight, own, now);
 }
 
 /* The same by its limits of any kind; SEER_NEVER when the end of some request
@@ -199,13 +199,11 @@ static void begin_request(seer_endpoint *endpoint, seer_claim *claim,
   int64_t timeout =
       seer_event_timeout(claim->event, claim->queue->settings->timeout);
   seer_request *request = claim->event->request;
-  claim->endpoint = endpoint;
   claim->epoch = seer_pauses_epoch(endpoint->pauses);
   claim->failing = fails(endpoint);
   seer_room_enter(claim->failing);
   endpoint->in_flight++;
   claim->queue->in_flight++;
-  seer_pace_begin(&claim->queue->pace);
   seer_gate_lease(endpoint->gate, &claim->slot, share_of(endpoint, now),
                   timeout, now);
   seer_gate_use(endpoint->gate, seer_gate_share(endpoint->rate_limit), now);
@@ -289,8 +287,8 @@ int64_t seer_endpoint_next(seer_endpoint *endpoint, int64_t now) {
 
 void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
                           int64_t now) {
-  seer_endpoint *endpoint = claim->endpoint;
   seer_queue *queue = claim->queue;
+  seer_endpoint *endpoint = queue->endpoint;
   seer_assert(seer_lock_is_held());
   seer_assert(queue->in_flight > 0 && endpoint->in_flight > 0);
   queue->in_flight--;
@@ -308,7 +306,7 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
 }
 
 bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
-  seer_endpoint *endpoint = claim->endpoint;
+  seer_endpoint *endpoint = claim->queue->endpoint;
   int64_t share = share_of(endpoint, now);
   seer_slot another;
   seer_assert(seer_lock_is_held());
@@ -318,7 +316,6 @@ bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now) {
   if (another.index < 0 && share != 0)
     return false;
   seer_pace_end(&claim->queue->pace, sent, now);
-  seer_pace_begin(&claim->queue->pace);
   seer_gate_end(endpoint->gate, claim->slot, share, sent, true, now);
   claim->slot = another;
   seer_gate_lease(
@@ -356,11 +353,10 @@ static void deepen(seer_endpoint *endpoint, const seer_attempt *attempt,
 
 /* How long to pause. What a 429 asks for was too little once it came to the
    next one. */
-static int64_t pause_of(const seer_endpoint *endpoint,
-                        const seer_settings *settings,
-                        const seer_attempt *attempt) {
+static int64_t pause_of(const seer_queue *queue, const seer_attempt *attempt) {
+  const seer_settings *settings = queue->settings;
   seer_answer answer = *attempt->answer;
-  int level = seer_pauses_level(endpoint->pauses);
+  int level = seer_pauses_level(queue->endpoint->pauses);
   int64_t most = settings->max_queued_delay, delay;
   if (attempt->exiting && answer.unreachable)
     return EXIT_RETRY;
@@ -377,14 +373,14 @@ static int64_t pause_of(const seer_endpoint *endpoint,
                                                   most, attempt->jitter));
 }
 
-static void back_off(seer_endpoint *endpoint, const seer_settings *settings,
-                     const seer_attempt *attempt, int64_t now) {
-  seer_pauses *pauses = endpoint->pauses;
+static void back_off(const seer_queue *queue, const seer_attempt *attempt,
+                     int64_t now) {
+  seer_pauses *pauses = queue->endpoint->pauses;
   if (seer_pauses_deepen(pauses, attempt->epoch))
-    deepen(endpoint, attempt, now);
+    deepen(queue->endpoint, attempt, now);
   if (attempt->epoch + 1 == seer_pauses_epoch(pauses)) /* of this step */
-    seer_pauses_extend(
-        pauses, seer_clock_after(now, pause_of(endpoint, settings, attempt)));
+    seer_pauses_extend(pauses,
+                       seer_clock_after(now, pause_of(queue, attempt)));
 }
 
 /* The service works. What was sent before the endpoint began to back off
@@ -401,8 +397,9 @@ static void succeed(seer_endpoint *endpoint, const seer_attempt *attempt,
 /* A service that answers a good event badly, or not at all. What fails a
    second time may itself be the reason, and so counts only when there was no
    answer. */
-static void fail(seer_endpoint *endpoint, const seer_settings *settings,
-                 const seer_attempt *attempt, int64_t now) {
+static void fail(const seer_queue *queue, const seer_attempt *attempt,
+                 int64_t now) {
+  seer_endpoint *endpoint = queue->endpoint;
   const seer_answer *answer = attempt->answer;
   if (answer->status != 0)
     endpoint->refusals = 0;
@@ -414,7 +411,7 @@ static void fail(seer_endpoint *endpoint, const seer_settings *settings,
         !(attempt->exiting && answer->unreachable))
       return;
   }
-  back_off(endpoint, settings, attempt, now);
+  back_off(queue, attempt, now);
 }
 
 /* Whether the service takes events: it took this one, or refused it for what
@@ -425,20 +422,20 @@ static bool shows_that_it_works(const seer_attempt *attempt) {
           !seer_retry_concerns_endpoint(attempt->answer->status));
 }
 
-int64_t seer_endpoint_learn(seer_endpoint *endpoint,
-                            const seer_settings *settings,
+int64_t seer_endpoint_learn(const seer_queue *queue,
                             const seer_attempt *attempt, int64_t now) {
+  const seer_settings *settings = queue->settings;
   const seer_answer *answer = attempt->answer;
   bool wait_less = attempt->exiting && answer->unreachable;
   int64_t max = attempt->waited ? settings->max_waited_delay
                                 : settings->max_queued_delay;
   seer_assert(seer_lock_is_held());
   if (shows_that_it_works(attempt))
-    succeed(endpoint, attempt, now);
+    succeed(queue->endpoint, attempt, now);
   else if (attempt->verdict == SEER_PAUSE)
-    back_off(endpoint, settings, attempt, now);
+    back_off(queue, attempt, now);
   else if (attempt->verdict == SEER_RETRY && !attempt->waited)
-    fail(endpoint, settings, attempt, now);
+    fail(queue, attempt, now);
   return seer_clock_after(now, wait_less
                                    ? EXIT_RETRY
                                    : seer_retry_delay(answer, attempt->number,

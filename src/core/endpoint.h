@@ -27,9 +27,10 @@ typedef struct seer_busy {
 } seer_busy;
 
 struct seer_endpoint {
-  seer_endpoint *next; /* of those whose hash is alike... */
-  seer_endpoint *next_left, *previous_left; /* ...or that nobody refers to */
-  uint64_t hash;                            /* of URL and key */
+  seer_endpoint *next;      /* of those whose hash is alike... */
+  seer_endpoint *next_left; /* ...or that nobody may refer to, if it is... */
+  bool left;                /* ...among these */
+  uint64_t hash;            /* of URL and key */
   char *base_url, *api_key;
   seer_site *sites; /* a list */
   int references;
@@ -81,10 +82,9 @@ void seer_endpoint_landed(const seer_claim *claim, int sent, bool answered,
    another slot for that, if there is one now. `sent` as above. */
 bool seer_endpoint_hop(seer_claim *claim, int sent, int64_t now);
 
-/* Draws the conclusions for the endpoint, and returns when the event is due
-   again, if it is. */
-int64_t seer_endpoint_learn(seer_endpoint *endpoint,
-                            const seer_settings *settings,
+/* Draws the conclusions for the endpoint of the queue whose event it was, and
+   returns when that is due again, if it is. */
+int64_t seer_endpoint_learn(const seer_queue *queue,
                             const seer_attempt *attempt, int64_t now);
 
 /* How many requests a minute may be sent at present; 0: no limit. */

@@ -12,7 +12,7 @@
 
 #define HASHES 4096
 #define LOOKS 2   /* at endpoints that may be freed, when one is released... */
-#define SWEPT 256 /* ...and when all are looked at... */
+#define SWEPT 64 /* ...and when all are looked at... */
 #define SWEEP (SEER_GATE_WINDOW + 1000) /* ...so many ms after the last */
 
 /* Lists of those whose hash is alike, so that thousands of keys are found at
@@ -21,14 +21,13 @@
    up. */
 static seer_endpoint *alike[HASHES];
 
-/* Those that nobody refers to, which wait until their slots are free: a list,
-   the one that was looked at last at its end. */
+/* Those that nobody referred to when they were looked at, or left, last, and
+   which wait until their slots are free: a list, the last of them at its
+   end. */
 static seer_endpoint *left, *last_left;
 static int64_t sweep_at; /* when to look at all of them */
 
 static void free_endpoint(seer_endpoint *endpoint) {
-  if (endpoint == NULL)
-    return;
   seer_site_free(endpoint->sites);
   seer_gate_free(endpoint->gate);
   free(endpoint->busy);
@@ -103,29 +102,13 @@ static seer_endpoint **find(const seer_endpoint *like) {
 }
 
 static void leave(seer_endpoint *endpoint) {
+  endpoint->left = true;
   endpoint->next_left = NULL;
-  endpoint->previous_left = last_left;
-  if (last_left != NULL)
+  if (left != NULL)
     last_left->next_left = endpoint;
   else
     left = endpoint;
   last_left = endpoint;
-}
-
-static void come_back(seer_endpoint *endpoint) {
-  if (endpoint->previous_left != NULL)
-    endpoint->previous_left->next_left = endpoint->next_left;
-  else
-    left = endpoint->next_left;
-  if (endpoint->next_left != NULL)
-    endpoint->next_left->previous_left = endpoint->previous_left;
-  else
-    last_left = endpoint->previous_left;
-}
-
-static void refer(seer_endpoint *endpoint) {
-  if (endpoint->references++ == 0)
-    come_back(endpoint);
 }
 
 /* The requests are the parent's, and so are their slots. */
@@ -143,10 +126,11 @@ static void forget(seer_endpoint *endpoint) {
 }
 
 void seer_endpoints_forget(void) {
-  left = last_left = NULL;
+  left = NULL;
   for (seer_endpoint *endpoint = seer_endpoints_first(); endpoint != NULL;
        endpoint = seer_endpoints_next(endpoint)) {
     forget(endpoint);
+    endpoint->left = false;
     if (endpoint->references == 0)
       leave(endpoint);
   }
@@ -160,7 +144,10 @@ static seer_endpoint *unlist_idle(int looks, int64_t now) {
   seer_endpoint *idle = NULL;
   for (; looks > 0 && left != NULL; looks--) {
     seer_endpoint *endpoint = left;
-    come_back(endpoint);
+    left = endpoint->next_left;
+    endpoint->left = false;
+    if (endpoint->references > 0)
+      continue;
     if (endpoint->segment == 0 && !seer_gate_is_idle(endpoint->gate, now)) {
       leave(endpoint);
       continue;
@@ -226,7 +213,7 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
   place = find(fresh);
   found = *place;
   if (found != NULL) {
-    refer(found);
+    found->references++;
     *site = adopt_site(found, fresh);
   } else {
     __atomic_store_n(place, fresh, __ATOMIC_RELEASE);
@@ -240,20 +227,32 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
 
 void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site) {
   seer_lock();
-  refer(endpoint);
+  endpoint->references++;
   site->references++;
   seer_unlock();
+}
+
+/* Takes a reference back; true, and the site is out of the list, if that was
+   the last. */
+static bool unrefer(seer_site **list, seer_site *site) {
+  if (--site->references > 0)
+    return false;
+  while (*list != site)
+    list = &(*list)->next;
+  *list = site->next;
+  return true;
 }
 
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
   int64_t now = seer_clock_now();
   seer_endpoint *idle;
   seer_lock();
-  if (site != NULL && !seer_site_unrefer(&endpoint->sites, site))
+  if (!unrefer(&endpoint->sites, site))
     site = NULL; /* somebody else needs it */
   if (--endpoint->references == 0) {
-    leave(endpoint);
     sweep_at = now + SWEEP;
+    if (!endpoint->left)
+      leave(endpoint);
   }
   idle = unlist_idle(LOOKS, now);
   seer_unlock();
@@ -378,24 +377,16 @@ void seer_endpoints_leave(seer_party *party) {
 }
 
 /* Events are lost that had been accepted: their owner should know. */
-static void tell_dropped(const seer_dead *dead, seer_drop drop,
+static void tell_dropped(const seer_dead *dead, seer_settlement drop,
                          const char *reason) {
-  static seer_trouble troubles[SEER_DROPS];
-  int64_t untold = 0;
-  bool tell;
-  if (dead->dropped_by[drop] == 0)
-    return;
-  seer_lock();
-  tell = seer_trouble_happened(&troubles[drop], dead->dropped_by[drop],
-                               seer_clock_now(), &untold);
-  seer_unlock();
-  if (tell)
+  static seer_trouble troubles[SEER_SETTLEMENTS];
+  if (dead->dropped[drop] && seer_trouble_now(&troubles[drop]) >= 0)
     seer_tell(SEER_ERROR, "events are dropped: %s (see stats)", reason);
 }
 
 void seer_endpoints_bury(seer_dead *dead) {
-  tell_dropped(dead, SEER_DROP_EXPIRED, "older than max_age");
-  tell_dropped(dead, SEER_DROP_DISPLACED, "the queue is full");
+  tell_dropped(dead, SEER_SETTLED_EXPIRED, "older than max_age");
+  tell_dropped(dead, SEER_SETTLED_DISPLACED, "the queue is full");
   seer_dead_free(dead);
   while (dead->queues != NULL) {
     seer_queue *queue = dead->queues;

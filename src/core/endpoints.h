@@ -29,8 +29,8 @@ seer_endpoint *seer_endpoints_get(const seer_site_options *options,
 /* One more reference to both. */
 void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site);
 
-/* Gives a reference back, and one to the site, which may be NULL. Takes the
-   lock. An endpoint outlives its last reference until its slots are free. */
+/* Gives a reference to each back. Takes the lock. An endpoint outlives its
+   last reference until its slots are free. */
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site);
 
 /* When some of these may have become free; SEER_NEVER if there are none. They

@@ -142,12 +142,11 @@ bool seer_fleet_learn(seer_gate *gate, const seer_budget *budget,
 }
 
 void seer_fleet_mend(seer_gate *gate, int64_t now) {
-  static const seer_membership none;
   seer_membership *member = &gate->member;
   int64_t most = now + SEER_GATE_WINDOW;
   if (LOAD(member->asking) > most || LOAD(member->good) > most ||
       LOAD(member->due) > most || LOAD(member->soon) > most ||
       LOAD(member->peers) < 0 || LOAD(member->peers) > PEERS_MOST ||
       LOAD(member->owed) < 0 || LOAD(member->owed) > SEER_GATE_SLOTS)
-    *member = none;
+    *member = (seer_membership){.name = 0};
 }

@@ -86,39 +86,19 @@ bool seer_keep_takes(const seer_keep *keep, int64_t now) {
          keep->work != SEER_KEEP_STOPPED && !seer_keep_hangs(keep, now);
 }
 
-void seer_keep_enter(seer_keep *keep, seer_event *event) {
-  seer_assert(seer_lock_is_held());
-  event->next = NULL;
-  if (keep->entering == NULL)
-    keep->entering = event;
-  else
-    keep->last_entering->next = event;
-  keep->last_entering = event;
-}
-
-seer_event *seer_keep_pop(seer_keep *keep) {
-  seer_event *event = keep->entering;
-  seer_assert(seer_lock_is_held());
-  if (event != NULL) {
-    keep->entering = event->next;
-    event->next = NULL;
-  }
-  return event;
-}
-
 seer_event *seer_keep_take_out(seer_keep *keep,
                                const struct seer_queue *queue) {
-  seer_event *event = keep->entering, *before = NULL;
+  seer_event *event = keep->entering.first, *before = NULL;
   seer_assert(seer_lock_is_held());
   while (seer_event_stored(event)->queue != queue) {
     before = event;
     event = event->next;
   }
   if (before == NULL)
-    return seer_keep_pop(keep);
+    return seer_events_take(&keep->entering);
   before->next = event->next;
   if (event->next == NULL)
-    keep->last_entering = before;
+    keep->entering.last = before;
   event->next = NULL;
   return event;
 }

@@ -54,7 +54,7 @@ typedef struct seer_keep {
   uint32_t config_size;
   seer_tenant *tenants; /* a list */
 
-  seer_event *entering, *last_entering;
+  seer_events entering;
   seer_event *batch[SEER_KEEP_BATCH]; /* those that are being stored */
   size_t batch_count;
   seer_store_id *owed; /* rows to be forgotten */
@@ -100,11 +100,8 @@ bool seer_keep_takes(const seer_keep *keep, int64_t now);
 /* Whether the keeper is in the driver for so long that nobody waits for it. */
 bool seer_keep_hangs(const seer_keep *keep, int64_t now);
 
-/* Adds an event at the end of those that enter; takes the first, or NULL. */
-void seer_keep_enter(seer_keep *keep, seer_event *event);
-seer_event *seer_keep_pop(seer_keep *keep);
-
-/* Takes out the first of this queue's, which has some there. */
+/* Takes the first of this queue's out of those that enter, which has some
+   there. */
 seer_event *seer_keep_take_out(seer_keep *keep,
                                const struct seer_queue *queue);
 

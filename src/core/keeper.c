@@ -27,20 +27,19 @@
 static const char *choose_words(seer_transaction *t, bool failed, int64_t now,
                                 seer_level *level) {
   seer_keep *keep = t->keep;
-  int64_t untold;
   *level = SEER_WARN;
   if (t->result == SEER_STORE_FULL)
-    return seer_trouble_happened(&keep->fullness, 1, now, &untold)
+    return seer_trouble_happened(&keep->fullness, now) >= 0
                ? "full, events are kept in memory alone"
                : NULL;
   if (t->result != SEER_STORE_DONE) {
     snprintf(keep->error, sizeof keep->error, "%s", t->message);
-    return seer_trouble_happened(&keep->failure, 1, now, &untold)
+    return seer_trouble_happened(&keep->failure, now) >= 0
                ? SEER_TENANTS_FAILING
                : NULL;
   }
   if (t->unshared)
-    return seer_trouble_happened(&keep->unshared, 1, now, &untold)
+    return seer_trouble_happened(&keep->unshared, now) >= 0
                ? "the rate limit is not shared, a part of it is used"
                : NULL;
   if (t->message[0] != '\0')
@@ -64,7 +63,7 @@ static void go_inside(seer_keep *keep) {
    a store may take; the result is the alarm to ring, or -1. */
 static int warn_sender(int64_t now) {
   bool late = seer_state.wakes_at > now + 2 * (int64_t)SEER_STORE_PATIENCE;
-  return late && seer_state_kick() ? seer_state.alarm : -1;
+  return late ? seer_state_kick() : -1;
 }
 
 /* Without the lock. Not where clients are made, before a keeper works: this is
@@ -108,7 +107,7 @@ static void conclude(seer_transaction *t, bool stop) {
   if (seer_transaction_end(t, now, &dead)) {
     if (seer_state.stage == SEER_LIVING)
       seer_loop_start();
-    alarm = seer_state_kick() ? seer_state.alarm : -1;
+    alarm = seer_state_kick();
   }
   if (keep->delay == 0 && (failed || t->batch.look) && !keep->stopping &&
       seer_state.stage == SEER_LIVING)
@@ -315,7 +314,7 @@ void seer_keeper_release(void) {
 
 void seer_keeper_forget(void) {
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
-    keep->entering = NULL;
+    keep->entering.first = NULL;
     keep->batch_count = keep->owed_count = keep->rows = 0;
     keep->forgotten = keep->owed_ever;
     if (!keep->barred)

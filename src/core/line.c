@@ -87,19 +87,13 @@ static void begin_with(seer_line *line, seer_event *event) {
   seer_line_remind(line);
 }
 
-static void append_first(seer_line *line, seer_event *event) {
-  line->tail = event;
-  join_ready(line);
-  begin_with(line, event);
-}
-
 void seer_line_append(seer_line *line, seer_event *event) {
   seer_assert(seer_lock_is_held());
-  event->next = NULL;
   if (line->head == NULL) {
-    append_first(line, event);
+    seer_line_prepend(line, event);
     return;
   }
+  event->next = NULL;
   event->child = line->tail;
   line->tail->next = event;
   line->tail = event;

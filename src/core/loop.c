@@ -1,6 +1,5 @@
 #include "loop.h"
 
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/spare.h"
@@ -23,7 +22,6 @@
 
 /* With the lock held: the work is the caller's now. */
 static void take(seer_work work) {
-  seer_assert(seer_lock_is_held());
   seer_state.work = work;
   seer_state.owner = seer_thread_self();
 }
@@ -50,7 +48,6 @@ static void begin_turn(void) {
 
 /* With the lock held: libcurl is left, and forks may happen. */
 static void end_work(seer_work next) {
-  seer_assert(seer_lock_is_held());
   seer_state.work = next;
   if (seer_state.forking > 0)
     seer_wake();
@@ -85,7 +82,6 @@ static int claim_from(seer_endpoint *endpoint, seer_claim *claims, int count,
 static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
   seer_endpoint *endpoint;
   int count = 0;
-  seer_assert(seer_lock_is_held());
   if (seer_state.http == NULL)
     seer_room_limit(seer_os_sockets_most());
   for (int looks = 0; looks < LOOKS && count < BATCH && !seer_room_is_full() &&
@@ -109,15 +105,14 @@ static int claim_events(seer_claim *claims, int64_t now, seer_dead *dead) {
 static seer_sending make_sending(const seer_claim *claim) {
   const seer_settings *settings = claim->queue->settings;
   seer_event *event = claim->event;
-  seer_sending sending;
-  sending.site = claim->queue->site;
-  sending.event = event;
-  sending.timeout = seer_event_timeout(event, settings->timeout);
-  sending.connect_timeout = settings->connect_timeout;
-  sending.connection_age = settings->connection_age;
-  sending.thorough = event->request != NULL || settings->has_on_error ||
-                     settings->log_level >= SEER_DEBUG;
-  return sending;
+  return (seer_sending){
+      .site = claim->queue->site,
+      .event = event,
+      .timeout = seer_event_timeout(event, settings->timeout),
+      .connect_timeout = settings->connect_timeout,
+      .connection_age = settings->connection_age,
+      .thorough = event->request != NULL || settings->has_on_error ||
+                  settings->log_level >= SEER_DEBUG};
 }
 
 static bool start_transfer(const seer_claim *claim) {
@@ -246,7 +241,6 @@ static void close_idle(void) {
 
 /* With the lock held: when there will be something to do. */
 static int64_t next_time(int64_t now) {
-  seer_assert(seer_lock_is_held());
   return seer_clock_sooner(seer_tenants_rescue_at(now),
                            seer_room_is_full() ? SEER_NEVER
                                                : seer_schedule_next());
@@ -288,14 +282,9 @@ static void leave_libcurl(void) {
   seer_unlock();
 }
 
-/* Whether a host was looked up here, because the system refused a thread.
-   Forks may happen meanwhile, and signals arrive. */
-static bool look_up(void) {
-  return seer_state.in_flight > 0 && seer_http_look_up(seer_state.http);
-}
-
 /* Sleeps until something moves, or `deadline`; false if nothing can before.
-   Forks may happen meanwhile. */
+   Forks may happen meanwhile, and signals arrive. A host may be looked up
+   instead, if the system refused a thread. */
 static bool rest(int64_t deadline) {
   int64_t now = seer_clock_now(), until;
   int alarm;
@@ -310,7 +299,8 @@ static bool rest(int64_t deadline) {
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();
-  if (sleep && !look_up())
+  if (sleep &&
+      (seer_state.in_flight == 0 || !seer_http_look_up(seer_state.http)))
     poll_for(alarm, poll_timeout(seer_clock_sooner(until, deadline), now));
   leave_libcurl();
   return !futile;
@@ -363,26 +353,25 @@ void seer_loop_start(void) {
 ** Steps of callers.
 */
 
-static seer_step step(int64_t deadline) {
+static bool step(int64_t deadline) {
   seer_signals before;
   bool more;
   seer_signals_block(&before);
   seer_lock();
   more = work(deadline - seer_clock_now());
   seer_signals_restore(&before);
-  if (more) {
-    leave_libcurl();
-    return SEER_STEP_MADE;
-  }
-  return rest(deadline) ? SEER_STEP_MADE : SEER_STEP_IDLE;
+  if (!more)
+    return rest(deadline);
+  leave_libcurl();
+  return true;
 }
 
-seer_step seer_loop_step(int64_t deadline) {
+bool seer_loop_step(int64_t deadline) {
   seer_signals before;
-  seer_step made;
+  bool made;
   /* Who forks may wait for a lock that the caller holds. */
   if (!seer_state_is_free() || seer_state.forking > 0)
-    return SEER_STEP_ELSEWHERE;
+    return false;
   take(SEER_WORK_INSIDE);
   seer_unlock();
   open_alarm();
@@ -395,5 +384,5 @@ seer_step seer_loop_step(int64_t deadline) {
     return made;
   seer_state.thread_wanted = false;
   seer_loop_start();
-  return SEER_STEP_MADE; /* much may have happened meanwhile */
+  return true; /* much may have happened meanwhile */
 }

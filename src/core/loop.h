@@ -15,13 +15,8 @@
    system has refused it just now. */
 void seer_loop_start(void);
 
-typedef enum seer_step {
-  SEER_STEP_MADE,     /* something was done or waited for */
-  SEER_STEP_IDLE,     /* there is nothing to do before the deadline */
-  SEER_STEP_ELSEWHERE /* another thread does it, or the process is ending */
-} seer_step;
-
 /* One step on the caller's thread, which waits for the network until
    `deadline` at most. Signals are held back while it works, but not while it
-   waits, except for SIGPIPE. */
-seer_step seer_loop_step(int64_t deadline);
+   waits, except for SIGPIPE. False if there is nothing to do before the
+   deadline, another thread does it, or the process is ending. */
+bool seer_loop_step(int64_t deadline);

@@ -10,10 +10,9 @@
 
 seer_message *seer_message_new(seer_level level, const char *text) {
   size_t size = strlen(text) + 1;
-  seer_message *message = malloc(sizeof *message + size);
+  seer_message *message = calloc(1, sizeof *message + size);
   if (message == NULL)
     return NULL;
-  memset(message, 0, sizeof *message);
   message->level = level;
   memcpy(message->text, text, size);
   seer_mask_controls(message->text, size - 1);
@@ -49,38 +48,28 @@ seer_message *seer_notices_add(seer_notices *notices, seer_message *message) {
 }
 
 seer_event *seer_notices_take_event(seer_given *from) {
-  seer_event *event = from->first;
+  seer_event *event = seer_events_take(&from->events);
   seer_assert(seer_lock_is_held());
   if (event == NULL)
     return NULL;
-  from->first = event->next;
   from->count--;
   from->bytes -= seer_event_size(event);
-  event->next = NULL;
   return event;
 }
 
-static void append(seer_given *to, seer_event *event) {
-  event->next = NULL;
-  if (to->first == NULL)
-    to->first = event;
-  else
-    to->last->next = event;
-  to->last = event;
+void seer_notices_give(seer_notices *notices, seer_event *event, size_t most,
+                       seer_event **missed) {
+  bool delivered = event->lost == SEER_SETTLED_DELIVERED;
+  seer_given *to = delivered ? &notices->delivered : &notices->lost;
+  seer_event *oldest;
+  seer_assert(seer_lock_is_held());
+  seer_events_add(&to->events, event);
   to->count++;
   to->bytes += seer_event_size(event);
-}
-
-seer_event *seer_notices_give(seer_notices *notices, seer_given *to,
-                              seer_event *event, size_t most) {
-  seer_event *missed = NULL, *oldest;
-  seer_assert(seer_lock_is_held());
-  append(to, event);
   while ((to->count > SEER_NOTICES || (to->count > 1 && to->bytes > most)) &&
          (oldest = seer_notices_take_event(to)) != NULL) {
-    oldest->next = missed;
-    missed = oldest;
+    oldest->next = *missed;
+    *missed = oldest;
     notices->missed++;
   }
-  return missed;
 }

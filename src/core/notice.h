@@ -27,7 +27,7 @@ typedef struct seer_message {
 
 /* Events for one of the callbacks. */
 typedef struct seer_given {
-  seer_event *first, *last;
+  seer_events events;
   int count;
   size_t bytes; /* that they occupy */
 } seer_given;
@@ -46,11 +46,11 @@ seer_message *seer_message_new(seer_level level, const char *text);
 /* Adds a message; the result, if any, is one to be freed. */
 seer_message *seer_notices_add(seer_notices *notices, seer_message *message);
 
-/* Adds an event to one of its lists: of one that was given up, `lost` says
-   why, or its request's outcome. The result is a list, by `next`, of events to
-   be freed, such as make more than `most` bytes. */
-seer_event *seer_notices_give(seer_notices *notices, seer_given *to,
-                              seer_event *event, size_t most);
+/* Adds an event, which was settled as `lost` says, to one of its lists: at
+   most `most` bytes of such. What is missed for that goes to a list by `next`,
+   to be freed. */
+void seer_notices_give(seer_notices *notices, seer_event *event, size_t most,
+                       seer_event **missed);
 
 /* Takes the oldest; NULL if there is none. */
 seer_message *seer_notices_take(seer_notices *notices);

@@ -11,7 +11,7 @@ static bool is_sound(const seer_pace *pace) {
   int64_t ended = 0;
   for (int i = 0; i < SEER_PACE_STEPS; i++)
     ended += pace->steps[i];
-  return ended == pace->ended && pace->in_flight >= 0;
+  return ended == pace->ended;
 }
 
 /* When what ended in a step comes free. */
@@ -30,10 +30,11 @@ static void forget(seer_pace *pace, int64_t now) {
   }
 }
 
-int64_t seer_pace_delay(seer_pace *pace, int64_t share, int64_t now) {
+int64_t seer_pace_delay(seer_pace *pace, int in_flight, int64_t share,
+                        int64_t now) {
   int64_t excess;
   forget(pace, now);
-  excess = pace->ended + pace->in_flight - share + 1;
+  excess = pace->ended + in_flight - share + 1;
   if (excess <= 0)
     return 0;
   if (excess > pace->ended)
@@ -44,10 +45,6 @@ int64_t seer_pace_delay(seer_pace *pace, int64_t share, int64_t now) {
   return freed_at(step) - now;
 }
 
-void seer_pace_begin(seer_pace *pace) {
-  pace->in_flight++;
-}
-
 void seer_pace_end(seer_pace *pace, int times, int64_t now) {
   int64_t step = now / SEER_PACE_STEP;
   forget(pace, now);
@@ -56,6 +53,5 @@ void seer_pace_end(seer_pace *pace, int times, int64_t now) {
   seer_assert(step >= pace->oldest && step - pace->oldest < SEER_PACE_STEPS);
   pace->steps[step % SEER_PACE_STEPS] += (uint32_t)times;
   pace->ended += times;
-  pace->in_flight--;
   seer_assert(is_sound(pace));
 }

@@ -19,18 +19,16 @@
 #define SEER_PACE_STEPS (SEER_PACE_WINDOW / SEER_PACE_STEP + 2)
 
 typedef struct seer_pace {
-  int64_t oldest;    /* number of the oldest step that may hold requests */
-  int64_t ended;     /* requests that have ended, of the window */
-  int64_t in_flight; /* requests that have not */
+  int64_t oldest; /* number of the oldest step that may hold requests */
+  int64_t ended;  /* requests that have ended, of the window */
   uint32_t steps[SEER_PACE_STEPS];
 } seer_pace;
 
-/* Milliseconds until another of `share` requests a window may be sent: 0 now,
-   SEER_NEVER when only the end of a request in flight can tell. */
-int64_t seer_pace_delay(seer_pace *pace, int64_t share, int64_t now);
+/* Milliseconds until another of `share` requests a window may be sent, while
+   so many have not ended: 0 now, SEER_NEVER when only the end of one can
+   tell. */
+int64_t seer_pace_delay(seer_pace *pace, int in_flight, int64_t share,
+                        int64_t now);
 
-/* A request is being sent. */
-void seer_pace_begin(seer_pace *pace);
-
-/* The request has ended; it went over the wire `times` times. */
+/* A request has ended; it went over the wire `times` times. */
 void seer_pace_end(seer_pace *pace, int times, int64_t now);

@@ -202,10 +202,7 @@ void seer_pauses_succeed(seer_pauses *pauses, uint32_t epoch, int64_t share,
 }
 
 void seer_pauses_leave(const seer_pauses *pauses, seer_pauses *own) {
-  static const seer_pauses none;
-  uint32_t epoch = seer_pauses_epoch(pauses) + 1;
-  *own = none;
-  own->phase = phase_of(epoch, 0);
+  *own = (seer_pauses){.phase = phase_of(seer_pauses_epoch(pauses) + 1, 0)};
 }
 
 int64_t seer_pauses_rate(seer_pauses *pauses, int64_t share, int64_t now) {
@@ -221,7 +218,6 @@ static bool is_within(const int64_t *word, int64_t most) {
 /* Times that are over may be a little later than `now`, which others read
    after us. */
 void seer_pauses_mend(seer_pauses *pauses, int64_t now) {
-  static const seer_pauses none;
   int64_t past = now + MINUTE, most = now + LONGEST;
   if (!is_within(&pauses->until, most) || !is_within(&pauses->probe, most) ||
       !is_within(&pauses->hit, past) || !is_within(&pauses->got, LONGEST) ||
@@ -230,7 +226,7 @@ void seer_pauses_mend(seer_pauses *pauses, int64_t now) {
       !is_within(&pauses->from, past) ||
       !is_within(&pauses->tat, (past + SLOWEST * MINUTE) * 1000) ||
       !is_within(&pauses->queued, past) || !is_within(&pauses->held, past))
-    *pauses = none;
+    *pauses = (seer_pauses){.phase = 0};
 }
 
 void seer_pauses_move(seer_pauses *to, const seer_pauses *from) {

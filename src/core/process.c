@@ -127,7 +127,6 @@ static int64_t exit_deadline(const seer_queue *queue) {
 /* With the lock held: all that is queued may go now, each client's within
    its own time. */
 static void begin_exit(int64_t now) {
-  seer_assert(seer_lock_is_held());
   seer_state.stage = SEER_EXITING;
   seer_state.start_again = now; /* a thread that was refused before */
   seer_state.exit_began = seer_state.exit_deadline = now;
@@ -174,7 +173,6 @@ static int64_t worth_until(const seer_queue *queue) {
 /* With the lock held: until when it is worth to wait for some queue, the first
    that is found; 0 for none. */
 static int64_t some_worth_until(int64_t now) {
-  seer_assert(seer_lock_is_held());
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
     int64_t until = worth_until(queue);
@@ -191,15 +189,13 @@ static void wait_for_delivery(void) {
   while (!seer_state_is_mine() &&
          (until = some_worth_until(seer_clock_now())) != 0)
     /* The step may have found that the rest is hopeless. */
-    if (seer_loop_step(until) != SEER_STEP_MADE &&
-        some_worth_until(seer_clock_now()) == until)
+    if (!seer_loop_step(until) && some_worth_until(seer_clock_now()) == until)
       seer_wait(until);
 }
 
 /* With the lock held: whether nobody is inside libcurl any more, or only this
    thread, which never goes on there. */
 static bool is_still(void) {
-  seer_assert(seer_lock_is_held());
   return seer_state.work <= SEER_WORK_STARTING || seer_state_is_mine();
 }
 
@@ -209,15 +205,13 @@ static bool is_still(void) {
    what OpenSSL works with is gone after the exit handlers. */
 static void stop_thread(void) {
   int64_t deadline = seer_clock_after(seer_clock_now(), PARK_TIMEOUT);
-  bool ring;
-  int alarm = seer_state.alarm;
+  int alarm;
   seer_state.stage = SEER_STOPPED; /* also for one that is being started */
   if (is_still())
     return;
-  ring = seer_state_kick();
+  alarm = seer_state_kick();
   seer_unlock();
-  if (ring)
-    seer_alarm_ring(alarm);
+  seer_alarm_ring(alarm);
   seer_lock();
   while (!is_still() && seer_clock_now() < deadline)
     seer_wait(deadline);
@@ -249,10 +243,9 @@ static void explain(const seer_queue *queue, char *reason, size_t size) {
    result is how many events are to be told of. */
 static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
   int64_t told = 0;
-  seer_assert(seer_lock_is_held());
   for (seer_queue *queue = seer_endpoints_next_queue(NULL); queue != NULL;
        queue = seer_endpoints_next_queue(queue)) {
-    int64_t before = queue->dropped_by[SEER_DROP_EXIT], lost;
+    int64_t before = queue->settled[SEER_SETTLED_EXIT], lost;
     char why[200];
     if (queue->pending == 0)
       continue;
@@ -260,7 +253,7 @@ static int64_t drop_rest(seer_dead *dead, char *reason, size_t size) {
     seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
     while (is_still() && queue->flying != NULL)
       seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-    lost = queue->dropped_by[SEER_DROP_EXIT] - before;
+    lost = queue->settled[SEER_SETTLED_EXIT] - before;
     if (lost == 0 || queue->settings->log_level < SEER_ERROR)
       continue;
     told += lost;
@@ -308,14 +301,13 @@ static void close_stores(int64_t began) {
 
 /* With the lock held, which is given up meanwhile: what is pending is sent. */
 static void hurry(bool wants_thread) {
-  bool ring;
+  int alarm;
   begin_exit(seer_clock_now());
-  ring = seer_state_kick();
+  alarm = seer_state_kick();
   if (wants_thread)
     seer_loop_start();
   seer_unlock();
-  if (ring)
-    seer_alarm_ring(seer_state.alarm);
+  seer_alarm_ring(alarm);
   seer_lock();
 }
 

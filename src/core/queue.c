@@ -21,6 +21,9 @@ static void hold(seer_queue *queue, const seer_event *event, int sign) {
 
 /* What is true of a queue whenever one of the functions below is called. */
 static void assert_sound(const seer_queue *queue) {
+  int64_t settled = 0;
+  for (int i = 0; i < SEER_SETTLEMENTS; i++)
+    settled += queue->settled[i];
   seer_assert(seer_lock_is_held());
   seer_assert(queue->held_events >= 0 && queue->held_bytes >= 0);
   seer_assert(queue->held_events <= queue->events &&
@@ -28,9 +31,7 @@ static void assert_sound(const seer_queue *queue) {
   seer_assert(queue->pending <= queue->events);
   seer_assert(queue->before_flush >= 0 &&
               queue->before_flush <= queue->pending);
-  seer_assert(queue->accepted == queue->delivered + queue->rejected +
-                                     seer_queue_dropped(queue) +
-                                     queue->pending + queue->stored);
+  seer_assert(queue->accepted == settled + queue->pending);
   seer_assert(queue->entering >= 0 && queue->saved >= 0 &&
               queue->entering + queue->saved <= queue->pending);
 }
@@ -48,40 +49,14 @@ void seer_queue_init(seer_queue *queue, seer_party *party, seer_lines *lines) {
   }
 }
 
-int64_t seer_queue_dropped(const seer_queue *queue) {
-  int64_t dropped = 0;
-  for (int i = 0; i < SEER_DROPS; i++)
-    dropped += queue->dropped_by[i];
-  return dropped;
-}
-
-static void count_settled(seer_queue *queue, seer_settlement settlement) {
-  if (settlement == SEER_SETTLED_DELIVERED)
-    queue->delivered++;
-  else if (settlement == SEER_SETTLED_REJECTED)
-    queue->rejected++;
-  else if (settlement == SEER_SETTLED_LEFT)
-    queue->stored++;
-  else
-    queue->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
-}
-
-static void count(seer_queue *queue, seer_settlement settlement) {
-  count_settled(queue, settlement);
+/* A flush waits for the events of earlier generations. */
+static void count(seer_queue *queue, const seer_event *event,
+                  seer_settlement settlement) {
+  queue->settled[settlement]++;
   queue->pending--;
   if (queue->pending == 0)
     seer_wake();
-}
-
-void seer_queue_account(seer_queue *queue, seer_settlement settlement) {
-  assert_sound(queue);
-  queue->accepted++;
-  count_settled(queue, settlement);
-}
-
-/* A flush waits for the events of earlier generations. */
-static void count_generation(seer_queue *queue, uint32_t generation) {
-  if (generation != queue->generation && --queue->before_flush == 0)
+  if (event->generation != queue->generation && --queue->before_flush == 0)
     seer_wake();
 }
 
@@ -93,7 +68,7 @@ static bool settle_request(seer_event *event, seer_settlement settlement) {
   if (request == NULL)
     return false;
   cancelled = request->cancelled;
-  if (!request->settled && settlement >= SEER_SETTLED_EXPIRED)
+  if (!request->settled && settlement >= SEER_DROPS)
     request->outcome.failure = SEER_FAILURE_CLOSED;
   request->settled = true;
   if (--request->references > 0)
@@ -118,8 +93,8 @@ static bool is_given_up(const seer_queue *queue, seer_settlement settlement,
 static void give_up(seer_queue *queue, seer_event *event,
                     seer_settlement settlement, seer_dead *dead) {
   event->lost = (uint8_t)settlement;
-  seer_dead_give(dead, &queue->notices, event,
-                 (size_t)queue->settings->max_event_bytes);
+  seer_notices_give(&queue->notices, event,
+                    (size_t)queue->settings->max_event_bytes, &dead->events);
 }
 
 /* Whether a line on the standard error is to tell of a drop. */
@@ -142,6 +117,12 @@ static seer_settlement settle_row(seer_queue *queue, seer_event *event,
   return settlement;
 }
 
+/* Nobody needs it any more. */
+static void die(seer_queue *queue, seer_dead *dead) {
+  queue->next_dead = dead->queues;
+  dead->queues = queue;
+}
+
 /* Settles an event that is in no place any more, not even among its
    user's. */
 static void bury(seer_queue *queue, seer_event *event,
@@ -157,10 +138,8 @@ static void bury(seer_queue *queue, seer_event *event,
   if (waited)
     hold(queue, event, -1);
   cancelled = settle_request(event, settlement);
-  if (!cancelled) {
-    count(queue, settlement);
-    count_generation(queue, event->generation);
-  }
+  if (!cancelled)
+    count(queue, event, settlement);
   bool left = !waited || event->request != NULL; /* nobody waits any more */
   bool heard =
       waited && cancelled && left && (!request->future || request->asked);
@@ -173,12 +152,10 @@ static void bury(seer_queue *queue, seer_event *event,
   } else {
     seer_dead_add(dead, event);
   }
-  if (settlement >= SEER_SETTLED_EXPIRED && is_told(queue))
-    dead->dropped_by[settlement - SEER_SETTLED_EXPIRED]++;
-  if (queue->orphan && queue->events == 0) {
-    queue->next_dead = dead->queues;
-    dead->queues = queue;
-  }
+  if (settlement >= SEER_DROPS && is_told(queue))
+    dead->dropped[settlement] = true;
+  if (queue->orphan && queue->events == 0)
+    die(queue, dead);
 }
 
 static void settle(seer_queue *queue, seer_event *event,
@@ -265,7 +242,7 @@ static void enter(seer_queue *queue, seer_event *event, int64_t size) {
   queue->entering++;
   queue->entering_bytes += size;
   event->parts |= SEER_EVENT_ENTERING;
-  seer_keep_enter(queue->tenant->keep, event);
+  seer_events_add(&queue->tenant->keep->entering, event);
 }
 
 void seer_queue_enter(seer_queue *queue, seer_event *event) {
@@ -316,9 +293,10 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
       seer_clock_after(now + SEER_CLOCK_COARSENESS, queue->settings->max_age);
   add(queue, event, size);
   if (event->request != NULL) {
-    event->request->generation = event->generation;
     event->request->forks = queue->forks;
     event->request->event = event;
+    event->request->waits_until = /* or until its first attempt has begun */
+        seer_clock_after(now, event->request->timeout);
     hold(queue, event, 1);
   }
   first = !(event->parts & SEER_PART_TURN) ||
@@ -328,7 +306,8 @@ seer_submitted seer_queue_put(seer_queue *queue, seer_event *event,
     enter(queue, event, size);
   else if (first)
     seer_line_append(line_of(queue, event), event);
-  seer_event_foresee(&queue->hand, (size_t)size, queue->bytes);
+  seer_spare_reach(&queue->hand, (size_t)size - SEER_SPARE_SHARE,
+                   (size_t)queue->bytes);
   return SEER_ACCEPTED;
 }
 
@@ -375,6 +354,9 @@ void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
     hold(queue, event, -1);
     if (due > event->expires)
       due = event->expires;
+  } else {
+    event->request->waits_until =
+        seer_clock_after(due, event->request->timeout);
   }
   event->due = due;
   if (seer_event_is_storable(event))
@@ -400,7 +382,7 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
                is_given_up(queue, SEER_SETTLED_REJECTED, false);
   seer_queue_done(queue, event, SEER_SETTLED_REJECTED, dead);
   if (taken)
-    queue->notices.lost.last->request = why;
+    queue->notices.lost.events.last->request = why;
   return taken;
 }
 
@@ -421,8 +403,7 @@ void seer_queue_cancel(seer_queue *queue, seer_request *request, int64_t now,
   seer_queue_wake(line, now);
   if (request->away) {
     request->settled = request->cancelled = true;
-    count(queue, SEER_SETTLED_REJECTED);
-    count_generation(queue, request->generation);
+    count(queue, event, SEER_SETTLED_REJECTED);
     return;
   }
   if (!seer_turns_follows(event))
@@ -469,28 +450,20 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
   }
 }
 
-/* Settles all that the queue owns. */
-static void drop_owned(seer_queue *queue, seer_dead *dead) {
-  seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
-  while (queue->flying != NULL)
-    seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
-  seer_dead_take_notices(dead, &queue->notices);
-}
-
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead) {
-  seer_queue before;
+  seer_queue before = *queue;
+  queue->orphan = false; /* or it would be freed with its last event */
   if (whole) {
-    drop_owned(queue, dead);
-  } else if (queue->orphan) {
-    queue->next_dead = dead->queues;
-    dead->queues = queue;
+    seer_queue_drop_all(queue, SEER_SETTLED_EXIT, dead);
+    while (queue->flying != NULL)
+      seer_queue_done(queue, queue->flying, SEER_SETTLED_EXIT, dead);
+    seer_dead_take_notices(dead, &queue->notices);
   }
-  before = *queue;
   seer_queue_init(queue, before.party, before.line[SEER_QUEUED].lines);
-  queue->next_dead = before.next_dead;
   queue->tenant = before.tenant;
   queue->generation = before.generation;
   queue->forks = before.forks + 1;
   queue->hand = before.hand;
-  queue->orphan = before.orphan;
+  if (before.orphan) /* whoever was about to free it is not here */
+    die(queue, dead);
 }

@@ -11,10 +11,9 @@
  * identify behind an unsettled one of the same user), or in flight.
  * Waited-for requests have a line of their own, which is served first.
  *
- * But for the first and the last, the functions here are called with the lock
- * held; they only move pointers.
- * Events that are done with go to a caller's list of the dead, to be freed
- * when the lock is given up.
+ * But for the first, the functions here are called with the lock held; they
+ * only move pointers. Events that are done with go to a caller's list of the
+ * dead, to be freed when the lock is given up.
  */
 
 #include "dead.h"
@@ -55,25 +54,24 @@ struct seer_queue {
   seer_event *flying;    /* in flight: a list by `next`, back by `child` */
   int64_t events, bytes; /* owned */
   int64_t held_events, held_bytes; /* of these, not to be displaced */
-  int64_t accepted, delivered, rejected, pending;
-  int64_t stored;          /* left to the store, undelivered */
+  int64_t accepted, pending;
+  int64_t settled[SEER_SETTLEMENTS];
   int64_t entering, saved; /* pending, with the keeper, and in the store */
   int64_t entering_bytes;
   int64_t staying, staying_bytes; /* of those that the keeper is putting */
   int64_t refused;                /* not accepted: no room, or closed */
   int64_t invalid;                /* not even tried */
   int64_t doubtful;               /* delivered, as far as the status says */
-  int64_t dropped_by[SEER_DROPS];
-  uint32_t forks;       /* times that it came into a child */
-  uint32_t generation;  /* number of flushes so far */
-  int64_t before_flush; /* pending events of earlier generations */
-  bool orphan;          /* its client is gone */
-  seer_notices notices; /* for the callbacks */
-  seer_pace pace;       /* for its own limit */
+  uint32_t forks;                 /* times that it came into a child */
+  uint32_t generation;            /* number of flushes so far */
+  int64_t before_flush;           /* pending events of earlier generations */
+  bool orphan;                    /* its client is gone */
+  seer_notices notices;           /* for the callbacks */
+  seer_pace pace;                 /* for its own limit */
   char last_error[200];
   seer_trouble troubles[SEER_TROUBLES]; /* told to the logger, if any... */
-  seer_trouble drops[SEER_DROPS];       /* ...and these too */
-  int64_t drops_told[SEER_DROPS];
+  seer_trouble drops[SEER_SETTLEMENTS]; /* ...and these too */
+  int64_t drops_told[SEER_SETTLEMENTS];
   seer_hand hand; /* its client's thread's */
 };
 
@@ -110,7 +108,7 @@ void seer_queue_adopt(seer_queue *queue, seer_event *event);
 void seer_queue_enter(seer_queue *queue, seer_event *event);
 
 /* Puts an event in flight back, behind the others, not to be claimed
-   before `due`. */
+   before `due`; whoever waits for it waits for so much longer. */
 void seer_queue_release(seer_queue *queue, seer_event *event, int64_t due,
                         int64_t now);
 
@@ -128,9 +126,6 @@ bool seer_queue_reject(seer_queue *queue, seer_event *event, seer_request *why,
 /* Leaves an event that was rejected, with its request and outcome, for
    on_error; false if there is nobody to hear of it. */
 bool seer_queue_give_up(seer_queue *queue, seer_event *event, seer_dead *dead);
-
-/* Counts an event that was settled without having been here. */
-void seer_queue_account(seer_queue *queue, seer_settlement settlement);
 
 /* Settles a request on behalf of its waiter. Its event leaves the queue at
    once, wherever it stands, unless it is in flight or not due yet: then it
@@ -155,5 +150,3 @@ void seer_queue_drop_all(seer_queue *queue, seer_settlement settlement,
    this queue starts anew. If it may not be `whole`, because another thread was
    changing it when the process was copied, what it owned is not even freed. */
 void seer_queue_forget(seer_queue *queue, bool whole, seer_dead *dead);
-
-int64_t seer_queue_dropped(const seer_queue *queue);

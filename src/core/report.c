@@ -1,7 +1,6 @@
 #include "report.h"
 
 #include "base/ascii.h"
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
@@ -17,14 +16,9 @@
 #define SUBJECT_MOST 100 /* bytes of a name, and of a path */
 
 static seer_level level_of(seer_verdict verdict, bool doubtful) {
-  switch (verdict) {
-  case SEER_DELIVERED:
+  if (verdict == SEER_DELIVERED)
     return doubtful ? SEER_WARN : SEER_INFO;
-  case SEER_REJECTED:
-    return SEER_ERROR;
-  default:
-    return SEER_WARN;
-  }
+  return verdict == SEER_REJECTED ? SEER_ERROR : SEER_WARN;
 }
 
 static seer_trouble_kind kind_of(const seer_transfer *transfer,
@@ -90,7 +84,7 @@ static void write_text(char text[TEXT_LENGTH], const seer_transfer *transfer,
   const char *end = level == SEER_ERROR
                         ? " is lost"
                         : " is delivered by its status, but is this the API?";
-  const char *url = transfer->claim.endpoint->base_url;
+  const char *url = transfer->claim.queue->endpoint->base_url;
   char subject[SEER_SUBJECT_LENGTH];
   if (level == SEER_INFO) {
     snprintf(text, TEXT_LENGTH, "%s %s", whats[kind], url);
@@ -107,7 +101,6 @@ static void write_text(char text[TEXT_LENGTH], const seer_transfer *transfer,
 /* With the lock held: whether somebody who waits will hear of it without this;
    a future may have been abandoned. */
 static bool is_heard(const seer_request *request) {
-  seer_assert(seer_lock_is_held());
   return request != NULL && (!request->future || request->references > 1);
 }
 
@@ -127,15 +120,11 @@ static seer_trouble *troubles_of(seer_queue *queue) {
 
 /* With the lock held: whether the logger is to hear of drops since the last
    time, and how many those were. */
-static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
+static bool are_drops_due(seer_queue *queue, seer_settlement drop, int64_t now,
                           int64_t *times) {
-  int64_t untold = 0;
-  seer_assert(seer_lock_is_held());
-  if (queue->dropped_by[drop] == 0)
-    return false;
-  *times = queue->dropped_by[drop] - queue->drops_told[drop];
+  *times = queue->settled[drop] - queue->drops_told[drop];
   if (*times == 0 || queue->settings->log_level < SEER_ERROR ||
-      !seer_trouble_happened(&queue->drops[drop], 0, now, &untold))
+      seer_trouble_happened(&queue->drops[drop], now) < 0)
     return false;
   queue->drops_told[drop] += *times;
   return true;
@@ -143,7 +132,7 @@ static bool are_drops_due(seer_queue *queue, seer_drop drop, int64_t now,
 
 /* Messages about drops are made when they are asked for: there is no memory
    to be had where events are dropped. */
-static seer_message *tell_of_drops(seer_queue *queue, seer_drop drop,
+static seer_message *tell_of_drops(seer_queue *queue, seer_settlement drop,
                                    const char *reason) {
   int64_t now = seer_clock_now(), times;
   char text[120];
@@ -172,9 +161,10 @@ seer_message *seer_report_next_message(seer_queue *queue) {
     message = seer_notices_take(&adopted_of(queue)->notices);
   seer_unlock();
   if (message == NULL)
-    message = tell_of_drops(queue, SEER_DROP_EXPIRED, "older than max_age");
+    message = tell_of_drops(queue, SEER_SETTLED_EXPIRED, "older than max_age");
   if (message == NULL)
-    message = tell_of_drops(queue, SEER_DROP_DISPLACED, "the queue was full");
+    message =
+        tell_of_drops(queue, SEER_SETTLED_DISPLACED, "the queue was full");
   return message;
 }
 
@@ -188,11 +178,6 @@ seer_event *seer_report_next_event(seer_queue *queue, bool lost) {
         seer_notices_take_event(lost ? &adopted->lost : &adopted->delivered);
   seer_unlock();
   return event;
-}
-
-void seer_report_free_event(seer_event *event) {
-  seer_request_free(event->request);
-  seer_event_free(event);
 }
 
 static void tell_logger(seer_queue *queue, seer_message *message) {
@@ -237,7 +222,7 @@ void seer_report_attempt(const seer_transfer *transfer,
   if (queue->settings->log_level < (int64_t)level ||
       is_heard(transfer->claim.event->request) ||
       !is_worth_telling(attempt, level, recovered) ||
-      !seer_trouble_happened(&troubles_of(queue)[kind], 1, now, &untold))
+      (untold = seer_trouble_happened(&troubles_of(queue)[kind], now)) < 0)
     return;
   seer_unlock();
   write_text(text, transfer, level, kind);
@@ -249,9 +234,10 @@ void seer_report_shortage(seer_queue *queue, int64_t now) {
   char text[TEXT_LENGTH];
   seer_shortage shortage;
   int64_t untold;
-  if (!seer_endpoint_is_short(queue, now, &shortage) ||
-      !seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], 1, now,
-                             &untold))
+  if (!seer_endpoint_is_short(queue, now, &shortage))
+    return;
+  untold = seer_trouble_happened(&troubles_of(queue)[SEER_TROUBLE_SHORT], now);
+  if (untold < 0)
     return;
   seer_unlock();
   snprintf(text, sizeof text,

@@ -33,10 +33,9 @@ void seer_report_answer(seer_transfer *transfer);
 seer_message *seer_report_next_message(seer_queue *queue);
 
 /* The oldest event for on_error (`lost`) or on_delivered, or NULL; to be freed
-   with seer_report_free_event. The request of one that is lost has the
-   outcome, if there was one; else its `lost` says why it was dropped. */
+   with its request. That of one that is lost has the outcome, if there was
+   one; else its `lost` says why it was dropped. */
 seer_event *seer_report_next_event(seer_queue *queue, bool lost);
-void seer_report_free_event(seer_event *event);
 
 /* Writes " 'user.signup' to /capture", which event a line is about: its name,
    or NULL, and its path, both cut, and without what the site keeps secret. */

@@ -7,23 +7,12 @@
 #include <stddef.h>
 #pragma GCC visibility push(hidden)
 
-static seer_place *first, *last;
+/* A ring of those that have news, which this one begins and ends. */
+static seer_place list = {.next = &list, .previous = &list};
 static seer_timer *timers;
 
 static seer_place *place_of(seer_timer *timer) {
   return (seer_place *)(void *)((char *)timer - offsetof(seer_place, timer));
-}
-
-static void unlist(seer_place *place) {
-  if (place->previous != NULL)
-    place->previous->next = place->next;
-  else
-    first = place->next;
-  if (place->next != NULL)
-    place->next->previous = place->previous;
-  else
-    last = place->previous;
-  place->listed = false;
 }
 
 void seer_schedule_now(seer_place *place) {
@@ -32,19 +21,18 @@ void seer_schedule_now(seer_place *place) {
     return;
   seer_timer_set(&timers, &place->timer, SEER_NEVER);
   place->listed = true;
-  place->next = NULL;
-  place->previous = last;
-  if (last != NULL)
-    last->next = place;
-  else
-    first = place;
-  last = place;
+  place->next = &list;
+  place->previous = list.previous;
+  place->previous->next = list.previous = place;
 }
 
 void seer_schedule_at(seer_place *place, int64_t at) {
   seer_assert(seer_lock_is_held());
-  if (place->listed)
-    unlist(place);
+  if (place->listed) {
+    place->previous->next = place->next;
+    place->next->previous = place->previous;
+    place->listed = false;
+  }
   seer_timer_set(&timers, &place->timer, at);
 }
 
@@ -52,12 +40,12 @@ struct seer_endpoint *seer_schedule_first(int64_t now) {
   seer_assert(seer_lock_is_held());
   if (seer_timer_at(timers) <= now) /* one a look, in which it has its turn */
     seer_schedule_now(place_of(timers));
-  return first != NULL ? first->endpoint : NULL;
+  return list.next->endpoint;
 }
 
 int64_t seer_schedule_next(void) {
   seer_assert(seer_lock_is_held());
-  return first != NULL ? 0 : seer_timer_at(timers);
+  return list.next != &list ? 0 : seer_timer_at(timers);
 }
 
 int64_t seer_schedule_of(const seer_place *place) {
@@ -65,6 +53,6 @@ int64_t seer_schedule_of(const seer_place *place) {
 }
 
 void seer_schedule_forget(void) {
-  first = last = NULL;
+  list.next = list.previous = &list;
   timers = NULL;
 }

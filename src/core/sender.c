@@ -1,6 +1,5 @@
 #include "sender.h"
 
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/spare.h"
@@ -10,7 +9,6 @@
 #include "state.h"
 #include "tenants.h"
 
-#include <stdlib.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
@@ -42,14 +40,8 @@ void seer_sender_release(seer_queue *queue) {
   seer_endpoints_bury(&dead);
 }
 
-/* A waiter stops waiting when its first attempt has not begun in time. */
-static void begin_waiting(seer_request *request, int64_t now) {
-  request->waits_until = seer_clock_after(now, request->timeout);
-}
-
 /* With the lock held: whether a thread is to be started for this client. */
 static bool wants_thread(const seer_queue *queue, int64_t now) {
-  seer_assert(seer_lock_is_held());
   if (!queue->settings->thread || seer_state.threaded)
     return false;
   if (seer_state.work >= SEER_WORK_OUTSIDE)
@@ -60,13 +52,13 @@ static bool wants_thread(const seer_queue *queue, int64_t now) {
 /* Gives up the lock after something was done to a queue. The sender is woken
    if it sleeps and may have something new to send, and the keeper likewise. */
 static inline void unlock_and_ring(const seer_queue *queue) {
-  bool ring = (seer_queue_has_news(queue) || seer_spare_is_wanted()) &&
-              seer_state_kick();
-  int alarm = seer_state.alarm, keeper = -1;
+  int alarm = -1, keeper = -1;
+  if (seer_queue_has_news(queue) || seer_spare_is_wanted())
+    alarm = seer_state_kick();
   if (queue->tenant != NULL && queue->entering > 0)
     keeper = seer_keep_kick(queue->tenant->keep);
   seer_unlock();
-  if (ring)
+  if (alarm >= 0)
     seer_alarm_ring(alarm);
   if (keeper >= 0)
     seer_alarm_ring(keeper);
@@ -79,8 +71,6 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
   seer_dead dead = SEER_NO_DEAD;
   seer_submitted result;
   seer_lock();
-  if (event->request != NULL)
-    begin_waiting(event->request, now);
   result = seer_state.stage == SEER_STOPPED
                ? SEER_QUEUE_CLOSED
                : seer_queue_put(queue, event, now, &dead);
@@ -100,7 +90,7 @@ seer_submitted seer_sender_submit(seer_queue *queue, seer_event *event) {
 static void wait_for_change(const seer_queue *queue, int64_t deadline) {
   if (wants_thread(queue, seer_clock_now()))
     seer_loop_start();
-  else if (seer_loop_step(deadline) != SEER_STEP_MADE)
+  else if (!seer_loop_step(deadline))
     seer_wait_cancellable(deadline);
 }
 
@@ -112,7 +102,8 @@ void seer_sender_count(int64_t *count) {
 
 void seer_sender_account(seer_queue *queue, seer_settlement settlement) {
   seer_lock();
-  seer_queue_account(queue, settlement);
+  queue->accepted++;
+  queue->settled[settlement]++;
   seer_unlock();
 }
 
@@ -179,7 +170,6 @@ void seer_sender_refer(seer_request *request) {
 static bool hand_to_on_error(seer_queue *queue, seer_request *request,
                              seer_dead *dead) {
   seer_event *event = request->event;
-  seer_assert(seer_lock_is_held());
   if (queue == NULL || event == NULL || request->asked ||
       request->forks != queue->forks)
     return false;
@@ -250,8 +240,7 @@ bool seer_sender_persist(seer_queue *queue, int64_t timeout) {
 int64_t seer_sender_pump(const seer_party *party, int64_t timeout) {
   int64_t deadline = seer_clock_after(seer_clock_now(), timeout), pending;
   seer_lock();
-  while (seer_loop_step(deadline) == SEER_STEP_MADE &&
-         seer_clock_now() < deadline)
+  while (seer_loop_step(deadline) && seer_clock_now() < deadline)
     ;
   pending = party->queue != NULL ? party->queue->pending : 0;
   seer_unlock();
@@ -274,11 +263,8 @@ static const char *state_of(const seer_keep *keep) {
   return keep->look_at > 0 ? "open" : "closed";
 }
 
-bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
-  const seer_keep *keep;
-  if (queue->tenant == NULL)
-    return false;
-  keep = queue->tenant->keep;
+void seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
+  const seer_keep *keep = queue->tenant->keep;
   seer_lock();
   stats->name = keep->driver != NULL ? keep->driver->name : "unknown";
   stats->state = state_of(keep);
@@ -288,7 +274,6 @@ bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats) {
   stats->unsaved = queue->pending - queue->saved;
   stats->adopted = *queue->tenant->adopted;
   seer_unlock();
-  return true;
 }
 
 static void copy_queue(seer_queue *copy, const seer_queue *queue) {

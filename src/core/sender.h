@@ -82,7 +82,7 @@ bool seer_sender_persist(seer_queue *queue, int64_t timeout);
    what needs no waiting. Returns how many events of the client are left. */
 int64_t seer_sender_pump(const seer_party *party, int64_t timeout);
 
-/* A consistent copy of the counts; and of those of the store, false if there
-   is none. */
+/* A consistent copy of the counts; and of those of the store, which the client
+   has. */
 void seer_sender_stats(const seer_party *party, seer_stats *stats);
-bool seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats);
+void seer_sender_store_stats(seer_queue *queue, seer_store_stats *stats);

@@ -43,11 +43,8 @@ const seer_settings *seer_settings_share(const seer_settings *settings) {
 }
 
 void seer_settings_release(const seer_settings *settings) {
-  shared *it = (shared *)settings, **place;
+  shared *it = (shared *)settings, **place = place_of(settings);
   bool last;
-  if (settings == NULL)
-    return;
-  place = place_of(settings);
   seer_lock();
   last = --it->references == 0;
   if (last && *place == it)

@@ -47,4 +47,4 @@ static inline bool seer_settings_send(const seer_settings *settings) {
 /* These settings, which all clients share that have like ones, with one more
    reference; NULL without memory. Both take the lock. */
 const seer_settings *seer_settings_share(const seer_settings *settings);
-void seer_settings_release(const seer_settings *settings); /* or NULL */
+void seer_settings_release(const seer_settings *settings);

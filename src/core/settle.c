@@ -1,6 +1,5 @@
 #include "settle.h"
 
-#include "base/assert.h"
 #include "base/clock.h"
 #include "base/thread.h"
 #include "endpoints.h"
@@ -25,10 +24,8 @@ static char *copy_bytes(const char *bytes, size_t length) {
 }
 
 static seer_outcome make_outcome(const seer_transfer *transfer) {
-  seer_outcome outcome;
-  memset(&outcome, 0, sizeof outcome);
-  outcome.status = transfer->answer.status;
-  outcome.failure = transfer->answer.failure;
+  seer_outcome outcome = {.status = transfer->answer.status,
+                          .failure = transfer->answer.failure};
   snprintf(outcome.message, sizeof outcome.message, "%s", transfer->message);
   if (outcome.status == 0)
     return outcome;
@@ -55,23 +52,22 @@ typedef struct conclusion {
 static seer_attempt make_attempt(const seer_transfer *transfer) {
   const seer_event *event = transfer->claim.event;
   const seer_special *special = seer_event_special(event);
-  seer_attempt attempt;
-  seer_asked asked;
-  asked.attempts = event->attempts;
-  asked.waited = event->request != NULL;
-  asked.own_path = event->kind == SEER_POST;
-  asked.max_retries = transfer->claim.queue->settings->max_retries;
+  seer_asked asked = {.attempts = event->attempts,
+                      .max_retries =
+                          transfer->claim.queue->settings->max_retries,
+                      .waited = event->request != NULL,
+                      .own_path = event->kind == SEER_POST};
+  seer_attempt attempt = {.answer = &transfer->answer,
+                          .epoch = transfer->claim.epoch,
+                          .number = asked.attempts,
+                          .waited = asked.waited};
   if (asked.waited)
     asked.max_retries = event->request->max_retries;
   else if (special != NULL && special->max_retries >= 0)
     asked.max_retries = special->max_retries;
-  attempt.answer = &transfer->answer;
-  attempt.waited = asked.waited;
-  attempt.number = event->attempts;
-  attempt.epoch = transfer->claim.epoch;
-  attempt.exiting = false;
-  attempt.jitter = 0;
   attempt.verdict = seer_retry_judge(&transfer->answer, &asked);
+  if (attempt.verdict != SEER_DELIVERED)
+    attempt.jitter = seer_id_fraction();
   return attempt;
 }
 
@@ -81,9 +77,7 @@ static bool is_over(const seer_attempt *attempt) {
 }
 
 static conclusion conclude(const seer_transfer *transfer) {
-  conclusion end;
-  memset(&end, 0, sizeof end);
-  end.attempt = make_attempt(transfer);
+  conclusion end = {.attempt = make_attempt(transfer)};
   if (!end.attempt.waited && end.attempt.verdict == SEER_REJECTED &&
       transfer->claim.queue->settings->has_on_error)
     end.carrier = seer_request_new(0, 0);
@@ -95,7 +89,6 @@ static conclusion conclude(const seer_transfer *transfer) {
 /* With the lock held: gives the outcome to the waiter, unless the waiter has
    stopped waiting. */
 static void hand_over(conclusion *end, seer_request *request) {
-  seer_assert(seer_lock_is_held());
   if (request->settled)
     return;
   request->outcome = end->outcome;
@@ -116,11 +109,7 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
                     int64_t now, seer_dead *dead) {
   seer_queue *queue = transfer->claim.queue;
   seer_event *event = transfer->claim.event;
-  seer_assert(seer_lock_is_held());
   if (!is_over(&end->attempt)) {
-    if (event->request != NULL)
-      event->request->waits_until =
-          seer_clock_after(due, event->request->timeout);
     seer_queue_release(queue, event, due, now);
     return;
   }
@@ -136,13 +125,13 @@ static void dispose(conclusion *end, seer_transfer *transfer, int64_t due,
    learns, and what is told; returns when the event is due again, if it is. */
 static int64_t learn(const seer_transfer *transfer,
                      const seer_attempt *attempt, int64_t now) {
-  seer_endpoint *endpoint = transfer->claim.endpoint;
   seer_queue *queue = transfer->claim.queue;
+  seer_endpoint *endpoint = queue->endpoint;
   int level = seer_pauses_level(endpoint->pauses);
   int64_t due;
   seer_endpoint_landed(&transfer->claim, transfer->sent,
                        attempt->answer->status != 0, now);
-  due = seer_endpoint_learn(endpoint, queue->settings, attempt, now);
+  due = seer_endpoint_learn(queue, attempt, now);
   queue->doubtful += attempt->verdict == SEER_DELIVERED && transfer->doubtful;
   if (attempt->verdict != SEER_DELIVERED)
     memcpy(queue->last_error, transfer->message, sizeof queue->last_error);
@@ -158,8 +147,6 @@ void seer_settle(seer_transfer *transfer, seer_dead *dead) {
   seer_report_answer(transfer);
   seer_lock();
   seer_report_shortage(transfer->claim.queue, now);
-  if (end.attempt.verdict != SEER_DELIVERED)
-    end.attempt.jitter = seer_id_next_fraction();
   end.attempt.exiting = seer_state.stage != SEER_LIVING;
   due = learn(transfer, &end.attempt, now);
   dispose(&end, transfer, due, now, dead);
@@ -172,7 +159,6 @@ void seer_settle(seer_transfer *transfer, seer_dead *dead) {
 /* With the lock held: whether somebody waits for the event who has waited for
    as many attempts as were wanted. */
 static bool is_last_attempt(const seer_event *event) {
-  seer_assert(seer_lock_is_held());
   return event->request != NULL &&
          event->attempts > event->request->max_retries;
 }
@@ -190,8 +176,6 @@ void seer_settle_unsent(const seer_claim *claim) {
       request->outcome.failure = SEER_FAILURE_NOMEM;
     seer_queue_done(queue, event, SEER_SETTLED_REJECTED, &dead);
   } else {
-    if (request != NULL)
-      request->waits_until = seer_clock_after(due, request->timeout);
     seer_queue_release(queue, event, due, now);
   }
   seer_unlock();

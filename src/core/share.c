@@ -49,9 +49,8 @@ static void sweep(uint64_t kind) {
   if (now < __atomic_load_n(&again, __ATOMIC_RELAXED))
     return;
   __atomic_store_n(&again, now + SWEEP, __ATOMIC_RELAXED);
-  for (int i = 0, last = seer_os_segment_last(); i <= last; i++) {
-    int id = seer_os_segment_at(i);
-    if (id < 0 || !is_mine(id, &attached) || attached > 0)
+  for (int place = 0, id; (id = seer_os_segment_next(&place)) >= 0;) {
+    if (!is_mine(id, &attached) || attached > 0)
       continue;
     seer_gate *gate = seer_os_segment_attach(id, false);
     if (gate == NULL)
@@ -64,17 +63,13 @@ static void sweep(uint64_t kind) {
   }
 }
 
-/* The id of the segment in this place, which may be new. Half of those that
-   the system may have are for other programs. */
+/* The id of the segment in this place, which may be new. */
 static int get_segment(int key, uint64_t kind) {
   int id = seer_os_segment_open(key, sizeof(seer_gate), false);
   if (id >= 0 || errno != ENOENT)
     return id;
   sweep(kind);
-  if (seer_os_segment_room())
-    return seer_os_segment_open(key, sizeof(seer_gate), true);
-  errno = ENOSPC;
-  return -1;
+  return seer_os_segment_open(key, sizeof(seer_gate), true);
 }
 
 /* The gate in a segment; NULL and errno if it is somebody else's, or about to
@@ -133,13 +128,12 @@ static bool find(seer_endpoint *endpoint) {
 
 void seer_share(seer_queue *queue) {
   static seer_trouble trouble;
-  int64_t untold;
   char text[200];
   if (find(queue->endpoint))
     return;
   snprintf(text, sizeof text,
            "the rate limit is this process's alone, not shared: %s",
            strerror(errno));
-  if (seer_trouble_now(&trouble, &untold))
+  if (seer_trouble_now(&trouble) >= 0)
     seer_report_say(queue, SEER_WARN, text);
 }

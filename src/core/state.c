@@ -6,14 +6,14 @@
 
 struct seer_state seer_state = {.alarm = -1};
 
-bool seer_state_kick(void) {
+int seer_state_kick(void) {
   bool asleep = seer_state.work == SEER_WORK_ASLEEP;
   seer_assert(seer_lock_is_held());
   if (asleep)
     seer_state.work = SEER_WORK_OUTSIDE;
   else if (seer_state.work == SEER_WORK_INSIDE)
     seer_state.work = SEER_WORK_KICKED;
-  return asleep;
+  return asleep ? seer_state.alarm : -1;
 }
 
 bool seer_state_is_free(void) {

@@ -52,9 +52,9 @@ __attribute__((visibility("hidden"))) extern struct seer_state seer_state;
 
 /* The rest is called with the lock held. */
 
-/* Makes the owner look for work; the result says whether the caller must ring
-   the alarm when it has given up the lock. */
-bool seer_state_kick(void);
+/* The alarm that the caller has to ring without the lock, so that the owner
+   looks for work; -1: none. */
+int seer_state_kick(void);
 
 /* Whether the work may be taken. */
 bool seer_state_is_free(void);

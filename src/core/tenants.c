@@ -114,19 +114,18 @@ void seer_tenants_release(seer_keep *keep) {
   for (size_t i = 0; i < keep->batch_count; i++)
     release(keep->batch[i]);
   keep->batch_count = 0;
-  while ((event = seer_keep_pop(keep)) != NULL)
+  while ((event = seer_events_take(&keep->entering)) != NULL)
     release(event);
 }
 
 seer_keep *seer_tenants_rescue(int64_t now) {
   seer_keep *hung = NULL;
-  int64_t untold;
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next) {
     if (!seer_keep_hangs(keep, now))
       continue;
     seer_tenants_release(keep);
     if (hung == NULL && now - keep->began > TOLD_AFTER &&
-        seer_trouble_happened(&keep->failure, 1, now, &untold))
+        seer_trouble_happened(&keep->failure, now) >= 0)
       hung = keep;
   }
   return hung;
@@ -281,9 +280,9 @@ void seer_tenants_look(seer_keep *keep) {
 static bool make_way(seer_keep *keep) {
   seer_event *event;
   for (int i = 0; i < SEER_KEEP_BATCH; i++)
-    if ((event = seer_keep_pop(keep)) != NULL)
+    if ((event = seer_events_take(&keep->entering)) != NULL)
       release(event);
-  return keep->entering == NULL;
+  return keep->entering.first == NULL;
 }
 
 static void offer(portion *left, seer_keep *keep) {
@@ -307,13 +306,13 @@ bool seer_tenants_offer(seer_keep *keep) {
     return true;
   offer(&left, keep);
   keep->offering = is_spent(&left);
-  keep->offered = keep->entering != NULL;
+  keep->offered = keep->entering.first != NULL;
   return keep->offering && !keep->offered;
 }
 
 bool seer_tenants_are_entering(void) {
   for (seer_keep *keep = seer_keeps; keep != NULL; keep = keep->next)
-    if (keep->entering != NULL || keep->batch_count > 0)
+    if (keep->entering.first != NULL || keep->batch_count > 0)
       return true;
   return false;
 }

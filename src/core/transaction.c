@@ -35,7 +35,7 @@ static void take_events(seer_transaction *t) {
   seer_queue *queue;
   size_t count = 0, bytes = 0;
   while (count < SEER_KEEP_BATCH && bytes < SEER_KEEP_BYTES &&
-         (event = seer_keep_pop(keep)) != NULL) {
+         (event = seer_events_take(&keep->entering)) != NULL) {
     bytes += event->length;
     if (!seer_id_is_drawn(event->id))
       event->id = seer_id_next();
@@ -45,7 +45,7 @@ static void take_events(seer_transaction *t) {
     keep->batch[count++] = event;
   }
   keep->batch_count = t->batch.put_count = count;
-  keep->offered &= keep->entering != NULL;
+  keep->offered &= keep->entering.first != NULL;
 }
 
 static void take_owed(seer_transaction *t) {
@@ -153,14 +153,12 @@ static void fill(seer_transaction *t, size_t i, size_t *at, int64_t now) {
   seer_row *row = &t->rows[i];
   seer_event *event = t->keep->batch[i];
   const seer_queue *queue = seer_event_stored(event)->queue;
-  memset(row, 0, sizeof *row);
-  row->target = queue->tenant->target;
-  row->kind = event->kind;
-  row->body = t->bodies.data + *at;
-  row->length = event->length;
-  row->age = now - (event->expires - queue->settings->max_age);
-  if (row->age < 0)
-    row->age = 0;
+  int64_t captured = event->expires - queue->settings->max_age;
+  *row = (seer_row){.target = queue->tenant->target,
+                    .kind = event->kind,
+                    .age = seer_clock_later(now - captured, 0),
+                    .body = t->bodies.data + *at,
+                    .length = event->length};
   *at += event->length;
   seer_id_bytes(event->id, row->uuid);
   if (event->parts & SEER_PART_TURN) {
@@ -280,19 +278,13 @@ static void adopt(void *to, const seer_row *row) {
       stored->queue = tenant->adopted;
   if (row->tries >= SEER_STORE_TRIES)
     event->parts |= SEER_EVENT_FUSED;
-  event->next = NULL;
-  if (t->adopted == NULL)
-    t->adopted = event;
-  else
-    t->last_adopted->next = event;
-  t->last_adopted = event;
+  seer_events_add(&t->adopted, event);
 }
 
 static bool is_done(const seer_transaction *t) {
   return t->result == SEER_STORE_DONE || t->result == SEER_STORE_FULL;
 }
 
-/* Asks for slots. */
 static void ask(seer_transaction *t) {
   seer_queue *queue = t->asker->adopted;
   seer_endpoint *endpoint = queue->endpoint;
@@ -329,7 +321,7 @@ static bool end_asking(seer_transaction *t, int64_t now) {
 }
 
 /* What a store says when it opens is told, unless there is worse. */
-static void commit(seer_transaction *t) {
+void seer_transaction_commit(seer_transaction *t) {
   seer_keep *keep = t->keep;
   seer_store_message opened = "";
   t->result = SEER_STORE_LATER;
@@ -342,14 +334,10 @@ static void commit(seer_transaction *t) {
   if (t->message[0] == '\0')
     memcpy(t->message, opened, sizeof opened);
   t->message[sizeof t->message - 1] = '\0';
-  if (t->result != SEER_STORE_BROKEN)
-    return;
-  keep->driver->close(keep->store);
-  keep->store = NULL;
-}
-
-void seer_transaction_commit(seer_transaction *t) {
-  commit(t);
+  if (t->result == SEER_STORE_BROKEN) {
+    keep->driver->close(keep->store);
+    keep->store = NULL;
+  }
   if (t->asker != NULL)
     ask(t);
 }
@@ -372,12 +360,11 @@ static bool was_put(const seer_transaction *t, seer_store_id row) {
 static bool end_adopting(seer_transaction *t, bool rescued, int64_t now,
                          seer_dead *dead) {
   seer_keep *keep = t->keep;
+  seer_event *event;
   bool any = false;
-  while (t->adopted != NULL) {
-    seer_event *event = t->adopted;
+  while ((event = seer_events_take(&t->adopted)) != NULL) {
     seer_stored *stored = seer_event_stored(event);
     seer_store_id row = {stored->row[0], stored->row[1]};
-    t->adopted = event->next;
     if (!is_done(t) || stored->queue == NULL || (rescued && was_put(t, row))) {
       seer_dead_add(dead, event);
       continue;

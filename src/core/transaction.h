@@ -26,7 +26,7 @@ typedef struct seer_transaction {
   bool unshared;      /* there was no answer, though all else was done */
   seer_buffer bodies; /* copies: the events may be taken back meanwhile */
   seer_keep *keep;
-  seer_event *adopted, *last_adopted;
+  seer_events adopted;
 } seer_transaction;
 
 /* One for each keeper; NULL without memory. */

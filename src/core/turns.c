@@ -106,7 +106,6 @@ seer_event *seer_turns_newer(seer_event *follower) {
   return skip_entering(turn_of(follower)->link[NEWER]);
 }
 
-/* Takes a follower out of its chain. */
 static void unchain(seer_turns *turns, seer_turn *turn) {
   turn_of(turn->ahead)->follower = turn->follower;
   if (turn->follower != NULL)

@@ -19,6 +19,15 @@ static inline bool seer_is_control(char byte) {
   return (unsigned char)byte < ' ' || byte == 127;
 }
 
+/* The value of a digit, hexadecimal ones included; a large one for another
+   byte. */
+static inline int seer_digit_value(char digit) {
+  if (digit >= '0' && digit <= '9')
+    return digit - '0';
+  digit = seer_lower(digit);
+  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : 99;
+}
+
 /* The length of a text that has been cut to `most` bytes, but not within a
    character of UTF-8. */
 static inline size_t seer_cut(const char *text, size_t length, size_t most) {

@@ -41,17 +41,13 @@ static bool has_name(seer_block_kind kind, const char *block,
   return false;
 }
 
-static void append_line(seer_buffer *out, const char *line) {
-  seer_buffer_append(out, line, strlen(line) + 1);
-}
-
 void seer_block_merge(seer_buffer *out, seer_block_kind kind,
                       const char *under, const char *over) {
   for (; under != NULL && *under != '\0'; under = seer_block_next(under))
     if (!has_name(kind, over, under))
-      append_line(out, under);
+      seer_buffer_line(out, under);
   for (; over != NULL && *over != '\0'; over = seer_block_next(over))
-    append_line(out, over);
+    seer_buffer_line(out, over);
   seer_buffer_byte(out, '\0');
 }
 

@@ -75,6 +75,11 @@ static inline void seer_buffer_text(seer_buffer *buffer, const char *text) {
   seer_buffer_append(buffer, text, strlen(text));
 }
 
+/* With the zero at its end. */
+static inline void seer_buffer_line(seer_buffer *buffer, const char *text) {
+  seer_buffer_append(buffer, text, strlen(text) + 1);
+}
+
 /* Takes back what was appended since the buffer had `length` bytes. */
 static inline void seer_buffer_cut(seer_buffer *buffer, size_t length) {
   if (buffer->length > length)

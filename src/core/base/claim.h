@@ -14,10 +14,9 @@ typedef struct seer_slot {
 } seer_slot;
 
 typedef struct seer_claim {
-  struct seer_endpoint *endpoint;
   struct seer_queue *queue;
   seer_event *event;
   seer_slot slot;
-  uint32_t epoch; /* number of pauses that its endpoint had begun */
+  uint32_t epoch; /* number of pauses that the endpoint had begun */
   bool failing;   /* whether requests to it had failed last */
 } seer_claim;

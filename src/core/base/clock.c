@@ -56,7 +56,7 @@ static char *put_digits(char *text, int value, int digits) {
   return text + digits;
 }
 
-void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]) {
+static void write_iso8601(int64_t wall, char *text) {
   int year, month, day;
   int of_day = (int)(wall % 86400000);
   civil_from_days(wall / 86400000, &year, &month, &day);
@@ -86,7 +86,7 @@ const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall) {
   if (last >= 0 && wall / 1000 == last / 1000)
     put_digits(stamp->text + FRACTION, (int)(wall % 1000), 3);
   else
-    seer_clock_iso8601(wall, stamp->text);
+    write_iso8601(wall, stamp->text);
   stamp->wall = wall + 1;
   return stamp->text;
 }

@@ -13,7 +13,7 @@
 /* The largest wall time that has four digits for its year, in ms. */
 #define SEER_CLOCK_LAST INT64_C(253402300799999)
 
-/* Length of seer_clock_iso8601's text, without the terminating zero. */
+/* Length of seer_clock_stamp's text, without the terminating zero. */
 #define SEER_ISO8601_LENGTH 24
 
 /* Monotonic milliseconds; the origin means nothing. */
@@ -43,10 +43,6 @@ static inline int64_t seer_clock_later(int64_t one, int64_t other) {
   return one > other ? one : other;
 }
 
-/* Writes "2025-01-04T12:00:00.000Z" and a zero for a wall time from 0 to
-   SEER_CLOCK_LAST. */
-void seer_clock_iso8601(int64_t wall, char text[SEER_ISO8601_LENGTH + 1]);
-
 /* A text that is written often: most times share their second with the one
    before, if not the millisecond. All zeros to begin with. */
 typedef struct seer_stamp {
@@ -54,5 +50,6 @@ typedef struct seer_stamp {
   char text[SEER_ISO8601_LENGTH + 1];
 } seer_stamp;
 
-/* The same text as seer_clock_iso8601's, in `stamp`. */
+/* "2025-01-04T12:00:00.000Z" for a wall time from 0 to SEER_CLOCK_LAST, in
+   `stamp`. */
 const char *seer_clock_stamp(seer_stamp *stamp, int64_t wall);

@@ -7,13 +7,11 @@
 #include <string.h>
 #pragma GCC visibility push(hidden)
 
-/* What glibc's and musl's malloc add to an allocation, about. */
-#define ALLOCATOR_SHARE 8
-
 #define LOOKS 1024 /* at events, with the lock held */
 
-const char *const seer_drop_names[SEER_DROPS] = {
-    "expired", "displaced", "exit", "disabled", "before_send", "sampled"};
+const char *const seer_settlement_names[SEER_SETTLEMENTS] = {
+    "delivered", "rejected", "stored",      "expired", "displaced",
+    "exit",      "disabled", "before_send", "sampled"};
 
 static size_t text_size(const char *text) {
   return text != NULL ? strlen(text) + 1 : 0;
@@ -70,16 +68,12 @@ static void put_special(seer_special *mine, const seer_special *special,
   mine->key = put(&room, special->key, text_size(special->key));
 }
 
-static void put_turn(seer_turn *turn, const char *user, size_t length) {
-  memset(turn, 0, sizeof *turn);
-  turn->user = seer_id_hash(user, length);
-}
-
 /* Apart, for the same reason. */
 __attribute__((noinline)) static void put_parts(seer_event *event,
                                                 const seer_draft *draft) {
   if (draft->user != NULL)
-    put_turn(seer_event_turn(event), draft->user, draft->user_length);
+    *seer_event_turn(event) =
+        (seer_turn){.user = seer_id_hash(draft->user, draft->user_length)};
   if (draft->special != NULL) {
     size_t offset = special_offset(event->length, event->parts);
     seer_special *mine = (void *)((char *)event + offset);
@@ -120,10 +114,6 @@ const seer_special *seer_event_special(const seer_event *event) {
 static size_t allocated(const seer_event *event) {
   int parts = event->parts & SEER_PARTS;
   return size_of(event->length, parts, seer_event_special(event));
-}
-
-void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog) {
-  seer_spare_reach(hand, size - ALLOCATOR_SHARE, (size_t)backlog);
 }
 
 static void free_list(seer_event *event) {
@@ -170,7 +160,7 @@ int64_t seer_event_timeout(const seer_event *event, int64_t clients) {
 }
 
 size_t seer_event_size(const seer_event *event) {
-  return allocated(event) + ALLOCATOR_SHARE;
+  return allocated(event) + SEER_SPARE_SHARE;
 }
 
 seer_request *seer_request_new(int64_t timeout, int64_t max_retries) {

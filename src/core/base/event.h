@@ -31,32 +31,23 @@ typedef struct seer_special {
   const char *key; /* its Idempotency-Key; NULL: made from the id */
 } seer_special;
 
-/* Why an event left a queue without an answer: index into dropped_by. */
-typedef enum seer_drop {
-  SEER_DROP_EXPIRED,     /* older than max_age */
-  SEER_DROP_DISPLACED,   /* by a newer event, with drop_oldest */
-  SEER_DROP_EXIT,        /* the time to deliver at exit was up */
-  SEER_DROP_DISABLED,    /* the client is not enabled */
-  SEER_DROP_BEFORE_SEND, /* the callback said so, or failed */
-  SEER_DROP_SAMPLED,     /* not of the part that is to be sent */
-  SEER_DROPS
-} seer_drop;
-
 /* What has become of an event. */
 typedef enum seer_settlement {
   SEER_SETTLED_DELIVERED,
   SEER_SETTLED_REJECTED,
-  SEER_SETTLED_LEFT,    /* to the store alone; another process may send it */
-  SEER_SETTLED_EXPIRED, /* these have the order of seer_drop */
-  SEER_SETTLED_DISPLACED,
-  SEER_SETTLED_EXIT,
-  SEER_SETTLED_DISABLED,
-  SEER_SETTLED_BEFORE_SEND,
-  SEER_SETTLED_SAMPLED
+  SEER_SETTLED_LEFT, /* to the store alone; another process may send it */
+  SEER_DROPS,        /* this and the rest: without an answer */
+  SEER_SETTLED_EXPIRED = SEER_DROPS, /* older than max_age */
+  SEER_SETTLED_DISPLACED,            /* by a newer event, with drop_oldest */
+  SEER_SETTLED_EXIT,                 /* the time to deliver at exit was up */
+  SEER_SETTLED_DISABLED,             /* the client is not enabled */
+  SEER_SETTLED_BEFORE_SEND,          /* the callback said so, or failed */
+  SEER_SETTLED_SAMPLED,              /* not of the part that is to be sent */
+  SEER_SETTLEMENTS
 } seer_settlement;
 
-/* The names of dropped_by's entries: "expired", "displaced"... */
-extern const char *const seer_drop_names[SEER_DROPS];
+/* What they are called: "delivered", "expired"... */
+extern const char *const seer_settlement_names[SEER_SETTLEMENTS];
 
 /* Why a request has no good answer. */
 typedef enum seer_failure {
@@ -92,7 +83,6 @@ typedef struct seer_request {
   int64_t max_retries;
   int64_t waits_until; /* or until it is settled; may move on */
   int references;
-  uint32_t generation; /* of its event */
   bool settled;
   bool cancelled;    /* settled by the waiter: send it no more */
   bool away;         /* its event is in flight, or delayed */
@@ -147,6 +137,30 @@ struct seer_event {
   char body[];           /* JSON; not terminated by a zero */
 };
 
+/* A list by `next`, the oldest first; all zero at first. */
+typedef struct seer_events {
+  seer_event *first, *last;
+} seer_events;
+
+static inline void seer_events_add(seer_events *events, seer_event *event) {
+  event->next = NULL;
+  if (events->first == NULL)
+    events->first = event;
+  else
+    events->last->next = event;
+  events->last = event;
+}
+
+/* Removes the oldest; NULL if there is none. */
+static inline seer_event *seer_events_take(seer_events *events) {
+  seer_event *event = events->first;
+  if (event != NULL) {
+    events->first = event->next;
+    event->next = NULL;
+  }
+  return event;
+}
+
 /* Where the parts begin: behind a body of this length, aligned. */
 static inline size_t seer_event_parts(size_t length) {
   size_t end = offsetof(seer_event, body) + length;
@@ -168,10 +182,6 @@ typedef struct seer_draft {
 /* A new event with a copy of the body, without an id yet; NULL without
    memory. */
 seer_event *seer_event_new(const seer_draft *draft);
-
-/* With the lock held: one of this seer_event_size is likely to be made next by
-   whom the hand belongs to, and many more where so many bytes are queued. */
-void seer_event_foresee(seer_hand *hand, size_t size, int64_t backlog);
 
 /* An identify's place in the order. */
 static inline seer_turn *seer_event_turn(seer_event *event) {

@@ -87,18 +87,8 @@ seer_id seer_id_new(void) {
   return id;
 }
 
-double seer_id_next_fraction(void) {
-  seer_assert(seer_lock_is_held());
-  seed();
-  return fraction(next_number());
-}
-
 double seer_id_fraction(void) {
-  double drawn;
-  seer_lock();
-  drawn = seer_id_next_fraction();
-  seer_unlock();
-  return drawn;
+  return fraction(seer_id_new().high);
 }
 
 /* With the bits that say that it is a random UUID. */

@@ -38,9 +38,6 @@ seer_id seer_id_read(const uint8_t bytes[SEER_ID_SIZE]);
 /* A random number from 0 inclusive to 1 exclusive. Safe on any thread. */
 double seer_id_fraction(void);
 
-/* The same, with the lock held. */
-double seer_id_next_fraction(void);
-
 /* A hash of bytes that differs from process to process. */
 uint64_t seer_id_hash(const char *bytes, size_t length);
 

@@ -3,7 +3,6 @@
 #include "ascii.h"
 #include "os.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #pragma GCC visibility push(hidden)
@@ -96,14 +95,6 @@ static int find(const char *at, const char *end, char byte, int layers,
   return length == NONE && found.ended ? ENDED : length;
 }
 
-/* The value of a digit; a large one for another byte. */
-static int value_of(char digit) {
-  if (digit >= '0' && digit <= '9')
-    return digit - '0';
-  digit = seer_lower(digit);
-  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : 99;
-}
-
 /* As above, of a digit, whose value is in `*value`. */
 static int find_digit(const char *at, const char *end, int base, int layers,
                       int *value) {
@@ -112,7 +103,7 @@ static int find_digit(const char *at, const char *end, int base, int layers,
     return ENDED;
   read_at(at, end, layers, &found);
   for (int i = 0; i < found.count; i++) {
-    *value = value_of(found.all[i].byte);
+    *value = seer_digit_value(found.all[i].byte);
     if (*value < base)
       return found.all[i].length;
   }
@@ -169,7 +160,7 @@ static bool may_go_on(const readings *next, size_t kind) {
   for (int i = 0; i < next->count; i++) {
     char byte = next->all[i].byte;
     if (first != '\0' ? seer_lower(byte) == first
-                      : value_of(byte) < escapes[kind].base)
+                      : seer_digit_value(byte) < escapes[kind].base)
       return true;
   }
   return next->ended;

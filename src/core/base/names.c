@@ -80,10 +80,6 @@ seer_name *seer_names_take(seer_names *names, int64_t now) {
   return NULL;
 }
 
-void seer_name_give_back(seer_name *name) {
-  name->takers--;
-}
-
 void seer_name_settle(seer_name *name, const char *addresses, int64_t now) {
   if (addresses != NULL)
     snprintf(name->addresses, sizeof name->addresses, "%s", addresses);

@@ -59,9 +59,9 @@ seer_name_state seer_name_judge(const seer_name *name, int64_t since,
 /* Makes it a wanted one; false if there are enough who look it up. */
 bool seer_name_want(seer_name *name, int64_t now);
 
-/* A wanted name, whose entry stays until the caller gives it back; or NULL. */
+/* A wanted name, whose entry stays until the caller is none of its takers any
+   more; or NULL. */
 seer_name *seer_names_take(seer_names *names, int64_t now);
-void seer_name_give_back(seer_name *name);
 
 /* A look-up has ended with these addresses. NULL: it could not be made, and
    those that the name had are good for another while. */

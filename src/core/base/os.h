@@ -115,11 +115,9 @@ void *seer_os_memory_new(size_t size);
 void seer_os_memory_free(void *memory, size_t size);
 
 /* A segment that processes find by its key, made if there is none and `make`
-   is set: its number, or -1 with errno. */
+   is set: its number, or -1 with errno, which is ENOSPC where there should be
+   no more. */
 int seer_os_segment_open(int key, size_t size, bool make);
-
-/* Whether there are less than half as many as the system may have. */
-bool seer_os_segment_room(void);
 
 /* NULL with errno. */
 void *seer_os_segment_attach(int id, bool to_write);
@@ -129,10 +127,9 @@ void *seer_os_segment_attach(int id, bool to_write);
 bool seer_os_segment_is_mine(int id, size_t size, uint64_t *attached);
 void seer_os_segment_remove(int id);
 
-/* The number of the segment at a place of the system's list, -1 if there is
-   none; and its last place. Where nobody can look there is no place. */
-int seer_os_segment_at(int place);
-int seer_os_segment_last(void);
+/* The number of the next segment of the system's list from a place on, which
+   moves on; -1 if there is none, or nobody can look. The first place is 0. */
+int seer_os_segment_next(int *place);
 
 /* Whose the process is, and which monotonic clock it has: 0 for the system's
    only or first one. */

@@ -78,17 +78,17 @@ static bool is_going(const struct shmid_ds *segment) {
   return (segment->shm_perm.mode & SHM_DEST) != 0;
 }
 
-int seer_os_segment_last(void) {
+int seer_os_segment_next(int *place) {
   struct shm_info all;
-  return shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all);
-}
-
-int seer_os_segment_at(int place) {
   struct shmid_ds segment;
-  return shmctl(place, SHM_STAT, &segment);
+  int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all), id = -1;
+  while (id < 0 && *place <= last)
+    id = shmctl((*place)++, SHM_STAT, &segment);
+  return id;
 }
 
-bool seer_os_segment_room(void) {
+/* Half of those that the system may have are for other programs. */
+static bool has_room(void) {
   struct shm_info all;
   struct shminfo most;
   return shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all) >= 0 &&
@@ -174,16 +174,12 @@ static bool is_going(const struct shmid_ds *segment) {
   return false;
 }
 
-int seer_os_segment_last(void) {
-  return -1;
-}
-
-int seer_os_segment_at(int place) {
+int seer_os_segment_next(int *place) {
   (void)place;
   return -1;
 }
 
-bool seer_os_segment_room(void) {
+static bool has_room(void) {
   return true;
 }
 
@@ -293,6 +289,10 @@ void seer_os_memory_free(void *memory, size_t size) {
 }
 
 int seer_os_segment_open(int key, size_t size, bool make) {
+  if (make && !has_room()) {
+    errno = ENOSPC;
+    return -1;
+  }
   return shmget(key, size, 0600 | (make ? IPC_CREAT : 0));
 }
 

@@ -190,16 +190,9 @@ void seer_os_segment_remove(int id) {
   (void)id;
 }
 
-int seer_os_segment_at(int place) {
-  return -1 - place;
-}
-
-int seer_os_segment_last(void) {
+int seer_os_segment_next(int *place) {
+  (void)place;
   return -1;
-}
-
-bool seer_os_segment_room(void) {
-  return false;
 }
 
 uint64_t seer_os_user(void) {

@@ -22,13 +22,10 @@ static int unit(const char *at) {
   if (at[0] != '\\' || at[1] != 'u')
     return -1;
   for (int i = 2; i < 6; i++) {
-    char digit = seer_lower(at[i]);
-    if (digit >= '0' && digit <= '9')
-      number = number * 16 + digit - '0';
-    else if (digit >= 'a' && digit <= 'f')
-      number = number * 16 + digit - 'a' + 10;
-    else
+    int digit = seer_digit_value(at[i]);
+    if (digit > 15)
       return -1;
+    number = number * 16 + digit;
   }
   return number;
 }

@@ -9,7 +9,6 @@
 
 #define STEP 16   /* bytes from one kind of blocks to the next */
 #define KINDS 128 /* blocks of up to two KiB: larger ones are rare */
-#define SHARE 8   /* what malloc adds to a block, which it rounds up then */
 
 #define LINE 64 /* bytes that a processor fetches at a time, mostly */
 
@@ -55,12 +54,12 @@ static void set_first(size_t kind, spare *block) {
 }
 
 static size_t kind_of(size_t size) {
-  return (size + SHARE - 1) / STEP;
+  return (size + SEER_SPARE_SHARE - 1) / STEP;
 }
 
 /* The bytes of the blocks of a kind: what malloc would give anyway. */
 static size_t size_of(size_t kind) {
-  return (kind + 1) * STEP - SHARE;
+  return (kind + 1) * STEP - SEER_SPARE_SHARE;
 }
 
 static bool is_kept(size_t kind) {
@@ -135,14 +134,23 @@ static struct seer_handful *place_of(seer_hand *hand, size_t kind) {
   return &hand->of[kind % SEER_HAND_KINDS];
 }
 
+/* So that the child of a fork never finds blocks in two places at once, or of
+   another kind: after all that was said before. */
+static void set_at_hand(struct seer_handful *place, spare *blocks) {
+  __atomic_store_n(&place->blocks, blocks, __ATOMIC_RELEASE);
+}
+
 /* What is at hand of another kind goes back. */
 static void fill(struct seer_handful *place, size_t kind, bool list) {
   spare *blocks = place->blocks;
-  if (blocks != NULL)
+  if (blocks != NULL) {
+    set_at_hand(place, NULL);
     put_back(place->kind, blocks, blocks, blocks->count);
-  place->blocks = pop(kind, list);
+  }
   place->kind = kind;
-  send_for(place->blocks, kind);
+  blocks = pop(kind, list);
+  set_at_hand(place, blocks);
+  send_for(blocks, kind);
   __builtin_prefetch(first(kind)); /* where the one after that is read */
 }
 
@@ -163,7 +171,7 @@ bool seer_spare_is_wanted(void) {
    last HANDFUL. To any thread but the first, glibc gives memory page by page,
    a call of the system for each, unless there is some that was free before. */
 static size_t make(size_t kind, spare **top, spare **last) {
-  size_t most = PIECE / (size_of(kind) + SHARE), count = 0;
+  size_t most = PIECE / (size_of(kind) + SEER_SPARE_SHARE), count = 0;
   void *volatile piece = malloc(PIECE);
   spare *block;
   free(piece);

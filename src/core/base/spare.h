@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What glibc's and musl's malloc add to a block, which they round up then. */
+#define SEER_SPARE_SHARE 8
+
 /* Some blocks that one client's thread has at hand, which it alone takes, and
    without the lock: those of other clients would come from other cores. All
    zero at first. */

@@ -13,25 +13,20 @@
 const char *const seer_level_names[SEER_LEVELS] = {"off", "error", "warn",
                                                    "info", "debug"};
 
-bool seer_trouble_happened(seer_trouble *trouble, int64_t times, int64_t now,
-                           int64_t *untold) {
-  if (trouble->told_at != 0 && now - trouble->told_at < SEER_TELL_INTERVAL) {
-    trouble->untold += times;
-    return false;
-  }
-  *untold = trouble->untold;
-  trouble->untold = 0;
-  trouble->told_at = now;
-  return true;
+int64_t seer_trouble_happened(seer_trouble *trouble, int64_t now) {
+  int64_t untold = trouble->untold++;
+  if (trouble->told_at != 0 && now - trouble->told_at < SEER_TELL_INTERVAL)
+    return -1;
+  *trouble = (seer_trouble){.told_at = now};
+  return untold;
 }
 
-bool seer_trouble_now(seer_trouble *trouble, int64_t *untold) {
-  int64_t now = seer_clock_now();
-  bool tell;
+int64_t seer_trouble_now(seer_trouble *trouble) {
+  int64_t now = seer_clock_now(), untold;
   seer_lock();
-  tell = seer_trouble_happened(trouble, 1, now, untold);
+  untold = seer_trouble_happened(trouble, now);
   seer_unlock();
-  return tell;
+  return untold;
 }
 
 void seer_tell(seer_level level, const char *format, ...) {

@@ -7,7 +7,6 @@
  * kind of trouble is told once and then summed up at intervals.
  */
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define SEER_TELL_INTERVAL 300000 /* ms between summaries of one trouble */
@@ -45,13 +44,12 @@ typedef enum seer_trouble_kind {
   SEER_TROUBLES
 } seer_trouble_kind;
 
-/* Counts `times` more occurrences; true if it is time to tell, with the
-   number that went untold before these in `*untold`. */
-bool seer_trouble_happened(seer_trouble *trouble, int64_t times, int64_t now,
-                           int64_t *untold);
+/* Counts one more occurrence. If it is time to tell, how often it went untold
+   before; else -1. */
+int64_t seer_trouble_happened(seer_trouble *trouble, int64_t now);
 
 /* The same for one that happens now. Takes the lock. */
-bool seer_trouble_now(seer_trouble *trouble, int64_t *untold);
+int64_t seer_trouble_now(seer_trouble *trouble);
 
 /* Writes "seerstack: warn: ...\n" with one write. Control characters become
    spaces; what is too long for a line is cut. */

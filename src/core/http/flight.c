@@ -238,7 +238,7 @@ static bool set_url(seer_flight *f) {
   CURLU *parsed;
   if (!is_common(&f->outgoing))
     return SET(URL, seer_outgoing_url(&f->outgoing));
-  parsed = seer_site_parsed(f->site, f->transfer.claim.event->kind);
+  parsed = seer_site_parsed(f->site, f->outgoing.event->kind);
   return parsed != NULL && SET(CURLU, parsed);
 }
 
@@ -253,7 +253,7 @@ static bool set_request(seer_flight *f) {
 }
 
 static bool set_method(seer_flight *f) {
-  const seer_event *event = f->transfer.claim.event;
+  const seer_event *event = f->outgoing.event;
   CURL *easy = f->easy;
   if (f->outgoing.get)
     return SET(HTTPGET, 1L);
@@ -409,7 +409,7 @@ seer_flight *seer_flight_new(seer_handles *handles) {
     handles->spare = f->next;
     handles->spares--;
   } else if ((f = calloc(1, sizeof *f)) != NULL) {
-    seer_incoming_init(&f->incoming, false);
+    seer_incoming_init(&f->incoming);
     f->handles = handles;
   }
   return f;
@@ -423,19 +423,10 @@ static void dispose(seer_flight *f) {
 
 /* Makes it as good as new. */
 static void recycle(seer_flight *f) {
-  seer_handles *handles = f->handles;
-  CURL *easy = f->easy;
-  uint64_t made_for = f->made_for;
-  seer_incoming incoming;
   curl_slist_free_all(f->resolve);
   seer_outgoing_clear(&f->outgoing);
-  seer_incoming_again(&f->incoming, false);
-  incoming = f->incoming;
-  memset(f, 0, sizeof *f);
-  f->handles = handles;
-  f->easy = easy;
-  f->made_for = made_for;
-  f->incoming = incoming;
+  seer_incoming_again(&f->incoming);
+  memset(f, 0, offsetof(seer_flight, easy));
 }
 
 void seer_flight_free(seer_flight *f) {
@@ -468,5 +459,5 @@ bool seer_handles_init(seer_handles *handles) {
 
 void seer_handles_clear(seer_handles *handles) {
   curl_share_cleanup(handles->share);
-  seer_sockets_clear(&handles->sockets);
+  free(handles->sockets.open);
 }

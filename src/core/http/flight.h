@@ -23,11 +23,8 @@ typedef struct seer_handles {
 
 typedef struct seer_flight {
   seer_transfer transfer; /* the first member: see seer_flight_of */
-  CURL *easy;
-  uint64_t made_for; /* number of sites to which it may send again; or 0 */
   seer_site *site;
   seer_outgoing outgoing;
-  seer_incoming incoming;
   int64_t began, deadline;
   const char *targets;        /* what libcurl may have to look up */
   struct curl_slist *resolve; /* what libcurl was told of them */
@@ -49,6 +46,9 @@ typedef struct seer_flight {
   bool grounded;    /* ...and libcurl wanted to know one */
   bool connected;   /* counted in site->connected */
   char error[CURL_ERROR_SIZE];
+  CURL *easy;        /* this and the rest: for the next flight, too */
+  uint64_t made_for; /* number of sites to which it may send again; or 0 */
+  seer_incoming incoming;
   seer_handles *handles;
   struct seer_flight *next; /* among those in the air, or grounded */
 } seer_flight;

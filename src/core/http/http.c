@@ -78,7 +78,6 @@ seer_transfer *seer_http_start(seer_http *http, const seer_sending *sending) {
   seer_flight *f = seer_flight_new(&http->handles);
   if (f == NULL)
     return NULL;
-  f->transfer.claim.event = sending->event;
   f->site = sending->site;
   f->began = seer_clock_now();
   f->asked_at = seer_clock_boot();
@@ -110,7 +109,10 @@ void seer_http_hurry(seer_http *http) {
     f->hurried = true;
     if (f->alive_at <= http->hurry_began && f->deadline > patience)
       f->deadline = patience;
-    seer_site_doubt(f->site, f->deadline);
+    seer_lock();
+    f->site->doubted_until =
+        seer_clock_later(f->site->doubted_until, f->deadline);
+    seer_unlock();
   }
 }
 
@@ -120,11 +122,8 @@ bool seer_http_follow(seer_http *http, seer_transfer *transfer) {
   seer_outgoing_redirect(&f->outgoing);
   if (!launch(http, f))
     return false;
-  transfer->sent = 0;
-  transfer->redirected = false;
-  transfer->headers = transfer->body = NULL;
-  transfer->headers_length = transfer->body_length = 0;
-  seer_incoming_again(&f->incoming, f->incoming.whole_body);
+  *transfer = (seer_transfer){.claim = transfer->claim};
+  seer_incoming_again(&f->incoming);
   return true;
 }
 
@@ -184,16 +183,15 @@ static void doubt_addresses(const seer_flight *f) {
 }
 
 static void conclude_failure(seer_flight *f, CURLcode code) {
-  seer_transfer *t = &f->transfer;
-  t->answer.status = 0; /* that of a redirect does not count */
-  t->answer.failure = code == CURLE_OPERATION_TIMEDOUT
-                          ? SEER_FAILURE_TIMEOUT
-                          : SEER_FAILURE_CONNECTION;
-  t->answer.unreachable = is_unreachable(code);
-  if (t->sent == 0)
+  bool timed_out = code == CURLE_OPERATION_TIMEDOUT;
+  f->transfer.answer = (seer_answer){
+      /* what a redirect said does not count */
+      .failure = timed_out ? SEER_FAILURE_TIMEOUT : SEER_FAILURE_CONNECTION,
+      .unreachable = is_unreachable(code),
+      .should_retry = -1,
+      .retry_after = SEER_NO_RETRY_AFTER};
+  if (f->transfer.sent == 0)
     doubt_addresses(f);
-  t->answer.should_retry = -1;
-  t->answer.retry_after = SEER_NO_RETRY_AFTER;
   say(f, "%s", why_none(f, code));
 }
 
@@ -388,8 +386,6 @@ seer_http *seer_http_new(int alarm) {
 }
 
 void seer_http_free(seer_http *http) {
-  if (http == NULL)
-    return;
   seer_handles_empty(&http->handles);
   if (http->multi != NULL)
     curl_multi_cleanup(http->multi);

@@ -3,11 +3,9 @@
 #include "core/base/ascii.h"
 #include "core/base/block.h"
 #include "core/base/clock.h"
-#include "core/base/os.h"
 
 #include <curl/curl.h>
 #include <strings.h>
-#include <time.h>
 #pragma GCC visibility push(hidden)
 
 #define BODY_START 512          /* of an answer that nobody waits for... */
@@ -15,19 +13,18 @@
 #define ENDURED 65536u          /* ...of which more is read */
 #define HEADERS_ENDURED 262144u /* read, if not kept */
 
-void seer_incoming_init(seer_incoming *in, bool whole_body) {
+void seer_incoming_init(seer_incoming *in) {
   memset(in, 0, sizeof *in);
-  in->whole_body = whole_body;
   seer_buffer_init(&in->headers, SEER_INCOMING_HEADERS);
   seer_buffer_init(&in->body, SEER_INCOMING_BODY);
 }
 
-void seer_incoming_again(seer_incoming *in, bool whole_body) {
+void seer_incoming_again(seer_incoming *in) {
   seer_buffer headers = in->headers, body = in->body;
   seer_buffer_reset(&headers, KEPT);
   seer_buffer_reset(&body, KEPT);
   *in = (seer_incoming){
-      .whole_body = whole_body, .headers = headers, .body = body};
+      .whole_body = in->whole_body, .headers = headers, .body = body};
 }
 
 void seer_incoming_clear(seer_incoming *in) {

@@ -23,11 +23,11 @@ typedef struct seer_incoming {
   seer_buffer body;
 } seer_incoming;
 
-void seer_incoming_init(seer_incoming *in, bool whole_body);
+void seer_incoming_init(seer_incoming *in);
 void seer_incoming_clear(seer_incoming *in);
 
-/* As new, for the next answer, but for memory. */
-void seer_incoming_again(seer_incoming *in, bool whole_body);
+/* As new, for the next answer, but for memory and `whole_body`. */
+void seer_incoming_again(seer_incoming *in);
 
 /* A header line and a piece of the body have come; false: enough, end the
    transfer. */

@@ -78,7 +78,7 @@ static void *run(void *nothing) {
   seer_lock();
   while ((name = seer_names_take(&names, seer_clock_boot())) != NULL) {
     const char *found = measure(name->host, addresses);
-    seer_name_give_back(name);
+    name->takers--;
     seer_name_settle(name, found, seer_clock_boot());
     alarm = rung;
     seer_unlock();

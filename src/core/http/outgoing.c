@@ -134,18 +134,14 @@ size_t seer_outgoing_mask(const seer_outgoing *out, char *text, size_t length,
              : seer_site_mask(out->site, text, length, cut);
 }
 
-static void append_line(seer_buffer *out, const char *line) {
-  seer_buffer_append(out, line, strlen(line) + 1);
-}
-
 /* A header as it would go out; its secret is not shown, however short. */
 static void show_header(seer_buffer *out, const char *line) {
   const char *secret = seer_block_secret(line);
   if (secret == NULL || *secret == '\0') {
-    append_line(out, line);
+    seer_buffer_line(out, line);
   } else {
     seer_buffer_append(out, line, (size_t)(secret - line));
-    seer_buffer_append(out, "***", sizeof "***");
+    seer_buffer_line(out, "***");
   }
 }
 
@@ -159,7 +155,7 @@ void seer_outgoing_preview(seer_site *site, const seer_event *event,
   if (header == NULL)
     out->error = SEER_BUFFER_NOMEM;
   else
-    append_line(out, seer_outgoing_url(&request));
+    seer_buffer_line(out, seer_outgoing_url(&request));
   for (; header != NULL; header = header->next)
     show_header(out, header->data);
   seer_buffer_byte(out, '\0');

@@ -1,14 +1,11 @@
 #include "core/http/site.h"
 
 #include "core/base/block.h"
-#include "core/base/clock.h"
-#include "core/base/thread.h"
 #include "core/base/version.h"
 #include "core/http/lookup.h"
 #include "core/http/url.h"
 
 #include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -134,9 +131,8 @@ bool seer_site_equals(const seer_site *one, const seer_site *other) {
 
 /* A block of what is the SDK's own, the key first. */
 static bool write_own(const seer_site *site, seer_buffer *out) {
-  seer_buffer_append(out, "Authorization: Bearer ", 22);
-  seer_buffer_append(out, site->options.api_key,
-                     strlen(site->options.api_key) + 1);
+  seer_buffer_text(out, "Authorization: Bearer ");
+  seer_buffer_line(out, site->options.api_key);
   seer_buffer_append(out, seer_site_own_headers, sizeof seer_site_own_headers);
   return !out->error;
 }
@@ -320,22 +316,6 @@ void seer_site_free(seer_site *site) {
   free_text(site->targets);
   free_texts(&site->options);
   free(site);
-}
-
-bool seer_site_unrefer(seer_site **list, seer_site *site) {
-  if (--site->references > 0)
-    return false;
-  while (*list != site)
-    list = &(*list)->next;
-  *list = site->next;
-  return true;
-}
-
-void seer_site_doubt(seer_site *site, int64_t time) {
-  seer_lock();
-  if (time > site->doubted_until)
-    site->doubted_until = time;
-  seer_unlock();
 }
 
 bool seer_site_connected(const seer_site *site, int64_t time) {

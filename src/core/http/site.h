@@ -8,7 +8,6 @@
  * never need: that is made when it is first asked for, by any thread.
  */
 
-#include "core/base/buffer.h"
 #include "core/base/kinds.h"
 #include "core/base/mask.h"
 
@@ -79,10 +78,6 @@ void seer_site_free(seer_site *site);
 const seer_site_parts *seer_site_get_parts(seer_site *site);
 const seer_secrets *seer_site_get_secrets(seer_site *site);
 
-/* The sites of an endpoint are a list. With the lock held: takes a reference
-   back; true, and the site is out of the list, if that was the last. */
-bool seer_site_unrefer(seer_site **list, seer_site *site);
-
 /* Whether requests to both, which are of the same endpoint, go out in the same
    way. */
 bool seer_site_equals(const seer_site *one, const seer_site *other);
@@ -100,10 +95,6 @@ bool seer_site_secrets_add(seer_secrets *secrets, const char *block);
 /* What is secret of a site with these options; NULL without memory. */
 seer_secrets *seer_site_secrets_new(const seer_site_options *options);
 void seer_site_secrets_free(seer_secrets *secrets);
-
-/* Connections of the site that were used before are given until `time`
-   (monotonic ms) to answer. Takes the lock. */
-void seer_site_doubt(seer_site *site, int64_t time);
 
 /* Whether a transfer of the site has been connected since `time`, or is
    still. With the lock held. */

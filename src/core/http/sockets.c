@@ -149,7 +149,3 @@ void seer_sockets_abandon(seer_sockets *sockets) {
       seer_fd_close(sockets->pair[i]);
   sockets->count = 0;
 }
-
-void seer_sockets_clear(seer_sockets *sockets) {
-  free(sockets->open);
-}

@@ -25,7 +25,7 @@ typedef struct seer_socket {
 } seer_socket;
 
 typedef struct seer_sockets {
-  seer_socket *open;
+  seer_socket *open; /* for free() */
   size_t count, room;
   int pair[2]; /* by which libcurl is woken; -1: not known */
 } seer_sockets;
@@ -55,5 +55,3 @@ bool seer_sockets_exhausted(void);
 
 /* Closes them all, with no word to the servers. */
 void seer_sockets_abandon(seer_sockets *sockets);
-
-void seer_sockets_clear(seer_sockets *sockets);

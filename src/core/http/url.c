@@ -224,11 +224,10 @@ static char *port_of(CURLU *url, bool of_proxy) {
 
 static void add_target(seer_buffer *out, CURLU *url, bool of_proxy) {
   char *host = host_of(url), *port = port_of(url, of_proxy);
-  const char *number = port != NULL ? port : PROXY_PORT;
   if (host != NULL && !is_own(host)) {
     seer_buffer_text(out, host);
     seer_buffer_byte(out, ':');
-    seer_buffer_append(out, number, strlen(number) + 1);
+    seer_buffer_line(out, port != NULL ? port : PROXY_PORT);
   }
   curl_free(host);
   curl_free(port);

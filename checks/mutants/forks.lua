@@ -1,0 +1,68 @@
+-- Those of list.lua that are about forks.
+
+return {
+  {
+    what = "the child of a fork goes on with the parent's schedule",
+    file = "src/core/endpoints.c",
+    from = "  seer_schedule_forget();\n",
+    to = "",
+    spec = "spec/core/schedule_spec.lua",
+    title = "begin anew in the child of a fork, in the middle of it all",
+  },
+  {
+    what = "a fork's child goes on with the parent's random numbers",
+    file = "src/core/process.c",
+    from = "  seer_id_forget();\n",
+    to = "",
+    spec = "spec/core/fork_spec.lua",
+    title = "a fork gives each of many children keys of their own",
+  },
+  {
+    what = "a fork holds the lock while handlers of others run",
+    file = "src/core/process.c",
+    from = "  seer_keeper_before_fork();\n  seer_unlock();\n",
+    to = "  seer_keeper_before_fork();\n",
+    spec = "spec/core/fork_threads_spec.lua",
+    title = "beside threads that capture under a lock of the host's",
+  },
+  {
+    what = "a fork's child sends what the parent has queued",
+    file = "src/core/process.c",
+    from = "      seer_queue_forget(party->queue, whole, dead);\n",
+    to = "      (void)dead;\n",
+    spec = "spec/core/fork_spec.lua",
+    title = "a fork leaves what is queued and in flight to the parent alone",
+  },
+  {
+    what = "a fork does not wait for who is inside libcurl",
+    file = "src/core/process.c",
+    from = "         !seer_state_is_mine();\n",
+    to = "         false;\n",
+    spec = "spec/core/fork_spec.lua",
+    title = "waits until the thread is outside of libcurl",
+  },
+  {
+    what = "a child without handlers of fork waits for who is not there",
+    file = "src/core/base/thread.c",
+    from = "    seer_lock_renew();\n",
+    to = "",
+    spec = "spec/core/fork_threads_spec.lua",
+    title = "while another thread has the lock, hangs no child",
+  },
+  {
+    what = "a fork's child may find memory in two places",
+    file = "src/core/base/spare.c",
+    from = "    set_at_hand(place, NULL);\n",
+    to = "",
+    spec = "spec/unit_spec.lua",
+    title = "at any moment of another thread's capture a fork may come",
+  },
+  {
+    what = "a client that ends during a fork stays in the child",
+    file = "src/core/queue.c",
+    from = "  if (before.orphan) ",
+    to = "  if (before.orphan && !whole) ",
+    spec = "spec/unit_spec.lua",
+    title = "at any moment of a client's end a fork may come, and frees it",
+  },
+}
