@@ -11,7 +11,7 @@
 #pragma GCC visibility push(hidden)
 
 #define HASHES 4096
-#define LOOKS 2   /* at endpoints that may be freed, when one is released... */
+#define LOOKS 2  /* at endpoints that may be freed, when one is released... */
 #define SWEPT 64 /* ...and when all are looked at... */
 #define SWEEP (SEER_GATE_WINDOW + 1000) /* ...so many ms after the last */
 
