@@ -224,6 +224,50 @@ static void are_found(void) {
   }
 }
 
+static int count_all(void) {
+  int count = 0;
+  seer_lock();
+  for (seer_endpoint *it = seer_endpoints_first(); it != NULL;
+       it = seer_endpoints_next(it))
+    count++;
+  seer_unlock();
+  return count;
+}
+
+/* What is freed at this time. */
+static bool sweep(void) {
+  seer_endpoint *idle;
+  seer_lock();
+  idle = seer_endpoints_sweep(unit_now);
+  seer_unlock();
+  seer_endpoints_free(idle);
+  return idle != NULL;
+}
+
+/* Thousands whose clients have gone, when no other client comes or goes. */
+static void are_freed_in_time(void) {
+  int before = count_all();
+  for (int i = 0; i < 1000; i++) {
+    char key[20];
+    seer_site_options options;
+    seer_endpoint *one;
+    seer_site *site;
+    snprintf(key, sizeof key, "going%d", i);
+    options = client_options(key);
+    one = seer_endpoints_get(&options, &site);
+    seer_gate_end(one->gate, seer_gate_take(one->gate, 950, unit_now), 950, 1,
+                  true, unit_now);
+    seer_endpoints_release(one, site);
+  }
+  CHECK(count_all() >= 1000 && !sweep());
+  seer_lock();
+  unit_now = seer_endpoints_sweep_at();
+  seer_unlock();
+  while (sweep())
+    ;
+  CHECK(count_all() <= before);
+}
+
 /* Its log is not forgotten while the server remembers. */
 static void outlives_its_clients(void) {
   begin_test();
@@ -279,6 +323,7 @@ const unit_test unit_endpoint[] = {
     {"an endpoint is known by its URL and key",                           are_shared         },
     {"an endpoint is found among hundreds, while others come and go",
      are_found                                                                               },
+    {"endpoints that nobody needs are freed in time",                     are_freed_in_time  },
     {"an endpoint whose first event comes at exit has pauses of its own",
      is_alone_at_exit                                                                        },
     {"an endpoint outlives its clients until its log is empty",

@@ -1,5 +1,6 @@
 #include "endpoints.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/thread.h"
@@ -10,7 +11,9 @@
 #pragma GCC visibility push(hidden)
 
 #define HASHES 4096
-#define LOOKS 2 /* at endpoints that may be freed, when one is released */
+#define LOOKS 2  /* at endpoints that may be freed, when one is released... */
+#define SWEPT 64 /* ...and when all are looked at... */
+#define SWEEP (SEER_GATE_WINDOW + 1000) /* ...so many ms after the last */
 
 /* Lists of those whose hash is alike, so that thousands of keys are found at
    once. These lists, and those of sites and clients, can be followed at any
@@ -22,6 +25,7 @@ static seer_endpoint *alike[HASHES];
    which wait until their slots are free: a list, the last of them at its
    end. */
 static seer_endpoint *left, *last_left;
+static int64_t sweep_at; /* when to look at all of them */
 
 static void free_endpoint(seer_endpoint *endpoint) {
   seer_site_free(endpoint->sites);
@@ -136,9 +140,9 @@ void seer_endpoints_forget(void) {
 
 /* Takes some that nobody needs out of the process's lists; the result is a
    list by `next_left`. */
-static seer_endpoint *unlist_idle(int64_t now) {
+static seer_endpoint *unlist_idle(int looks, int64_t now) {
   seer_endpoint *idle = NULL;
-  for (int i = 0; i < LOOKS && left != NULL; i++) {
+  for (; looks > 0 && left != NULL; looks--) {
     seer_endpoint *endpoint = left;
     left = endpoint->next_left;
     endpoint->left = false;
@@ -156,7 +160,22 @@ static seer_endpoint *unlist_idle(int64_t now) {
   return idle;
 }
 
-static void free_all(seer_endpoint *endpoint) {
+int64_t seer_endpoints_sweep_at(void) {
+  seer_assert(seer_lock_is_held());
+  return left != NULL ? sweep_at : SEER_NEVER;
+}
+
+seer_endpoint *seer_endpoints_sweep(int64_t now) {
+  seer_endpoint *idle = NULL;
+  if (now < seer_endpoints_sweep_at())
+    return NULL;
+  idle = unlist_idle(SWEPT, now);
+  if (idle == NULL)
+    sweep_at = now + SWEEP;
+  return idle;
+}
+
+void seer_endpoints_free(seer_endpoint *endpoint) {
   while (endpoint != NULL) {
     seer_endpoint *next = endpoint->next_left;
     free_endpoint(endpoint);
@@ -230,12 +249,15 @@ void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site) {
   seer_lock();
   if (!unrefer(&endpoint->sites, site))
     site = NULL; /* somebody else needs it */
-  if (--endpoint->references == 0 && !endpoint->left)
-    leave(endpoint);
-  idle = unlist_idle(now);
+  if (--endpoint->references == 0) {
+    sweep_at = now + SWEEP;
+    if (!endpoint->left)
+      leave(endpoint);
+  }
+  idle = unlist_idle(LOOKS, now);
   seer_unlock();
   seer_site_free(site);
-  free_all(idle);
+  seer_endpoints_free(idle);
 }
 
 /* The larger of two limits of the rate, of which 0 is none. */

@@ -33,6 +33,13 @@ void seer_endpoints_refer(seer_endpoint *endpoint, seer_site *site);
    last reference until its slots are free. */
 void seer_endpoints_release(seer_endpoint *endpoint, seer_site *site);
 
+/* When some of these may have become free; SEER_NEVER if there are none. They
+   are looked at then, some at a time until the result is NULL: those that are
+   to be freed without the lock. With the lock held. */
+int64_t seer_endpoints_sweep_at(void);
+seer_endpoint *seer_endpoints_sweep(int64_t now);
+void seer_endpoints_free(seer_endpoint *endpoint);
+
 /* A client joins those of this endpoint, with a site and settings like these,
    and its limits count; NULL without memory. Takes the lock. */
 seer_party *seer_endpoints_join(const seer_site_options *options,

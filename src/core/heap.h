@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Delayed events, the soonest due first: a pairing heap over the events'
- * own links, so that nothing is allocated. Insertion is constant, removal
- * of the first logarithmic on average.
+ * Delayed events, the soonest due first: a leftist heap over the events' own
+ * links, so that nothing is allocated. Both insertion and removal of the first
+ * are logarithmic, each time: the lock is held meanwhile.
  */
 
 #include "base/event.h"

@@ -32,7 +32,7 @@ typedef struct seer_line {
   seer_lines *lines;
   seer_urgency urgency;
   seer_event *head, *tail; /* ready: a list by `next`, back by `child` */
-  seer_event *heap;        /* delayed: a pairing heap by `due` */
+  seer_event *heap;        /* delayed: a heap by `due` */
   struct seer_line *next_ready, *previous_ready; /* ring */
   bool parked;        /* has ready events, but is not in the ring */
   bool judged;        /* the sender knows whether its first event can wait */

@@ -197,11 +197,14 @@ static bool work(int64_t time) {
   seer_claim claims[BATCH];
   seer_dead dead = SEER_NO_DEAD;
   bool exiting = seer_state.stage == SEER_EXITING;
+  int64_t now = seer_clock_now();
+  seer_endpoint *idle = seer_endpoints_sweep(now);
   int claims_made, settled = 0;
-  seer_keep *hung = seer_tenants_rescue(seer_clock_now());
-  claims_made = claim_events(claims, seer_clock_now(), &dead);
+  seer_keep *hung = seer_tenants_rescue(now);
+  claims_made = claim_events(claims, now, &dead);
   seer_unlock();
   seer_endpoints_bury(&dead);
+  seer_endpoints_free(idle);
   if (hung != NULL)
     seer_tenants_tell_hung(hung);
   seer_state.in_flight += start_transfers(claims, claims_made);
@@ -216,7 +219,7 @@ static bool work(int64_t time) {
   remind_keepers();
   for (int i = 0; i < PIECES; i++)
     seer_spare_make();
-  return claims_made == BATCH || settled > 0;
+  return claims_made == BATCH || settled > 0 || idle != NULL;
 }
 
 /* When connections that nobody uses are to be closed. */
@@ -290,7 +293,9 @@ static bool rest(int64_t deadline) {
   seer_lock();
   until = next_time(now);
   futile = seer_state.in_flight == 0 && until > deadline;
-  until = seer_state.wakes_at = seer_clock_sooner(until, idle_until());
+  until = seer_clock_sooner(until, idle_until());
+  until = seer_clock_sooner(until, seer_endpoints_sweep_at());
+  seer_state.wakes_at = until;
   sleep = begin_sleep() && !futile;
   alarm = seer_state.alarm;
   seer_unlock();

@@ -121,8 +121,8 @@ typedef struct seer_stored {
 #define SEER_EVENT_FLYING 64  /* no part: it is in flight */
 
 struct seer_event {
-  seer_event *next;      /* in a list, or the next sibling in a heap */
-  seer_event *child;     /* first child in a heap */
+  seer_event *next;      /* in a list, or one of two below it in a heap... */
+  seer_event *child;     /* ...and the other one */
   seer_request *request; /* NULL: nobody waits for it */
   int64_t expires;       /* monotonic ms */
   int64_t due;           /* monotonic ms; while it is delayed */
@@ -131,6 +131,7 @@ struct seer_event {
   uint32_t generation;   /* of flushes, when it was accepted */
   uint16_t attempts;     /* made so far */
   uint8_t kind;          /* a seer_kind */
+  uint8_t rank;          /* in a heap */
   uint8_t lost;          /* once given up: the seer_settlement */
   uint8_t parts;         /* what is behind the body, and SEER_EVENT_... */
   char body[];           /* JSON; not terminated by a zero */
