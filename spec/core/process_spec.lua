@@ -273,23 +273,39 @@ describe("at exit", function()
       assert.equal(7, #silent.requests)
     end)
 
-  it("gives up after 2 s when no connection can be established", function()
-    -- A queue of one connection that nobody accepts: the system drops the
-    -- packets of all further ones.
+  -- A queue of one connection that nobody accepts: the system drops the
+  -- packets of all further ones.
+  local function capture_in_vain(...)
     local listener = assert(socket.bind("127.0.0.1", 0, 0))
     local _, port = listener:getsockname()
     local first = assert(socket.connect("127.0.0.1", port))
     local second = socket.tcp()
     second:settimeout(0.1)
     assert.same({ nil, "timeout" }, { second:connect("127.0.0.1", port) })
-    local result = capture("http://127.0.0.1:" .. port, 7)
+    local result = capture("http://127.0.0.1:" .. port, ...)
     second:close()
     first:close()
     listener:close()
+    return result
+  end
+
+  it("gives up after 2 s when no connection can be established", function()
+    local result = capture_in_vain(7)
     assert.equal(7, told_lost(result))
     assert.is_true(result.seconds >= 2)
     h.assert_in_time(result, 5)
   end)
+
+  -- It would be sent again after 15 s.
+  it("gives what was connecting before it no more than exit_connect_timeout",
+    function()
+      local result = capture_in_vain(1, "thread = false, connect_timeout = 1, "
+        .. "initial_retry_delay = 20, max_retry_delay = 20, "
+        .. "exit_timeout = 40, log_level = 'debug'", "client:pump(0)")
+      assert.equal(1, told_lost(result))
+      assert.equal(1, select(2, result.stderr:gsub("debug: POST ", "")),
+        result.stderr)
+    end)
 
   it("waits for a slow resolver as long as exit_connect_timeout says",
     function()

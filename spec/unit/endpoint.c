@@ -1,11 +1,13 @@
 #include "client.h"
 #include "core/base/clock.h"
 #include "core/base/thread.h"
+#include "core/room.h"
 #include "core/sender.h"
 #include "core/state.h"
 #include "traffic.h"
 #include "unit.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,6 +141,35 @@ static void lets_waiters_pass(void) {
   land(0, 200);
   CHECK(request->settled && request->outcome.failure == SEER_FAILURE_NONE);
   seer_request_free(request);
+  end_test();
+}
+
+/* Nobody knows how long that will take, which is not the rate limit's fault.
+ */
+static void waiters_wait_for_room(void) {
+  seer_request *request;
+  begin_test();
+  put(add_client(client_settings(0, 5)), 1);
+  CHECK(claim() == 1);
+  land_all(401);
+  seer_lock();
+  seer_room_forget(); /* what other tests have left in flight */
+  seer_room_limit(2);
+  seer_room_enter(true);
+  seer_unlock();
+  request = put_waited(clients[0], 500);
+  CHECK(claim() == 0 && !request->settled);
+  CHECK(next_time() > unit_now && next_time() < SEER_NEVER);
+  seer_lock();
+  seer_room_leave(true);
+  seer_unlock();
+  CHECK(claim() == 1 && sent_waited[1]);
+  land(0, 200);
+  CHECK(request->settled && request->outcome.failure == SEER_FAILURE_NONE);
+  seer_request_free(request);
+  seer_lock();
+  seer_room_limit(INT_MAX);
+  seer_unlock();
   end_test();
 }
 
@@ -311,22 +342,23 @@ static void is_alone_at_exit(void) {
 
 const unit_test unit_endpoint[] = {
     {"an endpoint pauses, twice as long each time, and sends one probe",
-     pauses_and_probes                                                                       },
+     pauses_and_probes                                                                         },
     {"a probe goes when the pause is over, whatever is still in flight",
-     passes_stragglers                                                                       },
-    {"clients with like settings share them",                             settings_are_shared},
-    {"an endpoint endures four failures in a row",                        endures_failures   },
-    {"an endpoint pauses as long as the server asks for",                 does_as_asked      },
-    {"a 429 that asks for too short a pause is asked for seldom",         asks_seldom        },
-    {"a waited-for request passes a pause",                               lets_waiters_pass  },
-    {"a pause does not keep events beyond max_age",                       drops_what_is_old  },
-    {"an endpoint is known by its URL and key",                           are_shared         },
+     passes_stragglers                                                                         },
+    {"clients with like settings share them",                             settings_are_shared  },
+    {"an endpoint endures four failures in a row",                        endures_failures     },
+    {"an endpoint pauses as long as the server asks for",                 does_as_asked        },
+    {"a 429 that asks for too short a pause is asked for seldom",         asks_seldom          },
+    {"a waited-for request passes a pause",                               lets_waiters_pass    },
+    {"a waited-for request waits for room",                               waiters_wait_for_room},
+    {"a pause does not keep events beyond max_age",                       drops_what_is_old    },
+    {"an endpoint is known by its URL and key",                           are_shared           },
     {"an endpoint is found among hundreds, while others come and go",
-     are_found                                                                               },
-    {"endpoints that nobody needs are freed in time",                     are_freed_in_time  },
+     are_found                                                                                 },
+    {"endpoints that nobody needs are freed in time",                     are_freed_in_time    },
     {"an endpoint whose first event comes at exit has pauses of its own",
-     is_alone_at_exit                                                                        },
+     is_alone_at_exit                                                                          },
     {"an endpoint outlives its clients until its log is empty",
-     outlives_its_clients                                                                    },
-    {NULL,                                                                NULL               }
+     outlives_its_clients                                                                      },
+    {NULL,                                                                NULL                 }
 };

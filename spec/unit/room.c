@@ -28,7 +28,8 @@ static void keeps_room_for_others(void) {
   seer_room_forget(); /* what other tests have left in flight */
   seer_room_limit(MOST);
   CHECK(begin(1, false, 100) == MOST / 2); /* one endpoint has half */
-  CHECK(seer_room_delay(1, false) == SEER_NEVER);
+  CHECK(seer_room_delay(1, false) > 0 &&
+        seer_room_delay(1, false) < SEER_NEVER);
   CHECK(begin(0, true, 100) == MOST / 2);
   CHECK(seer_room_is_full());
   end(MOST / 2, false);

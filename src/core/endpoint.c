@@ -223,14 +223,10 @@ static int64_t room_delay(const seer_endpoint *endpoint) {
   return seer_room_delay(endpoint->in_flight, fails(endpoint));
 }
 
-/* A slot, if there is one and it may be used. The result is the delay until
-   then. */
+/* A slot, if there is one. The result is the delay until then. */
 static int64_t take_slot(seer_endpoint *endpoint, int64_t now,
                          seer_slot *slot) {
-  int64_t share = share_of(endpoint, now), delay = room_delay(endpoint);
-  slot->index = -1;
-  if (delay > 0)
-    return delay;
+  int64_t share = share_of(endpoint, now);
   *slot = seer_gate_take(endpoint->gate, share, now);
   if (slot->index >= 0 || share == 0)
     return 0;
@@ -243,8 +239,9 @@ bool seer_endpoint_claim(seer_endpoint *endpoint, int64_t now,
   int64_t delay;
   seer_assert(seer_lock_is_held());
   wake_lines(endpoint, now, dead);
-  if (endpoint->lines.ready[SEER_WAITED] == NULL &&
-      endpoint->lines.ready[SEER_QUEUED] == NULL)
+  if ((endpoint->lines.ready[SEER_WAITED] == NULL &&
+       endpoint->lines.ready[SEER_QUEUED] == NULL) ||
+      room_delay(endpoint) > 0)
     return false;
   delay = take_slot(endpoint, now, &claim->slot);
   if (delay > 0) {

@@ -140,6 +140,8 @@ static void begin_exit(int64_t now) {
     if (queue->pending > 0)
       seer_state.exit_deadline =
           seer_clock_later(seer_state.exit_deadline, exit_deadline(queue));
+    if (queue->endpoint->in_flight > 0)
+      queue->site->doubted_until = now;
   }
 }
 

@@ -1,7 +1,6 @@
 #include "room.h"
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/thread.h"
 
 #include <limits.h>
@@ -23,9 +22,9 @@ bool seer_room_is_full(void) {
 
 int64_t seer_room_delay(int in_flight, bool fails) {
   seer_assert(seer_lock_is_held());
-  if (in_flight > 0 && all >= most / 2)
-    return SEER_NEVER;
-  return fails && failing >= most / 2 ? ASK_AGAIN : 0;
+  return (in_flight > 0 && all >= most / 2) || (fails && failing >= most / 2)
+             ? ASK_AGAIN
+             : 0;
 }
 
 void seer_room_enter(bool fails) {

@@ -18,8 +18,8 @@ void seer_room_limit(int limit);
 
 bool seer_room_is_full(void);
 
-/* When an endpoint with so many in flight may have another: 0 now, SEER_NEVER
-   when one of its own has ended; else in so many ms it is worth to ask. */
+/* When an endpoint with so many in flight may have another: 0 now; else in so
+   many ms it is worth to ask, for those of others may end, and not its own. */
 int64_t seer_room_delay(int in_flight, bool fails);
 
 /* A request begins, and has ended. */
