@@ -6,19 +6,11 @@ local h = require "spec.helper"
 -- when another thread was in it.
 local it_unsanitized = os.getenv "SANITIZER" and pending or it
 
--- capture(who, first, last) captures events that tell who and which they are.
 local PREAMBLE = [[
   if os.getenv "SEER_HOST" then
     native[os.getenv "SEER_HOST"]() -- whose handlers run after the module's
   end
   local client = seerstack.new { rate_limit = false }
-  local function capture(who, first, last)
-    for i = first, last do
-      assert(client.events.capture {
-        name = "a.b", user_id = who, data = { i = i },
-      })
-    end
-  end
   -- A thread that has the lock again and again.
   local function start_thread()
     native.thread [=[
@@ -93,7 +85,7 @@ describe("a fork", function()
   it_unsanitized("in the middle of another thread's change leaves the child "
     .. "nothing of it", function()
       local result = run([[
-        capture("parent", 1, 3)
+        capture(client, 1, 3)
         local future = client.events.capture({ name = "f" },
           { future = true })
         start_thread()
@@ -103,7 +95,7 @@ describe("a fork", function()
           assert(answer or err.name == "ClosedError", tostring(err))
           local stats = client:stats()
           assert(stats.accepted == 0 and stats.pending == 0)
-          capture("child", 1, 2)
+          capture(client, 1, 2)
           assert(client:flush(10))
           assert(client:stats().delivered == 2)
           native.exit(0)
@@ -120,7 +112,7 @@ describe("a fork", function()
     .. "no child, which says nothing of events", function()
       server:config { delay = 0.2 }
       local result = run([[
-        capture("parent", 1, 100) -- more than are in flight
+        capture(client, 1, 100) -- more than are in flight
         start_thread()
         native.arm "other stays"
         while not native.held() do
