@@ -334,6 +334,14 @@ int seer_fd_raise(int fd) {
   return raised;
 }
 
+int seer_os_sockets_most(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+      limit.rlim_cur / 4 > SEER_OS_SOCKETS)
+    return SEER_OS_SOCKETS;
+  return limit.rlim_cur < 8 ? 2 : (int)(limit.rlim_cur / 4);
+}
+
 void seer_fds_hold(int held[3]) {
   for (int i = 0; i < 3; i++) {
     held[i] = seer_fd_open();
@@ -344,14 +352,6 @@ void seer_fds_hold(int held[3]) {
     if (held[i] < 0)
       break;
   }
-}
-
-int seer_os_sockets_most(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-      limit.rlim_cur / 4 > SEER_OS_SOCKETS)
-    return SEER_OS_SOCKETS;
-  return limit.rlim_cur < 8 ? 2 : (int)(limit.rlim_cur / 4);
 }
 
 void seer_fds_release(const int held[3]) {
